@@ -1,0 +1,42 @@
+"""The column names that several rooms share: Open-Meteo's variables and the base feature columns."""
+
+from __future__ import annotations
+
+WEATHER_VARIABLES = (
+    "temperature_2m",  # °C
+    "relative_humidity_2m",  # %
+    "dew_point_2m",  # °C
+    "apparent_temperature",  # °C
+    "precipitation",  # mm in the hour before
+    "rain",  # mm in the hour before
+    "snowfall",  # cm in the hour before
+    "cloud_cover",  # %
+    "wind_speed_10m",  # km/h
+    "wind_gusts_10m",  # km/h
+    "surface_pressure",  # hPa
+    "shortwave_radiation",  # W/m², mean of the hour before
+)
+
+WEATHER_COLUMNS = (
+    "temperature",
+    "apparent_temperature",
+    "humidity",
+    "wind_speed",
+    "cloud_cover",
+    "solar_radiation",
+    "precipitation",
+)
+CALENDAR_COLUMNS = ("hour_of_day", "day_of_week", "month", "is_weekend", "is_holiday")
+DEMAND_COLUMNS = (
+    "demand_lag_1h",
+    "demand_lag_24h",
+    "demand_lag_168h",
+    "demand_rolling_mean_24h",
+    "demand_rolling_std_24h",
+)
+DERIVED_COLUMNS = ("temp_squared", "cooling_degree_hours", "heating_degree_hours")
+
+# The twenty, in the order that models and callers rely on.
+BASE_COLUMNS = (*WEATHER_COLUMNS, *CALENDAR_COLUMNS, *DEMAND_COLUMNS, *DERIVED_COLUMNS)
+LEAD = "lead_hours"
+TARGET = "demand_mwh"

@@ -1,0 +1,202 @@
+"""Settings: one typed object, read once at the edge and passed down.
+
+The only module that looks at the environment. Importing it reads nothing; `load_settings` does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
+from energy_demand.timeaxis import Availability, parse_moment, to_utc
+
+EXPERIMENT_NAME = "energy-demand-forecast"
+REGISTERED_MODEL = "energy-demand-lgbm"
+CHAMPION_ALIAS = "champion"
+FORECAST_HORIZON_HOURS = 24
+
+EIA_KEY_MISSING = "EIA_API_KEY not set. Register at https://www.eia.gov/opendata/"
+
+# A variable with one of these prefixes that no setting knows is a typing error, not somebody else's.
+OWN_PREFIXES = ("EIA_", "ENERGY_DEMAND_", "OPEN_METEO_", "WEATHER_", "SANDBOX_", "PUBLICATION_")
+
+PUBLIC_URLS = {
+    "eia_base_url": "https://api.eia.gov/v2/",
+    "eia_bulk_url": "https://www.eia.gov/electricity/gridmonitor/sixMonthFiles/",
+    "open_meteo_historical_url": "https://archive-api.open-meteo.com/v1/archive",
+    "open_meteo_forecast_url": "https://api.open-meteo.com/v1/forecast",
+    "open_meteo_single_runs_url": "https://single-runs-api.open-meteo.com/v1/forecast",
+}
+SANDBOX_PATHS = {
+    "eia_base_url": "eia/v2/",
+    "eia_bulk_url": "eia/sixMonthFiles/",
+    "open_meteo_historical_url": "archive/v1/archive",
+    "open_meteo_forecast_url": "forecast/v1/forecast",
+    "open_meteo_single_runs_url": "single-runs/v1/forecast",
+}
+
+
+class SettingsError(ValueError):
+    """A variable that cannot be used; the message names it, one line for each."""
+
+
+def _zone_exists(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{name!r} is no time zone; write it like America/New_York") from None
+    return name
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, str):
+        return parse_moment(value)
+    return to_utc(value) if isinstance(value, datetime) else value
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError(f"{value!r} is no address; it starts with http:// or https://")
+    return value
+
+
+ZoneName = Annotated[str, AfterValidator(_zone_exists)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its unit and default. Build it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    eia_api_key: SecretStr | None = Field(None, description="Key of EIA's API; free at eia.gov/opendata.")
+    eia_region: str = Field("NY", pattern=r"^[A-Z0-9]+$", description="EIA respondent.")
+    eia_base_url: HttpUrl = PUBLIC_URLS["eia_base_url"]
+    eia_bulk_url: HttpUrl = PUBLIC_URLS["eia_bulk_url"]
+    open_meteo_historical_url: HttpUrl = PUBLIC_URLS["open_meteo_historical_url"]
+    open_meteo_forecast_url: HttpUrl = PUBLIC_URLS["open_meteo_forecast_url"]
+    open_meteo_single_runs_url: HttpUrl = PUBLIC_URLS["open_meteo_single_runs_url"]
+    sandbox_url: HttpUrl | None = Field(None, description="Where a sandbox stands in for all upstreams.")
+    eia_request_interval_seconds: float = Field(1.0, ge=0, le=3600, description="Least time between calls.")
+    http_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer.")
+    http_attempts: int = Field(5, ge=1, le=20, description="Tries of one request, the first included.")
+    http_backoff_seconds: float = Field(1.0, ge=0, description="First wait before a retry; it doubles.")
+
+    weather_site: str = Field(NEW_YORK_CITY.name, pattern=r"^[a-z][a-z0-9_]*$", description="First site.")
+    weather_lat: float = Field(NEW_YORK_CITY.latitude, ge=-90, le=90, description="Its latitude, degrees.")
+    weather_lon: float = Field(NEW_YORK_CITY.longitude, ge=-180, le=180, description="Its longitude.")
+    weather_tz: ZoneName = Field("America/New_York", description="Time zone of the region's days.")
+    weather_weight: float = Field(NEW_YORK_CITY.weight, gt=0, description="Its population share.")
+    weather_further_sites: tuple[Site, ...] = Field(UPSTATE_SITES, description="More sites, as JSON.")
+    weather_publication_delay_hours: int = Field(
+        6, ge=0, le=24, description="Hours from a model run's start until its forecast is published."
+    )
+
+    energy_demand_home: Path | None = Field(None, description="Folder of everything local.")
+    energy_demand_now: Moment | None = Field(None, description="Fixes the present, to replay a record.")
+    publication_delay_hours: int = Field(
+        1, ge=0, le=48, description="Hours after its end until an hour of demand is known."
+    )
+    database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: the embedded one.")
+    mlflow_tracking_uri: str | None = Field(None, description="Unset: a store in the home folder.")
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=1, le=65535)
+    prometheus_port: int = Field(8001, ge=1, le=65535)
+    api_key: SecretStr | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sandbox_stands_in(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if not (root := given.get("sandbox_url")):
+            return given
+        addresses = {name: f"{str(root).rstrip('/')}/{path}" for name, path in SANDBOX_PATHS.items()}
+        return {**addresses, "eia_request_interval_seconds": 0.0, **given}
+
+    @property
+    def home(self) -> Path:
+        """Where everything local lies: the project's `.energy-demand/`, or the one that was set."""
+        return (self.energy_demand_home or default_home()).resolve()
+
+    @property
+    def region(self) -> Region:
+        """The region that is forecast, with all its weather sites, the first one first."""
+        first = Site(
+            name=self.weather_site,
+            latitude=self.weather_lat,
+            longitude=self.weather_lon,
+            weight=self.weather_weight,
+        )
+        sites = (first, *self.weather_further_sites)
+        return Region(self.eia_region, ZoneInfo(self.weather_tz), "US", sites)
+
+    @property
+    def availability(self) -> Availability:
+        """When an hour of demand can first be used."""
+        return Availability(self.publication_delay_hours)
+
+    def present(self) -> datetime:
+        """The fixed present where one is set, else the clock, in UTC."""
+        return self.energy_demand_now or datetime.now(UTC)
+
+
+def project_root() -> Path | None:
+    """The checkout that the package runs from, or None where it was installed elsewhere."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def default_home() -> Path:
+    """`.energy-demand/` in the checkout; without one, in the user's home folder."""
+    return (project_root() or Path.home()) / ".energy-demand"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from `overrides`, the environment and the project's `.env`, in that order.
+
+    Raises:
+        SettingsError: naming every variable that is malformed, or unknown under one of our prefixes.
+    """
+    env_file = (project_root() or Path.cwd()) / ".env"
+    _refuse_unknown(env_file)
+    try:
+        return Settings(_env_file=env_file, **overrides)
+    except ValidationError as error:
+        lines = [f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        raise SettingsError("; ".join(lines)) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name, *inner = location
+    return str(name).upper() + "".join(f"[{part}]" for part in inner)
+
+
+def _refuse_unknown(env_file: Path) -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    given = {**dotenv_values(env_file), **os.environ} if env_file.is_file() else dict(os.environ)
+    unknown = sorted(name for name in given if name.startswith(OWN_PREFIXES) and name not in known)
+    if not unknown:
+        return
+    hints = []
+    for name in unknown:
+        near = difflib.get_close_matches(name, known, n=1)
+        hints.append(f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
+    raise SettingsError("; ".join(hints))

@@ -1,0 +1,1 @@
+"""From upstream answers to features: clients, quality, ingestion, history, feature building."""

@@ -1,0 +1,235 @@
+"""Asks EIA's API v2 for hourly demand, page by page; it repairs nothing.
+
+It knows EIA's parameters, pages and error bodies. Rows come back as EIA wrote them (`fetch_rows`), or as
+a frame of numbers (`fetch_demand`).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Self
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from energy_demand.columns import TARGET
+from energy_demand.config import EIA_KEY_MISSING, Settings, load_settings
+from energy_demand.http import Fault, HttpClient, UpstreamError
+from energy_demand.timeaxis import HOUR, floor_hour, local_midnight, parse_moment, to_utc, utc_index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PAGE_ROWS = 5000
+HOURLY_ROUTE = "electricity/rto/region-data/data/"
+PERIOD_FORMAT = "%Y-%m-%dT%H"
+KEY_FAULTS = frozenset({"API_KEY_MISSING", "API_KEY_INVALID", "API_KEY_DISABLED", "API_KEY_UNAUTHORIZED"})
+THROTTLED = frozenset({403, 429})
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """The respondent under which the same grid is on record before `until` (a period)."""
+
+    respondent: str
+    until: datetime
+
+
+# The region NY is served from 2019 on, its balancing authority NYIS from 2015-07.
+PREDECESSORS = {"NY": Predecessor("NYIS", local_midnight(date(2019, 1, 1), ZoneInfo("America/New_York")))}
+
+
+class EIADialect:
+    """How EIA says that something went wrong: 403 means a bad key or too many calls."""
+
+    name = "EIA"
+
+    def fault(self, status: int, body: Any) -> Fault | None:
+        """The fault in an answer, or None."""
+        error = body.get("error") if isinstance(body, dict) else None
+        if isinstance(error, dict):
+            code, message = str(error.get("code")), str(error.get("message", ""))
+            throttled = status in THROTTLED and code not in KEY_FAULTS
+            return Fault(f"{code} {message}".strip(), retry=throttled or status >= 500)
+        if error is not None and isinstance(body, dict):
+            code = body.get("code", status)
+            # A missing route is a 404 body under HTTP 500: asking again does not help.
+            return Fault(f"{error} (code {code})", retry=_server_side(code))
+        if status in THROTTLED:
+            return Fault("too many requests", retry=True)
+        return None
+
+
+class EIAClient:
+    """Hourly demand and day-ahead forecast of a respondent.
+
+    Raises:
+        ValueError: EIA_API_KEY is not set, and no sandbox stands in.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        settings = settings or load_settings()
+        if settings.eia_api_key is None and settings.sandbox_url is None:
+            raise ValueError(EIA_KEY_MISSING)
+        self._key = settings.eia_api_key
+        self._url = settings.eia_base_url.rstrip("/") + "/" + HOURLY_ROUTE
+        self._respondent = settings.eia_region
+        self._settings = settings
+        self._http = HttpClient(
+            EIADialect(), settings, interval_seconds=settings.eia_request_interval_seconds
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._http.close()
+
+    @property
+    def data_kind(self) -> str:
+        """Live, recorded or synthetic; known after an answer."""
+        return self._http.data_kind
+
+    def fetch_demand(self, start: datetime | str, end: datetime | str) -> pd.DataFrame:
+        """Demand of the hours from `start` to `end`, both included.
+
+        Args:
+            start: first period (UTC, hour ending), as a datetime or like `2024-12-01T00`.
+            end: last period, likewise.
+
+        Returns:
+            `period` (UTC), `respondent`, `series` (`D`), `demand_mwh`, sorted by period, one row an hour.
+            A value that is null or no number is NaN.
+
+        Raises:
+            UpstreamError: EIA did not give what was asked.
+            TimeFormatError: `start` or `end` cannot be read.
+        """
+        rows = self.fetch_rows(_moment(start), _moment(end), series=("D",))
+        frame = pd.DataFrame(rows, columns=["period", "respondent", "type", "value"], dtype=object)
+        frame["period"] = utc_index(pd.to_datetime(frame["period"], format=PERIOD_FORMAT, utc=True))
+        frame["respondent"] = self._respondent
+        frame[TARGET] = pd.to_numeric(frame.pop("value"), errors="coerce").astype(float)
+        frame = frame.rename(columns={"type": "series"})
+        return frame.drop_duplicates("period", keep="last").sort_values("period", ignore_index=True)
+
+    def fetch_incremental(self, last_timestamp: datetime | str) -> pd.DataFrame:
+        """Demand after `last_timestamp` up to the present; columns as in `fetch_demand`."""
+        return self.fetch_demand(_moment(last_timestamp) + HOUR, floor_hour(self._settings.present()))
+
+    def fetch_rows(
+        self,
+        start: datetime,
+        end: datetime,
+        series: Sequence[str],
+    ) -> list[dict[str, Any]]:
+        """The rows as EIA wrote them, periods from `start` to `end` included.
+
+        Each row is a mapping with `period`, `respondent` (as asked for), `type` and `value`. Hours before
+        the respondent's own record come from its predecessor.
+
+        Args:
+            start: first period.
+            end: last period; before `start`, no row is asked for.
+            series: EIA types, such as `D` and `DF`.
+
+        Raises:
+            UpstreamError: EIA did not give what was asked.
+        """
+        rows: list[dict[str, Any]] = []
+        for respondent, first, last in _spans(self._respondent, start, end):
+            rows += self._fetch_span(respondent, first, last, series)
+        return rows
+
+    def _fetch_span(
+        self,
+        respondent: str,
+        start: datetime,
+        end: datetime,
+        series: Sequence[str],
+    ) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        total = 1
+        while len(rows) < total:
+            params = self._params(respondent, start, end, series, offset=len(rows))
+            page, total = _page(self._http.get_json(self._url, params), self._url)
+            if not page:
+                break
+            rows += page
+        if len(rows) < total:
+            logger.warning("EIA announced %d rows for %s and gave %d", total, respondent, len(rows))
+        return rows
+
+    def _params(
+        self, respondent: str, start: datetime, end: datetime, series: Sequence[str], *, offset: int
+    ) -> list[tuple[str, str]]:
+        key = [("api_key", self._key.get_secret_value())] if self._key else []
+        return [
+            *key,
+            ("frequency", "hourly"),
+            ("data[0]", "value"),
+            ("facets[respondent][]", respondent),
+            *(("facets[type][]", name) for name in series),
+            ("start", start.strftime(PERIOD_FORMAT)),
+            ("end", end.strftime(PERIOD_FORMAT)),
+            ("sort[0][column]", "period"),
+            ("sort[0][direction]", "asc"),
+            ("offset", str(offset)),
+            ("length", str(PAGE_ROWS)),
+        ]
+
+
+def _moment(value: datetime | str) -> datetime:
+    return parse_moment(value) if isinstance(value, str) else to_utc(value)
+
+
+def _spans(respondent: str, start: datetime, end: datetime) -> list[tuple[str, datetime, datetime]]:
+    before = PREDECESSORS.get(respondent)
+    if before is None or start > before.until:
+        spans = [(respondent, start, end)]
+    else:
+        spans = [
+            (before.respondent, start, min(end, before.until)),
+            (respondent, before.until + HOUR, end),
+        ]
+    return [span for span in spans if span[1] <= span[2]]
+
+
+def _page(body: Any, url: str) -> tuple[list[dict[str, Any]], int]:
+    response = body.get("response") if isinstance(body, dict) else None
+    rows = response.get("data") if isinstance(response, dict) else None
+    if (
+        not isinstance(response, dict)
+        or not isinstance(rows, list)
+        or not all(isinstance(row, dict) for row in rows)
+    ):
+        raise UpstreamError("EIA", url, "an answer without response.data")
+    for place in (body, response):
+        for warning in place.get("warnings") or ():
+            # The whole-answer warning comes with every page but the last.
+            logger.info("EIA warns: %s", warning.get("warning") if isinstance(warning, dict) else warning)
+    try:
+        return rows, int(response["total"])
+    except (KeyError, TypeError, ValueError):
+        raise UpstreamError("EIA", url, "an answer without response.total") from None
+
+
+def _server_side(code: Any) -> bool:
+    try:
+        return int(code) >= 500 or int(code) == 429
+    except (TypeError, ValueError):
+        return False
+
+
+def names_on_record(respondent: str) -> list[str]:
+    """The names under which EIA serves this respondent's hours: its own, and its predecessor's."""
+    before = PREDECESSORS.get(respondent)
+    return [respondent, before.respondent] if before else [respondent]

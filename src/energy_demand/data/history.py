@@ -1,0 +1,64 @@
+"""Stored rows as frames, as of a moment: the one place that turns tables into what features eat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from energy_demand.columns import TARGET
+from energy_demand.data.quality import usable_demand
+from energy_demand.database import repository
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
+
+    from energy_demand.database.engine import Database
+    from energy_demand.region import Region
+
+
+@dataclass(frozen=True)
+class History:
+    """What was known of a region at `as_of`.
+
+    Attributes:
+        demand: `period` (UTC, hour ending), `demand_mwh`; NaN where the stored value cannot be demand.
+        weather: `timestamp`, `site`, the twelve variables. Observed hours, or forecasts where asked for.
+        as_of: nothing that became known later is in here.
+    """
+
+    demand: pd.DataFrame
+    weather: pd.DataFrame
+    as_of: datetime
+
+
+def load_observed(
+    database: Database, region: Region, start: datetime, end: datetime, as_of: datetime
+) -> History:
+    """Demand and observed weather of the hours from `start` to `end`, as known at `as_of`."""
+    with database.transaction() as connection:
+        demand = repository.read_demand(connection, region.respondent, "D", start, end, as_of)
+        weather = repository.read_weather(connection, _names(region), start, end, as_of)
+    return History(_usable(demand), weather, as_of)
+
+
+def load_issued(
+    database: Database, region: Region, start: datetime, end: datetime, issued_at: datetime
+) -> History:
+    """Demand from `start` on as known at `issued_at`, and the weather *forecast* by then up to `end`.
+
+    The weather is the newest forecast for each hour after `issued_at`; observed weather is not in it.
+    """
+    with database.transaction() as connection:
+        demand = repository.read_demand(connection, region.respondent, "D", start, issued_at, issued_at)
+        weather = repository.read_forecasts(connection, _names(region), issued_at, end, issued_at)
+    return History(_usable(demand), weather.drop(columns="issued_at"), issued_at)
+
+
+def _usable(demand: pd.DataFrame) -> pd.DataFrame:
+    return demand.assign(value=usable_demand(demand["value"])).rename(columns={"value": TARGET})
+
+
+def _names(region: Region) -> list[str]:
+    return [site.name for site in region.sites]

@@ -1,0 +1,139 @@
+"""The words of time: hour-ending UTC periods, local days, issue times, leads, availability.
+
+Everything that could leak the future goes through these few functions. Nothing here reads the clock:
+the present is always an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    import numpy.typing as npt
+
+HOUR = timedelta(hours=1)
+MAX_LEAD_HOURS = 48
+ISSUE_HOUR_LOCAL = 9
+
+
+class TimeFormatError(ValueError):
+    """A date or moment that cannot be read; the message names the input and the accepted form."""
+
+
+@dataclass(frozen=True)
+class Availability:
+    """When an hour of demand can first be used.
+
+    Invariant: a period is known at `issued_at` exactly when its end lies at least `delay_hours`
+    before `issued_at` (the leak guard of every feature).
+    """
+
+    delay_hours: int = 1
+
+    def __post_init__(self) -> None:
+        if self.delay_hours < 0:
+            raise ValueError(f"publication delay must not be negative, got {self.delay_hours}")
+
+    def known_at(self, period: datetime) -> datetime:
+        """The moment the hour ending at `period` can first be used."""
+        return period + self.delay_hours * HOUR
+
+    def newest_known(self, issued_at: datetime) -> datetime:
+        """The newest period known at `issued_at`: the last full hour at least the delay before it."""
+        return floor_hour(issued_at - self.delay_hours * HOUR)
+
+
+def floor_hour(moment: datetime) -> datetime:
+    """The last full hour at or before `moment`."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def to_utc(moment: datetime) -> datetime:
+    """`moment` in UTC; a naive one is read as UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def utc_index(values: pd.Series | pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """`values` as a UTC index in microseconds; naive values are read as UTC.
+
+    One resolution everywhere, so that keys from PostgreSQL, Parquet and JSON compare as integers.
+    """
+    return pd.DatetimeIndex(pd.to_datetime(values, utc=True)).as_unit("us")
+
+
+def parse_moment(text: str) -> datetime:
+    """An ISO moment such as `2025-07-31T13:00Z` or `2024-12-01T00`, in UTC; naive text is read as UTC.
+
+    Raises:
+        TimeFormatError: the text is no moment.
+    """
+    try:
+        return to_utc(datetime.fromisoformat(text.strip()))
+    except ValueError:
+        raise TimeFormatError(f"{text!r} is no moment; write it like 2025-07-31T13:00Z") from None
+
+
+def parse_day(text: str) -> date:
+    """A calendar day such as `2025-07-31`.
+
+    Raises:
+        TimeFormatError: the text is no day.
+    """
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise TimeFormatError(f"{text!r} is no day; write it like 2025-07-31") from None
+
+
+def local_midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The start of a local day, in UTC."""
+    return datetime.combine(day, time(0), tzinfo=zone).astimezone(UTC)
+
+
+def local_day(moment: datetime, zone: ZoneInfo) -> date:
+    """The local calendar day that `moment` falls on."""
+    return moment.astimezone(zone).date()
+
+
+def day_periods(day: date, zone: ZoneInfo) -> pd.DatetimeIndex:
+    """The 23, 24 or 25 hour-ending UTC periods of one local day."""
+    return days_periods(day, day, zone)
+
+
+def days_periods(first: date, last: date, zone: ZoneInfo) -> pd.DatetimeIndex:
+    """The hour-ending UTC periods of the local days `first` to `last`, both included."""
+    start = local_midnight(first, zone) + HOUR
+    end = local_midnight(last + timedelta(days=1), zone)
+    return hourly(start, end)
+
+
+def hourly(start: datetime, end: datetime) -> pd.DatetimeIndex:
+    """Every full hour from `start` to `end`, both included, in UTC."""
+    return pd.date_range(start, end, freq="h", tz="UTC", unit="us")
+
+
+def horizon(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
+    """The periods with leads 1 to `hours` of a forecast issued at `issued_at`."""
+    first = floor_hour(issued_at) + HOUR
+    return hourly(first, first + (hours - 1) * HOUR)
+
+
+def day_ahead_issue(day: date, zone: ZoneInfo) -> datetime:
+    """When the `day-ahead` protocol issues the forecast of `day`: 09:00 local time on the day before."""
+    before = day - timedelta(days=1)
+    return datetime.combine(before, time(ISSUE_HOUR_LOCAL), tzinfo=zone).astimezone(UTC)
+
+
+def lead_hours(periods: pd.DatetimeIndex, issued_at: datetime | pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+    """ceil((period − issued_at) / 1 h), for one issue time or one per period."""
+    issue = pd.Timestamp(issued_at) if isinstance(issued_at, datetime) else issued_at
+    elapsed: npt.NDArray[np.float64] = np.asarray((periods - issue) / pd.Timedelta(HOUR), dtype=np.float64)
+    leads: npt.NDArray[np.int64] = np.ceil(elapsed).astype(np.int64)
+    return leads
