@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from energy_demand.errors import UserError
 from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
 from energy_demand.timeaxis import Availability, parse_moment, to_utc
 
@@ -32,6 +33,12 @@ CHAMPION_ALIAS = "champion"
 FORECAST_HORIZON_HOURS = 24
 
 EIA_KEY_MISSING = "EIA_API_KEY not set. Register at https://www.eia.gov/opendata/"
+
+TELEMETRY_OFF = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
 
 # A variable with one of these prefixes that no setting knows is a typing error, not somebody else's.
 OWN_PREFIXES = ("EIA_", "ENERGY_DEMAND_", "OPEN_METEO_", "WEATHER_", "SANDBOX_", "PUBLICATION_")
@@ -52,7 +59,11 @@ SANDBOX_PATHS = {
 }
 
 
-class SettingsError(ValueError):
+class MissingKeyError(UserError, ValueError):
+    """EIA's API is asked without a key."""
+
+
+class SettingsError(UserError, ValueError):
     """A variable that cannot be used; the message names it, one line for each."""
 
 
@@ -182,6 +193,12 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = [f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         raise SettingsError("; ".join(lines)) from None
+
+
+def opt_out_of_telemetry() -> None:
+    """Keep MLflow and Prefect from reporting their use; they read this when they are imported."""
+    for name, value in TELEMETRY_OFF.items():
+        os.environ.setdefault(name, value)
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import httpx
 import stamina
 
+from energy_demand.errors import UserError
 from energy_demand.logs import RedactingFilter, redact
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Dialect(Protocol):
         """The fault in an answer with this status and parsed body (None: not JSON), or None."""
 
 
-class UpstreamError(RuntimeError):
+class UpstreamError(UserError, RuntimeError):
     """An upstream did not give what was asked.
 
     Attributes:
@@ -81,7 +82,7 @@ class UpstreamError(RuntimeError):
         super().__init__(f"{source}: {answer} (asked {asked})")
 
 
-class DataKindError(RuntimeError):
+class DataKindError(UserError, RuntimeError):
     """One upstream's answers change between live, recorded and synthetic data in the middle of a run."""
 
 

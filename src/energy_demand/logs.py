@@ -10,6 +10,7 @@ import re
 import sys
 
 REDACTED = "REDACTED"
+CHATTY = ("mlflow", "alembic", "httpx", "httpcore")
 _KEY_IN_TEXT = re.compile(r"(?i)(api_?key[\"']?\s*[=:]\s*[\"']?)[^&\s\"',})]+")
 _PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]+:)[^@\s]+(@)")
 
@@ -44,3 +45,5 @@ def configure_logging(*, verbose: bool = False) -> None:
     handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("energy_demand").setLevel(logging.DEBUG if verbose else logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)

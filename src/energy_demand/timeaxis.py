@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from energy_demand.errors import UserError
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
@@ -23,7 +25,7 @@ MAX_LEAD_HOURS = 48
 ISSUE_HOUR_LOCAL = 9
 
 
-class TimeFormatError(ValueError):
+class TimeFormatError(UserError, ValueError):
     """A date or moment that cannot be read; the message names the input and the accepted form."""
 
 

@@ -1,0 +1,195 @@
+"""Opens the application's database: starts the embedded one where none is set, migrates, checks the stamp.
+
+Migrations are the only creator of tables. Nothing here reads or writes a row of data but the stamp.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from energy_demand.database.embedded import EmbeddedServer
+from energy_demand.database.tables import database_stamp
+from energy_demand.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from alembic.config import Config
+
+    from energy_demand.config import Settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+# Any number; the same in every process, so that two migrations never run at once.
+MIGRATION_LOCK = 727_100_401
+CONNECT_TIMEOUT_SECONDS = 5
+
+logger = logging.getLogger(__name__)
+
+
+class DatabaseUnavailableError(UserError, RuntimeError):
+    """The database cannot be reached or is not ours to use; the message says what to do."""
+
+
+class DataKindMismatchError(UserError, RuntimeError):
+    """Data of one kind (live, recorded, synthetic) was about to enter a database of another kind."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """An opened, migrated database. `label` names it for people, without a password."""
+
+    engine: sa.Engine
+    label: str
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A connection in one transaction: committed at the end, rolled back on an error.
+
+        Raises:
+            DatabaseUnavailableError: the connection failed or was lost.
+        """
+        with _told(self.label), self.engine.begin() as connection:
+            yield connection
+
+    def kind(self) -> str | None:
+        """`live`, `recorded` or `synthetic`, or None before the first write."""
+        with self.transaction() as connection:
+            return connection.scalar(sa.select(database_stamp.c.kind))
+
+    def close(self) -> None:
+        """Give the connections back; an embedded server goes on running."""
+        self.engine.dispose()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """The application's database for the length of a `with` block."""
+    database = open_database(settings)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def open_database(settings: Settings, *, migrate_now: bool = True) -> Database:
+    """The application's database, started if it is the embedded one, with its tables up to date.
+
+    Raises:
+        DatabaseUnavailableError: it cannot be reached, or its tables are newer than this program.
+        EmbeddedServerError: the embedded server cannot be started.
+    """
+    url = database_url(settings)
+    label = f"{url.host}:{url.port or 5432}/{url.database}"
+    if settings.database_url is None:
+        label = f"embedded PostgreSQL in {settings.home} ({label})"
+    engine = sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": "-c timezone=UTC"},
+    )
+    database = Database(engine, label)
+    if migrate_now:
+        migrate(database)
+    return database
+
+
+def database_url(settings: Settings) -> sa.URL:
+    """Where the application's database is, through the psycopg driver; starts the embedded one."""
+    if settings.database_url is None:
+        server = EmbeddedServer(settings.home)
+        server.start()
+        return sa.make_url(server.url())
+    try:
+        url = sa.make_url(settings.database_url.get_secret_value())
+    except sa.exc.ArgumentError:
+        raise DatabaseUnavailableError(
+            "DATABASE_URL is no address; write it like postgresql://user:password@host:5432/energy_demand"
+        ) from None
+    if not url.drivername.startswith("postgresql"):
+        raise DatabaseUnavailableError(f"DATABASE_URL must be PostgreSQL, got {url.drivername}")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def migrate(database: Database) -> bool:
+    """Bring the tables up to date; True where something had to be done.
+
+    Raises:
+        DatabaseUnavailableError: not reachable, or its tables are newer than this program.
+    """
+    from alembic import command  # noqa: PLC0415  (0.3 s, and most runs have nothing to migrate)
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = _alembic_config()
+    scripts = ScriptDirectory.from_config(config)
+    newest = scripts.get_current_head()
+    with database.transaction() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        current = _revision(connection)
+        if current == newest:
+            return False
+        if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+            raise DatabaseUnavailableError(
+                f"{database.label} has tables of version {current}, which this program does not know; "
+                "nothing changed. Update the program, or point DATABASE_URL elsewhere"
+            )
+        logger.info("migrating %s from %s to %s", database.label, current, newest)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return True
+
+
+def stamp(connection: sa.Connection, kind: str, now: datetime) -> None:
+    """Mark the database as holding this kind of data, at its first write; later, check it.
+
+    Raises:
+        DataKindMismatchError: the database holds another kind.
+    """
+    held = connection.scalar(sa.select(database_stamp.c.kind))
+    if held is None:
+        connection.execute(
+            sa.text(
+                "INSERT INTO database_stamp (kind, stamped_at) VALUES (:kind, :now) ON CONFLICT DO NOTHING"
+            ),
+            {"kind": kind, "now": now},
+        )
+        held = connection.scalar(sa.select(database_stamp.c.kind))
+    if held != kind:
+        raise DataKindMismatchError(
+            f"this database holds {held} data and the upstream serves {kind} data; nothing was stored. "
+            f"Set ENERGY_DEMAND_HOME or DATABASE_URL to another place for {kind} data"
+        )
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if connection.scalar(sa.text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def _alembic_config() -> Config:
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _told(label: str) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
+        raise DatabaseUnavailableError(
+            f"the database {label} cannot be used: {reason}; what was stored is unchanged. "
+            "Check that it runs and that DATABASE_URL is right"
+        ) from error

@@ -1,0 +1,204 @@
+"""The tables, as SQLAlchemy sees them. Alembic's migrations create them; a test holds the two together.
+
+All times are `timestamptz` in UTC, all energies MWh. `known_at` is the moment a value could first be
+used; it is written once, with the value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from energy_demand.columns import BASE_COLUMNS, CALENDAR_COLUMNS, WEATHER_VARIABLES
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _moment(name: str, *, optional: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=optional)
+
+
+def _text(name: str, *, optional: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text, nullable=optional)
+
+
+def _number(name: str, *, optional: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Double, nullable=optional)
+
+
+def _weather_columns() -> list[sa.Column[Any]]:
+    return [_number(name, optional=True) for name in WEATHER_VARIABLES]
+
+
+def _feature_column(name: str) -> sa.Column[Any]:
+    kind = sa.SmallInteger if name in CALENDAR_COLUMNS else sa.Double
+    return sa.Column(name, kind, nullable=True)
+
+
+# One row, once written never changed: live, recorded and synthetic data must not mix.
+database_stamp = sa.Table(
+    "database_stamp",
+    metadata,
+    sa.Column("only_row", sa.Boolean, primary_key=True, server_default=sa.true()),
+    _text("kind"),
+    _moment("stamped_at"),
+    sa.CheckConstraint("only_row", name="only_row"),
+    sa.CheckConstraint("kind IN ('live', 'recorded', 'synthetic')", name="kind"),
+)
+
+# The current value of each hour. `origin` is the respondent that EIA gave it under.
+raw_demand = sa.Table(
+    "raw_demand",
+    metadata,
+    _text("respondent"),
+    _text("series"),
+    _moment("period"),
+    _number("value"),
+    _moment("known_at"),
+    _moment("ingested_at"),
+    _text("origin"),
+    sa.PrimaryKeyConstraint("respondent", "series", "period"),
+)
+
+# Every value that was current before, so that "what was known at T" can be asked.
+raw_demand_revision = sa.Table(
+    "raw_demand_revision",
+    metadata,
+    _text("respondent"),
+    _text("series"),
+    _moment("period"),
+    _number("value"),
+    _moment("known_at"),
+    _moment("ingested_at"),
+    _text("origin"),
+    _moment("superseded_at"),
+    sa.PrimaryKeyConstraint("respondent", "series", "period", "known_at"),
+)
+
+raw_demand_daily = sa.Table(
+    "raw_demand_daily",
+    metadata,
+    _text("respondent"),
+    _text("series"),
+    _text("timezone"),
+    sa.Column("day", sa.Date, nullable=False),
+    _number("value"),
+    _moment("known_at"),
+    _moment("ingested_at"),
+    sa.PrimaryKeyConstraint("respondent", "series", "timezone", "day"),
+)
+
+# What was observed. `source` is `archive`, or `forecast_api` until the archive arrives.
+raw_weather = sa.Table(
+    "raw_weather",
+    metadata,
+    _text("site"),
+    _moment("timestamp"),
+    *_weather_columns(),
+    _text("source"),
+    _moment("known_at"),
+    _moment("ingested_at"),
+    sa.PrimaryKeyConstraint("site", "timestamp"),
+)
+
+# What was forecast, as issued. Never mixed with what was observed.
+weather_forecast = sa.Table(
+    "weather_forecast",
+    metadata,
+    _text("site"),
+    _moment("issued_at"),
+    _moment("timestamp"),
+    *_weather_columns(),
+    _moment("known_at"),
+    _moment("ingested_at"),
+    sa.PrimaryKeyConstraint("site", "issued_at", "timestamp"),
+    sa.Index(None, "timestamp", "issued_at"),
+)
+
+# Rows that broke the data contract, with the reason; never silently away.
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _text("source"),
+    _text("subject"),
+    _text("reason"),
+    sa.Column("payload", JSONB, nullable=False),
+    _moment("seen_at"),
+    _moment("released_at", optional=True),
+    sa.Index("uq_quarantine_row", "source", "subject", "reason", sa.text("md5(payload::text)"), unique=True),
+)
+
+# Through which hour a source is complete as far as it will be asked again only for revisions.
+watermark = sa.Table(
+    "watermark",
+    metadata,
+    _text("source"),
+    _text("subject"),
+    _moment("newest"),
+    _moment("updated_at"),
+    sa.PrimaryKeyConstraint("source", "subject"),
+)
+
+# One row per target hour at the 24 h lead.
+features = sa.Table(
+    "features",
+    metadata,
+    _text("respondent"),
+    _moment("timestamp"),
+    sa.Column("lead_hours", sa.SmallInteger, nullable=False),
+    _number("demand_mwh", optional=True),
+    *(_feature_column(name) for name in BASE_COLUMNS),
+    _moment("created_at"),
+    sa.PrimaryKeyConstraint("respondent", "timestamp"),
+)
+
+prediction_log = sa.Table(
+    "prediction_log",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _text("respondent"),
+    _moment("timestamp"),
+    _moment("issued_at"),
+    sa.Column("lead_hours", sa.SmallInteger, nullable=False),
+    _number("predicted_demand"),
+    _number("lower_80", optional=True),
+    _number("upper_80", optional=True),
+    _number("lower_95", optional=True),
+    _number("upper_95", optional=True),
+    _number("actual_demand", optional=True),
+    _text("model_version"),
+    _text("quality"),
+    _text("source"),
+    _text("request_id"),
+    sa.Column("features_json", JSONB, nullable=True),
+    _moment("prediction_made_at"),
+    sa.UniqueConstraint("request_id", "timestamp"),
+    sa.CheckConstraint("source IN ('scheduled', 'request', 'backfill')", name="source"),
+    sa.Index(None, "respondent", "timestamp", "lead_hours"),
+)
+
+drift_log = sa.Table(
+    "drift_log",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _text("respondent"),
+    _moment("check_timestamp"),
+    sa.Column("dataset_drift_detected", sa.Boolean, nullable=False),
+    _number("drift_share"),
+    sa.Column("n_drifted_features", sa.Integer, nullable=False),
+    sa.Column("n_total_features", sa.Integer, nullable=False),
+    sa.Column("drift_details", JSONB, nullable=False),
+    sa.Column("triggered_retrain", sa.Boolean, nullable=False),
+    _text("reason"),
+    sa.Index(None, "respondent", "check_timestamp"),
+)

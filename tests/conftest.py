@@ -1,0 +1,108 @@
+"""What most tests need: a real PostgreSQL, a real sandbox over HTTP, settings that point at both."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from energy_demand.config import Settings
+from energy_demand.database.embedded import EmbeddedServer
+from energy_demand.database.engine import Database, open_database
+from energy_demand.sandbox.app import create_app
+from energy_demand.sandbox.server import serving
+from energy_demand.sandbox.synthetic import SyntheticWorld
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+PRESENT = datetime(2025, 3, 12, 13, tzinfo=UTC)  # 09:00 in New York, three days after the clock change
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if SHARED_DATA.is_dir():
+        return
+    absent = pytest.mark.skip(reason="the recorded data is absent (no folder shared/data beside the project)")
+    for item in items:
+        if "shared_data" in item.keywords:
+            item.add_marker(absent)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own environment must not reach a test."""
+
+    for name in list(os.environ):
+        if name.upper() in {field.upper() for field in Settings.model_fields}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def open_folder():
+    """A folder that every account may enter: PostgreSQL's account must, and pytest's own are closed."""
+    folder = Path(tempfile.mkdtemp(prefix="energy-demand-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(open_folder: Path):
+    """One embedded PostgreSQL for the session."""
+    server = EmbeddedServer(open_folder / "server")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def new_database_url(server: EmbeddedServer):
+    """Makes a database, empty and without tables, and gives its address."""
+    numbers = itertools.count(1)
+    admin = sa.create_engine(server.url(), isolation_level="AUTOCOMMIT")
+
+    def make() -> str:
+        name = f"test_{next(numbers)}"
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return server.url(name)
+
+    yield make
+    admin.dispose()
+
+
+@pytest.fixture
+def database_url(new_database_url) -> str:
+    """The address of a database of the test's own."""
+    return new_database_url()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings with a database of the test's own and no upstream; a test adds its `sandbox_url`."""
+    return make_settings(energy_demand_home=tmp_path / "home", database_url=database_url)
+
+
+@pytest.fixture
+def database(settings: Settings):
+    """The opened, migrated database of `settings`."""
+    database: Database = open_database(settings)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def synthetic_upstream():
+    """The address of a sandbox with undisturbed synthetic data, whose present is `PRESENT`."""
+    with serving(create_app(SyntheticWorld(seed=1), now=PRESENT)) as address:
+        yield address
+
+
+def make_settings(**given: object) -> Settings:
+    """Settings from these values alone; retries without waiting."""
+    defaults = {"http_backoff_seconds": 0.0, "energy_demand_now": PRESENT}
+    return Settings(_env_file=None, **{**defaults, **given})
