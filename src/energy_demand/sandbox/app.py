@@ -1,0 +1,106 @@
+"""One ASGI application that stands in for both upstreams, told what world it shows and what time it is.
+
+The clock is read here, and only where the present is not fixed; everything below gets it as an argument.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from energy_demand.sandbox import eia, faults, open_meteo
+from energy_demand.sandbox.errors import Refusal
+from energy_demand.sandbox.world import moment_of_hour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from energy_demand.sandbox.world import World
+
+DATA_HEADER = "x-sandbox-data"
+
+
+def create_app(
+    world: World, *, now: datetime | None, require_key: str | None = None, archive_delay_days: int = 5
+) -> Starlette:
+    """The sandbox: EIA below `/eia/v2/`, Open-Meteo below `/archive`, `/forecast` and `/single-runs`.
+
+    Args:
+        world: What there is to serve.
+        now: The present (naive is UTC); nothing later is served. None is the end of the record, or the
+            clock at each request where time goes on.
+        require_key: The only `api_key` EIA's routes accept; None accepts anything.
+        archive_delay_days: How late the weather archive is.
+    """
+    clock = present_of(world, now)
+    queue = faults.FaultQueue()
+
+    def index(_request: Request) -> JSONResponse:
+        return JSONResponse(
+            {
+                "kind": world.kind,
+                "now": _iso(clock()),
+                "first": _iso(moment_of_hour(world.hourly.first)),
+                "last": None if world.hourly.last is None else _iso(moment_of_hour(world.hourly.last)),
+            }
+        )
+
+    app = Starlette(
+        routes=[
+            Route("/", index),
+            *faults.routes(queue),
+            *eia.routes(world, clock, require_key),
+            *open_meteo.routes(world, clock, archive_delay_days),
+        ],
+        middleware=[
+            Middleware(_StampMiddleware, kind=world.kind),
+            Middleware(faults.FaultMiddleware, queue=queue),
+        ],
+        exception_handlers={Refusal: _refused},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def present_of(world: World, now: datetime | None) -> Callable[[], datetime]:
+    """The sandbox's present, UTC: fixed, or the clock where neither `now` nor the record fixes it."""
+    if now is None and world.hourly.last is None:
+        return lambda: datetime.now(UTC)
+    fixed = moment_of_hour(world.hourly.last or 0) if now is None else now
+    utc = fixed.replace(tzinfo=UTC) if fixed.tzinfo is None else fixed.astimezone(UTC)
+    return lambda: utc
+
+
+class _StampMiddleware:
+    """Says on every answer, errors and faults included, what kind of data this is."""
+
+    def __init__(self, app: ASGIApp, kind: str) -> None:
+        self._app = app
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[DATA_HEADER] = self._kind
+            await send(message)
+
+        await self._app(scope, receive, stamped)
+
+
+def _refused(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, Refusal):
+        raise error
+    return JSONResponse(error.body, status_code=error.status)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,163 @@
+"""Reading a query to Open-Meteo: places, variables and days, or a refusal in Open-Meteo's own words.
+
+Whatever the caller's zone, the whole answer has one fixed offset from UTC, as upstream: the offset that
+holds there now. Asking for GMT is the only way to read a year without a shift at the clock changes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+
+from energy_demand.sandbox.errors import Refusal
+from energy_demand.sandbox.world import VARIABLE_UNITS, IntArray, Place, day_number
+
+if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
+
+OLDEST_DAY = date(1940, 1, 1)  # where ERA5 begins
+MAX_PAST_DAYS = 92
+MAX_FORECAST_DAYS = 16
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_PLAIN = frozenset({"latitude", "longitude", "hourly", "timezone", "models", "apikey", "cell_selection"})
+_ONLY_UNITS = {
+    "temperature_unit": "celsius",
+    "wind_speed_unit": "kmh",
+    "precipitation_unit": "mm",
+    "timeformat": "iso8601",
+}
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A time zone as Open-Meteo answers in it: its name and one offset in seconds."""
+
+    name: str
+    offset_seconds: int
+
+    @property
+    def abbreviation(self) -> str:
+        """`GMT`, `GMT-4`, `GMT+5:30`."""
+        minutes = abs(self.offset_seconds) // 60
+        sign = "-" if self.offset_seconds < 0 else "+"
+        tail = f":{minutes % 60:02d}" if minutes % 60 else ""
+        return "GMT" if minutes == 0 else f"GMT{sign}{minutes // 60}{tail}"
+
+    def today(self, now: datetime) -> date:
+        """The calendar day in this zone."""
+        return (now + timedelta(seconds=self.offset_seconds)).date()
+
+    def hours_of_days(self, first: date, days: int) -> IntArray:
+        """Hour numbers (UTC) of `days` days in this zone, from midnight of `first`."""
+        start = day_number(first) * 24 - self.offset_seconds // 3600
+        return np.arange(start, start + 24 * days)
+
+    def local_times(self, hours: IntArray) -> list[str]:
+        """`YYYY-MM-DDTHH:MM` of hour numbers on this zone's clock."""
+        local = (hours + self.offset_seconds // 3600).astype("datetime64[h]")
+        times: list[str] = np.datetime_as_string(local, unit="m").tolist()
+        return times
+
+
+@dataclass(frozen=True)
+class MeteoQuery:
+    """What every weather route is asked: where, what, and on which clock."""
+
+    places: list[Place]
+    variables: list[str]
+    zone: Zone
+
+
+def refuse(reason: str) -> Refusal:
+    """Open-Meteo's answer to a query it does not understand."""
+    return Refusal(400, {"error": True, "reason": reason})
+
+
+def read_query(params: QueryParams, now: datetime, own: frozenset[str]) -> MeteoQuery:
+    """Read what all routes have in common; `own` names the parameters of this route.
+
+    Raises:
+        Refusal: HTTP 400 with Open-Meteo's error body; also for a parameter that the real one has and
+            the sandbox has not, which would otherwise change the answer unseen.
+    """
+    for name in params:
+        if name in _ONLY_UNITS and params[name] != _ONLY_UNITS[name]:
+            raise refuse(f"The sandbox answers with {name}={_ONLY_UNITS[name]} only.")
+        if name not in _PLAIN | own | _ONLY_UNITS.keys():
+            raise refuse(f"The sandbox does not know the parameter '{name}' here.")
+    variables = _list(params, "hourly")
+    for variable in variables:
+        if variable not in VARIABLE_UNITS:
+            raise refuse(
+                "Data corrupted at path ''. Cannot initialize ForecastVariable from invalid String value "
+                f"{variable}."
+            )
+    return MeteoQuery(_places(params), variables, _zone(params.get("timezone", "GMT"), now))
+
+
+def read_day_range(params: QueryParams, today: date) -> tuple[date, int]:
+    """`start_date` and `end_date` (both included) as the first day and the number of days."""
+    first, last = (_day(params, name, today) for name in ("start_date", "end_date"))
+    if last < first:
+        raise refuse("End-date must be larger or equals than start-date")
+    return first, (last - first).days + 1
+
+
+def read_count(params: QueryParams, name: str, default: int, lowest: int, highest: int) -> int:
+    """A whole number of days within its allowed range."""
+    text = params.get(name, str(default))
+    label = name.replace("_", " ").capitalize()
+    if not re.fullmatch(r"-?\d{1,6}", text) or not lowest <= int(text) <= highest:
+        raise refuse(f"{label} is invalid. Allowed range {lowest} to {highest}. Given {text}.")
+    return int(text)
+
+
+def _list(params: QueryParams, name: str) -> list[str]:
+    return [item.strip() for text in params.getlist(name) for item in text.split(",") if item.strip()]
+
+
+def _places(params: QueryParams) -> list[Place]:
+    latitudes = _degrees(params, "latitude", 90)
+    longitudes = _degrees(params, "longitude", 180)
+    if not latitudes or len(latitudes) != len(longitudes):
+        raise refuse("Parameter 'latitude' and 'longitude' must have the same number of elements")
+    return [Place(*pair) for pair in zip(latitudes, longitudes, strict=True)]
+
+
+def _degrees(params: QueryParams, name: str, limit: int) -> list[float]:
+    degrees = []
+    for text in _list(params, name):
+        try:
+            value = float(text)
+        except ValueError:
+            raise refuse(f"Cannot initialize Float from invalid String value {text} ({name}).") from None
+        if not -limit <= value <= limit:
+            raise refuse(f"{name.capitalize()} must be in range of -{limit} to {limit}°. Given: {value}.")
+        degrees.append(value)
+    return degrees
+
+
+def _zone(name: str, now: datetime) -> Zone:
+    try:
+        offset = now.astimezone(ZoneInfo(name)).utcoffset()
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise refuse("Invalid timezone") from None
+    return Zone(name, int(offset.total_seconds()) if offset else 0)
+
+
+def _day(params: QueryParams, name: str, newest: date) -> date:
+    text = params.get(name)
+    if text is None:
+        raise refuse(f"Parameter '{name}' is required")
+    try:
+        day = date.fromisoformat(text if _DAY.fullmatch(text) else "")
+    except ValueError:
+        raise refuse(f"Invalid date format. Make sure to use 'YYYY-MM-DD' ({name}: {text})") from None
+    if not OLDEST_DAY <= day <= newest:
+        raise refuse(f"Parameter '{name}' is out of allowed range from {OLDEST_DAY} to {newest}")
+    return day

@@ -1,0 +1,171 @@
+"""The recorded world: a folder of files as the real upstreams served them, zeros and gaps left in.
+
+Nothing is repaired or filled here. The one derived column is a forecast's `precipitation`, which
+Open-Meteo defines as the sum of rain, showers and snow water and which the record keeps in parts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.sandbox.errors import SandboxDataError
+from energy_demand.sandbox.world import (
+    SECONDS_PER_HOUR,
+    VARIABLES,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Place,
+    nearest_site,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+DEMAND_FILE = "ny_demand_hourly.parquet"
+DAILY_FILE = "ny_demand_daily_eastern.csv"
+OBSERVED_FILE = "ny_weather_observed_hourly.parquet"
+FORECAST_FILE = "nyc_weather_forecasts_as_issued.parquet"
+FORECAST_SITE = "new_york_city"
+
+_HOURLY_COLUMNS = {"D": "demand_mwh", "DF": "day_ahead_forecast_mwh"}
+_DAILY_COLUMNS = {**_HOURLY_COLUMNS, "NG": "net_generation_mwh", "TI": "total_interchange_mwh"}
+_SNOW_WATER_MM_PER_CM = 10 / 7  # Open-Meteo: 7 cm of snow are 10 mm of water
+
+
+class RecordedSeries:
+    """Series kept densely from the first to the last recorded step; NaN is an absent row."""
+
+    def __init__(self, steps: IntArray, columns: dict[str, FloatArray]) -> None:
+        self.names = tuple(columns)
+        self.first = int(steps.min())
+        self.last = int(steps.max())
+        self._dense = {name: _dense(steps, values, self.first, self.last) for name, values in columns.items()}
+
+    def present(self, name: str, steps: IntArray) -> BoolArray:
+        """Which of `steps` the record has."""
+        inside = (steps >= self.first) & (steps <= self.last)
+        found: BoolArray = inside & ~np.isnan(self._at(name, steps))
+        return found
+
+    def values(self, name: str, steps: IntArray) -> FloatArray:
+        """The recorded values at `steps`, MWh."""
+        return self._at(name, steps)
+
+    def _at(self, name: str, steps: IntArray) -> FloatArray:
+        return self._dense[name][np.clip(steps, self.first, self.last) - self.first]
+
+
+class RecordedWeather:
+    """Observations by site, and forecasts of New York City as they were issued."""
+
+    def __init__(self, observed: pd.DataFrame, forecasts: pd.DataFrame) -> None:
+        self._observed = {str(site): _Table(rows) for site, rows in observed.groupby("site", observed=True)}
+        ordered = forecasts.sort_values(["issued_at", "time"], ignore_index=True)
+        issued = _seconds(ordered["issued_at"])
+        self._issues, starts = np.unique(issued, return_index=True)
+        self._bounds = np.append(starts, len(ordered))
+        self._forecast = _Table(ordered)
+
+    def observed(self, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
+        """What was measured at the known site near `place`; NaN elsewhere."""
+        table = self._observed.get(nearest_site(place) or "")
+        return _nothing(variables, hours) if table is None else table.take(slice(None), variables, hours)
+
+    def newest_issue(self, *, after: float, by: float) -> int | None:
+        """The index of the newest recording with after < issued_at ≤ by (seconds since 1970)."""
+        index = int(np.searchsorted(self._issues, by, side="right")) - 1
+        return index if index >= 0 and self._issues[index] > after else None
+
+    def forecast(self, issue: int, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
+        """What recording `issue` said; NaN for other places than New York City."""
+        if nearest_site(place) != FORECAST_SITE:
+            return _nothing(variables, hours)
+        return self._forecast.take(slice(self._bounds[issue], self._bounds[issue + 1]), variables, hours)
+
+
+class RecordedWorld:
+    """A folder of recorded files served as both upstreams.
+
+    Args:
+        data_dir: The folder: `ny_demand_hourly.parquet`, `ny_demand_daily_eastern.csv`,
+            `ny_weather_observed_hourly.parquet` and `nyc_weather_forecasts_as_issued.parquet`.
+
+    Raises:
+        SandboxDataError: A file is missing or cannot be read; the message names it.
+    """
+
+    kind: Literal["recorded"] = "recorded"
+
+    def __init__(self, data_dir: Path) -> None:
+        hourly = _read(data_dir / DEMAND_FILE, {"period", *_HOURLY_COLUMNS.values()})
+        daily = _read(data_dir / DAILY_FILE, {"date_eastern", *_DAILY_COLUMNS.values()})
+        observed = _read(data_dir / OBSERVED_FILE, {"site", "time"})
+        forecasts = _read(data_dir / FORECAST_FILE, {"issued_at", "time", "rain", "showers", "snowfall"})
+        water = forecasts["rain"] + forecasts["showers"] + forecasts["snowfall"] * _SNOW_WATER_MM_PER_CM
+        days = pd.to_datetime(daily["date_eastern"]).to_numpy().astype("datetime64[D]").astype(np.int64)
+        self.hourly = RecordedSeries(_hours(hourly["period"]), _columns(hourly, _HOURLY_COLUMNS))
+        self.daily = RecordedSeries(days, _columns(daily, _DAILY_COLUMNS))
+        self.weather = RecordedWeather(observed, forecasts.assign(precipitation=water))
+
+
+class _Table:
+    """Rows of weather: their hours, and one float column for each variable the record has."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._hours = _hours(rows["time"])
+        # Two decimals undo what single precision added to the published figures.
+        self._columns = {
+            name: np.round(rows[name].to_numpy(np.float64), 2) for name in VARIABLES if name in rows
+        }
+
+    def take(self, rows: slice, variables: Sequence[str], hours: IntArray) -> FloatArray:
+        """The values of `variables` at `hours` (consecutive) out of `rows`."""
+        found = _nothing(variables, hours)
+        if hours.size == 0:
+            return found
+        position = self._hours[rows] - hours[0]
+        wanted = (position >= 0) & (position < hours.size)
+        for line, name in enumerate(variables):
+            if name in self._columns:
+                found[line, position[wanted]] = self._columns[name][rows][wanted]
+        return found
+
+
+def _read(path: Path, needed: set[str]) -> pd.DataFrame:
+    if not path.is_file():
+        raise SandboxDataError(path, "no such file in the recorded data folder")
+    try:
+        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise SandboxDataError(path, f"cannot be read ({error})") from error
+    missing = sorted(needed - set(frame.columns))
+    if missing or frame.empty:
+        raise SandboxDataError(path, f"lacks columns {', '.join(missing)}" if missing else "has no rows")
+    return frame
+
+
+def _columns(frame: pd.DataFrame, names: dict[str, str]) -> dict[str, FloatArray]:
+    return {series: frame[column].to_numpy(np.float64) for series, column in names.items()}
+
+
+def _seconds(times: pd.Series[pd.Timestamp]) -> IntArray:
+    return pd.DatetimeIndex(times).as_unit("s").asi8
+
+
+def _hours(times: pd.Series[pd.Timestamp]) -> IntArray:
+    return _seconds(times) // SECONDS_PER_HOUR
+
+
+def _dense(steps: IntArray, values: FloatArray, first: int, last: int) -> FloatArray:
+    dense = np.full(last - first + 1, np.nan)
+    dense[steps - first] = values
+    return dense
+
+
+def _nothing(variables: Sequence[str], hours: IntArray) -> FloatArray:
+    return np.full((len(variables), hours.size), np.nan)

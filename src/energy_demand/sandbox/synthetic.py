@@ -1,0 +1,80 @@
+"""The synthetic world: plausible New York demand and weather for any time, made up and said to be so.
+
+It is a pure function of the seed: nothing is stored, and the same hour is the same whatever is asked.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.sandbox.disturbances import Disturbance
+from energy_demand.sandbox.synthetic_demand import SyntheticDemand
+from energy_demand.sandbox.synthetic_weather import SyntheticWeather
+from energy_demand.sandbox.world import (
+    NEW_YORK,
+    SECONDS_PER_HOUR,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    hour_number,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Disturbance", "SyntheticWorld"]
+
+_FIRST_HOUR = hour_number(datetime(2010, 1, 1, tzinfo=UTC))
+_FIRST_DAY = _FIRST_HOUR // 24  # 1 January 2010 in New York begins five hours later, wholly inside
+
+
+class SyntheticWorld:
+    """Demand from 2010 and weather from any time, without end.
+
+    Args:
+        seed: Another seed is another world of the same kind.
+        disturbances: Changes from stated moments on; nothing before them differs.
+    """
+
+    kind: Literal["synthetic"] = "synthetic"
+
+    def __init__(self, seed: int = 1, disturbances: Sequence[Disturbance] = ()) -> None:
+        self.weather = SyntheticWeather(seed, disturbances)
+        self.hourly = SyntheticDemand(seed, self.weather, disturbances, _FIRST_HOUR)
+        self.daily = DailyTotals(self.hourly)
+
+
+class DailyTotals:
+    """The hourly series summed over New York days of 23, 24 or 25 hours."""
+
+    first = _FIRST_DAY
+    last = None
+
+    def __init__(self, hourly: SyntheticDemand) -> None:
+        self.names = hourly.names
+        self._hourly = hourly
+
+    def present(self, name: str, steps: IntArray) -> BoolArray:  # noqa: ARG002 - every series is complete
+        """Every day from the first."""
+        return steps >= self.first
+
+    def values(self, name: str, steps: IntArray) -> FloatArray:
+        """MWh of each day."""
+        if steps.size == 0:
+            return np.empty(0)
+        starts, ends = _midnights(steps), _midnights(steps + 1)
+        periods = np.arange(starts.min() + 1, ends.max() + 1)  # the hours that end within the days
+        so_far = np.concatenate([[0.0], np.cumsum(self._hourly.values(name, periods))])
+        totals: FloatArray = so_far[ends - starts.min()] - so_far[starts - starts.min()]
+        return totals
+
+
+def _midnights(days: IntArray) -> IntArray:
+    """The hour number at which each day begins in New York."""
+    local = pd.DatetimeIndex(days.astype("datetime64[D]").astype("datetime64[s]")).tz_localize(NEW_YORK)
+    seconds: IntArray = local.as_unit("s").asi8
+    return seconds // SECONDS_PER_HOUR

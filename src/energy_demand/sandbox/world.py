@@ -1,0 +1,135 @@
+"""What the sandbox's routes need from a world, recorded or synthetic: three small protocols.
+
+Inside the sandbox an hour is a number, whole hours since 1970-01-01T00 UTC, and a day is a number of
+days since 1970-01-01; so ranges are slices, and pages of any size agree. A world never reads the clock.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+NEW_YORK = ZoneInfo("America/New_York")
+SECONDS_PER_HOUR = 3600
+_EPOCH_DAY = date(1970, 1, 1)
+
+VARIABLE_UNITS = {
+    "temperature_2m": "°C",
+    "relative_humidity_2m": "%",
+    "dew_point_2m": "°C",
+    "apparent_temperature": "°C",
+    "precipitation": "mm",
+    "rain": "mm",
+    "snowfall": "cm",
+    "cloud_cover": "%",
+    "wind_speed_10m": "km/h",
+    "wind_gusts_10m": "km/h",
+    "surface_pressure": "hPa",
+    "shortwave_radiation": "W/m²",
+}
+VARIABLES = tuple(VARIABLE_UNITS)
+
+
+class Place(NamedTuple):
+    """A point on the map, in degrees north and east."""
+
+    latitude: float
+    longitude: float
+
+
+SITES = {
+    "new_york_city": Place(40.7128, -74.0060),
+    "albany": Place(42.6526, -73.7562),
+    "buffalo": Place(42.8864, -78.8784),
+    "syracuse": Place(43.0481, -76.1474),
+}
+ELEVATION_M = {"new_york_city": 7.0, "albany": 45.0, "buffalo": 183.0, "syracuse": 120.0}
+_SITE_RADIUS_DEGREES = 0.5
+
+
+def nearest_site(place: Place) -> str | None:
+    """The known site within half a degree of `place`, or None."""
+    distances = {name: float(np.hypot(*np.subtract(place, site))) for name, site in SITES.items()}
+    name = min(distances, key=distances.__getitem__)
+    return name if distances[name] <= _SITE_RADIUS_DEGREES else None
+
+
+class Series(Protocol):
+    """Demand series on a regular axis of steps (hour or day numbers), in MWh."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The series there are, of `D`, `DF`, `NG`, `TI`, in this order."""
+
+    @property
+    def first(self) -> int:
+        """The first step."""
+
+    @property
+    def last(self) -> int | None:
+        """The last step; None where time goes on."""
+
+    def present(self, name: str, steps: IntArray) -> BoolArray:
+        """Which of `steps` have a value; cheap even for all of history."""
+
+    def values(self, name: str, steps: IntArray) -> FloatArray:
+        """The values at `steps`, all of them present."""
+
+
+class Weather(Protocol):
+    """Weather at any place. Arrays are (variables × hours), NaN where there is nothing."""
+
+    def observed(self, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
+        """What was measured."""
+
+    def newest_issue(self, *, after: float, by: float) -> int | None:
+        """The newest forecast with after < issue time ≤ by (seconds since 1970), by its key."""
+
+    def forecast(self, issue: int, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
+        """What the forecast with the key `issue` said."""
+
+
+class World(Protocol):
+    """Everything the two upstreams know; what of it is served at a moment is the routes' business."""
+
+    @property
+    def kind(self) -> Literal["recorded", "synthetic"]:
+        """Stamped on every answer."""
+
+    @property
+    def hourly(self) -> Series:
+        """Hourly series; a step is the hour's end."""
+
+    @property
+    def daily(self) -> Series:
+        """Daily totals; a step is a New York calendar day."""
+
+    @property
+    def weather(self) -> Weather:
+        """Observations and forecasts."""
+
+
+def hour_number(moment: datetime) -> int:
+    """The number of the last full hour at or before `moment`."""
+    return int(moment.timestamp() // SECONDS_PER_HOUR)
+
+
+def day_number(day: date) -> int:
+    """The number of a calendar day."""
+    return (day - _EPOCH_DAY).days
+
+
+def moment_of_hour(hour: int) -> datetime:
+    """The moment an hour number stands for."""
+    return datetime.fromtimestamp(hour * SECONDS_PER_HOUR, tz=UTC)
