@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from energy_demand.columns import TARGET
-from energy_demand.config import EIA_KEY_MISSING, Settings, load_settings
+from energy_demand.config import EIA_KEY_MISSING, MissingKeyError, Settings, load_settings
 from energy_demand.http import Fault, HttpClient, UpstreamError
 from energy_demand.timeaxis import HOUR, floor_hour, local_midnight, parse_moment, to_utc, utc_index
 
@@ -68,13 +68,13 @@ class EIAClient:
     """Hourly demand and day-ahead forecast of a respondent.
 
     Raises:
-        ValueError: EIA_API_KEY is not set, and no sandbox stands in.
+        MissingKeyError: (a ValueError) EIA_API_KEY is not set, and no sandbox stands in.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         settings = settings or load_settings()
         if settings.eia_api_key is None and settings.sandbox_url is None:
-            raise ValueError(EIA_KEY_MISSING)
+            raise MissingKeyError(EIA_KEY_MISSING)
         self._key = settings.eia_api_key
         self._url = settings.eia_base_url.rstrip("/") + "/" + HOURLY_ROUTE
         self._respondent = settings.eia_region

@@ -7,9 +7,9 @@ simply run again. Nothing here knows SQL or HTTP.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from energy_demand.data.weather_client import MAX_PAST_DAYS, RUN_EVERY_HOURS, We
 from energy_demand.database import repository
 from energy_demand.database.engine import stamp
 from energy_demand.database.repository import Written
+from energy_demand.errors import UserError
 from energy_demand.http import UpstreamError
 from energy_demand.timeaxis import HOUR, day_ahead_issue, days_periods, floor_hour, local_day
 
@@ -44,11 +45,15 @@ FORECASTS = "open_meteo_single_runs"
 logger = logging.getLogger(__name__)
 
 
-class NoDataError(RuntimeError):
+class RangeError(UserError, ValueError):
+    """A range of days that cannot be ingested."""
+
+
+class NoDataError(UserError, RuntimeError):
     """The upstream has nothing in the range that was asked for."""
 
 
-class IngestInterruptedError(RuntimeError):
+class IngestInterruptedError(UserError, RuntimeError):
     """An upstream failed in the middle; the message says what was kept."""
 
 
@@ -82,20 +87,24 @@ class Report:
     forecasts: Written = field(default_factory=Written)
     quarantined: int = 0
 
+    def to_json(self) -> dict[str, Any]:
+        """The counts by kind of row."""
+        return asdict(self)
+
 
 def backfill_span(settings: Settings, first: date, last: date, now: datetime) -> Span:
     """The hours of the local days `first` to `last` that are published by `now`.
 
     Raises:
-        ValueError: `last` is before `first`, or nothing of the range lies in the past.
+        RangeError: `last` is before `first`, or nothing of the range lies in the past.
     """
     if last < first:
-        raise ValueError(f"the end {last} is before the start {first}")
+        raise RangeError(f"the end {last} is before the start {first}")
     periods = days_periods(first, last, settings.region.zone)
     end = min(periods[-1].to_pydatetime(), settings.availability.newest_known(now))
     start = periods[0].to_pydatetime()
     if end < start:
-        raise ValueError(f"nothing from {first} to {last} was published by {now:%Y-%m-%d %H:%M} UTC")
+        raise RangeError(f"nothing from {first} to {last} was published by {now:%Y-%m-%d %H:%M} UTC")
     return Span(start, end, history=True)
 
 
