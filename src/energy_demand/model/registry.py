@@ -1,0 +1,237 @@
+"""Keeps models in MLflow: runs with what was measured, registered versions, the champion by alias.
+
+A version holds the base booster as an MLflow model and, beside it in `forecaster/`, the whole forecaster
+as text and JSON. Versions are added and the alias moves; nothing is ever changed or deleted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from energy_demand.config import (
+    CHAMPION_ALIAS,
+    EXPERIMENT_NAME,
+    REGISTERED_MODEL,
+    Settings,
+    load_settings,
+    opt_out_of_telemetry,
+)
+from energy_demand.errors import UserError
+from energy_demand.logs import redact
+from energy_demand.model.forecaster import BOOSTER_COLUMNS, Forecaster, ModelRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from energy_demand.model.promotion import Verdict
+
+FORECASTER_FOLDER = "forecaster"
+MODEL_PACKAGES = ("lightgbm", "numpy")
+PREVIOUS_TAG = "previous_champion"
+
+
+class NoChampionError(UserError, LookupError):
+    """No model has been promoted yet."""
+
+
+class RegistryUnavailableError(UserError, RuntimeError):
+    """MLflow cannot be reached or refuses; the champion is what it was."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version."""
+
+    version: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that serves, loaded whole."""
+
+    version: str
+    run_id: str
+    forecaster: Forecaster
+    metrics: Mapping[str, float]
+
+
+class Registry:
+    """MLflow's tracking store and model registry at one address.
+
+    Raises (every method):
+        RegistryUnavailableError: MLflow cannot be reached.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._home = settings.home / "mlflow"
+        self._local = settings.mlflow_tracking_uri is None
+        self.uri = settings.mlflow_tracking_uri or f"sqlite:///{self._home / 'mlflow.db'}"
+        self.label = redact(self.uri)
+        if self._local:
+            self._home.mkdir(parents=True, exist_ok=True)
+
+    def register(
+        self,
+        forecaster: Forecaster,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        started_at: datetime,
+        figures: Mapping[str, Any] | None = None,
+    ) -> Version:
+        """Log a run with its parameters, metrics and figures, and register its model as a new version."""
+        import mlflow.lightgbm  # noqa: PLC0415  (importing MLflow takes seconds)
+
+        with self._client() as client, tempfile.TemporaryDirectory() as folder:
+            experiment = self._experiment(client)
+            name = f"train-{started_at:%Y%m%dT%H%MZ}"
+            with mlflow.start_run(experiment_id=experiment, run_name=name) as run:
+                mlflow.log_params(dict(params))
+                mlflow.log_metrics(dict(metrics))
+                for file_name, figure in (figures or {}).items():
+                    mlflow.log_figure(figure, file_name)
+                importance = _importance(forecaster)
+                mlflow.log_dict(importance, "importance.json")
+                info = mlflow.lightgbm.log_model(
+                    forecaster.booster,
+                    name="model",
+                    pip_requirements=[f"{package}=={version_of(package)}" for package in MODEL_PACKAGES],
+                )
+                beside = Path(folder) / FORECASTER_FOLDER
+                beside.mkdir()
+                for file_name, text in forecaster.to_texts().items():
+                    (beside / file_name).write_text(text)
+                client.log_model_artifacts(info.model_id, folder)
+                version = client.create_model_version(
+                    self._registered(client), f"models:/{info.model_id}", run.info.run_id
+                )
+            return Version(str(version.version), run.info.run_id)
+
+    def champion(self) -> Champion:
+        """The champion with its forecaster, verified.
+
+        Raises:
+            NoChampionError: none was promoted yet.
+            ModelRefusedError: its files are damaged.
+        """
+        with self._client() as client:
+            version = self._champion_version(client)
+            if version is None:
+                raise NoChampionError("no model serves yet; run `energy-demand train` first")
+            run_id = str(version.run_id)
+            metrics = client.get_run(run_id).data.metrics
+            return Champion(str(version.version), run_id, self._load(version), dict(metrics))
+
+    def promote(self, run_id: str, verdict: Verdict) -> bool:
+        """Store the verdict with the version of this run, and let it serve if it was promoted.
+
+        Raises:
+            LookupError: the run has no registered version.
+        """
+        with self._client() as client:
+            found = client.search_model_versions(f"name = '{REGISTERED_MODEL}' and run_id = '{run_id}'")
+            if not found:
+                raise LookupError(f"run {run_id} has no registered version of {REGISTERED_MODEL}")
+            version = str(found[0].version)
+            before = self._champion_version(client)
+            tags = {"promoted": str(verdict.promoted).lower(), "verdict": verdict.reason}
+            if before is not None:
+                tags[PREVIOUS_TAG] = str(before.version)
+            for key, value in tags.items():
+                client.set_model_version_tag(REGISTERED_MODEL, version, key, value)
+            for side, held in (("challenger", verdict.challenger), ("champion", verdict.champion)):
+                if held is not None:
+                    client.log_metric(run_id, f"contest_{side}_mape", held["mape"])
+            if verdict.promoted:
+                client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, version)
+            return verdict.promoted
+
+    def _load(self, version: ModelVersion) -> Forecaster:
+        import mlflow  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory() as folder:
+            uri = f"models:/{REGISTERED_MODEL}/{version.version}"
+            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)) / FORECASTER_FOLDER
+            texts = {file.name: file.read_text() for file in path.glob("*")} if path.is_dir() else {}
+        try:
+            return Forecaster.from_texts(texts)
+        except ModelRefusedError as error:
+            raise ModelRefusedError(f"version {version.version} of {REGISTERED_MODEL}: {error}") from error
+
+    def _champion_version(self, client: MlflowClient) -> ModelVersion | None:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            return client.get_model_version_by_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+    def _experiment(self, client: MlflowClient) -> str:
+        found = client.get_experiment_by_name(EXPERIMENT_NAME)
+        if found is not None:
+            return str(found.experiment_id)
+        location = (self._home / "artifacts").as_uri() if self._local else None
+        return str(client.create_experiment(EXPERIMENT_NAME, artifact_location=location))
+
+    def _registered(self, client: MlflowClient) -> str:
+        if not client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):
+            client.create_registered_model(REGISTERED_MODEL)
+        return REGISTERED_MODEL
+
+    @contextmanager
+    def _client(self) -> Iterator[MlflowClient]:
+        opt_out_of_telemetry()  # read when MLflow is imported
+        import mlflow  # noqa: PLC0415
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+        try:
+            yield mlflow.MlflowClient(self.uri, self.uri)
+        except (MlflowException, OSError) as error:
+            reason = redact(str(error)).splitlines()[0]
+            raise RegistryUnavailableError(
+                f"MLflow at {self.label} failed: {reason}; the champion is unchanged. "
+                "Check MLFLOW_TRACKING_URI and that the store can be reached"
+            ) from error
+
+
+def get_champion_model(settings: Settings | None = None) -> Forecaster:
+    """The champion's whole forecaster.
+
+    Raises:
+        NoChampionError: none was promoted yet.
+        ModelRefusedError: its files are damaged.
+        RegistryUnavailableError: MLflow cannot be reached.
+    """
+    return Registry(settings or load_settings()).champion().forecaster
+
+
+def promote_to_champion(run_id: str, verdict: Verdict, settings: Settings | None = None) -> bool:
+    """Store the verdict on a run's version and let it serve if it was promoted; whether it was."""
+    return Registry(settings or load_settings()).promote(run_id, verdict)
+
+
+def _importance(forecaster: Forecaster) -> dict[str, dict[str, float]]:
+    return {
+        kind: dict(
+            zip(
+                BOOSTER_COLUMNS,
+                map(float, forecaster.booster.feature_importance(importance_type=kind)),
+                strict=True,
+            )
+        )
+        for kind in ("gain", "split")
+    }
