@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from energy_demand.errors import UserError
 from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
@@ -33,6 +35,8 @@ CHAMPION_ALIAS = "champion"
 FORECAST_HORIZON_HOURS = 24
 
 EIA_KEY_MISSING = "EIA_API_KEY not set. Register at https://www.eia.gov/opendata/"
+
+HTTP_SCHEMES = ("http://", "https://")
 
 TELEMETRY_OFF = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -82,7 +86,7 @@ def _moment(value: object) -> object:
 
 
 def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
+    if not value.startswith(HTTP_SCHEMES):
         raise ValueError(f"{value!r} is no address; it starts with http:// or https://")
     return value
 
@@ -137,9 +141,10 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _sandbox_stands_in(cls, given: dict[str, Any]) -> dict[str, Any]:
-        if not (root := given.get("sandbox_url")):
+        root = str(given.get("sandbox_url") or "").rstrip("/")
+        if not root.startswith(HTTP_SCHEMES):  # none, or one that its own check refuses
             return given
-        addresses = {name: f"{str(root).rstrip('/')}/{path}" for name, path in SANDBOX_PATHS.items()}
+        addresses = {name: f"{root}/{path}" for name, path in SANDBOX_PATHS.items()}
         return {**addresses, "eia_request_interval_seconds": 0.0, **given}
 
     @property
@@ -193,6 +198,11 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = [f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         raise SettingsError("; ".join(lines)) from None
+    except SourceError as error:
+        # A list that is no JSON; its message names the field.
+        named = re.search(r'field "(\w+)"', str(error))
+        name = named[1].upper() if named else "a variable"
+        raise SettingsError(f"{name}: cannot be read; write it as JSON, see .env.example") from None
 
 
 def opt_out_of_telemetry() -> None:

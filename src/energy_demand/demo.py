@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.panel import Panel
 
-from energy_demand.config import Settings, default_home, load_settings
+from energy_demand.config import Settings, load_settings
 from energy_demand.data.feature_store import refresh_features
 from energy_demand.data.ingest import backfill_span, ingest, trailing_span
 from energy_demand.database import repository
@@ -45,8 +45,10 @@ def run_demo() -> None:
         UserError: a step failed; what the earlier steps stored is kept.
     """
     started = time.perf_counter()
-    present = _latest_issue(load_settings())
-    with _synthetic_upstreams(present) as settings, opened(settings) as database:
+    own = load_settings()
+    present = _latest_issue(own)
+    home = own.home.with_name(own.home.name + "-demo")
+    with _synthetic_upstreams(home, present) as settings, opened(settings) as database:
         registry = Registry(settings)
         err.print(
             "[bold]energy-demand demo[/bold]: synthetic data, made on this machine; "
@@ -69,7 +71,7 @@ def _latest_issue(settings: Settings) -> datetime:
 
 
 @contextmanager
-def _synthetic_upstreams(present: datetime) -> Iterator[Settings]:
+def _synthetic_upstreams(home: Path, present: datetime) -> Iterator[Settings]:
     """A sandbox, and the settings that point at it and nowhere else, whatever the environment says."""
     app = create_app(SyntheticWorld(SEED), now=present)
     with serving(app) as address:
@@ -80,7 +82,7 @@ def _synthetic_upstreams(present: datetime) -> Iterator[Settings]:
             eia_region=NEW_YORK.respondent,
             database_url=None,
             mlflow_tracking_uri=None,
-            energy_demand_home=default_home().with_name(".energy-demand-demo"),
+            energy_demand_home=home,
             energy_demand_now=present,
         )
 

@@ -16,7 +16,7 @@ import httpx
 import stamina
 
 from energy_demand.errors import UserError
-from energy_demand.logs import RedactingFilter, redact
+from energy_demand.logs import REDACTED, RedactingFilter, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,22 +156,23 @@ class HttpClient:
 
     def _ask(self, url: str, params: Sequence[tuple[str, str]]) -> Any:
         asked = describe(url, params)
+        secrets = [value for name, value in params if name.lower() in SECRET_PARAMS and value]
         self._keep_pace()
         try:
             response = self._client.get(url, params=httpx.QueryParams(list(params)))
         except httpx.TimeoutException:
             seconds = self._settings.http_timeout_seconds
             raise self._error(asked, f"no answer within {seconds:g} s", retry=True) from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             # `from None`: the httpx error holds the request, and with it the key.
             reason = f"cannot be reached ({type(error).__name__}: {error})"
             raise self._error(asked, reason, retry=True) from None
         except httpx.InvalidURL as error:
             raise self._error(asked, f"no such address ({error})") from None
         logger.debug("%s %s in %.3f s", response.status_code, asked, response.elapsed.total_seconds())
-        return self._read(response, asked)
+        return self._read(response, asked, secrets)
 
-    def _read(self, response: httpx.Response, asked: str) -> Any:
+    def _read(self, response: httpx.Response, asked: str, secrets: Sequence[str]) -> Any:
         status = response.status_code
         try:
             body = response.json()
@@ -179,8 +180,11 @@ class HttpClient:
             body = None
         fault = self._dialect.fault(status, body) or _plain_fault(response, body)
         if fault:
+            reason = fault.reason
+            for secret in secrets:  # EIA repeats the key in its bodies, in whatever form
+                reason = reason.replace(secret, REDACTED)
             raise self._error(
-                asked, fault.reason, status=status, retry=fault.retry, retry_after=_retry_after(response)
+                asked, reason, status=status, retry=fault.retry, retry_after=_retry_after(response)
             )
         self._note_kind(response.headers.get(SANDBOX_HEADER, LIVE))
         return body

@@ -11,8 +11,8 @@ import sys
 
 REDACTED = "REDACTED"
 CHATTY = ("mlflow", "alembic", "httpx", "httpcore")
-_KEY_IN_TEXT = re.compile(r"(?i)(api_?key[\"']?\s*[=:]\s*[\"']?)[^&\s\"',})]+")
-_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]+:)[^@\s]+(@)")
+_KEY_IN_TEXT = re.compile(r"(?i)(api[-_]?key[\"']?\s*[=:]\s*[\"']?)[^&\s\"',})]+")
+_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*:)[^@\s]+(@)")
 
 
 def redact(text: str) -> str:

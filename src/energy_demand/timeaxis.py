@@ -45,15 +45,15 @@ class Availability:
 
     def known_at(self, period: datetime) -> datetime:
         """The moment the hour ending at `period` can first be used."""
-        return period + self.delay_hours * HOUR
+        return to_utc(period) + self.delay_hours * HOUR
 
     def newest_known(self, issued_at: datetime) -> datetime:
         """The newest period known at `issued_at`: the last full hour at least the delay before it."""
-        return floor_hour(issued_at - self.delay_hours * HOUR)
+        return floor_hour(to_utc(issued_at) - self.delay_hours * HOUR)
 
 
 def floor_hour(moment: datetime) -> datetime:
-    """The last full hour at or before `moment`."""
+    """The last full hour at or before `moment`, which is in UTC."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
@@ -78,7 +78,7 @@ def parse_moment(text: str) -> datetime:
     """
     try:
         return to_utc(datetime.fromisoformat(text.strip()))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise TimeFormatError(f"{text!r} is no moment; write it like 2025-07-31T13:00Z") from None
 
 
@@ -118,12 +118,12 @@ def days_periods(first: date, last: date, zone: ZoneInfo) -> pd.DatetimeIndex:
 
 def hourly(start: datetime, end: datetime) -> pd.DatetimeIndex:
     """Every full hour from `start` to `end`, both included, in UTC."""
-    return pd.date_range(start, end, freq="h", tz="UTC", unit="us")
+    return pd.date_range(to_utc(start), to_utc(end), freq="h", tz="UTC", unit="us")
 
 
 def horizon(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
     """The periods with leads 1 to `hours` of a forecast issued at `issued_at`."""
-    first = floor_hour(issued_at) + HOUR
+    first = floor_hour(to_utc(issued_at)) + HOUR
     return hourly(first, first + (hours - 1) * HOUR)
 
 

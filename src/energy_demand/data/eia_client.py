@@ -16,7 +16,7 @@ import pandas as pd
 
 from energy_demand.columns import TARGET
 from energy_demand.config import EIA_KEY_MISSING, MissingKeyError, Settings, load_settings
-from energy_demand.http import Fault, HttpClient, UpstreamError
+from energy_demand.http import Fault, HttpClient, UpstreamError, describe
 from energy_demand.timeaxis import HOUR, floor_hour, local_midnight, parse_moment, to_utc, utc_index
 
 if TYPE_CHECKING:
@@ -115,7 +115,10 @@ class EIAClient:
         """
         rows = self.fetch_rows(_moment(start), _moment(end), series=("D",))
         frame = pd.DataFrame(rows, columns=["period", "respondent", "type", "value"], dtype=object)
-        frame["period"] = utc_index(pd.to_datetime(frame["period"], format=PERIOD_FORMAT, utc=True))
+        try:
+            frame["period"] = utc_index(pd.to_datetime(frame["period"], format=PERIOD_FORMAT, utc=True))
+        except ValueError as error:
+            raise UpstreamError("EIA", f"{start} to {end}", f"a period that is none: {error}") from None
         frame["respondent"] = self._respondent
         frame[TARGET] = pd.to_numeric(frame.pop("value"), errors="coerce").astype(float)
         frame = frame.rename(columns={"type": "series"})
@@ -160,7 +163,7 @@ class EIAClient:
         total = 1
         while len(rows) < total:
             params = self._params(respondent, start, end, series, offset=len(rows))
-            page, total = _page(self._http.get_json(self._url, params), self._url)
+            page, total = _page(self._http.get_json(self._url, params), describe(self._url, params))
             if not page:
                 break
             rows += page
@@ -203,7 +206,7 @@ def _spans(respondent: str, start: datetime, end: datetime) -> list[tuple[str, d
     return [span for span in spans if span[1] <= span[2]]
 
 
-def _page(body: Any, url: str) -> tuple[list[dict[str, Any]], int]:
+def _page(body: Any, asked: str) -> tuple[list[dict[str, Any]], int]:
     response = body.get("response") if isinstance(body, dict) else None
     rows = response.get("data") if isinstance(response, dict) else None
     if (
@@ -211,7 +214,7 @@ def _page(body: Any, url: str) -> tuple[list[dict[str, Any]], int]:
         or not isinstance(rows, list)
         or not all(isinstance(row, dict) for row in rows)
     ):
-        raise UpstreamError("EIA", url, "an answer without response.data")
+        raise UpstreamError("EIA", asked, "an answer without response.data")
     for place in (body, response):
         for warning in place.get("warnings") or ():
             # The whole-answer warning comes with every page but the last.
@@ -219,7 +222,7 @@ def _page(body: Any, url: str) -> tuple[list[dict[str, Any]], int]:
     try:
         return rows, int(response["total"])
     except (KeyError, TypeError, ValueError):
-        raise UpstreamError("EIA", url, "an answer without response.total") from None
+        raise UpstreamError("EIA", asked, "an answer without response.total") from None
 
 
 def _server_side(code: Any) -> bool:

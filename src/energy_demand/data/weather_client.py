@@ -14,7 +14,7 @@ import pandas as pd
 
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.config import Settings, load_settings
-from energy_demand.http import Fault, HttpClient, UpstreamError
+from energy_demand.http import Fault, HttpClient, UpstreamError, describe
 from energy_demand.timeaxis import parse_day, utc_index
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ ATTRIBUTION = "Weather data by Open-Meteo.com"
 RUN_EVERY_HOURS = 6
 # Leads up to 48 h, from a run that may be 12 h old, within whole days.
 RUN_DAYS = 4
+TIME_FORMAT = "%Y-%m-%dT%H:%M"
 DAYS_PER_CALL = 366
 MAX_PAST_DAYS = 92
 
@@ -102,7 +103,7 @@ class WeatherClient:
         Raises:
             UpstreamError: Open-Meteo failed otherwise.
         """
-        params = [("run", run.strftime("%Y-%m-%dT%H:%M")), ("forecast_days", str(RUN_DAYS))]
+        params = [("run", run.strftime(TIME_FORMAT)), ("forecast_days", str(RUN_DAYS))]
         try:
             frame = self._ask(self._settings.open_meteo_single_runs_url, params)
         except UpstreamError as error:
@@ -114,30 +115,32 @@ class WeatherClient:
         return _sorted([frame])
 
     def _ask(self, url: str, params: list[tuple[str, str]]) -> pd.DataFrame:
-        body = self._http.get_json(
-            url,
-            [
-                ("latitude", ",".join(str(site.latitude) for site in self._sites)),
-                ("longitude", ",".join(str(site.longitude) for site in self._sites)),
-                ("hourly", ",".join(WEATHER_VARIABLES)),
-                ("timezone", "GMT"),
-                *params,
-            ],
-        )
+        asking = [
+            ("latitude", ",".join(str(site.latitude) for site in self._sites)),
+            ("longitude", ",".join(str(site.longitude) for site in self._sites)),
+            ("hourly", ",".join(WEATHER_VARIABLES)),
+            ("timezone", "GMT"),
+            *params,
+        ]
+        body = self._http.get_json(url, asking)
+        asked = describe(url, asking)
         answers = body if isinstance(body, list) else [body]
         if len(answers) != len(self._sites):
-            raise UpstreamError("Open-Meteo", url, f"{len(answers)} places for {len(self._sites)} sites")
-        frames = [_frame(answer, site.name, url) for site, answer in zip(self._sites, answers, strict=True)]
+            raise UpstreamError("Open-Meteo", asked, f"{len(answers)} places for {len(self._sites)} sites")
+        frames = [_frame(answer, site.name, asked) for site, answer in zip(self._sites, answers, strict=True)]
         return pd.concat(frames, ignore_index=True)
 
 
-def _frame(answer: Any, site: str, url: str) -> pd.DataFrame:
+def _frame(answer: Any, site: str, asked: str) -> pd.DataFrame:
     hourly = answer.get("hourly") if isinstance(answer, dict) else None
     if not isinstance(hourly, dict) or "time" not in hourly or answer.get("utc_offset_seconds") != 0:
-        raise UpstreamError("Open-Meteo", url, "an answer without hourly values in GMT")
-    time = utc_index(pd.DatetimeIndex(hourly["time"]))
-    values = {name: _numbers(hourly.get(name), len(time)) for name in WEATHER_VARIABLES}
-    return pd.DataFrame({"timestamp": time, "site": site, **values})
+        raise UpstreamError("Open-Meteo", asked, "an answer without hourly values in GMT")
+    try:
+        time = utc_index(pd.to_datetime(pd.Series(hourly["time"], dtype=object), format=TIME_FORMAT))
+        values = {name: _numbers(hourly.get(name), len(time)) for name in WEATHER_VARIABLES}
+        return pd.DataFrame({"timestamp": time, "site": site, **values})
+    except (TypeError, ValueError) as error:
+        raise UpstreamError("Open-Meteo", asked, f"hourly values that are none: {error}") from None
 
 
 def _numbers(values: Any, length: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -28,6 +28,7 @@ BOOSTER_COLUMNS = (*BASE_COLUMNS, LEAD)
 
 BOOSTER_FILE = "base_booster.txt"
 MANIFEST_FILE = "manifest.json"
+INTERVALS = "intervals"
 
 
 class ModelRefusedError(UserError, RuntimeError):
@@ -77,14 +78,15 @@ class Forecaster:
     def to_texts(self) -> dict[str, str]:
         """File name → text. The manifest holds the feature list and the booster's checksum."""
         booster = self.booster.model_to_string()
+        intervals = self.intervals.to_dict()
         manifest = {
             "format": FORMAT,
             "features": list(BOOSTER_COLUMNS),
-            "sha256": {BOOSTER_FILE: _checksum(booster)},
+            "sha256": {BOOSTER_FILE: _checksum(booster), INTERVALS: _checksum(json.dumps(intervals))},
             "respondent": self.respondent,
             "trained_through": self.trained_through.isoformat(),
             "publication_delay_hours": self.publication_delay_hours,
-            "intervals": self.intervals.to_dict(),
+            INTERVALS: intervals,
         }
         return {BOOSTER_FILE: booster, MANIFEST_FILE: json.dumps(manifest, indent=1)}
 
@@ -101,7 +103,7 @@ class Forecaster:
             _check(manifest, booster)
             return cls(
                 booster=lgb.Booster(model_str=booster),
-                intervals=ConformalIntervals.from_dict(manifest["intervals"]),
+                intervals=ConformalIntervals.from_dict(manifest[INTERVALS]),
                 respondent=manifest["respondent"],
                 trained_through=datetime.fromisoformat(manifest["trained_through"]),
                 publication_delay_hours=int(manifest["publication_delay_hours"]),
@@ -121,8 +123,9 @@ def _check(manifest: dict[str, Any], booster: str) -> None:
         raise ModelRefusedError(
             f"the model was trained on other features (differing: {', '.join(differing)}); train again"
         )
-    if manifest["sha256"][BOOSTER_FILE] != _checksum(booster):
-        raise ModelRefusedError(f"{BOOSTER_FILE} does not match its checksum; it was changed after training")
+    for name, text in ((BOOSTER_FILE, booster), (INTERVALS, json.dumps(manifest[INTERVALS]))):
+        if manifest["sha256"][name] != _checksum(text):
+            raise ModelRefusedError(f"{name} does not match its checksum; it was changed after training")
 
 
 def _checksum(text: str) -> str:

@@ -68,11 +68,14 @@ class ConformalIntervals:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: a level is missing, or a table has another shape.
+            ValueError: a level is missing, or a table cannot be right.
         """
         read = {level: np.array(tables.get(str(level)), dtype=float) for level in LEVELS}
-        if any(table.shape != SHAPE for table in read.values()):
+        narrow, wide = (read[level] for level in LEVELS)
+        if narrow.shape != SHAPE or wide.shape != SHAPE:
             raise ValueError(f"interval tables must have the shape {SHAPE}")
+        if not (np.all(narrow >= 0) and np.all(wide >= narrow) and np.isfinite(wide).all()):
+            raise ValueError("interval tables must be finite, not negative, and the wider level wider")
         return cls(read)
 
 

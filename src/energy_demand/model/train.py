@@ -75,8 +75,8 @@ def training_targets(periods: pd.DatetimeIndex, recipe: Recipe | None = None) ->
     """`period` and `issued_at` of the training rows: a few leads of every hour, evenly spread."""
     recipe = recipe or Recipe()
     running = ((periods - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(HOUR)).to_numpy(dtype=np.int64)
-    # 5 shares no factor with 12 or 24, so that every lead meets every hour of the day.
-    first = (5 * running) % recipe.lead_stride + 1
+    # One step further each day, so that every lead meets every hour of the day.
+    first = (5 * running + running // 24) % recipe.lead_stride + 1
     offsets = np.arange(0, MAX_LEAD_HOURS, recipe.lead_stride)
     leads = (first[:, None] + offsets[None, :]).reshape(-1)
     repeated = periods.repeat(len(offsets))

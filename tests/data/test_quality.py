@@ -1,0 +1,184 @@
+"""The data contract: what is stored, what is set apart and why, and what is neither."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energy_demand.data.quality import Breach, check_demand, usable_demand
+
+START = datetime(2024, 5, 1, 1, tzinfo=UTC)
+END = datetime(2024, 5, 1, 5, tzinfo=UTC)
+
+
+def row(
+    period: object = "2024-05-01T03", value: object = "15000", who: object = "NY", what: object = "D"
+) -> dict:
+    return {"period": period, "respondent": who, "type": what, "value": value}
+
+
+def check(*rows: dict) -> tuple[pd.DataFrame, list[tuple[Breach, dict]]]:
+    return check_demand(rows, respondents=["NY", "NYIS"], series=["D", "DF"], start=START, end=END)
+
+
+def test_good_rows_become_numbers_in_utc_sorted_by_series_and_hour():
+    good, apart = check(
+        row("2024-05-01T04", "3"), row("2024-05-01T02", "2", what="DF"), row("2024-05-01T03", 1.5, who="NYIS")
+    )
+    assert apart == []
+    assert list(good.columns) == ["period", "origin", "series", "value"]
+    assert str(good["period"].dtype) == "datetime64[us, UTC]"
+    assert good["value"].dtype == np.float64
+    assert list(zip(good["period"].dt.hour, good["origin"], good["series"], good["value"], strict=True)) == [
+        (3, "NYIS", "D", 1.5),
+        (4, "NY", "D", 3.0),
+        (2, "NY", "DF", 2.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "breach"),
+    [
+        pytest.param(row(period="1 May"), Breach.UNPARSABLE_PERIOD, id="a period in words"),
+        pytest.param(row(period=None), Breach.UNPARSABLE_PERIOD, id="no period"),
+        pytest.param(
+            {"respondent": "NY", "type": "D", "value": "1"}, Breach.UNPARSABLE_PERIOD, id="a lacking period"
+        ),
+        pytest.param(row(period="2024-05-01"), Breach.UNPARSABLE_PERIOD, id="a period without its hour"),
+        pytest.param(row(period="2024-05-01T00"), Breach.OUTSIDE_REQUEST, id="an hour too early"),
+        pytest.param(row(period="2024-05-01T06"), Breach.OUTSIDE_REQUEST, id="an hour too late"),
+        pytest.param(row(who="CAL"), Breach.WRONG_RESPONDENT, id="another respondent"),
+        pytest.param(row(who=None), Breach.WRONG_RESPONDENT, id="no respondent"),
+        pytest.param(row(what="NG"), Breach.WRONG_SERIES, id="another series"),
+        pytest.param(row(what=None), Breach.WRONG_SERIES, id="no series"),
+        pytest.param(row(value="n/a"), Breach.NOT_A_NUMBER, id="a value in words"),
+        pytest.param(row(value=""), Breach.NOT_A_NUMBER, id="an empty value"),
+        pytest.param(row(value="inf"), Breach.NOT_A_NUMBER, id="an infinite value"),
+        pytest.param(row(value="-1"), Breach.NEGATIVE, id="a negative value"),
+        pytest.param(row(value="1000001"), Breach.ABSURD, id="an absurd value"),
+    ],
+)
+def test_a_broken_row_is_set_apart_as_it_came_and_the_good_rows_of_its_page_go_on(broken, breach):
+    good, apart = check(row("2024-05-01T02", "2"), broken, row("2024-05-01T04", "4"))
+    assert apart == [(breach, broken)]
+    assert good["value"].tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        pytest.param(row(period="2024-05-01T01"), id="the first hour asked for"),
+        pytest.param(row(period="2024-05-01T05"), id="the last hour asked for"),
+        pytest.param(row(value="0"), id="a zero, for the outage that it is"),
+        pytest.param(row(value="1000000"), id="the largest value there may be"),
+    ],
+)
+def test_what_lies_on_the_edge_is_good(fine):
+    good, apart = check(fine)
+    assert (len(good), apart) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("broken", "breach"),
+    [
+        pytest.param(row("x", "-1", "CAL", "NG"), Breach.UNPARSABLE_PERIOD, id="everything wrong"),
+        pytest.param(
+            row("2024-05-02T00", "-1", "CAL", "NG"), Breach.OUTSIDE_REQUEST, id="all but the period's form"
+        ),
+        pytest.param(row(value="-1", who="CAL", what="NG"), Breach.WRONG_RESPONDENT, id="all but the period"),
+        pytest.param(row(value="-1", what="NG"), Breach.WRONG_SERIES, id="series and value"),
+        pytest.param(row(value="x", what="NG"), Breach.WRONG_SERIES, id="series and a value in words"),
+    ],
+)
+def test_the_first_of_several_breaches_is_the_reason(broken, breach):
+    assert check(broken)[1] == [(breach, broken)]
+
+
+def test_broken_rows_keep_their_order_and_each_its_own_reason():
+    rows = [row(value="-1"), row(who="CAL"), row(), row(period="x"), row(value="9e9")]
+    assert [breach for breach, _ in check(*rows)[1]] == [
+        Breach.NEGATIVE,
+        Breach.WRONG_RESPONDENT,
+        Breach.UNPARSABLE_PERIOD,
+        Breach.ABSURD,
+    ]
+
+
+@pytest.mark.parametrize("value", [None, float("nan")], ids=["null", "NaN"])
+def test_a_null_value_is_an_hour_that_is_not_there(value):
+    good, apart = check(row("2024-05-01T02", value), row("2024-05-01T03"))
+    assert (good["period"].dt.hour.tolist(), apart) == ([3], [])
+
+
+def test_of_an_hour_served_twice_the_last_one_stays():
+    good, apart = check(row(value="1"), row(value="5", what="DF"), row(value="2"))
+    assert (good["series"].tolist(), good["value"].tolist(), apart) == (["D", "DF"], [2.0, 5.0], [])
+
+
+@pytest.mark.parametrize("later", ["-1", None], ids=["a broken one", "a null"])
+def test_an_hour_served_twice_is_not_lost_to(later):
+    good, _ = check(row(value="1"), row(value=later))
+    assert good["value"].tolist() == [1.0]
+
+
+def test_no_rows_are_no_rows():
+    good, apart = check()
+    assert (len(good), apart) == (0, [])
+    assert str(good["period"].dtype) == "datetime64[us, UTC]"
+    assert good["value"].dtype == np.float64
+
+
+ODD = [
+    None,
+    True,
+    0,
+    -7,
+    2**70,
+    1e300,
+    float("inf"),
+    "",
+    "NY",
+    "D",
+    "2024-05-01T03",
+    "nan",
+    [],
+    [1],
+    {},
+    {"a": 1},
+]
+json_values = st.sampled_from(ODD)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional=dict.fromkeys(("period", "respondent", "type", "value"), json_values),
+        ),
+        max_size=4,
+    )
+)
+def test_whatever_json_eia_sends_no_good_row_is_lost_and_no_other_is_kept(junk):
+    good, apart = check(row("2024-05-01T02", "2"), *junk)
+    assert 2.0 in good["value"].tolist()
+    assert good["period"].between(START, END).all()
+    assert good["origin"].isin(["NY", "NYIS"]).all()
+    assert good["series"].isin(["D", "DF"]).all()
+    assert good["value"].between(0, 1e6).all()
+    assert all(broken in junk or repr(broken) in map(repr, junk) for _, broken in apart)
+
+
+def test_every_breach_has_a_sentence_for_a_person():
+    assert all(breach.value.startswith("it") for breach in Breach)
+
+
+def test_a_zero_cannot_be_demand_and_all_else_stays():
+    usable = usable_demand(pd.Series([15000.0, 0.0, np.nan, 0.5]))
+    assert usable.isna().tolist() == [False, True, True, False]
+    assert usable.dropna().tolist() == [15000.0, 0.5]

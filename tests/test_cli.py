@@ -1,0 +1,285 @@
+"""The commands as a person calls them: what they say, where they say it, how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from conftest import PRESENT
+from energy_demand import cli
+from energy_demand.model import train
+
+COMMAND = Path(sys.executable).with_name("energy-demand")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, new_database_url, synthetic_upstream):
+    """An environment in which the commands have been run once: backfill, then train."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path_factory.mktemp("user")),
+        "SANDBOX_URL": synthetic_upstream,
+        "ENERGY_DEMAND_HOME": str(tmp_path_factory.mktemp("home")),
+        "ENERGY_DEMAND_NOW": PRESENT.isoformat(),
+        "DATABASE_URL": new_database_url(),
+    }
+    for arguments in (["backfill", "--start", "2024-09-20", "--end", "2025-03-12"], ["train", "--json"]):
+        done = subprocess.run(
+            [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    environment["TRAINED"] = done.stdout
+    return environment
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a command in this process; gives exit status, standard output and standard error."""
+
+    def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["energy-demand", *arguments])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return run
+
+
+def rows(environment: dict[str, str]) -> dict[str, int]:
+    engine = sa.create_engine(environment["DATABASE_URL"])
+    with engine.connect() as connection:
+        found = {
+            table: connection.scalar(sa.text(f"SELECT count(*) FROM {table}"))
+            for table in ("raw_demand", "raw_weather", "weather_forecast", "features", "prediction_log")
+        }
+    engine.dispose()
+    return found
+
+
+def test_training_answers_with_one_json_object_that_says_what_was_decided(shop):
+    body = json.loads(shop["TRAINED"])
+    assert body["verdict"] == {
+        "promoted": True,
+        "reason": "the first model needs no rival",
+        "challenger": None,
+        "champion": None,
+    }
+    assert body["metrics"]["test_mape"] < body["metrics"]["test_seasonal_naive_24_mape"]
+    assert body["rows"] > train.FEWEST_ROWS
+
+
+def test_a_forecast_of_tomorrow_has_every_hour_and_ordered_intervals(shop, call):
+    status, out, err = call(shop, "forecast", "--day", "tomorrow", "--json")
+    body = json.loads(out)
+    assert status == 0
+    assert set(body) == {"issued_at", "model_version", "state_through", "quality", "hours"}
+    assert body["quality"] == "champion"
+    assert body["issued_at"] == "2025-03-12T13:00:00Z"
+    assert body["state_through"] == "2025-03-12T12:00:00Z"
+    assert [hour["lead_hours"] for hour in body["hours"]] == list(range(16, 40))
+    for hour in body["hours"]:
+        bounds = [
+            hour[key] for key in ("lower_95", "lower_80", "predicted_demand_mwh", "upper_80", "upper_95")
+        ]
+        assert bounds == sorted(bounds)
+        assert 5_000 < bounds[2] < 40_000
+    assert "database:" in err
+
+
+@pytest.mark.parametrize(
+    ("day", "as_of", "hours", "leads"),
+    [
+        pytest.param("2025-03-09", "2025-03-08T14:00Z", 23, (16, 38), id="the 23 h day in spring"),
+        pytest.param("2024-11-03", "2024-11-02T13:00Z", 25, (16, 40), id="the 25 h day in autumn"),
+        pytest.param("2025-03-08", "2025-03-07T14:00Z", 24, (16, 39), id="an ordinary day"),
+    ],
+)
+def test_a_day_is_forecast_whole_over_the_clock_changes(shop, call, day, as_of, hours, leads):
+    status, out, err = call(shop, "forecast", "--day", day, "--as-of", as_of, "--json")
+    body = json.loads(out)
+    found = [hour["lead_hours"] for hour in body["hours"]]
+    assert (status, len(found), found[0], found[-1]) == (0, hours, *leads)
+    assert body["in_sample"] is True
+    assert "no honest forecast" in err
+
+
+def test_asking_twice_logs_the_forecast_once(shop, call):
+    call(shop, "forecast", "--hours", "5", "--json")
+    once = rows(shop)
+    call(shop, "forecast", "--hours", "5", "--json")
+    assert rows(shop) == once
+    assert once["prediction_log"] >= 5
+
+
+def test_a_person_gets_a_table_a_plot_and_a_picture(shop, call, tmp_path):
+    picture = tmp_path / "tomorrow.png"
+    status, out, _ = call(shop, "forecast", "--day", "tomorrow", "--picture", str(picture))
+    assert status == 0
+    assert "← peak" in out
+    assert "Peak" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_status_is_complete_and_honest_about_the_kind_of_data(shop, call):
+    status, out, _ = call(shop, "status", "--json")
+    body = json.loads(out)
+    assert status == 0
+    assert body["data"] == "synthetic"
+    assert body["demand"]["missing_hours"] == 0
+    assert body["demand"]["last"] == "2025-03-12T12:00:00Z"
+    assert set(body["weather"]) == {"new_york_city", "albany", "buffalo", "syracuse"}
+    assert body["champion"]["version"] == "1"
+    assert body["last_drift_check"] is None
+    assert "test_" in body["database"]
+    assert body["mlflow"].startswith("sqlite:")
+
+
+def test_an_earlier_present_sees_only_what_was_known_then(shop, call):
+    _, out, _ = call(shop, "status", "--json", "--now", "2025-01-01T00:00Z")
+    assert json.loads(out)["demand"]["last"] == "2024-12-31T23:00:00Z"
+
+
+def test_a_second_training_on_the_same_data_does_not_unseat_the_champion(shop, call):
+    status, out, _ = call(shop, "train", "--json")
+    body = json.loads(out)
+    assert status == 0
+    assert body["verdict"]["promoted"] is False
+    assert "neither model was fitted on" in body["verdict"]["reason"]
+    _, out, _ = call(shop, "status", "--json")
+    assert json.loads(out)["champion"]["version"] == "1"
+
+
+def test_ingesting_what_is_there_already_adds_nothing(shop, call):
+    before = rows(shop)
+    status, out, _ = call(shop, "ingest", "--json")
+    body = json.loads(out)
+    assert status == 0
+    assert body["demand"] == {"new": 0, "revised": 0}
+    assert {**rows(shop), "weather_forecast": 0} == {**before, "weather_forecast": 0}
+
+
+NOTHING_LISTENS = "http://127.0.0.1:9"
+
+
+# What goes wrong → command, exit status, what the complaint names, and the environment that does it.
+BAD_INPUT = {
+    "a malformed date": ("backfill --start 2025-13-01 --end 2025-03-01", 2, "2025-13-01", {}),
+    "an end before the start": ("backfill --start 2025-03-02 --end 2025-03-01", 2, "before the start", {}),
+    "a range in the future": ("backfill --start 2031-01-01 --end 2031-01-02", 1, "was published by", {}),
+    "no data in the range": ("backfill --start 2005-01-01 --end 2005-01-05", 1, "respondent NY", {}),
+    "an unknown region": (
+        "backfill --start 2025-03-01 --end 2025-03-02",
+        1,
+        "respondent XX",
+        {"EIA_REGION": "XX"},
+    ),
+    "an unreachable upstream": (
+        "ingest",
+        1,
+        "cannot be reached",
+        {"SANDBOX_URL": "http://127.0.0.1:9", "HTTP_ATTEMPTS": "2", "HTTP_BACKOFF_SECONDS": "0"},
+    ),
+    "a database that is down": (
+        "status",
+        1,
+        "127.0.0.1:9/d",
+        {"DATABASE_URL": "postgresql://u:secret-word@127.0.0.1:9/d"},
+    ),
+    "an MLflow that is down": (
+        "status",
+        1,
+        "MLflow",
+        {"MLFLOW_TRACKING_URI": "sqlite:////proc/nowhere/mlflow.db"},
+    ),
+    "an unknown setting": ("status", 1, "EIA_REGIN", {"EIA_REGIN": "NY"}),
+    "a malformed setting": ("status", 1, "WEATHER_LAT", {"WEATHER_LAT": "north"}),
+    "too many hours": ("forecast --hours 49", 1, "between 1 and 48", {}),
+    "hours and a day": ("forecast --hours 4 --day tomorrow", 2, "not both", {}),
+    "a day that is none": ("forecast --day someday", 2, "someday", {}),
+    "a day that has begun": ("forecast --day 2025-03-12", 1, "has begun", {}),
+    "a day too far away": ("forecast --day 2025-03-20", 1, "no further", {}),
+    "an issue in the future": ("forecast --as-of 2030-01-01T00:00Z", 2, "future", {}),
+    "an issue before the record": ("forecast --as-of 2020-01-01T00:00Z", 1, "no demand of NY", {}),
+    "a folder without a record": ("sandbox --data no-such-folder", 1, "no-such-folder", {}),
+    "an unknown disturbance": ("sandbox --disturb flood", 1, "flood", {}),
+    "stopping a database that is not ours": ("db stop", 1, "DATABASE_URL", {}),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said", "environment"), BAD_INPUT.values(), ids=BAD_INPUT.keys()
+)
+def test_bad_input_is_one_clear_line_and_leaves_what_was_stored(
+    shop, call, command, status, said, environment
+):
+    before = rows(shop)
+    ended, out, err = call({**shop, **environment}, *command.split())
+    assert ended == status
+    assert out == ""
+    assert said in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in err
+    assert "secret-word" not in err
+    if status == 1:
+        complaint = err.strip().splitlines()[-1]
+        assert complaint.startswith("error: ")
+        assert said in complaint
+    assert rows(shop) == before
+
+
+def test_without_a_key_and_without_a_sandbox_the_spec_s_sentence_is_the_answer(shop, call):
+    status, _, err = call({**shop, "SANDBOX_URL": ""}, "ingest")
+    assert status == 1
+    assert err.strip().splitlines()[-1] == (
+        "error: EIA_API_KEY not set. Register at https://www.eia.gov/opendata/"
+    )
+
+
+def test_without_a_champion_a_forecast_says_what_to_run(shop, call, tmp_path):
+    status, _, err = call({**shop, "ENERGY_DEMAND_HOME": str(tmp_path)}, "forecast")
+    assert status == 1
+    assert "run `energy-demand train` first" in err
+
+
+def test_training_without_data_says_what_to_run(shop, call, new_database_url):
+    status, _, err = call({**shop, "DATABASE_URL": new_database_url()}, "train")
+    assert status == 1
+    assert "run `energy-demand backfill` first" in err
+
+
+def test_the_database_address_is_one_that_psql_takes(shop, call):
+    status, out, _ = call(shop, "db", "url")
+    assert status == 0
+    assert out.startswith("postgresql://energy_demand:")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "sandbox",
+        "backfill",
+        "ingest",
+        "train",
+        "forecast",
+        "status",
+        "demo",
+        "db",
+        "db upgrade",
+        "db url",
+        "db stop",
+    ],
+)
+def test_every_command_has_help_with_an_example(call, command):
+    status, out, _ = call({}, *command.split(), "--help")
+    assert status == 0
+    assert command in {"", "db"} or "Example:" in out

@@ -1,0 +1,324 @@
+"""Settings: every variable of the contract, read from the environment and `.env`, refused by name."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from energy_demand import config
+from energy_demand.config import (
+    CHAMPION_ALIAS,
+    EXPERIMENT_NAME,
+    FORECAST_HORIZON_HOURS,
+    REGISTERED_MODEL,
+    Settings,
+    SettingsError,
+    load_settings,
+    opt_out_of_telemetry,
+)
+from energy_demand.errors import UserError
+from energy_demand.timeaxis import Availability
+
+CANARY = "canary0123456789secret"
+ADDRESSES = (
+    "eia_base_url",
+    "eia_bulk_url",
+    "open_meteo_historical_url",
+    "open_meteo_forecast_url",
+    "open_meteo_single_runs_url",
+)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """An empty project folder of the test's own, whose `.env` counts."""
+    monkeypatch.setattr(config, "project_root", lambda: tmp_path)
+    return tmp_path
+
+
+def no_secret_in(error: BaseException) -> bool:
+    shown = "".join(traceback.format_exception(error)) + repr(error) + repr(error.__context__)
+    return CANARY not in shown
+
+
+@pytest.mark.parametrize(
+    ("variable", "default"),
+    [
+        ("EIA_API_KEY", None),
+        ("EIA_REGION", "NY"),
+        ("EIA_BASE_URL", "https://api.eia.gov/v2/"),
+        ("EIA_BULK_URL", "https://www.eia.gov/electricity/gridmonitor/sixMonthFiles/"),
+        ("OPEN_METEO_HISTORICAL_URL", "https://archive-api.open-meteo.com/v1/archive"),
+        ("OPEN_METEO_FORECAST_URL", "https://api.open-meteo.com/v1/forecast"),
+        ("OPEN_METEO_SINGLE_RUNS_URL", "https://single-runs-api.open-meteo.com/v1/forecast"),
+        ("WEATHER_LAT", 40.7128),
+        ("WEATHER_LON", -74.0060),
+        ("WEATHER_TZ", "America/New_York"),
+        ("SANDBOX_URL", None),
+        ("EIA_REQUEST_INTERVAL_SECONDS", 1.0),
+        ("ENERGY_DEMAND_HOME", None),
+        ("ENERGY_DEMAND_NOW", None),
+        ("PUBLICATION_DELAY_HOURS", 1),
+        ("DATABASE_URL", None),
+        ("MLFLOW_TRACKING_URI", None),
+        ("API_HOST", "127.0.0.1"),
+        ("API_PORT", 8000),
+        ("PROMETHEUS_PORT", 8001),
+        ("API_KEY", None),
+    ],
+)
+def test_every_variable_of_the_contract_has_its_default(variable, default):
+    assert getattr(load_settings(), variable.lower()) == default
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("EIA_API_KEY", CANARY, SecretStr(CANARY)),
+        ("EIA_REGION", "CAL", "CAL"),
+        ("EIA_BASE_URL", "http://eia.test/", "http://eia.test/"),
+        ("EIA_BULK_URL", "http://bulk.test/", "http://bulk.test/"),
+        ("OPEN_METEO_HISTORICAL_URL", "http://archive.test/", "http://archive.test/"),
+        ("OPEN_METEO_FORECAST_URL", "http://forecast.test/", "http://forecast.test/"),
+        ("OPEN_METEO_SINGLE_RUNS_URL", "http://runs.test/", "http://runs.test/"),
+        ("WEATHER_LAT", "-33.9", -33.9),
+        ("WEATHER_LON", "151.2", 151.2),
+        ("WEATHER_TZ", "Australia/Sydney", "Australia/Sydney"),
+        ("EIA_REQUEST_INTERVAL_SECONDS", "2.5", 2.5),
+        ("ENERGY_DEMAND_NOW", "2025-07-31T09:00-04:00", datetime(2025, 7, 31, 13, tzinfo=UTC)),
+        ("PUBLICATION_DELAY_HOURS", "3", 3),
+        ("DATABASE_URL", "postgresql://u:p@h/d", SecretStr("postgresql://u:p@h/d")),
+        ("MLFLOW_TRACKING_URI", "http://mlflow.test:5000", "http://mlflow.test:5000"),
+        ("API_HOST", "0.0.0.0", "0.0.0.0"),
+        ("API_PORT", "9000", 9000),
+        ("PROMETHEUS_PORT", "9001", 9001),
+        ("API_KEY", CANARY, SecretStr(CANARY)),
+    ],
+)
+@pytest.mark.parametrize("source", ["the environment", "the .env file"])
+def test_a_variable_is_read_from(source, variable, text, value, project, monkeypatch):
+    if source == "the environment":
+        monkeypatch.setenv(variable, text)
+    else:
+        (project / ".env").write_text(f"# a comment\n{variable}={text}\n")
+    assert getattr(load_settings(), variable.lower()) == value
+
+
+def test_the_environment_wins_over_the_file_and_an_argument_over_both(project, monkeypatch):
+    (project / ".env").write_text("API_PORT=1111\nPROMETHEUS_PORT=1112\nPUBLICATION_DELAY_HOURS=2\n")
+    monkeypatch.setenv("API_PORT", "2222")
+    monkeypatch.setenv("PROMETHEUS_PORT", "2223")
+    settings = load_settings(api_port=3333)
+    assert (settings.api_port, settings.prometheus_port, settings.publication_delay_hours) == (3333, 2223, 2)
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    monkeypatch.setenv("SANDBOX_URL", "")
+    monkeypatch.setenv("EIA_API_KEY", "")
+    settings = load_settings()
+    assert (settings.sandbox_url, settings.eia_api_key) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("API_PORT", "eight thousand"),
+        ("API_PORT", "70000"),
+        ("WEATHER_LAT", "91"),
+        ("WEATHER_LAT", "nan"),
+        ("WEATHER_TZ", "America/Gotham"),
+        ("WEATHER_TZ", "../../etc/passwd"),
+        ("WEATHER_FURTHER_SITES", "albany"),
+        ("WEATHER_FURTHER_SITES", '[{"name": "albany"}]'),
+        ("EIA_BASE_URL", "api.eia.gov"),
+        ("SANDBOX_URL", "localhost:8090"),
+        ("EIA_REQUEST_INTERVAL_SECONDS", "-1"),
+        ("ENERGY_DEMAND_NOW", "yesterday"),
+        ("PUBLICATION_DELAY_HOURS", "-1"),
+        ("PUBLICATION_DELAY_HOURS", "1.5"),
+        ("EIA_REGION", "new york"),
+    ],
+)
+@pytest.mark.parametrize("source", ["the environment", "the .env file"])
+def test_a_malformed_value_is_refused_by_name(source, variable, text, project, monkeypatch):
+    monkeypatch.setenv("EIA_API_KEY", CANARY)
+    if source == "the environment":
+        monkeypatch.setenv(variable, text)
+    else:
+        (project / ".env").write_text(f"{variable}={text}\n")
+    with pytest.raises(SettingsError, match=variable) as caught:
+        load_settings()
+    assert isinstance(caught.value, UserError)
+    assert "\n" not in str(caught.value)
+    assert no_secret_in(caught.value)
+
+
+def test_every_malformed_variable_is_named_at_once(monkeypatch):
+    monkeypatch.setenv("API_PORT", "0")
+    monkeypatch.setenv("WEATHER_LON", "east")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "API_PORT" in str(caught.value)
+    assert "WEATHER_LON" in str(caught.value)
+
+
+def test_a_malformed_sandbox_address_blames_no_variable_that_was_not_set(monkeypatch):
+    monkeypatch.setenv("SANDBOX_URL", "localhost:8090")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert not [name for name in ADDRESSES if name.upper() in str(caught.value)]
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("EIA_APIKEY", "EIA_API_KEY"),
+        ("ENERGY_DEMAND_HOEM", "ENERGY_DEMAND_HOME"),
+        ("OPEN_METEO_HISTORIC_URL", "OPEN_METEO_HISTORICAL_URL"),
+        ("WEATHER_LATITUDE", "WEATHER_LAT"),
+        ("PUBLICATION_DELAY", "PUBLICATION_DELAY_HOURS"),
+        ("SANDBOX_URI", "SANDBOX_URL"),
+    ],
+)
+@pytest.mark.parametrize("source", ["the environment", "the .env file"])
+def test_an_unknown_variable_is_refused_by_name_with_the_one_that_was_meant(
+    source, variable, meant, project, monkeypatch
+):
+    if source == "the environment":
+        monkeypatch.setenv(variable, CANARY)
+    else:
+        (project / ".env").write_text(f"{variable}={CANARY}\n")
+    with pytest.raises(SettingsError, match=rf"{variable}: .*did you mean {meant}\?") as caught:
+        load_settings()
+    assert no_secret_in(caught.value)
+
+
+def test_other_programs_variables_are_none_of_our_business(project, monkeypatch):
+    (project / ".env").write_text("POSTGRES_PASSWORD=x\n")
+    monkeypatch.setenv("GF_SECURITY_ADMIN_PASSWORD", "x")
+    assert load_settings().api_port == 8000
+
+
+def test_a_sandbox_stands_in_for_all_five_upstreams_without_key_and_pacing(monkeypatch):
+    monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:8090/")
+    settings = load_settings()
+    assert [getattr(settings, name) for name in ADDRESSES] == [
+        "http://127.0.0.1:8090/eia/v2/",
+        "http://127.0.0.1:8090/eia/sixMonthFiles/",
+        "http://127.0.0.1:8090/archive/v1/archive",
+        "http://127.0.0.1:8090/forecast/v1/forecast",
+        "http://127.0.0.1:8090/single-runs/v1/forecast",
+    ]
+    assert settings.eia_request_interval_seconds == 0
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_an_address_set_by_hand_wins_over_the_sandbox(name, monkeypatch):
+    monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:8090")
+    monkeypatch.setenv(name.upper(), "http://by.hand/")
+    settings = load_settings()
+    assert getattr(settings, name) == "http://by.hand/"
+    others = [getattr(settings, other) for other in ADDRESSES if other != name]
+    assert all(address.startswith("http://127.0.0.1:8090/") for address in others)
+
+
+def test_pacing_set_by_hand_wins_over_the_sandbox(monkeypatch):
+    monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:8090")
+    monkeypatch.setenv("EIA_REQUEST_INTERVAL_SECONDS", "0.5")
+    assert load_settings().eia_request_interval_seconds == 0.5
+
+
+def test_the_present_is_the_one_that_was_set(monkeypatch):
+    monkeypatch.setenv("ENERGY_DEMAND_NOW", "2025-03-12T13:00Z")
+    assert load_settings().present() == datetime(2025, 3, 12, 13, tzinfo=UTC)
+
+
+def test_the_present_is_the_clock_in_utc_where_none_was_set():
+    present = load_settings().present()
+    assert present.tzinfo is UTC
+    assert abs(datetime.now(UTC) - present) < timedelta(minutes=1)
+
+
+def test_a_present_given_in_code_is_read_as_utc():
+    assert load_settings(energy_demand_now=datetime(2025, 3, 12, 13)).present() == datetime(  # noqa: DTZ001
+        2025, 3, 12, 13, tzinfo=UTC
+    )
+
+
+def test_no_secret_shows_in_the_settings_texts(monkeypatch):
+    for variable in ("EIA_API_KEY", "API_KEY"):
+        monkeypatch.setenv(variable, CANARY)
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://user:{CANARY}@host/db")
+    settings = load_settings()
+    shown = repr(settings) + str(settings) + settings.model_dump_json() + str(settings.model_dump())
+    assert CANARY not in shown
+    assert settings.eia_api_key.get_secret_value() == CANARY
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        load_settings().api_port = 1
+
+
+def test_everything_local_lies_in_the_project_and_not_in_the_working_directory(
+    project, tmp_path_factory, monkeypatch
+):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert load_settings().home == (project / ".energy-demand").resolve()
+
+
+def test_everything_local_lies_where_it_was_told_to(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("ENERGY_DEMAND_HOME", str(folder))
+    assert load_settings().home == folder.resolve()
+
+
+def test_the_region_has_the_first_site_first_and_the_further_ones_after_it(monkeypatch):
+    monkeypatch.setenv("WEATHER_LAT", "40.5")
+    monkeypatch.setenv(
+        "WEATHER_FURTHER_SITES", '[{"name": "utica", "latitude": 43.1, "longitude": -75.2, "weight": 0.2}]'
+    )
+    region = load_settings().region
+    assert [(site.name, site.latitude, site.weight) for site in region.sites] == [
+        ("new_york_city", 40.5, 0.65),
+        ("utica", 43.1, 0.2),
+    ]
+    assert (region.respondent, region.zone) == ("NY", ZoneInfo("America/New_York"))
+
+
+def test_without_further_word_there_are_four_sites_that_share_out_the_population():
+    sites = load_settings().region.sites
+    assert [site.name for site in sites] == ["new_york_city", "albany", "buffalo", "syracuse"]
+    assert sum(site.weight for site in sites) == pytest.approx(1.0)
+
+
+def test_the_publication_delay_becomes_the_availability_of_demand(monkeypatch):
+    monkeypatch.setenv("PUBLICATION_DELAY_HOURS", "2")
+    assert load_settings().availability == Availability(2)
+
+
+def test_the_constants_of_the_contract():
+    assert (EXPERIMENT_NAME, REGISTERED_MODEL) == ("energy-demand-forecast", "energy-demand-lgbm")
+    assert (CHAMPION_ALIAS, FORECAST_HORIZON_HOURS) == ("champion", 24)
+
+
+def test_telemetry_is_off_unless_somebody_chose_it(monkeypatch):
+    for name in config.TELEMETRY_OFF:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DO_NOT_TRACK", "0")
+    opt_out_of_telemetry()
+    chosen = {name: os.environ[name] for name in config.TELEMETRY_OFF}
+    assert chosen == {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "0",
+    }
+
+
+def test_every_setting_has_a_meaningful_name_in_the_environment():
+    assert all(name == name.lower() and name.isidentifier() for name in Settings.model_fields)

@@ -1,0 +1,78 @@
+"""The demo, as `make demo` runs it: from nothing, then again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from energy_demand.database.embedded import EmbeddedServer
+
+COMMAND = Path(sys.executable).with_name("energy-demand")
+TABLES = (
+    "raw_demand",
+    "raw_weather",
+    "weather_forecast",
+    "features",
+    "prediction_log",
+    "raw_demand_revision",
+)
+
+
+@pytest.fixture(scope="module")
+def twice(open_folder):
+    home = open_folder / "demo"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(open_folder),
+        "ENERGY_DEMAND_HOME": str(home),
+        # The demo must not touch what the environment points at.
+        "DATABASE_URL": "postgresql://nobody:nothing@127.0.0.1:9/real",
+        "EIA_REGION": "PJM",
+    }
+    server = EmbeddedServer(home.with_name("demo-demo"))
+    runs = []
+    for _ in range(2):
+        done = subprocess.run(
+            [COMMAND, "demo"], env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        engine = sa.create_engine(server.url())
+        with engine.connect() as connection:
+            counts = {name: connection.scalar(sa.text(f"SELECT count(*) FROM {name}")) for name in TABLES}
+        engine.dispose()
+        runs.append((done.stdout, counts))
+    yield runs
+    server.stop()
+
+
+@pytest.mark.slow
+def test_it_ends_with_a_summary_that_says_the_data_is_synthetic(twice):
+    said = twice[0][0]
+    assert "synthetic" in said
+    assert "not New York" in said
+    assert "← peak" in said
+    assert "Next:" in said
+
+
+@pytest.mark.slow
+def test_it_stores_demand_weather_forecasts_features_and_the_prediction(twice):
+    counts = twice[0][1]
+    assert counts["raw_demand"] > 2 * 17_000
+    assert counts["raw_weather"] > 4 * 17_000
+    assert counts["weather_forecast"] > 100_000
+    assert counts["features"] > 16_000
+    assert counts["prediction_log"] in {23, 24, 25}
+
+
+@pytest.mark.slow
+def test_a_second_run_changes_nothing_that_was_right(twice):
+    (_, first), (said, second) = twice
+    assert second["raw_demand_revision"] == 0
+    # A run of the model may have been published in between; nothing else may differ.
+    assert {**second, "weather_forecast": 0} == {**first, "weather_forecast": 0}
+    assert "version 1" in said

@@ -1,0 +1,86 @@
+"""Importing does no work: no network, no file written, no key needed, nothing started."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+# Alembic runs these with a connection at hand; they are scripts, not modules to import.
+SCRIPTS = "energy_demand.database.migrations"
+
+# An audit hook sees every attempt, by whichever library. `uname` is how one of them learns the processor.
+PROGRAM = f"""
+import importlib, json, os, pkgutil, sys, threading
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+NEVER = {{
+    "socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen", "os.fork", "os.posix_spawn",
+    "os.system", "os.exec", "os.mkdir", "os.remove", "os.rename", "shutil.copyfile",
+}}
+attempts = []
+
+def watch(event, args):
+    if event == "open":
+        path, _, flags = args
+        if isinstance(flags, int) and flags & WRITING and path != os.devnull:
+            attempts.append(f"open for writing: {{path}}")
+            raise PermissionError(f"{{path}} is opened for writing")
+    elif event in NEVER and args[0] != "uname":
+        attempts.append(f"{{event}}: {{args}}")
+        raise PermissionError(event)
+
+import energy_demand
+
+def broken(name):
+    raise ImportError(name)
+
+names = [
+    module.name
+    for module in pkgutil.walk_packages(energy_demand.__path__, "energy_demand.", onerror=broken)
+    if not module.name.startswith("{SCRIPTS}")
+] if "--all" in sys.argv else sys.argv[1:]
+sys.addaudithook(watch)
+for name in names:
+    importlib.import_module(name)
+print(json.dumps({{
+    "names": names, "attempts": attempts, "threads": [thread.name for thread in threading.enumerate()],
+}}))
+"""
+
+
+def imported(*names: str, cwd) -> dict:
+    ended = subprocess.run(
+        [sys.executable, "-B", "-W", "ignore", "-c", PROGRAM, *names],
+        env={},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def test_every_module_is_imported_without_network_key_or_file_and_starts_nothing(tmp_path):
+    found = imported("--all", cwd=tmp_path)
+    assert {"energy_demand.cli", "energy_demand.data.eia_client", "energy_demand.model.train"} <= set(
+        found["names"]
+    )
+    assert found["attempts"] == []
+    assert found["threads"] == ["MainThread"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("event", ["connect", "write"])
+def test_the_watch_would_notice(event, tmp_path):
+    body = {
+        "connect": "import socket\nsocket.socket().connect(('127.0.0.1', 9))\n",
+        "write": "open('left-behind', 'w')\n",
+    }[event]
+    (tmp_path / "guilty.py").write_text(body)
+    with pytest.raises(AssertionError, match="PermissionError"):
+        imported("guilty", cwd=tmp_path)
