@@ -6,7 +6,6 @@ import itertools
 import os
 import shutil
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,7 @@ from energy_demand.database.engine import Database, open_database
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-PRESENT = datetime(2025, 3, 12, 13, tzinfo=UTC)  # 09:00 in New York, three days after the clock change
+from support import PRESENT, SHARED_DATA, make_settings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -100,9 +97,3 @@ def synthetic_upstream():
     """The address of a sandbox with undisturbed synthetic data, whose present is `PRESENT`."""
     with serving(create_app(SyntheticWorld(seed=1), now=PRESENT)) as address:
         yield address
-
-
-def make_settings(**given: object) -> Settings:
-    """Settings from these values alone; retries without waiting."""
-    defaults = {"http_backoff_seconds": 0.0, "energy_demand_now": PRESENT}
-    return Settings(_env_file=None, **{**defaults, **given})

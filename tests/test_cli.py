@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from conftest import PRESENT
 from energy_demand import cli
 from energy_demand.model import train
+from support import PRESENT
 
 COMMAND = Path(sys.executable).with_name("energy-demand")
 

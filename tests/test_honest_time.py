@@ -7,7 +7,6 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-from conftest import PRESENT, make_settings
 from energy_demand.data.ingest import backfill_span, ingest
 from energy_demand.database.engine import opened
 from energy_demand.model.forecast_job import run_forecast
@@ -19,6 +18,7 @@ from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
 from energy_demand.timeaxis import hourly
+from support import PRESENT, make_settings
 from worlds import ForkedWorld
 
 FORK = PRESENT

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from conftest import SHARED_DATA
+from support import SHARED_DATA
 
 COMMAND = Path(sys.executable).with_name("energy-demand")
 NOW = "2025-07-31T13:00Z"

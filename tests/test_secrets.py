@@ -11,7 +11,6 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from conftest import PRESENT, make_settings
 from energy_demand.data.ingest import backfill_span, ingest
 from energy_demand.database.tables import metadata
 from energy_demand.errors import UserError
@@ -21,6 +20,7 @@ from energy_demand.model.training_job import run_training
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
+from support import PRESENT, make_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from conftest import PRESENT, make_settings
 from energy_demand.data.feature_store import refresh_features
 from energy_demand.data.ingest import (
     IngestInterruptedError,
@@ -24,6 +23,7 @@ from energy_demand.database.engine import DataKindMismatchError, open_database, 
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import Disturbance, SyntheticWorld
+from support import PRESENT, make_settings
 
 TABLES = (
     "raw_demand",

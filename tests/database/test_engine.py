@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from conftest import PRESENT, make_settings
 from energy_demand.database.engine import (
     DatabaseUnavailableError,
     DataKindMismatchError,
@@ -18,6 +17,7 @@ from energy_demand.database.engine import (
     stamp,
 )
 from energy_demand.database.tables import metadata
+from support import PRESENT, make_settings
 
 
 def test_migrations_create_exactly_the_tables_that_the_program_knows(database):

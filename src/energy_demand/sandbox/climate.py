@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from energy_demand.sandbox.world import FloatArray, IntArray, Place
@@ -41,34 +42,23 @@ def daily_wave(place: Place, hours: IntArray) -> FloatArray:
 
 
 def sun_height(place: Place, hours: IntArray, minutes: float = 0.0) -> FloatArray:
-    """Sine of the sun's height, `minutes` after each hour (Spencer 1971, as in pvlib)."""
-    day = 2 * np.pi * ((hours / 24.0) % (HOURS_PER_YEAR / 24.0)) / (HOURS_PER_YEAR / 24.0)
-    declination = (
-        0.006918
-        - 0.399912 * np.cos(day)
-        + 0.070257 * np.sin(day)
-        - 0.006758 * np.cos(2 * day)
-        + 0.000907 * np.sin(2 * day)
+    """Sine of the sun's height, `minutes` after each hour."""
+    from pvlib import solarposition  # noqa: PLC0415 - seconds to import, and recorded data needs none of it
+
+    day = 1.0 + (hours / 24.0) % (HOURS_PER_YEAR / 24.0)
+    clock = hours % 24 + minutes / 60.0
+    angle = 15.0 * (clock - 12.0) + place.longitude + solarposition.equation_of_time_spencer71(day) / 4.0
+    zenith = solarposition.solar_zenith_analytical(
+        np.deg2rad(place.latitude), np.deg2rad(angle), solarposition.declination_spencer71(day)
     )
-    equation_of_time = 3.8197 * (
-        0.000075
-        + 0.001868 * np.cos(day)
-        - 0.032077 * np.sin(day)
-        - 0.014615 * np.cos(2 * day)
-        - 0.040849 * np.sin(2 * day)
-    )  # hours
-    angle = (
-        2 * np.pi / 24.0 * (hours % 24 + (minutes / 60.0 + place.longitude / 15.0 - 12.0) + equation_of_time)
-    )
-    latitude = np.deg2rad(place.latitude)
-    height: FloatArray = np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(
-        declination
-    ) * np.cos(angle)
+    height: FloatArray = np.cos(zenith)
     return height
 
 
 def clear_sky_radiation(place: Place, hours: IntArray) -> FloatArray:
     """W/m² on level ground under a clear sky, mean of the hour before (Haurwitz 1945)."""
-    height = np.maximum(sun_height(place, hours, minutes=-30.0), 1e-3)
-    clear = 1098.0 * height * np.exp(-0.059 / height)
-    return np.where(height > 1e-3, clear, 0.0)
+    from pvlib import clearsky  # noqa: PLC0415 - as above
+
+    zenith = pd.Series(np.rad2deg(np.arccos(sun_height(place, hours, minutes=-30.0))))
+    clear: FloatArray = clearsky.haurwitz(zenith)["ghi"].to_numpy()
+    return clear
