@@ -144,6 +144,13 @@ def test_status_is_complete_and_honest_about_the_kind_of_data(shop, call):
     assert body["mlflow"].startswith("sqlite:")
 
 
+def test_the_quarantine_is_listed_and_empty_where_all_rows_were_good(shop, call):
+    status, out, _ = call(shop, "quarantine", "--json")
+    assert (status, json.loads(out)) == (0, {"released": 0, "rows": []})
+    _, out, _ = call(shop, "quarantine")
+    assert "nothing is in quarantine" in out
+
+
 def test_an_earlier_present_sees_only_what_was_known_then(shop, call):
     _, out, _ = call(shop, "status", "--json", "--now", "2025-01-01T00:00Z")
     assert json.loads(out)["demand"]["last"] == "2024-12-31T23:00:00Z"
@@ -211,6 +218,8 @@ BAD_INPUT = {
     "an issue in the future": ("forecast --as-of 2030-01-01T00:00Z", 2, "future", {}),
     "an issue before the record": ("forecast --as-of 2020-01-01T00:00Z", 1, "no demand of NY", {}),
     "a folder without a record": ("sandbox --data no-such-folder", 1, "no-such-folder", {}),
+    "a folder without bulk": ("backfill --start 2025-03-01 --end 2025-03-02 --folder .", 2, "bulk", {}),
+    "a row that is not in quarantine": ("quarantine --release 4711", 1, "4711", {}),
     "an unknown disturbance": ("sandbox --disturb flood", 1, "flood", {}),
     "stopping a database that is not ours": ("db stop", 1, "DATABASE_URL", {}),
 }

@@ -260,6 +260,13 @@ def test_no_secret_shows_in_the_settings_texts(monkeypatch):
     assert settings.eia_api_key.get_secret_value() == CANARY
 
 
+@pytest.mark.parametrize("name", ["eia_api_key", "database_url", "api_key"])
+def test_a_secret_of_the_wrong_type_is_not_repeated_in_the_complaint(name):
+    with pytest.raises(ValidationError, match=name) as caught:
+        Settings(_env_file=None, **{name: [CANARY]})
+    assert no_secret_in(caught.value)
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError):
         load_settings().api_port = 1

@@ -17,7 +17,7 @@ import pytest
 from energy_demand.config import Settings
 from energy_demand.data.eia_client import EIAClient, EIADialect
 from energy_demand.errors import UserError
-from energy_demand.http import DataKindError, Fault, HttpClient, UpstreamError, describe
+from energy_demand.http import BodyError, DataKindError, Fault, HttpClient, UpstreamError, describe
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
@@ -272,6 +272,105 @@ def test_an_error_answer_does_not_settle_the_kind_of_data(asking):
     with asking((503, {}, b""), synthetic) as (client, _, url):
         client.get_json(url, [])
         assert client.data_kind == "synthetic"
+
+
+# A body that is read in pieces and never held whole.
+
+
+def whole(pieces) -> bytes:
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param((429, {}, b""), id="too many requests"),
+        pytest.param(
+            (502, {"content-type": "text/html"}, b"<html>Bad Gateway</html>"), id="a gateway's page"
+        ),
+        pytest.param((200, {"content-length": "99"}, b"half a tab"), id="a connection cut off"),
+        pytest.param(
+            (200, {"content-encoding": "gzip"}, gzip.compress(b"a,b")[:-9] + b"garbage!!"),
+            id="a compressed body damaged on the way",
+        ),
+    ],
+)
+def test_a_stream_is_begun_anew_where_asking_again_can_help(asking, answer):
+    with asking(answer, answer, (200, {}, b"a,b\n1,2\n")) as (client, server, url):
+        assert client.get_stream(url, whole, [("a", "b")]) == b"a,b\n1,2\n"
+        assert server.asked == [[("a", "b")]] * 3
+
+
+def test_a_stream_comes_in_pieces(asking):
+    with asking((200, {}, b"x" * 300_000)) as (client, _, url):
+        pieces = client.get_stream(url, lambda pieces: [len(piece) for piece in pieces])
+    assert sum(pieces) == 300_000
+    assert max(pieces) <= 1 << 16
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 410])
+def test_a_stream_that_is_refused_is_asked_for_once_and_not_read(asking, status):
+    with asking((status, {"location": "/elsewhere"}, b"no such thing"), GOOD) as (client, server, url):
+        with pytest.raises(UpstreamError, match=f"Upstream: HTTP {status}: no such thing") as caught:
+            client.get_stream(url, pytest.fail)
+        assert len(server.asked) == 1
+    assert (caught.value.status, caught.value.retry, caught.value.asked) == (status, False, url)
+
+
+@pytest.mark.parametrize(("retry", "times"), [(True, 3), (False, 1)])
+def test_what_the_reader_of_a_stream_refuses_is_asked_again_where_it_says_so(asking, retry, times):
+    def refuse(pieces):
+        next(pieces)
+        raise BodyError("is cut", retry=retry)
+
+    with asking((200, {}, b"x" * 300_000), http_attempts=3) as (client, server, url):
+        with pytest.raises(UpstreamError, match="Upstream: HTTP 200: is cut") as caught:
+            client.get_stream(url, refuse)
+        assert len(server.asked) == times
+        assert client.get_stream(url, whole) == b"x" * 300_000
+    assert caught.value.retry is retry
+
+
+def test_a_stream_keeps_the_pace(asking):
+    waits: list[float] = []
+    with asking(GOOD, sleep=waits.append, interval_seconds=30) as (client, _, url):
+        client.get_json(url, [])
+        client.get_stream(url, whole)
+    assert waits == pytest.approx([30], abs=1)
+
+
+def test_a_stream_that_does_not_come_is_given_up(faulty):
+    url, fail = faulty
+    fail(kind="slow", seconds=1, times=2)
+    with (
+        HttpClient(Plain(), settings(http_timeout_seconds=0.2, http_attempts=2)) as client,
+        pytest.raises(UpstreamError, match=r"no answer within 0\.2 s"),
+    ):
+        client.get_stream(f"{url}/eia", whole)
+
+
+def test_a_stream_tells_the_kind_of_its_data_once_it_is_read(asking):
+    synthetic = (200, {"x-sandbox-data": "synthetic"}, b"a")
+    with asking((503, {}, b""), synthetic, GOOD) as (client, _, url):
+        client.get_stream(url, whole)
+        assert client.data_kind == "synthetic"
+        with pytest.raises(DataKindError, match="synthetic data and now live data"):
+            client.get_stream(url, whole)
+
+
+def test_a_key_that_a_stream_echoes_stops_here(asking, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    def refuse(pieces):
+        raise BodyError(f"begins with {whole(pieces)!r}", retry=False)
+
+    with (
+        asking((200, {}, b"/v2?key=" + CANARY.encode())) as (client, _, url),
+        pytest.raises(UpstreamError) as caught,
+    ):
+        client.get_stream(url, refuse, [("api_key", CANARY)])
+    assert CANARY not in shown_of(caught.value)
+    assert CANARY not in caplog.text
 
 
 def test_a_request_is_described_without_its_key_or_password():

@@ -10,6 +10,7 @@ import sys
 import traceback
 from dataclasses import asdict
 from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,15 @@ Now = Annotated[
     datetime | None,
     typer.Option(parser=_moment, metavar="TIME", help="Fix the present; as ENERGY_DEMAND_NOW."),
 ]
+
+
+class Source(StrEnum):
+    """Where a backfill takes demand from."""
+
+    API = "api"
+    BULK = "bulk"
+
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
@@ -112,6 +122,12 @@ def sandbox(
 def backfill(
     start: Annotated[date, typer.Option(parser=_day, metavar="DATE", help="First day, New York time.")],
     end: Annotated[date, typer.Option(parser=_day, metavar="DATE", help="Last day, included.")],
+    source: Annotated[
+        Source, typer.Option(help="EIA's API, or its six-month files, which need no key.")
+    ] = Source.API,
+    folder: Annotated[
+        Path | None, typer.Option(help="With bulk: where the files lie; without it they are downloaded.")
+    ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -119,13 +135,15 @@ def backfill(
 
     Example: energy-demand backfill --start 2019-01-01 --end 2025-07-31
     """
+    if folder is not None and source is not Source.BULK:
+        raise typer.BadParameter("--folder goes with --source bulk")
     from energy_demand.data.ingest import backfill_span  # noqa: PLC0415
 
     settings = _settings(now)
     if end < start:
         raise typer.BadParameter(f"the end {end} is before the start {start}")
     span = backfill_span(settings, start, end, settings.present())
-    _ingest(settings, span, as_json=as_json)
+    _ingest(settings, span, as_json=as_json, bulk=source is Source.BULK, bulk_folder=folder)
 
 
 @app.command()
@@ -137,7 +155,7 @@ def ingest(now: Now = None, as_json: Json = False) -> None:
     _ingest(_settings(now), None, as_json=as_json)
 
 
-def _ingest(settings: Settings, span: Any, *, as_json: bool) -> None:
+def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None:
     from energy_demand.data.feature_store import refresh_features  # noqa: PLC0415
     from energy_demand.data.ingest import ingest as run_ingestion  # noqa: PLC0415
     from energy_demand.data.ingest import trailing_span  # noqa: PLC0415
@@ -149,16 +167,17 @@ def _ingest(settings: Settings, span: Any, *, as_json: bool) -> None:
         now = settings.present()
         span = span or trailing_span(database, settings, now)
         with progress_bars() as progress:
-            report = run_ingestion(database, settings, span, now, progress)
+            report = run_ingestion(database, settings, span, now, progress, **how)
             features = refresh_features(database, settings, span.start, span.end, now)
             progress("features", 1, 1)
         body = {**report.to_json(), "features": asdict(features), "start": span.start, "end": span.end}
     if as_json:
         print_json(body)
         return
-    for name in ("demand", "weather", "forecasts", "features"):
+    for name in ("demand", "daily", "weather", "forecasts", "features"):
         out.print(f"{name:<10} {body[name]['new']:>9,} new {body[name]['revised']:>7,} revised")
     out.print(f"{'quarantine':<10} {body['quarantined']:>9,} new")
+    out.print(f"{'missing':<10} {body['missing_hours']:>9,} hours of demand")
 
 
 @app.command()
@@ -252,6 +271,38 @@ def status(now: Now = None, as_json: Json = False) -> None:
     with opened(settings) as database:
         body = look(database, settings, settings.present())
     (print_json if as_json else print_status)(body)
+
+
+@app.command()
+def quarantine(
+    release: Annotated[
+        list[int] | None, typer.Option(metavar="ID", help="Store this row after all; may be repeated.")
+    ] = None,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """List the rows that broke the data contract, or let some of them in.
+
+    Example: energy-demand quarantine --release 12
+    """
+    from energy_demand.data.release import release as let_in  # noqa: PLC0415
+    from energy_demand.database import state  # noqa: PLC0415
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.terminal import err, out, print_json, print_quarantine  # noqa: PLC0415
+
+    settings = _settings(now)
+    with opened(settings) as database:
+        released = 0
+        if release:
+            err.print(f"database: {database.label}", soft_wrap=True)
+            released = let_in(database, release, settings.present())
+        rows = database.run(state.quarantined)
+    if as_json:
+        print_json({"released": released, "rows": rows})
+        return
+    if release:
+        out.print(f"released: {released}")
+    print_quarantine(rows)
 
 
 @app.command()

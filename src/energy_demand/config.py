@@ -36,6 +36,7 @@ FORECAST_HORIZON_HOURS = 24
 
 EIA_KEY_MISSING = "EIA_API_KEY not set. Register at https://www.eia.gov/opendata/"
 
+UNPACED = {"eia_request_interval_seconds": 0.0, "open_meteo_request_interval_seconds": 0.0}
 HTTP_SCHEMES = ("http://", "https://")
 
 TELEMETRY_OFF = {
@@ -112,6 +113,9 @@ class Settings(BaseSettings):
     open_meteo_single_runs_url: HttpUrl = PUBLIC_URLS["open_meteo_single_runs_url"]
     sandbox_url: HttpUrl | None = Field(None, description="Where a sandbox stands in for all upstreams.")
     eia_request_interval_seconds: float = Field(1.0, ge=0, le=3600, description="Least time between calls.")
+    open_meteo_request_interval_seconds: float = Field(
+        0.5, ge=0, le=3600, description="Likewise; each site counts as a call, and 600 a minute are free."
+    )
     http_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer.")
     http_attempts: int = Field(5, ge=1, le=20, description="Tries of one request, the first included.")
     http_backoff_seconds: float = Field(1.0, ge=0, description="First wait before a retry; it doubles.")
@@ -131,6 +135,9 @@ class Settings(BaseSettings):
     publication_delay_hours: int = Field(
         1, ge=0, le=48, description="Hours after its end until an hour of demand is known."
     )
+    revision_window_days: int = Field(
+        14, ge=1, le=366, description="How far back each run asks again, for revisions."
+    )
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: the embedded one.")
     mlflow_tracking_uri: str | None = Field(None, description="Unset: a store in the home folder.")
     api_host: str = "127.0.0.1"
@@ -145,7 +152,7 @@ class Settings(BaseSettings):
         if not root.startswith(HTTP_SCHEMES):  # none, or one that its own check refuses
             return given
         addresses = {name: f"{root}/{path}" for name, path in SANDBOX_PATHS.items()}
-        return {**addresses, "eia_request_interval_seconds": 0.0, **given}
+        return {**addresses, **UNPACED, **given}
 
     @property
     def home(self) -> Path:

@@ -126,7 +126,6 @@ def _from_here(path: Path) -> str:
 def _summary(champion: Champion, settings: Settings, registry_uri: str, seconds: float) -> None:
     metrics = champion.metrics
     shown = _from_here(settings.home)
-    shown_uri = registry_uri.replace(str(settings.home), shown)
     out.print(
         Panel(
             f"This is a forecast of [bold]synthetic[/bold] demand: formulas made it, not New York.\n"
@@ -134,13 +133,16 @@ def _summary(champion: Champion, settings: Settings, registry_uri: str, seconds:
             f"{utc_text(champion.forecaster.trained_through)}.\n"
             f"Error on {metrics['test_n']:,.0f} rows it had not seen: {metrics['test_mape']:.2f} % "
             f"(same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %,\n"
-            f"last week {metrics['test_seasonal_naive_168_mape']:.2f} %).\n\n"
-            "Next:\n"
-            f"  • what it holds: ENERGY_DEMAND_HOME={shown} energy-demand status\n"
-            f"  • its runs:      mlflow ui --backend-store-uri {shown_uri}\n"
-            "  • real demand:   get a free key at eia.gov/opendata, then README, “Live”\n"
-            "(the commands are in .venv/bin)",
+            f"last week {metrics['test_seasonal_naive_168_mape']:.2f} %).",
             title=f"done in {seconds:.0f} s",
             border_style="yellow",
         )
+    )
+    out.print(
+        "Next:\n"
+        f"  what it holds   ENERGY_DEMAND_HOME={shown} .venv/bin/energy-demand status\n"
+        f"  its runs        .venv/bin/mlflow ui --backend-store-uri "
+        f"{registry_uri.replace(str(settings.home), shown)}\n"
+        "  real demand     a free key from eia.gov/opendata, then README, “Live”",
+        soft_wrap=True,
     )

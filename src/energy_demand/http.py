@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import httpx
 import stamina
@@ -19,16 +20,18 @@ from energy_demand.errors import UserError
 from energy_demand.logs import REDACTED, RedactingFilter, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from energy_demand.config import Settings
 
+T = TypeVar("T")
 
 SANDBOX_HEADER = "x-sandbox-data"
 LIVE = "live"
 MAX_RETRY_AFTER_SECONDS = 60.0
 MAX_BACKOFF_SECONDS = 30.0
 SECRET_PARAMS = frozenset({"api_key", "apikey"})
+STREAM_BYTES = 1 << 16
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +85,24 @@ class UpstreamError(UserError, RuntimeError):
         super().__init__(f"{source}: {answer} (asked {asked})")
 
 
+class BodyError(ValueError):
+    """The reader of a streamed body found that it is not what was asked for.
+
+    Attributes:
+        retry: whether asking again can help.
+    """
+
+    def __init__(self, reason: str, *, retry: bool) -> None:
+        super().__init__(reason)
+        self.retry = retry
+
+
 class DataKindError(UserError, RuntimeError):
     """One upstream's answers change between live, recorded and synthetic data in the middle of a run."""
 
 
 class HttpClient:
-    """Asks one upstream, over one kept connection, no faster than its pace.
+    """Asks one upstream, over kept connections, no faster than its pace; threads may share it.
 
     Invariants: at least `interval_seconds` pass between two requests; a request is tried at most
     `settings.http_attempts` times, and again only where that can help.
@@ -106,6 +121,7 @@ class HttpClient:
         self._interval = interval_seconds
         self._sleep = sleep
         self._next_request = 0.0
+        self._turn = threading.Lock()
         self._data_kind: str | None = None
         # httpx logs each request's full address at INFO, whoever set up the logging.
         logging.getLogger("httpx").addFilter(_REDACTING)
@@ -142,6 +158,47 @@ class HttpClient:
         Raises:
             UpstreamError: after the last try, or at once where asking again cannot help.
         """
+        return self._tried(url, params, self._json)
+
+    def get_stream(
+        self, url: str, read: Callable[[Iterator[bytes]], T], params: Sequence[tuple[str, str]] = ()
+    ) -> T:
+        """What `read` makes of the body of a GET, which is never held whole.
+
+        Args:
+            url: the address.
+            read: gets the body in pieces of at most `STREAM_BYTES`, anew at each try. It raises BodyError
+                where the body is not what it should be.
+            params: as in `get_json`.
+
+        Raises:
+            UpstreamError: after the last try, or at once where asking again cannot help.
+        """
+
+        def understand(response: httpx.Response, asked: str, secrets: Sequence[str]) -> T:
+            if response.status_code != httpx.codes.OK:
+                response.read()
+                fault = self._fault(response, _parsed(response)) or Fault("no answer", retry=False)
+                raise self._refusal(response, fault, asked, secrets)
+            try:
+                result = read(response.iter_bytes(STREAM_BYTES))
+            except BodyError as error:
+                refused = Fault(str(error), retry=error.retry)
+            else:
+                self._note_kind(response.headers.get(SANDBOX_HEADER, LIVE))
+                return result
+            # Raised out here so that the reader's error, which may quote the body, is not behind it.
+            raise self._refusal(response, refused, asked, secrets)
+
+        return self._tried(url, params, understand, accept="*/*")
+
+    def _tried(
+        self,
+        url: str,
+        params: Sequence[tuple[str, str]],
+        understand: Callable[[httpx.Response, str, Sequence[str]], T],
+        accept: str = "application/json",
+    ) -> T:
         for attempt in stamina.retry_context(
             on=_retry_decision,
             attempts=self._settings.http_attempts,
@@ -151,15 +208,27 @@ class HttpClient:
             wait_max=MAX_BACKOFF_SECONDS,
         ):
             with attempt:
-                return self._ask(url, params)
+                return self._ask(url, params, understand, accept)
         raise AssertionError("stamina ends with a result or an error")
 
-    def _ask(self, url: str, params: Sequence[tuple[str, str]]) -> Any:
+    def _ask(
+        self,
+        url: str,
+        params: Sequence[tuple[str, str]],
+        understand: Callable[[httpx.Response, str, Sequence[str]], T],
+        accept: str,
+    ) -> T:
         asked = describe(url, params)
         secrets = [value for name, value in params if name.lower() in SECRET_PARAMS and value]
+        query = httpx.QueryParams(list(params))
         self._keep_pace()
+        began = time.monotonic()
         try:
-            response = self._client.get(url, params=httpx.QueryParams(list(params)))
+            with self._client.stream("GET", url, params=query, headers={"accept": accept}) as response:
+                try:
+                    return understand(response, asked, secrets)
+                finally:
+                    logger.debug("%s %s in %.3f s", response.status_code, asked, time.monotonic() - began)
         except httpx.TimeoutException:
             seconds = self._settings.http_timeout_seconds
             raise self._error(asked, f"no answer within {seconds:g} s", retry=True) from None
@@ -169,25 +238,32 @@ class HttpClient:
             raise self._error(asked, reason, retry=True) from None
         except httpx.InvalidURL as error:
             raise self._error(asked, f"no such address ({error})") from None
-        logger.debug("%s %s in %.3f s", response.status_code, asked, response.elapsed.total_seconds())
-        return self._read(response, asked, secrets)
 
-    def _read(self, response: httpx.Response, asked: str, secrets: Sequence[str]) -> Any:
-        status = response.status_code
-        try:
-            body = response.json()
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            body = None
-        fault = self._dialect.fault(status, body) or _plain_fault(response, body)
+    def _json(self, response: httpx.Response, asked: str, secrets: Sequence[str]) -> Any:
+        response.read()
+        body = _parsed(response)
+        fault = self._fault(response, body)
         if fault:
-            reason = fault.reason
-            for secret in secrets:  # EIA repeats the key in its bodies, in whatever form
-                reason = reason.replace(secret, REDACTED)
-            raise self._error(
-                asked, reason, status=status, retry=fault.retry, retry_after=_retry_after(response)
-            )
+            raise self._refusal(response, fault, asked, secrets)
         self._note_kind(response.headers.get(SANDBOX_HEADER, LIVE))
         return body
+
+    def _fault(self, response: httpx.Response, body: Any) -> Fault | None:
+        return self._dialect.fault(response.status_code, body) or _plain_fault(response, body)
+
+    def _refusal(
+        self, response: httpx.Response, fault: Fault, asked: str, secrets: Sequence[str]
+    ) -> UpstreamError:
+        reason = fault.reason
+        for secret in secrets:  # EIA repeats the key in its bodies, in whatever form
+            reason = reason.replace(secret, REDACTED)
+        return self._error(
+            asked,
+            reason,
+            status=response.status_code,
+            retry=fault.retry,
+            retry_after=_retry_after(response),
+        )
 
     def _error(self, asked: str, reason: str, **facts: Any) -> UpstreamError:
         return UpstreamError(self._dialect.name, asked, reason, **facts)
@@ -201,10 +277,11 @@ class HttpClient:
         self._data_kind = kind
 
     def _keep_pace(self) -> None:
-        wait = self._next_request - time.monotonic()
-        if wait > 0:
-            self._sleep(wait)
-        self._next_request = time.monotonic() + self._interval
+        with self._turn:
+            wait = self._next_request - time.monotonic()
+            if wait > 0:
+                self._sleep(wait)
+            self._next_request = time.monotonic() + self._interval
 
 
 _REDACTING = RedactingFilter()
@@ -214,6 +291,14 @@ def describe(url: str, params: Sequence[tuple[str, str]]) -> str:
     """Address and parameters for a message, secrets left out."""
     shown = "&".join(f"{name}={value}" for name, value in params if name.lower() not in SECRET_PARAMS)
     return redact(f"{url}?{shown}" if shown else url)
+
+
+def _parsed(response: httpx.Response) -> Any:
+    """The JSON body, or None where it is none."""
+    try:
+        return response.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return None
 
 
 def _plain_fault(response: httpx.Response, body: Any) -> Fault | None:

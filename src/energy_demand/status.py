@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.database import repository
+from energy_demand.database import state
 from energy_demand.model.registry import NoChampionError, Registry
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ def status(database: Database, settings: Settings, now: datetime) -> dict[str, A
         RegistryUnavailableError: MLflow cannot be reached.
     """
     with database.transaction() as connection:
-        demand = repository.demand_summary(connection, settings.region.respondent, now)
-        weather = repository.weather_summary(connection, now)
+        demand = state.demand_summary(connection, settings.region.respondent, now)
+        weather = state.weather_summary(connection, now)
+        sources = state.source_states(connection)
     registry = Registry(settings)
     return {
         "now": now,
@@ -31,6 +32,7 @@ def status(database: Database, settings: Settings, now: datetime) -> dict[str, A
         "respondent": settings.region.respondent,
         "demand": demand,
         "weather": weather,
+        "sources": sources,
         "champion": _champion(registry),
         "last_drift_check": None,
         "database": database.label,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -99,7 +100,26 @@ def print_status(body: dict[str, Any]) -> None:
             f"version {champion['version']}, trained through {champion['trained_through']:%Y-%m-%dT%H:%MZ}, "
             f"test MAPE {champion['mape']:.2f} %",
         )
+    for source in body["sources"]:
+        failed, done = source["last_error_at"], source["last_success_at"]
+        if failed and (done is None or failed > done):
+            table.add_row(
+                f"[red]{source['source']}[/red]",
+                escape(f"failed {failed:%Y-%m-%dT%H:%MZ}: {source['last_error']}"),
+            )
     out.print(table)
+
+
+def print_quarantine(rows: list[dict[str, Any]]) -> None:
+    """The rows in quarantine, one a line."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("id", "seen", "source", "subject", "reason", "row as it came"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        seen = f"{row['seen_at']:%Y-%m-%dT%H:%MZ}"
+        payload = escape(json.dumps(row["payload"]))
+        table.add_row(str(row["id"]), seen, row["source"], row["subject"], row["reason"], payload)
+    out.print(table if rows else "nothing is in quarantine")
 
 
 def _span(held: dict[str, Any]) -> str:

@@ -541,3 +541,15 @@ def test_a_leak_into_a_lag_would_be_noticed(column, lead):
     )
     assert honest[0] == honest[1]
     assert leaking[0] != leaking[1]
+
+
+def test_a_doubtful_hour_serves_as_history_but_is_no_truth():
+    periods = pd.date_range("2024-05-01", periods=400, freq="h", tz="UTC")
+    demand = pd.DataFrame({"period": periods, "demand_mwh": np.arange(400.0) + 10_000})
+    doubtful = 300
+    truth = demand["demand_mwh"].where(demand.index != doubtful)
+    rows = build_features(demand.assign(truth_mwh=truth), pd.DataFrame({"timestamp": periods}), leads=24)
+    assert periods[doubtful] not in set(rows["timestamp"])
+    later = rows[rows["timestamp"] == periods[doubtful + 25]]
+    assert later["demand_lag_1h"].tolist() == [10_000 + doubtful]
+    assert rows["demand_mwh"].notna().all()

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand.data.feature_store import refresh_features
+from energy_demand.data.history import load_observed
 from energy_demand.data.ingest import (
     IngestInterruptedError,
     NoDataError,
@@ -19,6 +20,7 @@ from energy_demand.data.ingest import (
     ingest,
     trailing_span,
 )
+from energy_demand.database import state
 from energy_demand.database.engine import DataKindMismatchError, open_database, stamp
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
@@ -28,8 +30,12 @@ from support import PRESENT, make_settings
 TABLES = (
     "raw_demand",
     "raw_demand_revision",
+    "raw_demand_daily",
+    "raw_demand_daily_revision",
     "raw_weather",
+    "raw_weather_revision",
     "weather_forecast",
+    "demand_flag",
     "quarantine",
     "watermark",
     "features",
@@ -221,7 +227,7 @@ def test_a_range_that_makes_no_sense_is_refused(first, last, said):
 
 
 def test_broken_rows_go_to_quarantine_and_the_good_ones_of_the_page_are_stored(database, at_sandbox):
-    with serving(_with_a_negative_row(create_app(SyntheticWorld(seed=1), now=PRESENT))) as address:
+    with serving(_with(create_app(SyntheticWorld(seed=1), now=PRESENT), _negative)) as address:
         broken = at_sandbox.model_copy(update={"eia_base_url": f"{address}/eia/v2/"})
         report = run(database, broken)
     assert report.quarantined == 1
@@ -234,8 +240,8 @@ def test_broken_rows_go_to_quarantine_and_the_good_ones_of_the_page_are_stored(d
     assert stored == (span.end - span.start) / timedelta(hours=1)  # one hour of all is missing
 
 
-def _with_a_negative_row(app):
-    """The sandbox's answers, with one demand value turned negative on the way."""
+def _with(app, change):
+    """The sandbox's answers, changed on the way."""
 
     async def tampering(scope, receive, send):
         parts = []
@@ -247,7 +253,7 @@ def _with_a_negative_row(app):
                 return
             parts.append(message.get("body", b""))
             if not message.get("more_body"):
-                await send({"type": "http.response.body", "body": _negative(b"".join(parts))})
+                await send({"type": "http.response.body", "body": change(b"".join(parts))})
 
         await app(scope, receive, collect)
 
@@ -278,11 +284,70 @@ def test_features_of_the_database_are_those_of_the_builder(database, at_sandbox)
         )
     assert stored["lead_hours"].eq(24).all()
     assert stored["timestamp"].is_unique
-    # The lag at the 24 h lead, delay 1, is the hour 25 h before the target.
-    values = stored.set_index("timestamp")["demand_mwh"]
-    shifted = values.shift(25, freq="h").reindex(values.index).dropna()
-    assert (
-        stored.set_index("timestamp")
-        .loc[shifted.index, "demand_lag_1h"]
-        .equals(shifted.rename("demand_lag_1h"))
-    )
+    # The lag at the 24 h lead, delay 1, is the screened demand of the hour 25 h before the target.
+    span = backfill_span(at_sandbox, FIRST, LAST, PRESENT)
+    screened = load_observed(database, at_sandbox.region, span.start, span.end, PRESENT).demand
+    seen = screened.set_index("period")["demand_mwh"]
+    lag = stored.set_index("timestamp")["demand_lag_1h"]
+    assert lag.tolist() == seen.reindex(lag.index - pd.Timedelta(hours=25)).tolist()
+
+
+def test_daily_totals_of_past_days_come_with_the_hours_and_agree_with_them(database, at_sandbox):
+    report = run(database, at_sandbox)
+    days = (LAST - FIRST).days  # the last day is not over yet
+    assert report.daily.new == 2 * days
+    with database.transaction() as connection:
+        total = connection.execute(
+            sa.text(
+                "SELECT d.value AS daily, sum(h.value) AS hours, count(*) AS n, min(d.known_at) AS known_at "
+                "FROM raw_demand_daily d JOIN raw_demand h ON h.series = 'D' AND h.respondent = d.respondent "
+                "AND h.period > '2025-03-09T05:00Z' AND h.period <= '2025-03-10T04:00Z' "
+                "WHERE d.series = 'D' AND d.day = '2025-03-09' GROUP BY d.value"
+            )
+        ).one()
+    assert total.n == 23  # the clocks went forward
+    assert total.daily == pytest.approx(total.hours, abs=1)
+    assert total.known_at == datetime(2025, 3, 10, 5, tzinfo=UTC)
+
+
+def test_each_source_is_noted_with_its_newest_hour_and_what_is_missing(database, at_sandbox):
+    run(database, at_sandbox)
+    with database.transaction() as connection:
+        found = {row["source"]: row for row in state.source_states(connection)}
+    assert set(found) == {"eia", "eia_daily", "open_meteo_archive", "open_meteo_single_runs"}
+    assert found["eia"]["newest"] == PRESENT - timedelta(hours=1)
+    assert found["eia"]["missing_hours"] == 0
+    assert all(row["last_error"] is None for row in found.values())
+
+
+def test_the_last_error_of_a_source_is_noted_where_monitoring_reads_it(database, at_sandbox):
+    sandbox = at_sandbox.sandbox_url
+    httpx.post(f"{sandbox}/sandbox/faults", json={"kind": "html_502", "times": 99, "path": "/archive"})
+    try:
+        with pytest.raises(IngestInterruptedError):
+            run(database, at_sandbox)
+    finally:
+        httpx.delete(f"{sandbox}/sandbox/faults").raise_for_status()
+    with database.transaction() as connection:
+        found = {row["source"]: row for row in state.source_states(connection)}
+    assert "HTTP 502" in found["open_meteo_archive"]["last_error"]
+    assert found["open_meteo_archive"]["last_error_at"] == PRESENT
+    assert found["eia"]["last_success_at"] == PRESENT
+
+
+def test_weather_that_cannot_be_is_set_apart_and_the_rest_is_stored(database, at_sandbox):
+    with serving(_with(create_app(SyntheticWorld(seed=1), now=PRESENT), _freezing_hell)) as address:
+        broken = at_sandbox.model_copy(update={"open_meteo_historical_url": f"{address}/archive/v1/archive"})
+        report = run(database, broken)
+    assert report.quarantined == 1
+    with database.transaction() as connection:
+        row = connection.execute(sa.text("SELECT source, reason, payload FROM quarantine")).one()
+    assert (row.source, row.reason) == ("open_meteo_archive", "OUT_OF_RANGE")
+    assert row.payload["temperature_2m"] == -300
+    assert row.payload["site"] == "new_york_city"
+
+
+def _freezing_hell(body: bytes) -> bytes:
+    answer = json.loads(body)
+    answer[0]["hourly"]["temperature_2m"][30] = -300
+    return json.dumps(answer).encode()

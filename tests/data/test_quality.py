@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.data.quality import Breach, check_demand, usable_demand
+from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.data.quality import Breach, check_daily, check_demand, check_weather
 
 START = datetime(2024, 5, 1, 1, tzinfo=UTC)
 END = datetime(2024, 5, 1, 5, tzinfo=UTC)
@@ -178,7 +179,41 @@ def test_every_breach_has_a_sentence_for_a_person():
     assert all(breach.value.startswith("it") for breach in Breach)
 
 
-def test_a_zero_cannot_be_demand_and_all_else_stays():
-    usable = usable_demand(pd.Series([15000.0, 0.0, np.nan, 0.5]))
-    assert usable.isna().tolist() == [False, True, True, False]
-    assert usable.dropna().tolist() == [15000.0, 0.5]
+def weather(**values: float) -> pd.DataFrame:
+    good = {"temperature_2m": 20.0, "relative_humidity_2m": 50.0, "cloud_cover": 0.0}
+    rows = pd.DataFrame([good, {**good, **values}])
+    return rows.reindex(columns=list(WEATHER_VARIABLES)).assign(
+        timestamp=pd.date_range(START, periods=2, freq="h"), site="albany"
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"temperature_2m": -300.0}, {"relative_humidity_2m": 110.0}, {"cloud_cover": -10.0}, {"rain": np.inf}],
+    ids=lambda values: next(iter(values)),
+)
+def test_weather_that_cannot_be_is_set_apart_with_its_place_and_time(values):
+    good, broken = check_weather(weather(**values))
+    assert len(good) == 1
+    ((breach, payload),) = broken
+    assert breach is Breach.OUT_OF_RANGE
+    assert payload["site"] == "albany"
+    assert payload["timestamp"] == "2024-05-01T02:00:00+00:00"
+
+
+def test_missing_weather_is_fine():
+    good, broken = check_weather(weather(temperature_2m=np.nan))
+    assert (len(good), broken) == (2, [])
+
+
+def test_daily_totals_are_checked_like_hours():
+    rows = [row("2024-05-01", "400000"), row("2024-05-02", "-1"), row("2024-05-09", "1"), row("May", "1")]
+    good, broken = check_daily(
+        rows, respondents=["NY"], series=["D"], start=date(2024, 5, 1), end=date(2024, 5, 3)
+    )
+    assert good.to_dict("records") == [{"day": date(2024, 5, 1), "series": "D", "value": 400000.0}]
+    assert [breach for breach, _ in broken] == [
+        Breach.NEGATIVE,
+        Breach.OUTSIDE_REQUEST,
+        Breach.UNPARSABLE_PERIOD,
+    ]

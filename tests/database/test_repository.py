@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from energy_demand.columns import WEATHER_VARIABLES
-from energy_demand.database import repository
+from energy_demand.database import repository, state
 from energy_demand.database.repository import Written
 
 HOUR = timedelta(hours=1)
@@ -87,26 +88,59 @@ def test_other_respondents_and_series_are_not_touched(database):
 
 
 def test_the_archive_replaces_what_the_forecast_api_filled_in_and_not_the_reverse(database):
-    def temperatures():
+    def write_weather(frame, now):
         with database.transaction() as connection:
-            return repository.read_weather(connection, ["albany"], at(0), at(100), at(100))[
-                "temperature_2m"
-            ].tolist()
+            return repository.upsert_weather(connection, frame, now)
 
+    def temperatures(as_of):
+        with database.transaction() as connection:
+            found = repository.read_weather(connection, ["albany"], at(0), at(100), as_of)
+        return found["temperature_2m"].tolist()
+
+    write_weather(weather({1: 5.0, 2: 6.0}, source="forecast_api"), at(10))
+    assert write_weather(weather({1: 5.5}), at(50)) == Written(0, 1)
+    assert temperatures(at(50)) == [5.5, 6.0]
+    assert temperatures(at(49)) == [5.0, 6.0]  # what was known before the archive came
+    assert write_weather(weather({1: 9.0}, source="forecast_api"), at(60)) == Written(0, 0)
+    assert temperatures(at(60)) == [5.5, 6.0]
+
+
+def daily(value: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "respondent": "NY",
+            "series": "DF",
+            "timezone": "America/New_York",
+            "day": [T0.date()],
+            "value": [value],
+            "known_at": pd.DatetimeIndex([at(30)]).as_unit("us"),
+            "ingested_at": at(31),
+        }
+    )
+
+
+def test_a_revised_daily_total_keeps_its_earlier_value(database):
     with database.transaction() as connection:
-        repository.upsert_weather(connection, weather({1: 5.0, 2: 6.0}, source="forecast_api"))
-        assert repository.upsert_weather(connection, weather({1: 5.5})) == Written(0, 1)
-    assert temperatures() == [5.5, 6.0]
+        assert repository.upsert_daily(connection, daily(1.0), at(31)) == Written(1, 0)
+        assert repository.upsert_daily(connection, daily(1.0), at(32)) == Written(0, 0)
+        assert repository.upsert_daily(connection, daily(2.0), at(33)) == Written(0, 1)
+        kept = connection.execute(sa.text("SELECT value, known_at FROM raw_demand_daily_revision")).all()
+    assert [(row.value, row.known_at) for row in kept] == [(1.0, at(30))]
+
+
+def test_the_state_of_a_source_tells_its_last_success_and_its_last_error(database):
     with database.transaction() as connection:
-        assert repository.upsert_weather(connection, weather({1: 9.0}, source="forecast_api")) == Written(
-            0, 0
-        )
-    assert temperatures() == [5.5, 6.0]
+        state.record_error(connection, "eia", "NY", at(1), "no answer")
+        state.record_success(connection, "eia", "NY", at(2), at(0), missing_hours=3)
+        state.record_error(connection, "eia", "NY", at(3), "broken")
+        (found,) = state.source_states(connection)
+    assert (found["last_success_at"], found["newest"], found["missing_hours"]) == (at(2), at(0), 3)
+    assert (found["last_error_at"], found["last_error"]) == (at(3), "broken")
 
 
 def test_a_missing_variable_comes_back_missing(database):
     with database.transaction() as connection:
-        repository.upsert_weather(connection, weather({1: None, 2: 3.0}))
+        repository.upsert_weather(connection, weather({1: None, 2: 3.0}), at(1000))
         frame = repository.read_weather(connection, ["albany"], at(0), at(100), at(100))
     assert frame["temperature_2m"].isna().tolist() == [True, False]
     assert frame["dew_point_2m"].isna().all()
@@ -145,9 +179,9 @@ def test_the_newest_forecast_known_is_the_one_that_counts(database, as_of, expec
 def test_a_watermark_only_moves_forward(database):
     with database.transaction() as connection:
         for hour in (5, 9, 7):
-            repository.advance_watermark(connection, "eia", "NY", at(hour), at(1000))
-        assert repository.get_watermark(connection, "eia", "NY") == at(9)
-        assert repository.get_watermark(connection, "eia", "PJM") is None
+            state.advance_watermark(connection, "eia", "NY", at(hour), at(1000))
+        assert state.get_watermark(connection, "eia", "NY") == at(9)
+        assert state.get_watermark(connection, "eia", "PJM") is None
 
 
 def test_a_row_in_quarantine_is_kept_once(database):
@@ -159,9 +193,9 @@ def test_a_row_in_quarantine_is_kept_once(database):
         "seen_at": at(0),
     }
     with database.transaction() as connection:
-        assert repository.insert_quarantine(connection, [row]) == 1
-        assert repository.insert_quarantine(connection, [row]) == 0
-        assert repository.demand_summary(connection, "NY", at(0))["quarantined"] == 1
+        assert state.insert_quarantine(connection, [row]) == 1
+        assert state.insert_quarantine(connection, [row]) == 0
+        assert state.demand_summary(connection, "NY", at(0))["quarantined"] == 1
 
 
 def test_a_failed_transaction_leaves_what_was_stored(database):
@@ -175,6 +209,6 @@ def test_a_failed_transaction_leaves_what_was_stored(database):
 def test_missing_hours_are_counted_between_the_first_and_the_last(database):
     write(database, demand({1: 100.0, 2: 100.0, 5: 100.0}), at(1000))
     with database.transaction() as connection:
-        summary = repository.demand_summary(connection, "NY", at(2000))
+        summary = state.demand_summary(connection, "NY", at(2000))
     assert (summary["rows"], summary["missing_hours"]) == (3, 2)
     assert (summary["first"], summary["last"]) == (at(1), at(5))

@@ -98,6 +98,16 @@ def test_the_test_part_changes_nothing_of_the_fit_that_is_judged(rows, trained):
     assert again.forecaster.to_texts() != trained.forecaster.to_texts()
 
 
+def test_the_boosting_stops_where_the_validation_part_gets_no_better(rows):
+    patient = Recipe(max_trees=400, patience=20)
+    _, validation, _ = split(rows.sort_values("timestamp", ignore_index=True), patient)
+    noisy = rows.copy()
+    held_out = noisy["timestamp"].isin(validation["timestamp"])
+    noisy.loc[held_out, TARGET] = np.random.default_rng(1).permutation(noisy.loc[held_out, TARGET])
+    as_it_was, without_a_pattern = (fit(each, patient, "NY", 1).metrics["trees"] for each in (rows, noisy))
+    assert without_a_pattern < as_it_was < patient.max_trees
+
+
 def test_the_parts_follow_one_another_in_time_and_lose_no_row(rows):
     fitted, validation, test = split(rows.sort_values("timestamp"), QUICK)
     assert len(fitted) + len(validation) + len(test) == len(rows)

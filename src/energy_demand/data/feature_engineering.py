@@ -44,7 +44,8 @@ def build_features(
     """Feature rows for each target hour and issue time.
 
     Args:
-        demand_df: `period` (hour ending; naive is read as UTC) and `demand_mwh`; NaN: not known.
+        demand_df: `period` (hour ending; naive is read as UTC) and `demand_mwh`; NaN: not known. With a
+            column `truth_mwh`, that is the rows' `demand_mwh`, and the other only their history.
         weather_df: `timestamp`, optionally `site`, and Open-Meteo's variables (or the base columns' own
             names); a missing value stays missing. With an `issued_at` column it holds forecasts, and a
             row uses the newest one issued by its own issue time.
@@ -105,23 +106,26 @@ class DemandHistory:
         self.values: Floats = np.full(size, np.nan)
         if size:
             self.values[self._position(periods[known])] = values[known]
+        self.truth: Floats = self.values
+        if size and "truth_mwh" in demand_df:
+            self.truth = np.full(size, np.nan)
+            self.truth[self._position(periods[known])] = demand_df["truth_mwh"].to_numpy(dtype=float)[known]
         self._newest = _newest_known(self.values, step=1)
         self._newest_day = _newest_known(self.values, step=24)
         self._newest_week = _newest_known(self.values, step=168)
-        compact = pd.Series(self.values[~np.isnan(self.values)])
-        rolling = compact.rolling(ROLLING_HOURS)
-        self._rolling_mean = self._spread(rolling.mean())
-        self._rolling_std = self._spread(rolling.std())
+        windows = _windows(self.values[~np.isnan(self.values)])
+        self._rolling_mean = self._spread(windows.mean(axis=1))
+        self._rolling_std = self._spread(windows.std(axis=1, ddof=1))
 
     @property
     def periods(self) -> pd.DatetimeIndex:
-        """The hours whose demand is known."""
-        positions = np.flatnonzero(~np.isnan(self.values))
+        """The hours whose true demand is known."""
+        positions = np.flatnonzero(~np.isnan(self.truth))
         return utc_index(self._start + pd.to_timedelta(positions, unit="h"))
 
     def value_at(self, periods: pd.DatetimeIndex) -> Floats:
-        """The demand of each hour, NaN where it is not known."""
-        return _take(self.values, self._position(periods))
+        """The true demand of each hour, NaN where it is not known."""
+        return _take(self.truth, self._position(periods))
 
     def position_known_at(self, issued_at: pd.DatetimeIndex, availability: Availability) -> Positions:
         """Grid position of the newest period that is published at each issue time (the leak guard)."""
@@ -150,9 +154,11 @@ class DemandHistory:
         elapsed = (moments - self._start) // pd.Timedelta(HOUR)
         return np.asarray(elapsed, dtype=np.int64)
 
-    def _spread(self, compact: pd.Series) -> Floats:
+    def _spread(self, windowed: Floats) -> Floats:
+        """The value of each window at the hour where it ends."""
         grid = np.full(len(self.values), np.nan)
-        grid[~np.isnan(self.values)] = compact.to_numpy()
+        ends = np.flatnonzero(~np.isnan(self.values))[ROLLING_HOURS - 1 :]
+        grid[ends] = windowed
         return grid
 
 
@@ -188,6 +194,13 @@ def _every_hour(history: DemandHistory, leads: int | Iterable[int]) -> pd.DataFr
     issued = np.tile(chosen, len(periods))
     repeated = periods.repeat(len(chosen))
     return pd.DataFrame({"period": repeated, "issued_at": repeated - pd.to_timedelta(issued, unit="h")})
+
+
+def _windows(values: Floats) -> Floats:
+    """Every window of 24 values. Unlike a running sum, each depends on nothing but its own values."""
+    if len(values) < ROLLING_HOURS:
+        return np.empty((0, ROLLING_HOURS))
+    return np.lib.stride_tricks.sliding_window_view(values, ROLLING_HOURS)
 
 
 def _newest_known(values: Floats, *, step: int) -> Positions:

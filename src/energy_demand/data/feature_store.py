@@ -1,24 +1,28 @@
-"""Keeps the `features` table: the base columns of every stored hour at the 24 h lead."""
+"""Keeps what is derived from stored rows: feature rows at the 24 h lead, and the flags of screening."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from energy_demand.columns import TARGET
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.history import load_observed
+from energy_demand.data.ingest_run import chunks_of
 from energy_demand.database import repository
+from energy_demand.database.repository import Written
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import sqlalchemy as sa
+
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
-    from energy_demand.database.repository import Written
 
-# Lags reach back a week from the target; the rest makes up for missing hours.
-WARM_UP = timedelta(days=28)
+# Lags reach back a week from the target, screening some weeks from the hour that it judges.
+WARM_UP = timedelta(days=56)
 
 
 def refresh_features(
@@ -26,8 +30,18 @@ def refresh_features(
 ) -> Written:
     """Build and store the feature rows of the hours from `start` to `end`, as known at `now`.
 
-    The weather is the observed one; a row whose values did not change is left as it is.
+    The weather is the observed one; a row whose values did not change is left as it is. The flags of the
+    same hours are stored anew.
     """
+    written = Written()
+    for first, last in chunks_of(start, end):
+        written += _refresh(database, settings, first, last, now)
+    return written
+
+
+def _refresh(
+    database: Database, settings: Settings, start: datetime, end: datetime, now: datetime
+) -> Written:
     history = load_observed(database, settings.region, start - WARM_UP, end, now)
     rows = build_features(
         history.demand,
@@ -37,5 +51,14 @@ def refresh_features(
         availability=settings.availability,
     )
     rows = rows[rows["timestamp"] >= start].assign(respondent=settings.region.respondent, created_at=now)
-    with database.transaction() as connection:
+    screened = history.demand[history.demand["flag"].notna() & (history.demand["period"] >= start)]
+    flags = screened.rename(columns={TARGET: "imputed_mwh"}).assign(
+        respondent=settings.region.respondent, flagged_at=now
+    )
+
+    def store(connection: sa.Connection) -> Written:
+        repository.delete_flags(connection, settings.region.respondent, start, end)
+        repository.upsert_flags(connection, flags)
         return repository.upsert_features(connection, rows)
+
+    return database.run(store)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from energy_demand.columns import TARGET
-from energy_demand.data.quality import usable_demand
+from energy_demand.data.screening import screen
 from energy_demand.database import repository
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ class History:
     """What was known of a region at `as_of`.
 
     Attributes:
-        demand: `period` (UTC, hour ending), `demand_mwh`; NaN where the stored value cannot be demand.
+        demand: every hour from the first to the last: `period` (UTC, hour ending); `demand_mwh`, screened
+            causally, as a forecast sees it; `served_mwh`, `flag`, `imputed`; and, in what is loaded to train
+            or to score, `truth_mwh`.
         weather: `timestamp`, `site`, the twelve variables. Observed hours, or forecasts where asked for.
         as_of: nothing that became known later is in here.
     """
@@ -36,11 +38,18 @@ class History:
 def load_observed(
     database: Database, region: Region, start: datetime, end: datetime, as_of: datetime
 ) -> History:
-    """Demand and observed weather of the hours from `start` to `end`, as known at `as_of`."""
+    """Demand and observed weather of the hours from `start` to `end`, as known at `as_of`.
+
+    `truth_mwh` is what was served, NaN in hours that a look from both sides flags: those are no truth to
+    train on or to score. The causal flags would not do for that, as they also hit hours that were hard to
+    foresee, and a score without them would flatter.
+    """
     with database.transaction() as connection:
         demand = repository.read_demand(connection, region.respondent, "D", start, end, as_of)
         weather = repository.read_weather(connection, _names(region), start, end, as_of)
-    return History(_usable(demand), weather, as_of)
+    screened = screen(_named(demand), region=region)
+    sound = screen(_named(demand), two_sided=True, region=region)["flag"].isna()
+    return History(screened.assign(truth_mwh=screened["served_mwh"].where(sound)), weather, as_of)
 
 
 def load_issued(
@@ -53,11 +62,11 @@ def load_issued(
     with database.transaction() as connection:
         demand = repository.read_demand(connection, region.respondent, "D", start, issued_at, issued_at)
         weather = repository.read_forecasts(connection, _names(region), issued_at, end, issued_at)
-    return History(_usable(demand), weather.drop(columns="issued_at"), issued_at)
+    return History(screen(_named(demand), region=region), weather.drop(columns="issued_at"), issued_at)
 
 
-def _usable(demand: pd.DataFrame) -> pd.DataFrame:
-    return demand.assign(value=usable_demand(demand["value"])).rename(columns={"value": TARGET})
+def _named(demand: pd.DataFrame) -> pd.DataFrame:
+    return demand.rename(columns={"value": TARGET})
 
 
 def _names(region: Region) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a row must be to be stored, and which stored values may be used as demand.
+"""What a row must be to be stored.
 
 The contract is checked where rows enter: a row that breaks it is set apart with its reason, the good
 rows of the same page go on. Nothing here changes a value.
@@ -7,6 +7,7 @@ rows of the same page go on. Nothing here changes a value.
 from __future__ import annotations
 
 import math
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ from energy_demand.timeaxis import utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+
+    Broken = list[tuple["Breach", dict[str, Any]]]
 
 # No respondent of EIA, the whole country included, has used this much in an hour.
 ABSURD_MWH = 1_000_000.0
 PERIOD_FORMAT = "%Y-%m-%dT%H"
+DAY_FORMAT = "%Y-%m-%d"
 
 
 class Breach(StrEnum):
@@ -34,7 +37,24 @@ class Breach(StrEnum):
     NOT_A_NUMBER = "its value is no number"
     NEGATIVE = "its value is negative"
     ABSURD = "its value is absurdly large"
+    OUT_OF_RANGE = "its values are outside what weather can be"
 
+
+# Wider than the world's records: what lies outside is no weather.
+WEATHER_RANGES = {
+    "temperature_2m": (-90.0, 60.0),
+    "relative_humidity_2m": (-2.0, 102.0),  # interpolated percentages overshoot a little
+    "dew_point_2m": (-100.0, 40.0),
+    "apparent_temperature": (-110.0, 80.0),
+    "precipitation": (0.0, 400.0),
+    "rain": (0.0, 400.0),
+    "snowfall": (0.0, 300.0),
+    "cloud_cover": (-2.0, 102.0),
+    "wind_speed_10m": (0.0, 450.0),
+    "wind_gusts_10m": (0.0, 500.0),
+    "surface_pressure": (450.0, 1100.0),
+    "shortwave_radiation": (0.0, 1600.0),
+}
 
 # The first of a row's breaches, in this order, is its reason.
 _COLUMN_OF = {
@@ -76,8 +96,8 @@ def check_demand(
     series: Sequence[str],
     start: datetime,
     end: datetime,
-) -> tuple[pd.DataFrame, list[tuple[Breach, dict[str, Any]]]]:
-    """Split EIA's rows by the contract.
+) -> tuple[pd.DataFrame, Broken]:
+    """Split EIA's hourly rows by the contract.
 
     A null value is an hour that EIA does not have: it is in neither part.
 
@@ -85,6 +105,58 @@ def check_demand(
         `period` (UTC), `origin` (the respondent as served), `series`, `value` (MWh), one row an hour and
         series (the last one served), sorted; and each broken row as it came, with its breach.
     """
+    return _split(rows, PERIOD_FORMAT, demand_contract(respondents, series, start, end))
+
+
+def check_daily(
+    rows: Sequence[dict[str, Any]],
+    *,
+    respondents: Sequence[str],
+    series: Sequence[str],
+    start: date,
+    end: date,
+) -> tuple[pd.DataFrame, Broken]:
+    """Split EIA's rows of daily totals by the contract, as `check_demand`.
+
+    Returns:
+        `day` (a date), `series`, `value` (MWh); and the broken rows.
+    """
+    first, last = (datetime.combine(day, time(0), tzinfo=UTC) for day in (start, end))
+    good, broken = _split(rows, DAY_FORMAT, demand_contract(respondents, series, first, last))
+    return good.assign(day=good["period"].dt.date)[["day", "series", "value"]], broken
+
+
+def check_weather(frame: pd.DataFrame) -> tuple[pd.DataFrame, Broken]:
+    """Split rows of weather: those with a value that cannot be weather are set apart.
+
+    Args:
+        frame: `timestamp`, `site`, the twelve variables, and whatever else; missing values are fine.
+    """
+    contract = pa.DataFrameSchema(
+        {name: pa.Column(float, _within(*limits), nullable=True) for name, limits in WEATHER_RANGES.items()}
+    )
+    frame = frame.reset_index(drop=True)
+    broken = _breaches(contract, frame)
+    records = frame.loc[sorted(broken)].to_dict("records")
+    apart = [(broken[index], _payload(row)) for index, row in zip(sorted(broken), records, strict=True)]
+    return frame.drop(index=list(broken)).reset_index(drop=True), apart
+
+
+def _within(lowest: float, highest: float) -> pa.Check:
+    return pa.Check(lambda values: values.between(lowest, highest), name=Breach.OUT_OF_RANGE.name)
+
+
+def _payload(row: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        str(name): value.isoformat() if isinstance(value, datetime) else value
+        for name, value in row.items()
+        if not pd.isna(value)
+    }
+
+
+def _split(
+    rows: Sequence[dict[str, Any]], period_format: str, contract: pa.DataFrameSchema
+) -> tuple[pd.DataFrame, Broken]:
     served = pd.DataFrame(
         [(row.get("period"), row.get("respondent"), row.get("type"), row.get("value")) for row in rows],
         columns=["period", "respondent", "series", "value"],
@@ -94,23 +166,18 @@ def check_demand(
     frame = pd.DataFrame(
         {
             "period": utc_index(
-                pd.to_datetime(served["period"], format=PERIOD_FORMAT, errors="coerce", utc=True)
+                pd.to_datetime(served["period"], format=period_format, errors="coerce", utc=True)
             ),
             "respondent": served["respondent"],
             "series": served["series"],
             "value": pd.to_numeric(served["value"], errors="coerce").astype(float).where(_finite),
         }
     )
-    broken = _breaches(demand_contract(respondents, series, start, end), frame[~missing])
+    broken = _breaches(contract, frame[~missing])
     good = frame[~missing].drop(index=list(broken)).rename(columns={"respondent": "origin"})
     good = good.drop_duplicates(["series", "period"], keep="last")
     apart = [(breach, dict(rows[index])) for index, breach in sorted(broken.items())]
     return good.sort_values(["series", "period"], ignore_index=True), apart
-
-
-def usable_demand(values: pd.Series) -> pd.Series:
-    """Demand with the values that cannot be demand set to NaN: a zero is an outage of the reporting."""
-    return values.where(values > 0)
 
 
 def _breaches(contract: pa.DataFrameSchema, frame: pd.DataFrame) -> dict[int, Breach]:

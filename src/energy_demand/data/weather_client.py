@@ -6,6 +6,7 @@ Values come back as they were served; a missing one is NaN.
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,11 +21,15 @@ from energy_demand.timeaxis import parse_day, utc_index
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from energy_demand.region import Site
+
 ATTRIBUTION = "Weather data by Open-Meteo.com"
 RUN_EVERY_HOURS = 6
-# Leads up to 48 h, from a run that may be 12 h old, within whole days.
-RUN_DAYS = 4
+# Leads up to 48 h, of a run that may have started 18 h before.
+RUN_DAYS = 3
 TIME_FORMAT = "%Y-%m-%dT%H:%M"
+# An answer is of the nearest cell of the model's grid.
+GRID_DEGREES = 0.5
 DAYS_PER_CALL = 366
 MAX_PAST_DAYS = 92
 
@@ -56,7 +61,9 @@ class WeatherClient:
         settings = settings or load_settings()
         self._settings = settings
         self._sites = settings.region.sites
-        self._http = HttpClient(OpenMeteoDialect(), settings)
+        self._http = HttpClient(
+            OpenMeteoDialect(), settings, interval_seconds=settings.open_meteo_request_interval_seconds
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +98,7 @@ class WeatherClient:
     def fetch_forecast(self, forecast_days: int = 2, *, past_days: int = 0) -> pd.DataFrame:
         """The newest forecast from today 00:00 GMT on, after `past_days` days of the recent past."""
         params = [("forecast_days", str(forecast_days)), ("past_days", str(past_days))]
-        return _sorted([self._ask(self._settings.open_meteo_forecast_url, params)])
+        return self._ask(self._settings.open_meteo_forecast_url, params)
 
     def fetch_run(self, run: datetime) -> pd.DataFrame | None:
         """The forecast as it was issued by the model run that started at `run` (00, 06, 12 or 18 UTC).
@@ -112,7 +119,7 @@ class WeatherClient:
             raise
         issued_at = run + timedelta(hours=self._settings.weather_publication_delay_hours)
         frame.insert(0, "issued_at", utc_index(pd.DatetimeIndex([issued_at] * len(frame))))
-        return _sorted([frame])
+        return frame
 
     def _ask(self, url: str, params: list[tuple[str, str]]) -> pd.DataFrame:
         asking = [
@@ -127,18 +134,60 @@ class WeatherClient:
         answers = body if isinstance(body, list) else [body]
         if len(answers) != len(self._sites):
             raise UpstreamError("Open-Meteo", asked, f"{len(answers)} places for {len(self._sites)} sites")
-        frames = [_frame(answer, site.name, asked) for site, answer in zip(self._sites, answers, strict=True)]
-        return pd.concat(frames, ignore_index=True)
+        ordered = _in_order(answers, self._sites, asked)
+        by_name = dict(zip((site.name for site in self._sites), ordered, strict=True))
+        return _frame({name: by_name[name] for name in sorted(by_name)}, asked)
 
 
-def _frame(answer: Any, site: str, asked: str) -> pd.DataFrame:
-    hourly = answer.get("hourly") if isinstance(answer, dict) else None
-    if not isinstance(hourly, dict) or "time" not in hourly or answer.get("utc_offset_seconds") != 0:
-        raise UpstreamError("Open-Meteo", asked, "an answer without hourly values in GMT")
+def _in_order(answers: list[Any], sites: Sequence[Site], asked: str) -> list[Any]:
+    """The answers in the order of the sites; each is of a grid cell near what was asked."""
+    if len(sites) == 1:
+        return answers
+    left = list(answers)
+    ordered = []
+    for site in sites:
+        nearest = min(left, key=lambda answer: _degrees(answer, site))
+        if _degrees(nearest, site) > GRID_DEGREES:
+            raise UpstreamError("Open-Meteo", asked, f"no answer for the site {site.name}")
+        ordered.append(nearest)
+        left.remove(nearest)
+    return ordered
+
+
+def _degrees(answer: Any, site: Site) -> float:
     try:
-        time = utc_index(pd.to_datetime(pd.Series(hourly["time"], dtype=object), format=TIME_FORMAT))
-        values = {name: _numbers(hourly.get(name), len(time)) for name in WEATHER_VARIABLES}
-        return pd.DataFrame({"timestamp": time, "site": site, **values})
+        return math.hypot(answer["latitude"] - site.latitude, answer["longitude"] - site.longitude)
+    except (KeyError, TypeError):
+        return math.inf
+
+
+def _frame(answers: dict[str, Any], asked: str) -> pd.DataFrame:
+    """The answers of all sites below one another, in their order."""
+    hourly = {}
+    for site, answer in answers.items():
+        found = answer.get("hourly") if isinstance(answer, dict) else None
+        if not isinstance(found, dict) or "time" not in found or answer.get("utc_offset_seconds") != 0:
+            raise UpstreamError("Open-Meteo", asked, "an answer without hourly values in GMT")
+        hourly[site] = found
+    try:
+        time = [moment for found in hourly.values() for moment in found["time"]]
+        lengths = [len(found["time"]) for found in hourly.values()]
+        values = {
+            name: np.concatenate(
+                [
+                    _numbers(found.get(name), size)
+                    for found, size in zip(hourly.values(), lengths, strict=True)
+                ]
+            )
+            for name in WEATHER_VARIABLES
+        }
+        return pd.DataFrame(
+            {
+                "timestamp": utc_index(pd.to_datetime(pd.Series(time, dtype=object), format=TIME_FORMAT)),
+                "site": np.repeat(list(hourly), lengths),
+                **values,
+            }
+        )
     except (TypeError, ValueError) as error:
         raise UpstreamError("Open-Meteo", asked, f"hourly values that are none: {error}") from None
 
@@ -146,7 +195,10 @@ def _frame(answer: Any, site: str, asked: str) -> pd.DataFrame:
 def _numbers(values: Any, length: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     if values is None:
         return np.full(length, np.nan)
-    return np.array(values, dtype=np.float64)
+    numbers = np.array(values, dtype=np.float64)
+    if numbers.shape != (length,):
+        raise ValueError(f"{numbers.size} values for {length} times")
+    return numbers
 
 
 def _sorted(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -9,9 +9,10 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
+import stamina
 from sqlalchemy.exc import OperationalError
 
 from energy_demand.database.embedded import EmbeddedServer
@@ -19,7 +20,7 @@ from energy_demand.database.tables import database_stamp
 from energy_demand.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from alembic.config import Config
@@ -30,6 +31,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number; the same in every process, so that two migrations never run at once.
 MIGRATION_LOCK = 727_100_401
 CONNECT_TIMEOUT_SECONDS = 5
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,23 @@ class Database:
         """
         with _told(self.label), self.engine.begin() as connection:
             yield connection
+
+    def run(self, work: Callable[[sa.Connection], T], *, patience_seconds: float = 30.0) -> T:
+        """What `work` returns, in a transaction of its own; begun again where the database goes away.
+
+        Raises:
+            DatabaseUnavailableError: it did not come back within `patience_seconds`.
+        """
+        for attempt in stamina.retry_context(
+            on=DatabaseUnavailableError,
+            attempts=None,
+            timeout=patience_seconds,
+            wait_initial=0.2,
+            wait_max=2.0,
+        ):
+            with attempt, self.transaction() as connection:
+                return work(connection)
+        raise AssertionError("stamina ends with a result or an error")
 
     def kind(self) -> str | None:
         """`live`, `recorded` or `synthetic`, or None before the first write."""

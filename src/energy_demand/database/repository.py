@@ -7,6 +7,7 @@ not at all. Writing the same data twice changes nothing; nothing is ever deleted
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -15,12 +16,15 @@ from sqlalchemy.dialects.postgresql import insert
 from energy_demand.columns import BASE_COLUMNS, WEATHER_VARIABLES
 from energy_demand.database import bulk
 from energy_demand.database.tables import (
+    demand_flag,
     features,
     prediction_log,
-    quarantine,
     raw_demand,
+    raw_demand_daily,
+    raw_demand_daily_revision,
+    raw_demand_revision,
     raw_weather,
-    watermark,
+    raw_weather_revision,
     weather_forecast,
 )
 
@@ -30,9 +34,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+# A gap at either end of a range that is longer than this is no gap but the record's own end.
+OUTSIDE_THE_RECORD = timedelta(days=14)
+
 DEMAND_COLUMNS = ("respondent", "series", "period", "value", "known_at", "ingested_at", "origin")
-# Any number; one per kind of write, so that two ingestions take turns instead of colliding.
-INGEST_LOCK = 727_100_402
 
 
 @dataclass(frozen=True)
@@ -46,58 +51,54 @@ class Written:
         return Written(self.new + other.new, self.revised + other.revised)
 
 
-def lock_ingestion(connection: sa.Connection) -> None:
-    """Wait until no other ingestion is writing; held until the transaction ends."""
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(INGEST_LOCK)))
-
-
 def upsert_demand(connection: sa.Connection, frame: pd.DataFrame, now: datetime) -> Written:
-    """Store demand values (`DEMAND_COLUMNS`); a changed one becomes current, the earlier one stays.
+    """Store hourly demand (`DEMAND_COLUMNS`); a changed value becomes current, the earlier one stays.
 
     `known_at` of the frame counts for hours that are new; a revised value is known from `now` on.
     """
-    if frame.empty:
-        return Written()
-    bulk.copy_in(connection, raw_demand, frame.loc[:, list(DEMAND_COLUMNS)])
-    same_hour = "d.respondent = i.respondent AND d.series = i.series AND d.period = i.period"
-    changed = f"{same_hour} AND d.value IS DISTINCT FROM i.value"
-    connection.execute(
-        sa.text(
-            f"INSERT INTO raw_demand_revision SELECT {bulk.moved(DEMAND_COLUMNS, 'd')}, "  # noqa: S608
-            f":now FROM raw_demand d JOIN incoming i ON {changed} ON CONFLICT DO NOTHING"
-        ),
-        {"now": now},
-    )
-    revised = connection.execute(
-        sa.text(
-            "UPDATE raw_demand d SET value = i.value, origin = i.origin, ingested_at = i.ingested_at, "  # noqa: S608
-            f"known_at = :now FROM incoming i WHERE {changed}"
-        ),
-        {"now": now},
-    ).rowcount
-    return Written(_insert_incoming(connection, raw_demand, DEMAND_COLUMNS), revised)
+    return _upsert(connection, raw_demand, raw_demand_revision, frame, now, values=("value",))
 
 
-def upsert_weather(connection: sa.Connection, frame: pd.DataFrame) -> Written:
+def upsert_daily(connection: sa.Connection, frame: pd.DataFrame, now: datetime) -> Written:
+    """Store daily totals: respondent, series, timezone, day, value, known_at, ingested_at."""
+    return _upsert(connection, raw_demand_daily, raw_demand_daily_revision, frame, now, values=("value",))
+
+
+def upsert_weather(connection: sa.Connection, frame: pd.DataFrame, now: datetime) -> Written:
     """Store observed weather; the archive replaces what the forecast API filled in, never the reverse.
 
     `frame`: site, timestamp, the twelve variables, source, known_at, ingested_at.
     """
-    if frame.empty:
-        return Written()
-    columns = ("site", "timestamp", *WEATHER_VARIABLES, "source", "known_at", "ingested_at")
-    bulk.copy_in(connection, raw_weather, frame.loc[:, list(columns)])
-    replaced = ", ".join(f'"{name}" = i."{name}"' for name in (*WEATHER_VARIABLES, "source", "ingested_at"))
-    old, new = bulk.moved(WEATHER_VARIABLES, "w"), bulk.moved(WEATHER_VARIABLES, "i")
-    revised = connection.execute(
-        sa.text(
-            f"UPDATE raw_weather w SET {replaced} FROM incoming i "  # noqa: S608
-            "WHERE w.site = i.site AND w.timestamp = i.timestamp "
-            "AND (i.source = 'archive' OR w.source <> 'archive') "
-            f"AND (({old}) IS DISTINCT FROM ({new}) OR w.source <> i.source)"
+    return _upsert(
+        connection,
+        raw_weather,
+        raw_weather_revision,
+        frame,
+        now,
+        values=(*WEATHER_VARIABLES, "source"),
+        only="i.source = 'archive' OR o.source <> 'archive'",
+    )
+
+
+def upsert_features(connection: sa.Connection, frame: pd.DataFrame) -> Written:
+    """Store feature rows: respondent, timestamp, lead_hours, demand_mwh, the columns, created_at."""
+    return _upsert(
+        connection, features, None, frame, None, values=("lead_hours", "demand_mwh", *BASE_COLUMNS)
+    )
+
+
+def upsert_flags(connection: sa.Connection, frame: pd.DataFrame) -> Written:
+    """Store flagged hours: respondent, period, flag, served_mwh, imputed_mwh, flagged_at."""
+    return _upsert(connection, demand_flag, None, frame, None, values=("flag", "served_mwh", "imputed_mwh"))
+
+
+def delete_flags(connection: sa.Connection, respondent: str, start: datetime, end: datetime) -> None:
+    """Forget the flags of a range that is screened anew; the raw values are not touched."""
+    connection.execute(
+        sa.delete(demand_flag).where(
+            demand_flag.c.respondent == respondent, demand_flag.c.period.between(start, end)
         )
-    ).rowcount
-    return Written(_insert_incoming(connection, raw_weather, columns), revised)
+    )
 
 
 def insert_forecasts(connection: sa.Connection, frame: pd.DataFrame) -> Written:
@@ -110,35 +111,6 @@ def insert_forecasts(connection: sa.Connection, frame: pd.DataFrame) -> Written:
     columns = ("site", "issued_at", "timestamp", *WEATHER_VARIABLES, "known_at", "ingested_at")
     bulk.copy_in(connection, weather_forecast, frame.loc[:, list(columns)])
     return Written(_insert_incoming(connection, weather_forecast, columns))
-
-
-def insert_quarantine(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> int:
-    """Store rows that broke the contract (source, subject, reason, payload, seen_at); how many are new."""
-    if not rows:
-        return 0
-    statement = insert(quarantine).on_conflict_do_nothing().returning(quarantine.c.id)
-    return len(connection.execute(statement, list(rows)).all())
-
-
-def get_watermark(connection: sa.Connection, source: str, subject: str) -> datetime | None:
-    """Through which hour `source` was ingested for `subject`, or None."""
-    return connection.scalar(
-        sa.select(watermark.c.newest).where(watermark.c.source == source, watermark.c.subject == subject)
-    )
-
-
-def advance_watermark(
-    connection: sa.Connection, source: str, subject: str, newest: datetime, now: datetime
-) -> None:
-    """Move the watermark forward; one that is further already stays."""
-    row = insert(watermark).values(source=source, subject=subject, newest=newest, updated_at=now)
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=["source", "subject"],
-            set_={"newest": row.excluded.newest, "updated_at": row.excluded.updated_at},
-            where=watermark.c.newest < row.excluded.newest,
-        )
-    )
 
 
 def issued_forecasts(
@@ -185,13 +157,19 @@ def read_weather(
     connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
 ) -> pd.DataFrame:
     """Observed weather in [start, end] known at `as_of`: site, timestamp, the twelve variables."""
-    names = bulk.moved(WEATHER_VARIABLES, "raw_weather")
+    names = ", ".join(WEATHER_VARIABLES)
     return bulk.copy_out(
         connection,
         f"""
-        SELECT site, timestamp, {names} FROM raw_weather
-        WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s AND known_at <= %(as_of)s
-        ORDER BY site, timestamp
+        SELECT DISTINCT ON (site, timestamp) site, timestamp, {names} FROM (
+            SELECT site, timestamp, known_at, {names} FROM raw_weather
+            WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s
+              AND known_at <= %(as_of)s
+            UNION ALL
+            SELECT site, timestamp, known_at, {names} FROM raw_weather_revision
+            WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s
+              AND known_at <= %(as_of)s AND superseded_at > %(as_of)s
+        ) AS known ORDER BY site, timestamp, known_at DESC
         """,  # noqa: S608
         {"sites": list(sites), "start": start, "end": end, "as_of": as_of},
         {"site": "text", "timestamp": "timestamp", **dict.fromkeys(WEATHER_VARIABLES, "number")},
@@ -224,24 +202,6 @@ def read_forecasts(
     )
 
 
-def upsert_features(connection: sa.Connection, frame: pd.DataFrame) -> Written:
-    """Store feature rows: respondent, timestamp, lead_hours, demand_mwh, the columns, created_at."""
-    if frame.empty:
-        return Written()
-    values = ("lead_hours", "demand_mwh", *BASE_COLUMNS)
-    columns = ("respondent", "timestamp", *values, "created_at")
-    bulk.copy_in(connection, features, frame.loc[:, list(columns)])
-    replaced = ", ".join(f'"{name}" = i."{name}"' for name in (*values, "created_at"))
-    revised = connection.execute(
-        sa.text(
-            f"UPDATE features f SET {replaced} FROM incoming i "  # noqa: S608
-            "WHERE f.respondent = i.respondent AND f.timestamp = i.timestamp "
-            f"AND ({bulk.moved(values, 'f')}) IS DISTINCT FROM ({bulk.moved(values, 'i')})"
-        )
-    ).rowcount
-    return Written(_insert_incoming(connection, features, columns), revised)
-
-
 def has_features(connection: sa.Connection, respondent: str) -> bool:
     """Whether any feature row of the respondent is stored."""
     return bool(connection.scalar(sa.select(sa.exists().where(features.c.respondent == respondent))))
@@ -253,38 +213,6 @@ def insert_predictions(connection: sa.Connection, rows: Sequence[dict[str, Any]]
         return 0
     statement = insert(prediction_log).on_conflict_do_nothing().returning(prediction_log.c.id)
     return len(connection.execute(statement, list(rows)).all())
-
-
-def demand_summary(connection: sa.Connection, respondent: str, as_of: datetime) -> dict[str, Any]:
-    """Rows, first, last, missing hours and revisions of the demand series known at `as_of`."""
-    row = connection.execute(
-        sa.text(
-            "SELECT count(*) AS rows, min(period) AS first, max(period) AS last, "
-            "coalesce(extract(epoch FROM max(period) - min(period)) / 3600 + 1 - count(*), 0)::bigint "
-            "AS missing_hours, (SELECT count(*) FROM raw_demand_revision WHERE respondent = :respondent "
-            "AND series = 'D') AS revised, (SELECT count(*) FROM quarantine WHERE subject = :respondent "
-            "AND released_at IS NULL) AS quarantined FROM raw_demand "
-            "WHERE respondent = :respondent AND series = 'D' AND known_at <= :as_of"
-        ),
-        {"respondent": respondent, "as_of": as_of},
-    )
-    return dict(row.mappings().one())
-
-
-def weather_summary(connection: sa.Connection, as_of: datetime) -> dict[str, dict[str, Any]]:
-    """By site: rows, first and last hour observed, and the newest forecast known at `as_of`."""
-    rows = connection.execute(
-        sa.text(
-            "SELECT coalesce(w.site, f.site) AS site, w.rows, w.first, w.last, f.forecasts, "
-            "f.newest_forecast FROM (SELECT site, count(*) AS rows, min(timestamp) AS first, "
-            "max(timestamp) AS last "
-            "FROM raw_weather WHERE known_at <= :as_of GROUP BY site) w FULL JOIN "
-            "(SELECT site, count(DISTINCT issued_at) AS forecasts, max(issued_at) AS newest_forecast "
-            "FROM weather_forecast WHERE known_at <= :as_of GROUP BY site) f ON f.site = w.site ORDER BY 1"
-        ),
-        {"as_of": as_of},
-    )
-    return {row.pop("site"): row for row in map(dict, rows.mappings())}
 
 
 def demand_span(
@@ -301,6 +229,50 @@ def demand_span(
     return None if first is None else (first, last)
 
 
+def _upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    revisions: sa.Table | None,
+    frame: pd.DataFrame,
+    now: datetime | None,
+    *,
+    values: Sequence[str],
+    only: str = "true",
+) -> Written:
+    """Insert new rows and replace rows whose `values` differ, where `only` holds (o: old, i: incoming).
+
+    With `revisions`, the old row is kept there and the new one is known from `now` on.
+    """
+    if frame.empty:
+        return Written()
+    columns = [column.name for column in table.columns if column.name in frame.columns]
+    keys = [column.name for column in table.primary_key.columns]
+    bulk.copy_in(connection, table, frame.loc[:, columns])
+    matched = " AND ".join(f'o."{key}" = i."{key}"' for key in keys)
+    changed = (
+        f"{matched} AND ({only}) AND "
+        f"({bulk.moved(values, 'o')}, 0) IS DISTINCT FROM ({bulk.moved(values, 'i')}, 0)"
+    )
+    if revisions is not None:
+        names = ", ".join(f'"{name}"' for name in columns)
+        connection.execute(
+            sa.text(
+                f"INSERT INTO {revisions.name} ({names}, superseded_at) "  # noqa: S608
+                f"SELECT {bulk.moved(columns, 'o')}, :now FROM {table.name} o JOIN incoming i ON {changed} "
+                "ON CONFLICT DO NOTHING"
+            ),
+            {"now": now},
+        )
+    replaced = [f'"{name}" = i."{name}"' for name in columns if name not in {*keys, "known_at"}]
+    if revisions is not None:
+        replaced.append("known_at = :now")
+    revised = connection.execute(
+        sa.text(f"UPDATE {table.name} o SET {', '.join(replaced)} FROM incoming i WHERE {changed}"),  # noqa: S608
+        {"now": now} if revisions is not None else {},
+    ).rowcount
+    return Written(_insert_incoming(connection, table, columns), revised)
+
+
 def _insert_incoming(connection: sa.Connection, table: sa.Table, columns: Sequence[str]) -> int:
     names = ", ".join(f'"{name}"' for name in columns)
     return connection.execute(
@@ -309,3 +281,33 @@ def _insert_incoming(connection: sa.Connection, table: sa.Table, columns: Sequen
             "FROM incoming i ON CONFLICT DO NOTHING"
         )
     ).rowcount
+
+
+def missing_periods(
+    connection: sa.Connection, respondent: str, series: str, start: datetime, end: datetime
+) -> list[datetime]:
+    """The hours in [start, end] without a value.
+
+    A series that begins long after `start` has no record before that, and one that ends long before `end`
+    is no longer published: those hours are not missing.
+    """
+    query = sa.text(
+        "WITH held AS (SELECT period FROM raw_demand WHERE respondent = :respondent AND series = :series "
+        "AND period BETWEEN :start AND :end), span AS (SELECT min(period) AS first, max(period) AS last "
+        "FROM held) SELECT hour FROM span, generate_series("
+        "CASE WHEN first - :start > :record THEN first ELSE :start END, "
+        "CASE WHEN :end - last > :record THEN last ELSE :end END, CAST('1 hour' AS interval)) hour "
+        "WHERE NOT EXISTS (SELECT 1 FROM held WHERE period = hour) ORDER BY hour"
+    ).bindparams(
+        sa.bindparam("start", type_=sa.DateTime(timezone=True)),
+        sa.bindparam("end", type_=sa.DateTime(timezone=True)),
+        sa.bindparam("record", type_=sa.Interval),
+    )
+    values = {
+        "respondent": respondent,
+        "series": series,
+        "start": start,
+        "end": end,
+        "record": OUTSIDE_THE_RECORD,
+    }
+    return list(connection.scalars(query, values))

@@ -55,6 +55,19 @@ database_stamp = sa.Table(
     sa.CheckConstraint("kind IN ('live', 'recorded', 'synthetic')", name="kind"),
 )
 
+
+def _superseded(table: sa.Table) -> sa.Table:
+    """The table of a raw table's earlier values, so that "what was known at T" can be asked."""
+    keys = [column.name for column in table.primary_key.columns]
+    return sa.Table(
+        f"{table.name}_revision",
+        table.metadata,
+        *(sa.Column(column.name, column.type, nullable=column.nullable) for column in table.columns),
+        _moment("superseded_at"),
+        sa.PrimaryKeyConstraint(*keys, "known_at"),
+    )
+
+
 # The current value of each hour. `origin` is the respondent that EIA gave it under.
 raw_demand = sa.Table(
     "raw_demand",
@@ -69,21 +82,9 @@ raw_demand = sa.Table(
     sa.PrimaryKeyConstraint("respondent", "series", "period"),
 )
 
-# Every value that was current before, so that "what was known at T" can be asked.
-raw_demand_revision = sa.Table(
-    "raw_demand_revision",
-    metadata,
-    _text("respondent"),
-    _text("series"),
-    _moment("period"),
-    _number("value"),
-    _moment("known_at"),
-    _moment("ingested_at"),
-    _text("origin"),
-    _moment("superseded_at"),
-    sa.PrimaryKeyConstraint("respondent", "series", "period", "known_at"),
-)
+raw_demand_revision = _superseded(raw_demand)
 
+# Totals of local days; the only published `DF` after mid-2020.
 raw_demand_daily = sa.Table(
     "raw_demand_daily",
     metadata,
@@ -96,6 +97,7 @@ raw_demand_daily = sa.Table(
     _moment("ingested_at"),
     sa.PrimaryKeyConstraint("respondent", "series", "timezone", "day"),
 )
+raw_demand_daily_revision = _superseded(raw_demand_daily)
 
 # What was observed. `source` is `archive`, or `forecast_api` until the archive arrives.
 raw_weather = sa.Table(
@@ -108,6 +110,20 @@ raw_weather = sa.Table(
     _moment("known_at"),
     _moment("ingested_at"),
     sa.PrimaryKeyConstraint("site", "timestamp"),
+)
+raw_weather_revision = _superseded(raw_weather)
+
+# Hours whose served value cannot be demand, as the causal screening saw them; the raw value stays.
+demand_flag = sa.Table(
+    "demand_flag",
+    metadata,
+    _text("respondent"),
+    _moment("period"),
+    _text("flag"),
+    _number("served_mwh", optional=True),
+    _number("imputed_mwh", optional=True),
+    _moment("flagged_at"),
+    sa.PrimaryKeyConstraint("respondent", "period"),
 )
 
 # What was forecast, as issued. Never mixed with what was observed.
@@ -136,6 +152,20 @@ quarantine = sa.Table(
     _moment("seen_at"),
     _moment("released_at", optional=True),
     sa.Index("uq_quarantine_row", "source", "subject", "reason", sa.text("md5(payload::text)"), unique=True),
+)
+
+# How each source stands, for people and monitoring.
+source_state = sa.Table(
+    "source_state",
+    metadata,
+    _text("source"),
+    _text("subject"),
+    _moment("last_success_at", optional=True),
+    _moment("last_error_at", optional=True),
+    _text("last_error", optional=True),
+    _moment("newest", optional=True),
+    sa.Column("missing_hours", sa.Integer, nullable=True),
+    sa.PrimaryKeyConstraint("source", "subject"),
 )
 
 # Through which hour a source is complete as far as it will be asked again only for revisions.

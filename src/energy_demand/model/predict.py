@@ -166,7 +166,7 @@ def make_forecast(
         )
     end = periods[-1].to_pydatetime()
     history = load_issued(database, region, issued_at - WARM_UP, end, issued_at)
-    known = history.demand.dropna(subset=[TARGET])
+    known = history.demand[history.demand[TARGET].notna() & ~history.demand["imputed"]]
     if known.empty:
         raise ForecastError(
             f"no demand of {region.respondent} in the {WARM_UP / timedelta(days=1):.0f} days before "

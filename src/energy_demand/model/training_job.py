@@ -9,10 +9,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.columns import TARGET
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.feature_engineering import build_features
-from energy_demand.data.feature_store import WARM_UP
 from energy_demand.data.history import History, load_observed
 from energy_demand.database import repository
 from energy_demand.model.promotion import Verdict, judge
@@ -110,9 +108,7 @@ def whole_history(database: Database, settings: Settings, now: datetime) -> Hist
 
 def training_rows(history: History, settings: Settings, recipe: Recipe) -> pd.DataFrame:
     """Feature rows of every known hour at a few leads each; hours without a week of history left out."""
-    known = history.demand.dropna(subset=[TARGET])
-    periods = utc_index(known["period"])
-    periods = periods[periods >= periods.min() + WARM_UP] if len(periods) else periods
+    periods = utc_index(history.demand.loc[history.demand["truth_mwh"].notna(), "period"])
     rows = build_features(
         history.demand,
         history.weather,
@@ -120,7 +116,8 @@ def training_rows(history: History, settings: Settings, recipe: Recipe) -> pd.Da
         region=settings.region,
         availability=settings.availability,
     )
-    return rows[rows["demand_lag_168h"].notna()].reset_index(drop=True)
+    warm = rows["demand_lag_168h"].notna() & rows["demand_rolling_std_24h"].notna()
+    return rows[warm].reset_index(drop=True)
 
 
 def _champion(registry: Registry) -> Forecaster | None:

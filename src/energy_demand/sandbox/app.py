@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from energy_demand.sandbox import eia, faults, open_meteo
+from energy_demand.sandbox import bulk, eia, faults, open_meteo
 from energy_demand.sandbox.errors import Refusal
 from energy_demand.sandbox.world import moment_of_hour
 
@@ -32,7 +32,10 @@ DATA_HEADER = "x-sandbox-data"
 def create_app(
     world: World, *, now: datetime | None, require_key: str | None = None, archive_delay_days: int = 5
 ) -> Starlette:
-    """The sandbox: EIA below `/eia/v2/`, Open-Meteo below `/archive`, `/forecast` and `/single-runs`.
+    """The sandbox of both upstreams.
+
+    EIA's API is below `/eia/v2/`, its files below `/eia/sixMonthFiles/`; Open-Meteo is below `/archive`,
+    `/forecast` and `/single-runs`.
 
     Args:
         world: What there is to serve.
@@ -58,6 +61,7 @@ def create_app(
         routes=[
             Route("/", index),
             *faults.routes(queue),
+            *bulk.routes(world, clock),  # before EIA's API, which answers any other path below /eia
             *eia.routes(world, clock, require_key),
             *open_meteo.routes(world, clock, archive_delay_days),
         ],

@@ -1,0 +1,169 @@
+"""Demand into the database: hourly values, the hours that are missing once more, daily totals."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pandas as pd
+
+from energy_demand.data.eia_client import names_on_record
+from energy_demand.data.ingest_run import NoDataError, Run, chunks_of
+from energy_demand.data.quality import check_daily, check_demand
+from energy_demand.database import repository, state
+from energy_demand.database.engine import stamp
+from energy_demand.http import UpstreamError
+from energy_demand.timeaxis import HOUR, local_day, local_midnight, utc_index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from energy_demand.data.eia_client import EIAClient
+    from energy_demand.database.repository import Written
+
+EIA = "eia"
+EIA_DAILY = "eia_daily"
+SERIES = ("D", "DF")
+DEMAND = "D"
+# More holes than this are not asked for one by one, but as the whole range that they lie in.
+MOST_HOLES = 40
+
+logger = logging.getLogger(__name__)
+
+
+class DemandSource(Protocol):
+    """Where hourly rows come from: EIA's API, or its six-month files."""
+
+    @property
+    def data_kind(self) -> str:
+        """Live, recorded or synthetic."""
+
+    def fetch_rows(self, start: datetime, end: datetime, series: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows with `period`, `respondent`, `type` and `value` as EIA writes them."""
+
+
+def ingest_demand(run: Run, source: DemandSource) -> None:
+    """Store the span's hours, then ask once more for those that did not come.
+
+    Raises:
+        NoDataError: the source has nothing in the span.
+        IngestInterruptedError: it failed.
+    """
+    chunks = list(chunks_of(run.span.start, run.span.end))
+    served = 0
+    for done, (first, last) in enumerate(chunks):
+        try:
+            served += _fetch(run, source, first, last)
+        except UpstreamError as error:
+            raise run.interrupted(EIA, error, "demand", chunks, done) from None
+        run.progress("demand", done + 1, len(chunks))
+    if not served:
+        raise NoDataError(
+            f"EIA has no demand of respondent {run.respondent} from {run.span.start:%Y-%m-%dT%H} to "
+            f"{run.span.end:%Y-%m-%dT%H} UTC; nothing was stored. Check EIA_REGION and the dates"
+        )
+    for first, last in _holes(sorted({hour for name in SERIES for hour in _missing(run, name)})):
+        try:
+            _fetch(run, source, first, last)
+        except UpstreamError as error:
+            raise run.interrupted(EIA, error, "missing demand", [(first, last)], 0) from None
+    run.report.missing_hours = len(_missing(run, DEMAND))
+    if run.report.missing_hours:
+        logger.warning(
+            "%d hours of demand between %s and %s UTC did not come, asked for twice; "
+            "what came is stored, a later run asks again",
+            run.report.missing_hours,
+            f"{run.span.start:%Y-%m-%dT%H}",
+            f"{run.span.end:%Y-%m-%dT%H}",
+        )
+    run.database.run(lambda connection: _note(run, connection))
+
+
+def ingest_daily(run: Run, client: EIAClient) -> None:
+    """Store the totals of the span's local days, the operator's day-ahead forecast among them.
+
+    A total counts as known when the last hour of its day is.
+
+    Raises:
+        IngestInterruptedError: EIA failed.
+    """
+    zone = run.settings.region.zone
+    first, last = local_day(run.span.start - HOUR, zone), local_day(run.span.end - HOUR, zone)
+    try:
+        rows = client.fetch_daily_rows(first, last, SERIES)
+    except UpstreamError as error:
+        raise run.interrupted(EIA_DAILY, error, "daily totals", [(run.span.start, run.span.end)], 0) from None
+    good, broken = check_daily(
+        rows, respondents=names_on_record(run.respondent), series=SERIES, start=first, end=last
+    )
+    ends = [local_midnight(day + timedelta(days=1), zone) for day in good["day"]]
+    known = utc_index(pd.DatetimeIndex([run.settings.availability.known_at(end) for end in ends], tz="UTC"))
+    frame = good.assign(respondent=run.respondent, timezone=zone.key, known_at=known, ingested_at=run.now)
+    frame = frame[frame["known_at"] <= run.now]
+
+    def store(connection: sa.Connection) -> tuple[Written, int]:
+        state.lock_ingestion(connection)
+        stamp(connection, client.data_kind, run.now)
+        state.record_success(connection, EIA_DAILY, run.respondent, run.now, max(ends, default=None))
+        written = repository.upsert_daily(connection, frame, run.now)
+        return written, run.set_apart(connection, EIA_DAILY, broken)
+
+    if rows:
+        written, apart = run.database.run(store)
+        run.report.daily += written
+        run.report.quarantined += apart
+    run.progress("daily totals", 1, 1)
+
+
+def _fetch(run: Run, source: DemandSource, first: datetime, last: datetime) -> int:
+    """Fetch, check and store one range in one transaction; how many rows held something."""
+    rows = source.fetch_rows(first, last, SERIES)
+    good, broken = check_demand(
+        rows, respondents=names_on_record(run.respondent), series=SERIES, start=first, end=last
+    )
+    if good.empty and not broken:
+        return 0
+    delay = pd.Timedelta(run.settings.publication_delay_hours * HOUR)
+    good["known_at"] = good["period"] + delay if run.span.history else run.now
+    frame = good.assign(respondent=run.respondent, ingested_at=run.now)
+    newest = good.loc[good["series"] == DEMAND, "period"].max()
+
+    def store(connection: sa.Connection) -> tuple[Written, int]:
+        state.lock_ingestion(connection)
+        stamp(connection, source.data_kind, run.now)
+        written = repository.upsert_demand(connection, frame, run.now)
+        if not pd.isna(newest):
+            state.advance_watermark(connection, EIA, run.respondent, newest, run.now)
+        return written, run.set_apart(connection, EIA, broken)
+
+    written, apart = run.database.run(store)
+    run.report.demand += written
+    run.report.quarantined += apart
+    return len(good) + len(broken)
+
+
+def _missing(run: Run, series: str) -> list[datetime]:
+    return run.database.run(
+        lambda connection: repository.missing_periods(
+            connection, run.respondent, series, run.span.start, run.span.end
+        )
+    )
+
+
+def _holes(missing: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Missing hours as few contiguous ranges."""
+    holes: list[tuple[datetime, datetime]] = []
+    for hour in missing:
+        if holes and hour - holes[-1][1] == HOUR:
+            holes[-1] = (holes[-1][0], hour)
+        else:
+            holes.append((hour, hour))
+    return holes if len(holes) <= MOST_HOLES else [(missing[0], missing[-1])]
+
+
+def _note(run: Run, connection: sa.Connection) -> None:
+    newest = state.get_watermark(connection, EIA, run.respondent)
+    state.record_success(connection, EIA, run.respondent, run.now, newest, run.report.missing_hours)

@@ -1,0 +1,141 @@
+"""How the stored data stands: watermarks, the sources' state, quarantine, summaries for people.
+
+Functions take a connection and so join the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from energy_demand.database.tables import quarantine, source_state, watermark
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+# Any number; the same in every process, so that two ingestions take turns instead of colliding.
+INGEST_LOCK = 727_100_402
+
+
+def lock_ingestion(connection: sa.Connection) -> None:
+    """Wait until no other ingestion is writing; held until the transaction ends."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(INGEST_LOCK)))
+
+
+def insert_quarantine(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> int:
+    """Store rows that broke the contract (source, subject, reason, payload, seen_at); how many are new."""
+    if not rows:
+        return 0
+    statement = insert(quarantine).on_conflict_do_nothing().returning(quarantine.c.id)
+    return len(connection.execute(statement, list(rows)).all())
+
+
+def get_watermark(connection: sa.Connection, source: str, subject: str) -> datetime | None:
+    """Through which hour `source` was ingested for `subject`, or None."""
+    return connection.scalar(
+        sa.select(watermark.c.newest).where(watermark.c.source == source, watermark.c.subject == subject)
+    )
+
+
+def advance_watermark(
+    connection: sa.Connection, source: str, subject: str, newest: datetime, now: datetime
+) -> None:
+    """Move the watermark forward; one that is further already stays."""
+    row = insert(watermark).values(source=source, subject=subject, newest=newest, updated_at=now)
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=["source", "subject"],
+            set_={"newest": row.excluded.newest, "updated_at": row.excluded.updated_at},
+            where=watermark.c.newest < row.excluded.newest,
+        )
+    )
+
+
+def demand_summary(connection: sa.Connection, respondent: str, as_of: datetime) -> dict[str, Any]:
+    """Rows, first, last, missing hours and revisions of the demand series known at `as_of`."""
+    row = connection.execute(
+        sa.text(
+            "SELECT count(*) AS rows, min(period) AS first, max(period) AS last, "
+            "coalesce(extract(epoch FROM max(period) - min(period)) / 3600 + 1 - count(*), 0)::bigint "
+            "AS missing_hours, (SELECT count(*) FROM raw_demand_revision WHERE respondent = :respondent "
+            "AND series = 'D') AS revised, (SELECT count(*) FROM quarantine WHERE subject = :respondent "
+            "AND released_at IS NULL) AS quarantined, (SELECT count(*) FROM demand_flag "
+            "WHERE respondent = :respondent AND period <= :as_of) AS flagged FROM raw_demand "
+            "WHERE respondent = :respondent AND series = 'D' AND known_at <= :as_of"
+        ),
+        {"respondent": respondent, "as_of": as_of},
+    )
+    return dict(row.mappings().one())
+
+
+def weather_summary(connection: sa.Connection, as_of: datetime) -> dict[str, dict[str, Any]]:
+    """By site: rows, first and last hour observed, and the newest forecast known at `as_of`."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT coalesce(w.site, f.site) AS site, w.rows, w.first, w.last, f.forecasts, "
+            "f.newest_forecast FROM (SELECT site, count(*) AS rows, min(timestamp) AS first, "
+            "max(timestamp) AS last "
+            "FROM raw_weather WHERE known_at <= :as_of GROUP BY site) w FULL JOIN "
+            "(SELECT site, count(DISTINCT issued_at) AS forecasts, max(issued_at) AS newest_forecast "
+            "FROM weather_forecast WHERE known_at <= :as_of GROUP BY site) f ON f.site = w.site ORDER BY 1"
+        ),
+        {"as_of": as_of},
+    )
+    return {row.pop("site"): row for row in map(dict, rows.mappings())}
+
+
+def record_success(
+    connection: sa.Connection,
+    source: str,
+    subject: str,
+    now: datetime,
+    newest: datetime | None,
+    missing_hours: int | None = None,
+) -> None:
+    """Note that a source was read to its end: its newest hour, and how many are missing."""
+    row = insert(source_state).values(
+        source=source, subject=subject, last_success_at=now, newest=newest, missing_hours=missing_hours
+    )
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=["source", "subject"],
+            set_={
+                "last_success_at": row.excluded.last_success_at,
+                "newest": sa.func.coalesce(row.excluded.newest, source_state.c.newest),
+                "missing_hours": row.excluded.missing_hours,
+            },
+        )
+    )
+
+
+def record_error(connection: sa.Connection, source: str, subject: str, now: datetime, error: str) -> None:
+    """Note why a source could not be read; what was noted of its last success stays."""
+    row = insert(source_state).values(source=source, subject=subject, last_error_at=now, last_error=error)
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=["source", "subject"],
+            set_={"last_error_at": row.excluded.last_error_at, "last_error": row.excluded.last_error},
+        )
+    )
+
+
+def source_states(connection: sa.Connection) -> list[dict[str, Any]]:
+    """Every source with its newest hour, missing hours, last success and last error."""
+    query = sa.select(source_state).order_by(source_state.c.source, source_state.c.subject)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def quarantined(connection: sa.Connection, ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    """The rows in quarantine that were not released, or those with these ids; oldest first."""
+    query = sa.select(quarantine).where(quarantine.c.released_at.is_(None)).order_by(quarantine.c.id)
+    if ids is not None:
+        query = query.where(quarantine.c.id.in_(ids))
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def mark_released(connection: sa.Connection, ids: Sequence[int], now: datetime) -> None:
+    """Note that rows left the quarantine; they stay on record."""
+    connection.execute(sa.update(quarantine).where(quarantine.c.id.in_(ids)).values(released_at=now))
