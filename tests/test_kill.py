@@ -1,7 +1,7 @@
 """`kill -9` at ten points of a backfill: what is stored stays whole, the next run ends with the right rows.
 
-The sandbox counts the requests of the command, so that a point is a place in the run and not a time of
-this machine's; a moment by chance after the request lets it fall into the writing as well.
+A point is a place in the run and not a time of this machine's: half of them lie a moment after the run
+began to write for the n-th time, the others a moment after its n-th request.
 """
 
 from __future__ import annotations
@@ -14,29 +14,36 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
 from contents import contents
+from energy_demand.database.state import INGEST_LOCK
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
 from support import PRESENT
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 COMMAND = Path(sys.executable).with_name("energy-demand")
 BACKFILL = [COMMAND, "backfill", "--start", "2025-01-10", "--end", "2025-03-12"]
 # Demand, totals, observed weather, recent weather, then one forecast for each of 62 days.
-EARLY, REQUESTS = 4, 66
+REQUESTS = 66
 SECONDS_A_REQUEST = 0.02
-LONGEST_MOMENT = 0.3  # seconds; no more than ten requests
-CHANCE = random.Random(249)
-# For each of five databases two kills, one after the other: the first among the requests whose answers
-# are large, and before any forecast is stored, so that the second has all the others to fall among.
+CHANCE = random.Random(3)
+# The first kill strikes a database that is empty but for the writes before. The second needs requests:
+# few are left where the first one struck the fifth write, which is of forecasts that are not fetched again.
 POINTS = [
-    tuple((CHANCE.randint(1, last), CHANCE.uniform(0, LONGEST_MOMENT)) for last in (EARLY, REQUESTS - 10))
-    for _ in range(5)
+    (
+        (write, CHANCE.uniform(0, 0.01)),
+        (CHANCE.randint(1, REQUESTS - 10 if write < 5 else 30), CHANCE.uniform(0, 0.3)),
+    )
+    for write in range(1, 6)
 ]
 
 
@@ -119,15 +126,32 @@ def run_to_the_end(environment: dict[str, str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def run_and_kill(environment: dict[str, str], sandbox: Counted, request: int, moment: float) -> None:
-    sandbox.wait_for(request)
+def run_and_kill(environment: dict[str, str], wait: Callable[[], bool], moment: float) -> None:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(BACKFILL, env=environment, **quiet) as process:
-        reached = sandbox.reached.wait(30)
+        reached = wait()
         time.sleep(moment)
         process.kill()
     assert reached
     assert process.returncode == -signal.SIGKILL, "the run had ended before it was to be killed"
+
+
+def wait_for_write(address: str, number: int) -> bool:
+    """Until the lock that a writing ingestion holds is seen for the `number`-th time."""
+    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    query = sa.text(
+        "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database WHERE granted "
+        "AND locktype = 'advisory' AND objid = :lock AND datname = current_database())"
+    )
+    seen, held, give_up = 0, False, time.monotonic() + 30
+    with engine.connect() as connection:
+        while time.monotonic() < give_up:
+            before, held = held, bool(connection.scalar(query, {"lock": INGEST_LOCK}))
+            seen += held and not before
+            if seen == number:
+                return True
+            time.sleep(0.001)
+    return False
 
 
 def assert_whole(address: str) -> None:
@@ -137,7 +161,7 @@ def assert_whole(address: str) -> None:
         "open_meteo_archive": "SELECT max(timestamp) FROM raw_weather WHERE source = 'archive'",
         "open_meteo_single_runs": "SELECT max(issued_at) FROM weather_forecast",
     }
-    engine = sa.create_engine(address, poolclass=sa.NullPool)
+    engine = sa.create_engine(address, isolation_level="REPEATABLE READ", poolclass=sa.NullPool)
     with engine.connect() as connection:
         marks = dict(connection.execute(sa.text("SELECT source, newest FROM watermark")).all())
         held = {source: connection.scalar(sa.text(query)) for source, query in newest.items()}
@@ -150,18 +174,23 @@ def assert_whole(address: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("write", "asked"),
     [
-        pytest.param(*kills, id=f"killed after requests {kills[0][0]} and then {kills[1][0]}")
+        pytest.param(*kills, id=f"in write {kills[0][0]}, then after request {kills[1][0]}")
         for kills in POINTS
     ],
 )
 def test_a_backfill_that_was_killed_ends_with_the_rows_of_an_undisturbed_one(
-    shop, upstream, undisturbed, first, second
+    shop, upstream, undisturbed, write, asked
 ):
-    environment = shop()
-    for request, moment in (first, second):
-        run_and_kill(environment, upstream[0], request, moment)
-        assert_whole(environment["DATABASE_URL"])
+    environment, sandbox = shop(), upstream[0]
+    address = environment["DATABASE_URL"]
+    number, moment = write
+    run_and_kill(environment, lambda: wait_for_write(address, number), moment)
+    assert_whole(address)
+    number, moment = asked
+    sandbox.wait_for(number)
+    run_and_kill(environment, lambda: sandbox.reached.wait(30), moment)
+    assert_whole(address)
     run_to_the_end(environment)
-    assert contents(environment["DATABASE_URL"]) == undisturbed
+    assert contents(address) == undisturbed
