@@ -284,6 +284,27 @@ class HttpClient:
             self._next_request = time.monotonic() + self._interval
 
 
+class UpstreamClient:
+    """What the clients of all upstreams share: a `with` block that gives the connection back."""
+
+    _http: HttpClient
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._http.close()
+
+    @property
+    def data_kind(self) -> str:
+        """Live, recorded or synthetic; known after an answer."""
+        return self._http.data_kind
+
+
 _REDACTING = RedactingFilter()
 
 

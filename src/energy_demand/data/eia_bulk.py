@@ -18,7 +18,15 @@ import pandas as pd
 
 from energy_demand.config import Settings, load_settings
 from energy_demand.data.eia_client import PERIOD_FORMAT, EIADialect, names_on_record
-from energy_demand.http import LIVE, STREAM_BYTES, BodyError, HttpClient, UpstreamError, describe
+from energy_demand.http import (
+    LIVE,
+    STREAM_BYTES,
+    BodyError,
+    HttpClient,
+    UpstreamClient,
+    UpstreamError,
+    describe,
+)
 from energy_demand.timeaxis import HOUR, local_day, local_midnight, to_utc, utc_index
 
 if TYPE_CHECKING:
@@ -71,7 +79,7 @@ class HalfYear:
 FIRST_FILE = HalfYear(2015, later=True)
 
 
-class BulkClient:
+class BulkClient(UpstreamClient):
     """Hourly demand and day-ahead forecast of a region, from six-month files.
 
     Each file that a span needs is read once and its hours are kept, so that a year asked for in parts
@@ -97,16 +105,6 @@ class BulkClient:
         self._http = HttpClient(
             EIADialect(), settings, interval_seconds=settings.eia_request_interval_seconds
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._http.close()
 
     @property
     def data_kind(self) -> str:

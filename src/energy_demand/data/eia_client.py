@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from energy_demand.columns import TARGET
 from energy_demand.config import EIA_KEY_MISSING, MissingKeyError, Settings, load_settings
-from energy_demand.http import Fault, HttpClient, UpstreamError, describe
+from energy_demand.http import Fault, HttpClient, UpstreamClient, UpstreamError, describe
 from energy_demand.timeaxis import HOUR, floor_hour, local_midnight, parse_moment, to_utc, utc_index
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class EIADialect:
         return None
 
 
-class EIAClient:
+class EIAClient(UpstreamClient):
     """Hourly demand and day-ahead forecast of a respondent.
 
     Raises:
@@ -84,21 +84,6 @@ class EIAClient:
         self._http = HttpClient(
             EIADialect(), settings, interval_seconds=settings.eia_request_interval_seconds
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._http.close()
-
-    @property
-    def data_kind(self) -> str:
-        """Live, recorded or synthetic; known after an answer."""
-        return self._http.data_kind
 
     def fetch_demand(self, start: datetime | str, end: datetime | str) -> pd.DataFrame:
         """Demand of the hours from `start` to `end`, both included.

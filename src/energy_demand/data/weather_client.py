@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.config import Settings, load_settings
-from energy_demand.http import Fault, HttpClient, UpstreamError, describe
+from energy_demand.http import Fault, HttpClient, UpstreamClient, UpstreamError, describe
 from energy_demand.timeaxis import parse_day, utc_index
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ GRID_DEGREES = 0.5
 DAYS_PER_CALL = 366
 MAX_PAST_DAYS = 92
 
-WEATHER_FRAME = ("timestamp", "site", *WEATHER_VARIABLES)
-
 
 class OpenMeteoDialect:
     """How Open-Meteo says that something went wrong: a `reason`, under any status, also under 200."""
@@ -50,7 +48,7 @@ class OpenMeteoDialect:
         return Fault(reason, retry=status != 400 and not daily_limit)
 
 
-class WeatherClient:
+class WeatherClient(UpstreamClient):
     """Hourly weather of the region's sites.
 
     Frames have `timestamp` (UTC), `site` and the twelve variables (°C, %, mm, cm, km/h, hPa, W/m²),
@@ -64,21 +62,6 @@ class WeatherClient:
         self._http = HttpClient(
             OpenMeteoDialect(), settings, interval_seconds=settings.open_meteo_request_interval_seconds
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._http.close()
-
-    @property
-    def data_kind(self) -> str:
-        """Live, recorded or synthetic; known after an answer."""
-        return self._http.data_kind
 
     def fetch_historical(self, start_date: date | str, end_date: date | str) -> pd.DataFrame:
         """Observed weather of the UTC days `start_date` to `end_date`, both included.
