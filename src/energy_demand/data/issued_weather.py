@@ -1,0 +1,82 @@
+"""Weather forecasts as they were issued, each run an array of hours around its issue. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.data.weather_path import PATH_COLUMNS, weighted_sites
+from energy_demand.timeaxis import HOUR, utc_index
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from energy_demand.region import Region
+
+    Floats = npt.NDArray[np.float64]
+    Positions = npt.NDArray[np.int64]
+
+HOURS_BEFORE, HOURS_AFTER = 24, 120  # of a run that are kept, counted from the hour of its issue
+SPAN = HOURS_BEFORE + 1 + HOURS_AFTER
+
+
+@dataclass(frozen=True)
+class IssuedWeather:
+    """Runs in the order of their issue.
+
+    Attributes:
+        issued_at: UTC, rising.
+        values: runs × `SPAN` hours × `PATH_COLUMNS`; NaN where a run says nothing.
+    """
+
+    issued_at: pd.DatetimeIndex
+    values: Floats
+
+    def newest(self, moments: pd.DatetimeIndex) -> Positions:
+        """For each moment the newest run issued by then, −1 where there is none."""
+        return np.asarray(self.issued_at.searchsorted(moments, side="right") - 1, dtype=np.int64)
+
+    def around(self, moments: pd.DatetimeIndex, before: int, after: int) -> Floats:
+        """What the newest run known at each moment says of the hours around that moment.
+
+        Returns:
+            moments × (before + 1 + after) hours × `PATH_COLUMNS`; the hour at index `before` is the
+            moment's own (its full hour).
+        """
+        said = np.full((len(moments), before + 1 + after, len(PATH_COLUMNS)), np.nan)
+        runs = self.newest(moments)
+        known = np.flatnonzero(runs >= 0)
+        if len(known) == 0:
+            return said
+        late = (moments[known].floor("h") - self.issued_at[runs[known]].floor("h")) // pd.Timedelta(HOUR)
+        hours = HOURS_BEFORE + late.to_numpy()[:, None] + np.arange(-before, after + 1)[None, :]
+        inside = (hours >= 0) & (hours < SPAN)
+        values = self.values[runs[known][:, None], np.clip(hours, 0, SPAN - 1)]
+        said[known] = np.where(inside[:, :, None], values, np.nan)
+        return said
+
+
+def issued_weather(forecasts_df: pd.DataFrame, region: Region) -> IssuedWeather:
+    """Runs from rows of `issued_at`, `timestamp`, `site` and Open-Meteo's variables."""
+    if forecasts_df.empty:
+        return IssuedWeather(utc_index(pd.DatetimeIndex([])), np.empty((0, SPAN, len(PATH_COLUMNS))))
+    issued, at = utc_index(forecasts_df["issued_at"]), utc_index(forecasts_df["timestamp"])
+    codes, runs = pd.factorize(issued, sort=True)
+    hours = np.asarray((at - issued.floor("h")) // pd.Timedelta(HOUR), dtype=np.int64) + HOURS_BEFORE
+    inside = (hours >= 0) & (hours < SPAN)
+    site = forecasts_df["site"].to_numpy()
+
+    def grid(name: str, variable: str) -> Floats:
+        values = np.full((len(runs), SPAN), np.nan)
+        if variable in forecasts_df:
+            mine = inside & (site == name)
+            values[codes[mine], hours[mine]] = forecasts_df[variable].to_numpy(dtype=float)[mine]
+        return values
+
+    columns = weighted_sites(grid, region)
+    return IssuedWeather(
+        utc_index(pd.DatetimeIndex(runs)), np.stack([columns[name] for name in PATH_COLUMNS], axis=-1)
+    )

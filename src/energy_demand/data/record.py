@@ -1,0 +1,123 @@
+"""What is known of a region on one hourly axis: demand, observed weather, forecasts as issued. Pure.
+
+Training, backtests and serving all start from a record; `known_at` cuts it to what was known at a moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.columns import TARGET
+from energy_demand.data.issued_weather import IssuedWeather, issued_weather
+from energy_demand.data.weather_path import WeatherPath, weather_path
+from energy_demand.timeaxis import Availability, hourly, utc_index
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import numpy.typing as npt
+
+    from energy_demand.region import Region
+
+    Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A region's hours.
+
+    Attributes:
+        region: whose.
+        demand: `period` (every hour), `demand_mwh` (screened causally) and, where it is loaded to train or
+            to score, `truth_mwh`; NaN: not known.
+        weather: rows of observed weather: `timestamp`, `site`, Open-Meteo's variables.
+        forecasts: rows of weather forecasts, with `issued_at`.
+        observed: the weather path of the same hours as `demand`.
+        issued: the runs in `forecasts`.
+    """
+
+    region: Region
+    demand: pd.DataFrame
+    weather: pd.DataFrame
+    forecasts: pd.DataFrame
+    observed: WeatherPath
+    issued: IssuedWeather
+
+    @property
+    def periods(self) -> pd.DatetimeIndex:
+        """UTC, hour ending, every hour."""
+        return self.observed.periods
+
+    @property
+    def demand_mwh(self) -> Floats:
+        """Demand as a forecast sees it."""
+        return self.demand[TARGET].to_numpy(dtype=float)
+
+    @property
+    def truth_mwh(self) -> Floats:
+        """Demand to train on and to score against."""
+        return self.demand["truth_mwh"].to_numpy(dtype=float)
+
+    def position(self, period: datetime) -> int:
+        """Index of an hour."""
+        return self.observed.position(pd.Timestamp(period))
+
+    def known_at(self, as_of: datetime, availability: Availability) -> Record:
+        """The record as it was known at a moment.
+
+        Demand is known once its publication delay has passed, observed weather at its time, a forecast
+        when it was issued. Hours after `as_of` are gone.
+        """
+        moment = pd.Timestamp(as_of)
+        demand = self.demand[utc_index(self.demand["period"]) <= moment].copy()
+        unknown = utc_index(demand["period"]) > pd.Timestamp(availability.newest_known(as_of))
+        demand.loc[unknown, [column for column in demand if column != "period"]] = np.nan
+        size = len(demand)
+        issued = self.issued.issued_at <= moment
+        return Record(
+            region=self.region,
+            demand=demand,
+            weather=self.weather[utc_index(self.weather["timestamp"]) <= moment],
+            forecasts=self.forecasts[utc_index(self.forecasts["issued_at"]) <= moment],
+            observed=WeatherPath(self.observed.periods[:size], self.observed.values[:size]),
+            issued=IssuedWeather(self.issued.issued_at[issued], self.issued.values[issued]),
+        )
+
+
+def make_record(
+    demand_df: pd.DataFrame,
+    weather_df: pd.DataFrame,
+    forecasts_df: pd.DataFrame,
+    region: Region,
+    end: datetime,
+) -> Record:
+    """A record of the hours from the first of demand to `end`.
+
+    Args:
+        demand_df: `period`, `demand_mwh` and optionally `truth_mwh`, in any order.
+        weather_df: observed weather by `timestamp` and `site`.
+        forecasts_df: forecasts by `issued_at`, `timestamp` and `site`; may be empty.
+        region: whose.
+        end: the last hour.
+
+    Raises:
+        ValueError: there is no hour of demand.
+    """
+    if demand_df.empty:
+        raise ValueError("a record needs hours of demand")
+    at = utc_index(demand_df["period"])
+    periods = hourly(at.min(), max(at.max(), pd.Timestamp(end).floor("h")))
+    columns = [column for column in (TARGET, "truth_mwh") if column in demand_df]
+    demand = demand_df.set_index(at)[columns].astype(float).reindex(periods)
+    return Record(
+        region=region,
+        demand=demand.rename_axis("period").reset_index(),
+        weather=weather_df,
+        forecasts=forecasts_df,
+        observed=weather_path(weather_df, periods, region),
+        issued=issued_weather(forecasts_df, region),
+    )

@@ -1,0 +1,272 @@
+"""Columns that say why demand is what it is: level, calendar and the response to weather. Pure.
+
+They hold no demand. A row depends on its hour's calendar and on the weather path up to and including its
+hour, so the same columns serve observed and foreseen weather. What is not known is NaN; smoothed columns
+stand still meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pvlib
+
+from energy_demand.data.special_days import special_day_columns
+from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, RADIATION, REST, WIND, WeatherPath
+from energy_demand.timeaxis import HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from energy_demand.region import Region
+
+    Floats = npt.NDArray[np.float64]
+
+# Groups of columns: each adapts at its own pace, and an explanation adds up the columns of a group.
+LEVEL, SEASON, WEEKDAY, SPECIAL_DAY = "level", "season", "weekday", "special_day"
+FAST, MIDDLE, SLOW, PLACES, BY_DAY = "fast", "middle", "slow", "places", "by_day"
+MOISTURE, AIR, CLOUDS, SUN = "moisture", "air", "clouds", "sun"
+CALENDAR_GROUPS = (LEVEL, SEASON, WEEKDAY, SPECIAL_DAY)
+TEMPERATURE_GROUPS = (FAST, MIDDLE, SLOW, PLACES, BY_DAY)
+OTHER_WEATHER_GROUPS = (MOISTURE, AIR)
+SOLAR_GROUPS = (CLOUDS, SUN)
+GROUPS = (*CALENDAR_GROUPS, *TEMPERATURE_GROUPS, *OTHER_WEATHER_GROUPS, *SOLAR_GROUPS)
+
+# Buildings follow the temperature slowly: half-lives of its smoothing, in hours, with knots in °C.
+FAST_HOURS, FAST_KNOTS = 1.5, (-8, -4, 0, 4, 8, 11, 14, 17, 20, 23, 26, 29)
+MIDDLE_HOURS, MIDDLE_KNOTS = 12.0, (-4, 4, 9, 14, 17, 20, 23, 26)
+SLOW_HOURS, SLOW_KNOTS = 72.0, (0, 8, 14, 18, 22, 25)
+PLACE_KNOTS = {MAIN: (14, 18, 22, 26), REST: (14, 18, 22, 26)}
+DAY_HOURS = 24.0
+COOLING_FROM, HEATING_FROM = 17.0, 13.0  # °C
+LAG_HOURS = {3: (17.0, 14.0), 6: (17.0, 14.0), 12: (17.0, None), 24: (17.0, 14.0), 48: (17.0, 14.0)}
+SLOW_LAG_HOURS = 72
+YEAR_DAYS = 365.25
+HARMONICS = 6
+WATTS_PER_KILOWATT = 1000.0
+# So many hours before a row its weather still shows (the slowest smoothing has long forgotten more).
+MEMORY_HOURS = 30 * 24
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Rows of the linear stage.
+
+    Attributes:
+        periods: UTC, hour ending.
+        hours: local clock hour of each hour's start, 0–23.
+        months: local month of each hour's start, 1–12.
+        days_of_year: local, 1–366.
+        days_of_week: local, 0 (Monday) – 6.
+        names: of the columns.
+        groups: of the columns, each one of `GROUPS`.
+        values: rows × columns.
+    """
+
+    periods: pd.DatetimeIndex
+    hours: npt.NDArray[np.int64]
+    months: npt.NDArray[np.int64]
+    days_of_year: npt.NDArray[np.int64]
+    days_of_week: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    values: Floats
+
+    def rows(self, chosen: slice | npt.NDArray[np.int64]) -> Responses:
+        """Some of the rows."""
+        return Responses(
+            self.periods[chosen],
+            self.hours[chosen],
+            self.months[chosen],
+            self.days_of_year[chosen],
+            self.days_of_week[chosen],
+            self.names,
+            self.groups,
+            self.values[chosen],
+        )
+
+
+def joined(parts: list[Responses]) -> Responses:
+    """Rows of several, one after the other; they have the same columns."""
+    return Responses(
+        pd.DatetimeIndex(parts[0].periods.append([part.periods for part in parts[1:]])),
+        np.concatenate([part.hours for part in parts]),
+        np.concatenate([part.months for part in parts]),
+        np.concatenate([part.days_of_year for part in parts]),
+        np.concatenate([part.days_of_week for part in parts]),
+        parts[0].names,
+        parts[0].groups,
+        np.concatenate([part.values for part in parts]),
+    )
+
+
+def response_features(path: WeatherPath, region: Region, last: int | None = None) -> Responses:
+    """The columns of every hour of a path, or of its `last` hours.
+
+    The first `MEMORY_HOURS` of a path lack some of their past: the smoothed columns are then means over
+    the hours there are.
+    """
+    local = (path.periods - pd.Timedelta(HOUR)).tz_convert(region.zone)
+    columns: dict[str, tuple[str, Floats]] = {}
+
+    def add(group: str, name: str, values: Floats) -> None:
+        columns[name] = (group, values)
+
+    _calendar(add, local, region.country)
+    _weather(add, path, local, region)
+    whole = Responses(
+        periods=path.periods,
+        hours=local.hour.to_numpy(dtype=np.int64),
+        months=local.month.to_numpy(dtype=np.int64),
+        days_of_year=local.dayofyear.to_numpy(dtype=np.int64),
+        days_of_week=local.dayofweek.to_numpy(dtype=np.int64),
+        names=tuple(columns),
+        groups=tuple(group for group, _ in columns.values()),
+        values=np.stack([values for _, values in columns.values()], axis=1),
+    )
+    return whole if last is None else whole.rows(slice(max(0, len(path.periods) - last), None))
+
+
+def clear_sky(periods: pd.DatetimeIndex, region: Region) -> Floats:
+    """Clear-sky irradiance (W/m²) in the middle of each hour at the sites' weighted centre.
+
+    After Haurwitz (1945).
+    """
+    if len(periods) == 0:
+        return np.empty(0)
+    weights = [site.weight for site in region.sites]
+    latitude = np.average([site.latitude for site in region.sites], weights=weights)
+    longitude = np.average([site.longitude for site in region.sites], weights=weights)
+    middle = periods - pd.Timedelta(HOUR / 2)
+    position = pvlib.solarposition.get_solarposition(middle, latitude, longitude, method="ephemeris")
+    clear: Floats = pvlib.clearsky.haurwitz(position["apparent_zenith"])["ghi"].to_numpy(dtype=float)
+    return clear
+
+
+def dew_point(temperature: Floats, humidity: Floats) -> Floats:
+    """Dew point (°C) from °C and percent: the Magnus formula, constants of Alduchov and Eskridge (1996)."""
+    gamma = np.log(np.clip(humidity, 1.0, 100.0) / 100.0) + 17.625 * temperature / (243.04 + temperature)
+    point: Floats = 243.04 * gamma / (17.625 - gamma)
+    return point
+
+
+def smoothed(values: Floats, half_life_hours: float) -> Floats:
+    """The exponentially weighted mean of each hour and those before it."""
+    alpha = 1.0 - 0.5 ** (1.0 / half_life_hours)
+    return pd.Series(values).ewm(alpha=alpha, ignore_na=True).mean().to_numpy(dtype=float)
+
+
+def _calendar(add: Callable[[str, str, Floats], None], local: pd.DatetimeIndex, country: str) -> None:
+    add(LEVEL, "level", np.ones(len(local)))
+    season = 2.0 * np.pi * local.dayofyear.to_numpy(dtype=float) / YEAR_DAYS
+    for order in range(1, HARMONICS + 1):
+        add(SEASON, f"season_sin_{order}", np.sin(order * season))
+        add(SEASON, f"season_cos_{order}", np.cos(order * season))
+    weekday = local.dayofweek.to_numpy()
+    for number, name in ((0, "monday"), (4, "friday"), (5, "saturday"), (6, "sunday")):
+        add(WEEKDAY, name, (weekday == number).astype(float))
+    weekend = (weekday >= 5).astype(float)
+    add(WEEKDAY, "weekend_sin", weekend * np.sin(season))
+    add(WEEKDAY, "weekend_cos", weekend * np.cos(season))
+    for name, values in special_day_columns(local.tz_localize(None).normalize(), country).items():
+        add(SPECIAL_DAY, name, values)
+
+
+def _weather(
+    add: Callable[[str, str, Floats], None],
+    path: WeatherPath,
+    local: pd.DatetimeIndex,
+    region: Region,
+) -> None:
+    main, rest = path.column(MAIN), path.column(REST)
+    share = region.sites[0].weight / sum(site.weight for site in region.sites)
+    temperature = share * main + (1.0 - share) * rest
+    fast = smoothed(temperature, FAST_HOURS)
+    day = smoothed(temperature, DAY_HOURS)
+    _hinges(add, FAST, "fast", fast, FAST_KNOTS)
+    _hinges(add, MIDDLE, "middle", smoothed(temperature, MIDDLE_HOURS), MIDDLE_KNOTS)
+    _hinges(add, SLOW, "slow", smoothed(temperature, SLOW_HOURS), SLOW_KNOTS)
+    for name, values in ((MAIN, main), (REST, rest)):
+        _hinges(add, PLACES, name, smoothed(values, FAST_HOURS), PLACE_KNOTS[name])
+    for hours, (cooling_from, heating_from) in LAG_HOURS.items():
+        before = _lagged(fast, hours)
+        add(PLACES, f"cooling_{hours}h_before", np.maximum(before - cooling_from, 0.0))
+        if heating_from is not None:
+            add(PLACES, f"heating_{hours}h_before", np.maximum(heating_from - before, 0.0))
+    add(PLACES, "cooling_days_before", np.maximum(_lagged(day, SLOW_LAG_HOURS) - COOLING_FROM, 0.0))
+    cooling, heating = np.maximum(fast - COOLING_FROM, 0.0) / 10, np.maximum(HEATING_FROM - fast, 0.0) / 10
+    add(PLACES, "heating_for_days", heating * np.maximum(HEATING_FROM - day, 0.0))
+    weekend = (local.dayofweek >= 5).astype(float)
+    add(BY_DAY, "cooling_weekend", cooling * weekend)
+    add(BY_DAY, "heating_weekend", heating * weekend)
+    hot, cold = np.clip((fast - 15.0) / 10, 0.0, 1.5), np.clip((14.0 - fast) / 10, 0.0, 2.5)
+    clear = clear_sky(path.periods, region) / WATTS_PER_KILOWATT
+    _moisture(add, temperature, path.column(HUMIDITY), hot, clear)
+    _wind(add, path.column(WIND), hot, cold, heating)
+    _solar(add, path, clear, hot, cold)
+
+
+def _hinges(
+    add: Callable[[str, str, Floats], None], group: str, name: str, values: Floats, knots: tuple[int, ...]
+) -> None:
+    """A straight line that may bend at each knot."""
+    add(group, name, values)
+    for knot in knots:
+        add(group, f"{name}_over_{knot}", np.maximum(values - knot, 0.0))
+
+
+def _moisture(
+    add: Callable[[str, str, Floats], None], temperature: Floats, humidity: Floats, hot: Floats, clear: Floats
+) -> None:
+    point = dew_point(temperature, humidity)
+    recent = smoothed(point, 3.0)
+    add(MOISTURE, "dew_point_over_10", np.maximum(recent - 10.0, 0.0))
+    add(MOISTURE, "dew_point_over_10_hot", np.maximum(recent - 10.0, 0.0) * hot)
+    add(MOISTURE, "dew_point_over_18_hot", np.maximum(recent - 18.0, 0.0) * hot)
+    add(MOISTURE, "dew_point_day_hot", np.maximum(smoothed(point, DAY_HOURS) - 12.0, 0.0) * hot)
+    humid = (humidity - 70.0) / 10
+    add(MOISTURE, "humidity", humid)
+    # Humid air by day is cloud and haze that cloud cover does not tell.
+    add(MOISTURE, "humidity_sun", humid * clear)
+    add(MOISTURE, "humidity_squared_sun", humid**2 * clear)
+
+
+def _wind(
+    add: Callable[[str, str, Floats], None], wind: Floats, hot: Floats, cold: Floats, heating: Floats
+) -> None:
+    steady = smoothed(wind, 6.0)
+    add(AIR, "wind", wind)
+    add(AIR, "wind_cold", wind * cold)
+    add(AIR, "wind_hot", wind * hot)
+    add(AIR, "wind_steady", steady)
+    add(AIR, "wind_steady_heating", steady * heating)
+    add(AIR, "wind_squared", wind**2 / 100)
+
+
+def _solar(
+    add: Callable[[str, str, Floats], None], path: WeatherPath, clear: Floats, hot: Floats, cold: Floats
+) -> None:
+    covered = np.clip(path.column(CLOUD) / 100.0, 0.0, 1.0)
+    add(CLOUDS, "cloud", covered)
+    add(CLOUDS, "cloud_squared", covered**2)
+    add(CLOUDS, "cloud_smoothed", smoothed(covered, 1.5))
+    add(CLOUDS, "cloud_half_day", smoothed(covered, 8.0))
+    # Clouds after Kasten and Czeplak (1980), where nobody measured.
+    measured = path.column(RADIATION) / WATTS_PER_KILOWATT
+    radiation = np.where(np.isnan(measured), clear * (1.0 - 0.75 * covered**3.4), measured)
+    add(SUN, "radiation", radiation)
+    add(SUN, "radiation_smoothed", smoothed(radiation, 1.0))
+    add(SUN, "clear_sky", clear)
+    add(SUN, "radiation_cold", radiation * cold)
+    add(SUN, "radiation_hot", radiation * hot)
+
+
+def _lagged(values: Floats, hours: int) -> Floats:
+    lagged = np.full(len(values), np.nan)
+    lagged[hours:] = values[: max(0, len(values) - hours)]
+    return lagged

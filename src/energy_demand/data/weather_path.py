@@ -1,0 +1,132 @@
+"""The weather of a region hour by hour, as the linear stage sees it. Pure.
+
+A path has no holes in time: it runs from hours that were observed into hours that are only foreseen.
+Temperature is kept for the main site and for the rest apart, as both matter by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.timeaxis import HOUR, utc_index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from energy_demand.region import Region
+
+    Floats = npt.NDArray[np.float64]
+
+MAIN, REST = "main_temperature", "rest_temperature"  # °C
+HUMIDITY, CLOUD, WIND, RADIATION = "humidity", "cloud_cover", "wind_speed", "radiation"  # %, %, km/h, W/m²
+PATH_COLUMNS = (MAIN, REST, HUMIDITY, CLOUD, WIND, RADIATION)
+_VARIABLES = {
+    HUMIDITY: "relative_humidity_2m",
+    CLOUD: "cloud_cover",
+    WIND: "wind_speed_10m",
+    RADIATION: "shortwave_radiation",
+}
+LONGEST_GAP_HOURS = 6  # up to so many hours without weather take the last that was observed
+
+
+@dataclass(frozen=True)
+class WeatherPath:
+    """Consecutive hours of weather.
+
+    Attributes:
+        periods: UTC, every hour from the first to the last.
+        values: hours × `PATH_COLUMNS`; NaN where nothing is known.
+    """
+
+    periods: pd.DatetimeIndex
+    values: Floats
+
+    def column(self, name: str) -> Floats:
+        """One of `PATH_COLUMNS`."""
+        column: Floats = self.values[:, PATH_COLUMNS.index(name)]
+        return column
+
+    def until(self, end: pd.Timestamp, hours: int) -> WeatherPath:
+        """The last `hours` hours up to and including `end`; fewer where the path begins later."""
+        stop = max(0, self.position(end) + 1)
+        start = max(0, stop - hours)
+        return WeatherPath(self.periods[start:stop], self.values[start:stop])
+
+    def then(self, later: WeatherPath) -> WeatherPath:
+        """This path continued by one that begins right after it.
+
+        Raises:
+            ValueError: it begins at another hour.
+        """
+        if len(self.periods) and later.periods[0] - self.periods[-1] != pd.Timedelta(HOUR):
+            raise ValueError(f"{later.periods[0]} does not follow {self.periods[-1]}")
+        return WeatherPath(
+            pd.DatetimeIndex(self.periods.append(later.periods)),
+            np.concatenate([self.values, later.values], axis=0),
+        )
+
+    def position(self, period: pd.Timestamp) -> int:
+        """Index of an hour; negative or beyond the end where the path does not have it."""
+        return int((period - self.periods[0]) // pd.Timedelta(HOUR))
+
+
+def weather_path(weather_df: pd.DataFrame, periods: pd.DatetimeIndex, region: Region) -> WeatherPath:
+    """The path over `periods` from rows of weather.
+
+    Args:
+        weather_df: `timestamp`, `site` and Open-Meteo's variables; one row per site and hour.
+        periods: consecutive hours.
+        region: its sites; the first one is the main site, all are weighted by population.
+    """
+    at = utc_index(weather_df["timestamp"])
+    of_site = {site.name: (weather_df["site"] == site.name).to_numpy() for site in region.sites}
+
+    def grid(site: str, variable: str) -> Floats:
+        if variable not in weather_df:
+            return np.full(len(periods), np.nan)
+        mine = of_site[site]
+        series = pd.Series(weather_df[variable].to_numpy(dtype=float)[mine], index=at[mine])
+        return series.reindex(periods).to_numpy(dtype=float)
+
+    columns = {name: _bridged(values) for name, values in weighted_sites(grid, region).items()}
+    return WeatherPath(periods, np.stack([columns[name] for name in PATH_COLUMNS], axis=1))
+
+
+def weighted_sites(grid: Callable[[str, str], Floats], region: Region) -> dict[str, Floats]:
+    """The columns of a path from `grid(site, variable)`, sites weighted by population."""
+    main, *others = region.sites
+    columns = {
+        MAIN: grid(main.name, "temperature_2m"),
+        REST: _weighted([(site.weight, grid(site.name, "temperature_2m")) for site in others]),
+    }
+    for name, variable in _VARIABLES.items():
+        columns[name] = _weighted([(site.weight, grid(site.name, variable)) for site in region.sites])
+    if not others:
+        columns[REST] = columns[MAIN]
+    return columns
+
+
+def _weighted(grids: list[tuple[float, Floats]]) -> Floats:
+    """The mean over the sites that have a value, weighted; NaN where none has."""
+    if not grids:
+        return np.empty(0)
+    total = np.zeros(grids[0][1].shape)
+    weight = np.zeros(grids[0][1].shape)
+    for share, values in grids:
+        known = ~np.isnan(values)
+        total[known] += share * values[known]
+        weight[known] += share
+    mean = np.full(total.shape, np.nan)
+    np.divide(total, weight, out=mean, where=weight > 0)
+    return mean
+
+
+def _bridged(values: Floats) -> Floats:
+    """Short holes take the hour before them: what comes after a hole is not known within it."""
+    return np.asarray(pd.Series(values).ffill(limit=LONGEST_GAP_HOURS), dtype=np.float64)
