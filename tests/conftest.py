@@ -19,6 +19,9 @@ from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
 from support import PRESENT, SHARED_DATA, make_settings
 
+# Read when LightGBM is loaded. The fits of tests are small: more threads would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if SHARED_DATA.is_dir():

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from energy_demand import cli
-from energy_demand.model import train
+from energy_demand.model.base_training import FEWEST_ROWS
 from support import PRESENT
 
 COMMAND = Path(sys.executable).with_name("energy-demand")
@@ -75,14 +76,15 @@ def test_training_answers_with_one_json_object_that_says_what_was_decided(shop):
         "champion": None,
     }
     assert body["metrics"]["test_mape"] < body["metrics"]["test_seasonal_naive_24_mape"]
-    assert body["rows"] > train.FEWEST_ROWS
+    assert body["rows"] > FEWEST_ROWS
 
 
 def test_a_forecast_of_tomorrow_has_every_hour_and_ordered_intervals(shop, call):
     status, out, err = call(shop, "forecast", "--day", "tomorrow", "--json")
     body = json.loads(out)
     assert status == 0
-    assert set(body) == {"issued_at", "model_version", "state_through", "quality", "hours"}
+    assert set(body) == {"issued_at", "model_version", "state_through", "quality", "peak", "hours"}
+    assert body["peak"] == max(body["hours"], key=lambda hour: hour["predicted_demand_mwh"])
     assert body["quality"] == "champion"
     assert body["issued_at"] == "2025-03-12T13:00:00Z"
     assert body["state_through"] == "2025-03-12T12:00:00Z"
@@ -111,6 +113,49 @@ def test_a_day_is_forecast_whole_over_the_clock_changes(shop, call, day, as_of, 
     assert (status, len(found), found[0], found[-1]) == (0, hours, *leads)
     assert body["in_sample"] is True
     assert "no honest forecast" in err
+
+
+def test_an_explained_forecast_adds_up_hour_by_hour(shop, call):
+    status, out, _ = call(shop, "forecast", "--hours", "24", "--explain", "--json")
+    assert status == 0
+    for hour in json.loads(out)["hours"]:
+        parts = hour["explanation"]
+        assert {"calendar", "temperature", "solar", "recent_error", "trees"} <= set(parts)
+        assert sum(parts.values()) == pytest.approx(hour["predicted_demand_mwh"], abs=1)
+
+
+def test_a_person_is_told_what_adds_to_a_forecast(shop, call, tmp_path):
+    picture = str(tmp_path / "explained.png")
+    status, out, _ = call(shop, "forecast", "--day", "tomorrow", "--explain", "--picture", picture)
+    assert status == 0
+    assert "typical" in out
+    assert "calendar" in out
+
+
+@pytest.mark.slow
+def test_a_backtest_answers_with_scores_and_a_file_of_hours(shop, call, tmp_path):
+    hours = tmp_path / "hours.parquet"
+    window = ["--start", "2025-03-03", "--end", "2025-03-04"]
+    status, out, err = call(
+        shop, "backtest", "--protocol", "day-ahead", *window, "--json", "--output", str(hours)
+    )
+    body = json.loads(out)
+    assert status == 0
+    assert body["protocol"] == "day-ahead"
+    assert (body["start"], body["end"]) == ("2025-03-03", "2025-03-04")
+    assert body["weather"] == "as_issued"
+    assert body["publication_delay_hours"] == 1
+    assert body["n_hours"] == 48
+    for name in ("model", "base_booster", "seasonal_naive_24", "seasonal_naive_168", "operator"):
+        assert set(body[name]) == {"mape", "mae", "rmse", "bias_percent", "n"}
+        assert body[name]["n"] == 48
+    assert body["model"]["mape"] < body["seasonal_naive_168"]["mape"]
+    assert body["daily"]["operator_bias_corrected"]["n"] == body["daily"]["model"]["n"] == 2
+    assert 0 <= body["coverage_80"] <= body["coverage_95"] <= 100
+    assert "database:" in err
+    rows = pd.read_parquet(hours)
+    assert len(rows) == 48
+    assert {"period", "issued_at", "lead_hours", "actual_mwh", "predicted_mwh", "model_version"} <= set(rows)
 
 
 def test_asking_twice_logs_the_forecast_once(shop, call):
@@ -217,6 +262,48 @@ BAD_INPUT = {
     "a day too far away": ("forecast --day 2025-03-20", 1, "no further", {}),
     "an issue in the future": ("forecast --as-of 2030-01-01T00:00Z", 2, "future", {}),
     "an issue before the record": ("forecast --as-of 2020-01-01T00:00Z", 1, "no demand of NY", {}),
+    "a protocol that is none": (
+        "backtest --protocol weekly --start 2025-03-01 --end 2025-03-02",
+        2,
+        "day-ahead",
+        {},
+    ),
+    "a loss that is none": (
+        "backtest --protocol day-ahead --start 2025-03-01 --end 2025-03-02 --loss sleep",
+        2,
+        "demand-6h",
+        {},
+    ),
+    "weather that is none": (
+        "backtest --protocol day-ahead --start 2025-03-01 --end 2025-03-02 --weather guessed",
+        2,
+        "as_issued or observed",
+        {},
+    ),
+    "a backtest that ends before it starts": (
+        "backtest --protocol day-ahead --start 2025-03-02 --end 2025-03-01",
+        2,
+        "before the start",
+        {},
+    ),
+    "a backtest with too little before it": (
+        "backtest --protocol day-ahead --start 2024-10-01 --end 2024-10-02",
+        1,
+        "backfill more history or start later",
+        {},
+    ),
+    "a backtest beyond the record": (
+        "backtest --protocol day-ahead --start 2025-03-01 --end 2025-04-01",
+        1,
+        "the record ends on 2025-03-1",
+        {},
+    ),
+    "a backtest into no folder": (
+        "backtest --protocol day-ahead --start 2025-03-01 --end 2025-03-02 --output no/such.parquet",
+        2,
+        "does not exist",
+        {},
+    ),
     "a folder without a record": ("sandbox --data no-such-folder", 1, "no-such-folder", {}),
     "a folder without bulk": ("backfill --start 2025-03-01 --end 2025-03-02 --folder .", 2, "bulk", {}),
     "a row that is not in quarantine": ("quarantine --release 4711", 1, "4711", {}),
@@ -280,6 +367,7 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
         "ingest",
         "train",
         "forecast",
+        "backtest",
         "status",
         "demo",
         "db",

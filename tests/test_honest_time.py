@@ -12,18 +12,17 @@ from energy_demand.database.engine import opened
 from energy_demand.model.forecast_job import run_forecast
 from energy_demand.model.predict import make_forecast
 from energy_demand.model.registry import Registry
-from energy_demand.model.train import Recipe
 from energy_demand.model.training_job import run_training
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
 from energy_demand.timeaxis import hourly
+from records import QUICK
 from support import PRESENT, make_settings
 from worlds import ForkedWorld
 
 FORK = PRESENT
 LATER = PRESENT + timedelta(days=3)
-QUICK = Recipe(max_trees=60)
 
 
 def forecasts(world, home, database_url) -> dict[str, pd.DataFrame]:
@@ -46,7 +45,9 @@ def forecasts(world, home, database_url) -> dict[str, pd.DataFrame]:
                 issued = FORK + timedelta(hours=hours)
                 periods = hourly(issued + timedelta(hours=1), issued + timedelta(hours=48))
                 forecast = make_forecast(database, settings, champion, issued, periods)
-                made[name] = pd.concat([forecast.hours, forecast.rows.drop(columns="demand_mwh")], axis=1)
+                made[name] = pd.concat(
+                    [forecast.hours, forecast.explanation, forecast.rows.drop(columns="demand_mwh")], axis=1
+                )
             logged = run_forecast(database, registry, settings, FORK, LATER, hours=24)
             made["logged"] = logged.hours
     return made

@@ -15,11 +15,11 @@ from energy_demand.data.ingest import backfill_span, ingest
 from energy_demand.database.tables import metadata
 from energy_demand.errors import UserError
 from energy_demand.model.registry import Registry
-from energy_demand.model.train import Recipe
 from energy_demand.model.training_job import run_training
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
+from records import QUICK
 from support import PRESENT, make_settings
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_the_key_is_nowhere_after_a_run_that_went_well(keyed, database, caplog):
     span = backfill_span(keyed, date(2024, 12, 1), date(2025, 3, 12), PRESENT)
     report = ingest(database, keyed, span, PRESENT, lambda *_: None)
     assert report.demand.new > 1000
-    run_training(database, Registry(keyed), keyed, PRESENT, recipe=Recipe(max_trees=20))
+    run_training(database, Registry(keyed), keyed, PRESENT, recipe=QUICK)
     assert any("region-data" in record.getMessage() for record in caplog.records)
     assert CANARY not in caplog.text
     stored = everything_stored(database, keyed.home)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -54,6 +54,9 @@ Now = Annotated[
     datetime | None,
     typer.Option(parser=_moment, metavar="TIME", help="Fix the present; as ENERGY_DEMAND_NOW."),
 ]
+
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class Source(StrEnum):
@@ -224,6 +227,9 @@ def forecast(
         typer.Option(parser=_moment, metavar="TIME", help="Issue it as if it were then."),
     ] = None,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Where the picture goes.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what calendar, temperature, sun and so on add.")
+    ] = False,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -252,9 +258,79 @@ def forecast(
     for warning in made.warnings():
         err.print(f"warning: {warning}", soft_wrap=True)
     if as_json:
-        print_json(made.to_json())
+        print_json(made.to_json(explain=explain))
     else:
-        print_forecast(made, settings.region.zone, picture)
+        print_forecast(made, settings.region.zone, picture, explain=explain)
+
+
+@app.command()
+def backtest(
+    protocol: Annotated[str, typer.Option(metavar="rolling-24h|day-ahead", help="When an hour is forecast.")],
+    start: Annotated[date, typer.Option(parser=_day, metavar="DATE", help="First day, New York time.")],
+    end: Annotated[date, typer.Option(parser=_day, metavar="DATE", help="Last day, included.")],
+    weather: Annotated[
+        str | None,
+        typer.Option(
+            metavar="as_issued|observed",
+            help="As it was foreseen, or as it came; by default what goes with the protocol.",
+        ),
+    ] = None,
+    refit_days: Annotated[int, typer.Option(min=1, help="Days between two fits.")] = 30,
+    loss: Annotated[
+        str,
+        typer.Option(
+            metavar="nothing|demand-6h|demand-30h|weather|other-sites",
+            help="What the forecasts must do without.",
+        ),
+    ] = "nothing",
+    output: Annotated[
+        Path | None, typer.Option(metavar="PARQUET", help="One row per hour goes here.")
+    ] = None,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Forecast past days walk-forward, refitting on earlier data only, and score it.
+
+    Example: energy-demand backtest --protocol day-ahead --start 2024-06-01 --end 2024-06-30
+    """
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.model.backtest import Loss, Protocol  # noqa: PLC0415
+    from energy_demand.model.backtest_job import run_backtest  # noqa: PLC0415
+    from energy_demand.terminal import err, print_backtest, print_json, progress_bars  # noqa: PLC0415
+
+    settings = _settings(now)
+    chosen, without = _choice(Protocol, "--protocol", protocol), _choice(Loss, "--loss", loss)
+    if weather not in (None, "as_issued", "observed"):
+        raise typer.BadParameter(f"--weather is as_issued or observed, not {weather!r}")
+    if end < start:
+        raise typer.BadParameter(f"the end {end} is before the start {start}")
+    if output is not None and not output.resolve().parent.is_dir():
+        raise typer.BadParameter(f"the folder of --output {output} does not exist")
+    with opened(settings) as database, progress_bars() as progress:
+        err.print(f"database: {database.label}", soft_wrap=True)
+        made = run_backtest(
+            database,
+            settings,
+            settings.present(),
+            protocol=chosen,
+            weather=weather,  # type: ignore[arg-type]
+            start=start,
+            end=end,
+            refit_days=refit_days,
+            loss=without,
+            progress=progress,
+        )
+    (print_json if as_json else print_backtest)(made.body)
+    if output is not None:
+        made.write(output)
+
+
+def _choice(kind: type[_Choice], option: str, text: str) -> _Choice:
+    try:
+        return kind(text)
+    except ValueError:
+        known = ", ".join(each.value for each in kind)
+        raise typer.BadParameter(f"{option} is one of {known}, not {text!r}") from None
 
 
 @app.command()

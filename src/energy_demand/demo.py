@@ -131,8 +131,9 @@ def _summary(champion: Champion, settings: Settings, registry_uri: str, seconds:
             f"This is a forecast of [bold]synthetic[/bold] demand: formulas made it, not New York.\n"
             f"Model version {champion.version}, trained through "
             f"{utc_text(champion.forecaster.trained_through)}.\n"
-            f"Error on {metrics['test_n']:,.0f} rows it had not seen: {metrics['test_mape']:.2f} % "
-            f"(same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %,\n"
+            f"Day-ahead error on {metrics['test_n']:,.0f} hours it had not seen: "
+            f"{metrics['test_mape']:.2f} %\n"
+            f"(same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %, "
             f"last week {metrics['test_seasonal_naive_168_mape']:.2f} %).",
             title=f"done in {seconds:.0f} s",
             border_style="yellow",

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from energy_demand.data.ingest import Progress as StepProgress
     from energy_demand.model.predict import Forecast
 
+SCORED = (
+    "model",
+    "base_booster",
+    "seasonal_naive_24",
+    "seasonal_naive_168",
+    "operator",
+    "operator_bias_corrected",
+)
 PLOT_WIDTH, PLOT_HEIGHT = 78, 16
 
 
@@ -64,9 +72,13 @@ def progress_bars() -> Iterator[StepProgress]:
         yield report
 
 
-def print_forecast(forecast: Forecast, zone: ZoneInfo, picture: Path | None, *, note: str = "") -> None:
+def print_forecast(
+    forecast: Forecast, zone: ZoneInfo, picture: Path | None, *, note: str = "", explain: bool = False
+) -> None:
     """Table, plot and peak on standard output; the picture in `reports/`, or where it is wanted."""
     out.print(forecast_table(forecast, zone))
+    if explain:
+        out.print(explanation_table(forecast, zone))
     out.print(terminal_plot(forecast, zone), markup=False)
     out.print(peak_sentence(forecast, zone))
     saved = save_picture(forecast, zone, picture or picture_path(), note)
@@ -147,6 +159,51 @@ def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:
             style="bold" if index == peak else None,
         )
     return table
+
+
+def explanation_table(forecast: Forecast, zone: ZoneInfo) -> Table:
+    """What each part adds to the forecast of each hour, MWh."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    parts = [name for name in forecast.explanation.columns if name != "period"]
+    for name in ("hour (local)", *(part.replace("_", " ") for part in parts), "= MWh"):
+        table.add_column(name, justify="right")
+    for hour in forecast.explanation.to_dict("records"):
+        starts = (hour["period"] - HOUR).tz_convert(zone)
+        shares = [f"{hour[part]:,.0f}" if part == "typical" else f"{hour[part]:+,.0f}" for part in parts]
+        table.add_row(f"{starts:%a %H:%M}", *shares, f"{sum(hour[part] for part in parts):,.0f}")
+    return table
+
+
+def print_backtest(body: dict[str, Any]) -> None:
+    """`backtest` for a person."""
+    out.print(
+        f"{body['protocol']}, {body['start']} to {body['end']}, weather {body['weather']}, publication delay "
+        f"{body['publication_delay_hours']} h, {body['n_hours']:,} hours, {body['fits']} fits of "
+        f"{body['seconds_per_fit']:.0f} s, without {body['loss']}, {body['seconds']:.0f} s in all",
+        soft_wrap=True,
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("", "MAPE %", "MAE MWh", "RMSE MWh", "bias %", "n"):
+        table.add_column(name, justify="right" if name else "left")
+    rows = [(name.replace("_", " "), body[name]) for name in SCORED]
+    rows += [(f"daily {name.replace('_', ' ')}", each) for name, each in body["daily"].items()]
+    for name, each in rows:
+        if each is not None:
+            table.add_row(
+                name,
+                f"{each['mape']:.2f}",
+                f"{each['mae']:,.0f}",
+                f"{each['rmse']:,.0f}",
+                f"{each['bias_percent']:+.2f}",
+                f"{each['n']:,}",
+            )
+    out.print(table)
+    out.print(
+        f"coverage {body['coverage_80']:.1f} % of 80, {body['coverage_95']:.1f} % of 95; mean width "
+        f"{body['width_80_percent']:.1f} and {body['width_95_percent']:.1f} %; MAPE at the daily peak "
+        f"{body['peak_hour_mape']:.2f} %",
+        soft_wrap=True,
+    )
 
 
 def peak_sentence(forecast: Forecast, zone: ZoneInfo) -> str:

@@ -1,194 +1,177 @@
-"""The model as text and JSON: it comes back the same, or not at all."""
+"""The whole forecaster: honest in time, gentle in loss, each stage to be taken out, explained."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.columns import BASE_COLUMNS
-from energy_demand.errors import UserError
-from energy_demand.model.forecaster import (
-    BOOSTER_COLUMNS,
-    BOOSTER_FILE,
-    MANIFEST_FILE,
-    Forecaster,
-    ModelRefusedError,
-)
-from energy_demand.model.intervals import ConformalIntervals
+from energy_demand.model.ahead import Ahead
+from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
+from energy_demand.timeaxis import Availability
+from records import START, altered_after
 
-COUNT = 1500
-OUTPUT = ["predicted_demand_mwh", "lower_80", "upper_80", "lower_95", "upper_95"]
+if TYPE_CHECKING:
+    from energy_demand.data.record import Record
+
+ISSUE = START + timedelta(days=222, hours=13)  # six days after the judged fit
 
 
 @pytest.fixture(scope="module")
-def rows() -> pd.DataFrame:
-    """Random feature rows, some of the weather missing, with a demand that depends on three columns."""
-    random = np.random.default_rng(3)
-    frame = pd.DataFrame({name: random.normal(size=COUNT) for name in BASE_COLUMNS})
-    frame["hour_of_day"] = random.integers(0, 24, COUNT)
-    frame["lead_hours"] = random.integers(1, 49, COUNT)
-    frame["demand_mwh"] = 17_000 + 900 * frame["temperature"] + 100 * frame["hour_of_day"]
-    frame.loc[::7, "temperature"] = np.nan
-    return frame
+def judged(trained):
+    return trained.judged
 
 
-@pytest.fixture(scope="module")
-def forecaster(rows) -> Forecaster:
-    booster = lgb.train(
-        {"verbose": -1, "seed": 1, "deterministic": True, "num_leaves": 15},
-        lgb.Dataset(
-            rows[list(BOOSTER_COLUMNS)].to_numpy(), rows["demand_mwh"], feature_name=list(BOOSTER_COLUMNS)
-        ),
-        num_boost_round=40,
+def forecast_at(model, record: Record, issued_at=ISSUE) -> pd.DataFrame:
+    known = record.known_at(issued_at, Availability(1))
+    now = model.advance(known)
+    return now.forecast(now.foresee(known, issued_at), issued_at)
+
+
+def test_it_forecasts_48_hours_with_intervals_that_do_not_cross(judged, record):
+    hours = forecast_at(judged, record)
+    assert list(hours.columns) == ["period", "lead_hours", PREDICTED, *BOUNDS]
+    assert hours["lead_hours"].tolist() == list(range(1, 49))
+    ordered = hours[["lower_95", "lower_80", PREDICTED, "upper_80", "upper_95"]].to_numpy()
+    assert (np.diff(ordered, axis=1) > 0).all()
+
+
+def test_nothing_after_the_issue_changes_a_forecast(judged, record):
+    # The outlook and the state are offered the altered hours and must not look at them.
+    altered = altered_after(record, ISSUE)
+    straight = forecast_at(judged, record)
+    now = judged.advance(altered.known_at(ISSUE, Availability(1)))
+    whole = now.forecast(now.foresee(altered, ISSUE), ISSUE)
+    pd.testing.assert_frame_equal(straight, forecast_at(judged, altered))
+    pd.testing.assert_frame_equal(straight, whole)
+    later = forecast_at(judged, altered, ISSUE + timedelta(days=1))
+    assert not np.allclose(
+        later[PREDICTED], forecast_at(judged, record, ISSUE + timedelta(days=1))[PREDICTED]
     )
-    intervals = ConformalIntervals.fit(
-        rows["demand_mwh"].to_numpy(),
-        np.full(COUNT, 17_000.0),
-        rows["lead_hours"].to_numpy(),
-        rows["hour_of_day"].to_numpy(),
+
+
+def test_advancing_by_days_comes_to_the_same_as_advancing_at_once(judged, record):
+    step = judged
+    for day in range(-3, 1):
+        step = step.advance(record.known_at(ISSUE + timedelta(days=day), Availability(1)))
+    at_once = judged.advance(record.known_at(ISSUE, Availability(1)))
+    assert step.linear.through == at_once.linear.through
+    known = record.known_at(ISSUE, Availability(1))
+    made = [each.forecast(each.foresee(known, ISSUE), ISSUE)[PREDICTED] for each in (step, at_once)]
+    # The slowest smoothing of the weather has forgotten all but a thousandth of what came before its window.
+    np.testing.assert_allclose(made[0], made[1], rtol=1e-4)
+
+
+def test_advancing_again_with_the_same_record_changes_nothing(judged, record):
+    known = record.known_at(ISSUE, Availability(1))
+    once = judged.advance(known)
+    assert once.advance(known) is once
+
+
+def test_a_record_that_begins_after_the_state_is_refused(judged, record):
+    late = record.known_at(ISSUE + timedelta(days=10), Availability(1))
+    keep = 24 * 5
+    short = replace(
+        late,
+        demand=late.demand.tail(keep).reset_index(drop=True),
+        observed=late.observed.until(late.periods[-1], keep),
     )
-    return Forecaster(booster, intervals, "NY", datetime(2025, 7, 31, 12, tzinfo=UTC), 2)
+    with pytest.raises(ValueError, match="begins after"):
+        judged.advance(short)
 
 
-def changed_manifest(forecaster: Forecaster, **changes: object) -> dict[str, str]:
-    texts = forecaster.to_texts()
-    return texts | {MANIFEST_FILE: json.dumps(json.loads(texts[MANIFEST_FILE]) | changes)}
+def test_the_state_moves_and_the_fit_does_not(judged, record):
+    now = judged.advance(record.known_at(ISSUE, Availability(1)))
+    assert now.linear.through == pd.Timestamp(ISSUE - timedelta(hours=1))
+    assert now.trained_through == judged.trained_through
+    assert now.residual is judged.residual
 
 
-def test_the_booster_takes_the_twenty_columns_and_the_lead():
-    assert (*BASE_COLUMNS, "lead_hours") == BOOSTER_COLUMNS
-    assert len(BOOSTER_COLUMNS) == 21
+def test_the_parts_of_an_explanation_add_up_to_the_forecast(judged, record):
+    known = record.known_at(ISSUE, Availability(1))
+    now = judged.advance(known)
+    ahead = now.foresee(known, ISSUE)
+    parts = now.explain(ahead, ISSUE)
+    assert list(parts.columns) == ["period", *EXPLANATION]
+    np.testing.assert_allclose(
+        parts[list(EXPLANATION)].sum(axis=1), now.forecast(ahead, ISSUE)[PREDICTED], rtol=1e-9
+    )
 
 
-def test_a_forecast_has_its_intervals_and_the_index_of_its_rows(forecaster, rows):
-    odd = rows.iloc[[5, 3, 1000]].set_axis([30, 10, 20])
-    found = forecaster.predict(odd)
-    assert list(found.columns) == OUTPUT
-    assert list(found.index) == [30, 10, 20]
-    assert found["predicted_demand_mwh"].tolist() == forecaster.predict_point(odd).tolist()
-    ordered = found[["lower_95", "lower_80", "predicted_demand_mwh", "upper_80", "upper_95"]]
-    assert (ordered.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+def test_a_warmer_summer_day_is_explained_by_temperature(judged, record):
+    at = START + timedelta(days=20)
+    now = replace(judged, errors=None, residual=None)
+    first = record.position(at)
+    from energy_demand.data.response_features import response_features  # noqa: PLC0415
+
+    path = now.outlook.completed(record.observed.until(at, 24 * 19))
+    warm = replace(path, values=path.values + np.array([4.0, 4.0, 0, 0, 0, 0]))
+    plain, warmer = (Ahead(response_features(each, record.region, last=24)) for each in (path, warm))
+    assert first > 24 * 19
+    change = (
+        now.explain(warmer, at)[list(EXPLANATION)].mean() - now.explain(plain, at)[list(EXPLANATION)].mean()
+    )
+    assert change["temperature"] == max(change)
+    assert change["temperature"] > 100
 
 
-def test_the_order_of_the_columns_and_further_ones_do_not_matter(forecaster, rows):
-    shuffled = rows[rows.columns[::-1]].assign(another="column")
-    assert forecaster.predict_point(shuffled).tolist() == forecaster.predict_point(rows).tolist()
+def test_a_stage_can_be_taken_out(judged, record):
+    known = record.known_at(ISSUE, Availability(1))
+    now = judged.advance(known)
+    ahead = now.foresee(known, ISSUE)
+    whole = now.forecast(ahead, ISSUE)[PREDICTED]
+    without_trees = replace(now, residual=None)
+    linear = replace(now, errors=None, residual=None)
+    explained = now.explain(ahead, ISSUE)
+    assert not np.allclose(whole, without_trees.forecast(ahead, ISSUE)[PREDICTED])
+    np.testing.assert_allclose(
+        linear.forecast(ahead, ISSUE)[PREDICTED], np.exp(now.linear.predict(ahead.responses) / 100)
+    )
+    assert (explained["trees"].abs() > 0).any()
+    assert (without_trees.explain(ahead, ISSUE)["trees"] == 0).all()
+    assert (linear.explain(ahead, ISSUE)["recent_error"] == 0).all()
 
 
-def test_a_missing_column_is_an_error(forecaster, rows):
-    with pytest.raises(KeyError, match="humidity"):
-        forecaster.predict(rows.drop(columns="humidity"))
+def test_doubtful_weather_widens_the_interval(judged, record):
+    known = record.known_at(ISSUE, Availability(1))
+    now = judged.advance(known)
+    foreseen = now.foresee(known, ISSUE)
+    doubtful = now.forecast(foreseen, ISSUE)
+    certain = now.forecast(Ahead(foreseen.responses), ISSUE)
+    pd.testing.assert_series_equal(doubtful[PREDICTED], certain[PREDICTED])
+    wider = (doubtful["upper_80"] - doubtful["lower_80"]) / (certain["upper_80"] - certain["lower_80"])
+    assert (wider >= 1).all()
+    assert wider.max() > 1.01
 
 
-def test_missing_weather_is_forecast_on(forecaster, rows):
-    assert forecaster.predict(rows.assign(temperature=np.nan)).notna().all(axis=None)
+@pytest.mark.parametrize("late", [6, 30])
+def test_late_demand_is_forecast_without(late, judged, record):
+    known = record.known_at(ISSUE - timedelta(hours=late), Availability(1))
+    now = judged.advance(known)
+    hours = now.forecast(now.foresee(record.known_at(ISSUE, Availability(1)), ISSUE), ISSUE)
+    in_time = forecast_at(judged, record)
+    assert hours[PREDICTED].notna().all()
+    assert (hours[PREDICTED] / in_time[PREDICTED] - 1).abs().max() < 0.15
 
 
-def test_what_comes_back_from_its_texts_predicts_exactly_the_same(forecaster, rows):
-    again = Forecaster.from_texts(forecaster.to_texts())
-    pd.testing.assert_frame_equal(again.predict(rows), forecaster.predict(rows), check_exact=True)
-    assert (again.respondent, again.publication_delay_hours) == ("NY", 2)
-    assert again.trained_through == datetime(2025, 7, 31, 12, tzinfo=UTC)
+def test_an_issue_long_before_the_state_remembers_no_errors(forecaster, record):
+    issued = START + timedelta(days=150, hours=13)
+    known = record.known_at(issued, Availability(1))
+    ahead = forecaster.foresee(known, issued)
+    assert (forecaster.explain(ahead, issued)["recent_error"] == 0).all()
+    assert forecaster.forecast(ahead, issued)[PREDICTED].between(8_000, 35_000).all()
 
 
-def test_the_texts_survive_a_second_round(forecaster):
-    texts = forecaster.to_texts()
-    assert Forecaster.from_texts(texts).to_texts() == texts
-
-
-def test_the_texts_are_text_and_json_with_the_feature_list(forecaster):
-    texts = forecaster.to_texts()
-    assert set(texts) == {BOOSTER_FILE, MANIFEST_FILE}
-    assert texts[BOOSTER_FILE].startswith("tree\n")
-    assert json.loads(texts[MANIFEST_FILE])["features"] == list(BOOSTER_COLUMNS)
-
-
-def test_a_changed_booster_is_refused(forecaster):
-    texts = forecaster.to_texts()
-    changed = texts[BOOSTER_FILE].replace("leaf_value=1", "leaf_value=2", 1)
-    assert changed != texts[BOOSTER_FILE]
-    with pytest.raises(ModelRefusedError, match=f"{BOOSTER_FILE} does not match its checksum") as caught:
-        Forecaster.from_texts(texts | {BOOSTER_FILE: changed})
-    assert isinstance(caught.value, UserError)
-
-
-def test_a_booster_cut_off_is_refused(forecaster):
-    texts = forecaster.to_texts()
-    with pytest.raises(ModelRefusedError, match="checksum"):
-        Forecaster.from_texts(texts | {BOOSTER_FILE: texts[BOOSTER_FILE][:-100]})
-
-
-@pytest.mark.parametrize(
-    ("features", "reason"),
-    [
-        pytest.param([*BOOSTER_COLUMNS[:-1]], "lead_hours", id="one is missing"),
-        pytest.param([*BOOSTER_COLUMNS, "tariff"], "tariff", id="one too many"),
-        pytest.param(list(reversed(BOOSTER_COLUMNS)), "their order", id="in another order"),
-    ],
-)
-def test_a_model_for_other_features_is_refused(features, reason, forecaster):
-    with pytest.raises(ModelRefusedError, match=f"other features .*{reason}"):
-        Forecaster.from_texts(changed_manifest(forecaster, features=features))
-
-
-def test_another_format_is_refused(forecaster):
-    with pytest.raises(ModelRefusedError, match="format 99, this program reads 1"):
-        Forecaster.from_texts(changed_manifest(forecaster, format=99))
-
-
-@pytest.mark.parametrize("name", [BOOSTER_FILE, MANIFEST_FILE])
-def test_a_missing_file_is_refused_by_name(name, forecaster):
-    texts = forecaster.to_texts()
-    del texts[name]
-    with pytest.raises(ModelRefusedError, match=name):
-        Forecaster.from_texts(texts)
-
-
-@pytest.mark.parametrize(
-    "manifest",
-    ["", "{", "null", "[]", '"text"', "{}"],
-    ids=["empty", "cut off", "null", "list", "text", "{}"],
-)
-def test_a_manifest_that_is_none_is_refused(manifest, forecaster):
-    with pytest.raises(ModelRefusedError, match="train again"):
-        Forecaster.from_texts(forecaster.to_texts() | {MANIFEST_FILE: manifest})
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({"intervals": {}}, id="intervals are missing"),
-        pytest.param({"intervals": {"80": [[0.1]], "95": [[0.2]]}}, id="intervals of another shape"),
-        pytest.param({"intervals": None}, id="no intervals"),
-        pytest.param({"trained_through": "yesterday"}, id="a time that is none"),
-        pytest.param({"publication_delay_hours": "soon"}, id="a delay that is no number"),
-        pytest.param({"sha256": {}}, id="no checksum"),
-    ],
-)
-def test_a_damaged_manifest_is_refused(changes, forecaster):
-    with pytest.raises(ModelRefusedError, match=r"damaged|does not match its checksum"):
-        Forecaster.from_texts(changed_manifest(forecaster, **changes))
-
-
-@pytest.mark.parametrize(
-    "key", ["format", "features", "sha256", "respondent", "trained_through", "intervals"]
-)
-def test_a_manifest_that_lacks_something_is_refused_by_name(key, forecaster):
-    texts = forecaster.to_texts()
-    manifest = json.loads(texts[MANIFEST_FILE])
-    del manifest[key]
-    with pytest.raises(ModelRefusedError, match=key):
-        Forecaster.from_texts(texts | {MANIFEST_FILE: json.dumps(manifest)})
-
-
-def test_intervals_that_were_changed_are_refused(forecaster):
-    texts = forecaster.to_texts()
-    manifest = json.loads(texts[MANIFEST_FILE])
-    manifest["intervals"]["95"][0][0] += 0.01
-    with pytest.raises(ModelRefusedError):
-        Forecaster.from_texts(texts | {MANIFEST_FILE: json.dumps(manifest)})
+def test_without_a_run_the_interval_is_wider_still(judged, record):
+    known = record.known_at(ISSUE, Availability(1))
+    now = judged.advance(known)
+    blind = replace(known, issued=replace(known.issued, issued_at=known.issued.issued_at[:0]))
+    widths = []
+    for each in (known, blind):
+        hours = now.forecast(now.foresee(each, ISSUE), ISSUE)
+        widths.append(((hours["upper_80"] - hours["lower_80"]) / hours[PREDICTED]).mean())
+    assert widths[1] > 1.02 * widths[0]

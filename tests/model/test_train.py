@@ -1,195 +1,106 @@
-"""Training on the synthetic world: better than both naive forecasts, honest about its test, repeatable."""
+"""Training the whole forecaster: the test part is not seen, enough is asked for, all of it is used."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.columns import TARGET, WEATHER_VARIABLES
-from energy_demand.data.feature_engineering import build_features
-from energy_demand.errors import UserError
-from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
-from energy_demand.model.evaluate import coverage, scores
-from energy_demand.model.train import (
-    Recipe,
-    TooFewRowsError,
-    data_hash,
-    fit,
-    split,
-    train_model,
-    training_targets,
-)
-from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.sandbox.world import SITES
-from energy_demand.timeaxis import hourly
-
-START = datetime(2023, 3, 1, tzinfo=UTC)
-DAYS = 150
-QUICK = Recipe(max_trees=150, patience=20)
+from energy_demand.data.record import make_record
+from energy_demand.model.base_training import TooFewRowsError
+from energy_demand.model.contest import day_ahead, unseen_days, weather_of
+from energy_demand.model.storage import to_texts
+from energy_demand.model.train import fit
+from energy_demand.timeaxis import Availability, day_ahead_issue
+from records import QUICK, START, synthetic_record
 
 
-@pytest.fixture(scope="module")
-def world() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Demand and weather of the main site, five months of them."""
-    synthetic = SyntheticWorld(seed=1)
-    periods = hourly(START, START + timedelta(days=DAYS))
-    hours = periods.as_unit("s").asi8 // 3600
-    demand = pd.DataFrame({"period": periods, TARGET: synthetic.hourly.values("D", hours)})
-    observed = synthetic.weather.observed(SITES["new_york_city"], WEATHER_VARIABLES, hours)
-    return demand, pd.DataFrame(
-        dict(zip(WEATHER_VARIABLES, observed, strict=True)), index=periods
-    ).rename_axis("timestamp").reset_index()
+def test_the_judged_fit_ends_before_the_test_and_the_served_one_with_the_data(record, trained):
+    assert trained.judged.trained_through == trained.test_from
+    assert trained.judged.linear.through == trained.test_from
+    assert trained.forecaster.trained_through == record.periods[-1]
+    assert trained.forecaster.linear.through == record.periods[-1]
 
 
-@pytest.fixture(scope="module")
-def rows(world) -> pd.DataFrame:
-    """About 3,500 rows, each hour once at one of its leads."""
-    demand, weather = world
-    targets = training_targets(pd.DatetimeIndex(demand["period"][200:]), Recipe(lead_stride=48))
-    return build_features(demand, weather, targets=targets)
+def test_the_test_part_changes_nothing_of_the_fit_that_is_judged(record, trained):
+    demand = record.demand.copy()
+    tested = demand["period"] > trained.test_from
+    demand.loc[tested, ["demand_mwh", "truth_mwh"]] *= 1.3
+    altered = make_record(demand, record.weather, record.forecasts, record.region, record.periods[-1])
+    again = fit(altered, QUICK)
+    assert to_texts(again.judged) == to_texts(trained.judged)
+    assert to_texts(again.forecaster) != to_texts(trained.forecaster)
 
 
-@pytest.fixture(scope="module")
-def trained(rows):
-    return fit(rows, QUICK, "NY", 1)
+def test_the_same_record_gives_the_same_forecaster(record, trained):
+    assert to_texts(fit(record, QUICK).forecaster) == to_texts(trained.forecaster)
 
 
-def test_the_model_beats_both_naive_forecasts_on_the_same_rows(rows):
-    _, metrics = train_model(rows, recipe=QUICK)
-    assert metrics["test_n"] == metrics["test_seasonal_naive_24_n"] == metrics["test_seasonal_naive_168_n"]
-    for score in ("mape", "mae", "rmse"):
-        naive = min(metrics[f"test_seasonal_naive_24_{score}"], metrics[f"test_seasonal_naive_168_{score}"])
-        assert metrics[f"test_{score}"] < 0.9 * naive
+def test_the_delay_is_that_of_the_availability(record):
+    known = record.known_at(START + timedelta(days=150), Availability(3))
+    made = fit(known, QUICK, availability=Availability(3), judge=False)
+    assert made.judged is None
+    assert made.forecaster.publication_delay_hours == 3
+    assert made.forecaster.trained_through == START + timedelta(days=150, hours=-3)
 
 
-def test_the_metrics_are_the_scores_of_the_judged_fit_on_the_test_part(trained):
-    actual, predicted = trained.test[TARGET], trained.judged.predict(trained.test)
-    expected = {
-        "test": scores(actual, predicted["predicted_demand_mwh"]),
-        "test_seasonal_naive_24": scores(actual, seasonal_naive_24(trained.test)),
-        "test_seasonal_naive_168": scores(actual, seasonal_naive_168(trained.test)),
-    }
-    flat = {f"{who}_{what}": float(value) for who, each in expected.items() for what, value in each.items()}
-    for level in (80, 95):
-        lower, upper = predicted[f"lower_{level}"].to_numpy(), predicted[f"upper_{level}"].to_numpy()
-        flat[f"test_coverage_{level}"] = coverage(actual.to_numpy(), lower, upper)
-    trees = trained.metrics["trees"]
-    assert trained.metrics == {**flat, "trees": trees}
-    assert 1 <= trees <= QUICK.max_trees
+def test_the_weather_that_the_intervals_are_for_changes_them_alone(record, trained):
+    observed = fit(record, QUICK, weather="observed").forecaster
+    np.testing.assert_array_equal(
+        observed.linear.filters[0].coefficients, trained.forecaster.linear.filters[0].coefficients
+    )
+    assert not np.allclose(observed.intervals.quantiles[80], trained.forecaster.intervals.quantiles[80])
 
 
-def test_the_intervals_cover_about_what_they_promise(trained):
-    assert trained.metrics["test_coverage_80"] > 55
-    assert trained.metrics["test_coverage_95"] > 80
+def test_a_record_without_runs_can_be_learnt_from():
+    made = fit(synthetic_record(days=150, runs=False), QUICK, judge=False)
+    assert made.forecaster.outlook.corrections == {}
 
 
-def test_the_test_part_changes_nothing_of_the_fit_that_is_judged(rows, trained):
-    altered = rows.copy()
-    tested = altered["timestamp"].isin(trained.test["timestamp"])
-    altered.loc[tested, TARGET] *= 2
-    again = fit(altered, QUICK, "NY", 1)
-    assert again.metrics["trees"] == trained.metrics["trees"]
-    assert again.judged.to_texts() == trained.judged.to_texts()
-    pd.testing.assert_frame_equal(again.judged.predict(rows), trained.judged.predict(rows))
-    # What is served has learnt from it, so the alteration was a real one.
-    assert again.forecaster.to_texts() != trained.forecaster.to_texts()
+@pytest.mark.parametrize("days", [1, 20])
+def test_a_short_record_is_refused(days):
+    with pytest.raises(TooFewRowsError):
+        fit(synthetic_record(days=days, runs=False), QUICK)
 
 
-def test_the_boosting_stops_where_the_validation_part_gets_no_better(rows):
-    patient = Recipe(max_trees=400, patience=20)
-    _, validation, _ = split(rows.sort_values("timestamp", ignore_index=True), patient)
-    noisy = rows.copy()
-    held_out = noisy["timestamp"].isin(validation["timestamp"])
-    noisy.loc[held_out, TARGET] = np.random.default_rng(1).permutation(noisy.loc[held_out, TARGET])
-    as_it_was, without_a_pattern = (fit(each, patient, "NY", 1).metrics["trees"] for each in (rows, noisy))
-    assert without_a_pattern < as_it_was < patient.max_trees
+def test_a_record_without_weather_is_refused(record):
+    bare = make_record(
+        record.demand, record.weather.iloc[:0], record.forecasts, record.region, record.periods[-1]
+    )
+    with pytest.raises(TooFewRowsError, match="hours of demand and of observed weather"):
+        fit(bare, QUICK)
 
 
-def test_the_parts_follow_one_another_in_time_and_lose_no_row(rows):
-    fitted, validation, test = split(rows.sort_values("timestamp"), QUICK)
-    assert len(fitted) + len(validation) + len(test) == len(rows)
-    assert fitted["timestamp"].max() < validation["timestamp"].min()
-    assert validation["timestamp"].max() < test["timestamp"].min()
-    assert 10 <= (test["timestamp"].max() - test["timestamp"].min()).days <= 15
+def test_the_judged_fit_beats_the_naive_forecasts_on_days_that_it_had_not_seen(record, trained):
+    days = unseen_days(record, trained.judged)
+    tested = day_ahead(trained.judged, record, days)
+    assert len(days) >= 20
+    assert all(day_ahead_issue(day, record.region.zone) >= trained.test_from for day in days)
+    off = (tested["predicted_mwh"] / tested["actual_mwh"] - 1).abs().mean()
+    for naive in ("seasonal_naive_24_mwh", "seasonal_naive_168_mwh"):
+        assert off < 0.8 * (tested[naive] / tested["actual_mwh"] - 1).abs().mean()
 
 
-def test_the_test_part_is_never_longer_than_its_days(rows):
-    _, _, test = split(rows.sort_values("timestamp"), Recipe(test_share=0.5, test_days=28))
-    assert test["timestamp"].max() - test["timestamp"].min() <= timedelta(days=28)
+def test_days_that_any_of_the_models_had_seen_are_no_contest(record, trained):
+    assert unseen_days(record, trained.judged, trained.forecaster) == []
+    assert day_ahead(trained.judged, record, []).empty
 
 
-def test_one_hour_at_several_leads_stays_in_one_part(world):
-    targets = training_targets(pd.DatetimeIndex(world[0]["period"][200:800]), Recipe(lead_stride=12))
-    rows = build_features(*world, targets=targets)
-    parts = [set(part["timestamp"]) for part in split(rows, QUICK)]
-    assert not parts[0] & parts[1]
-    assert not parts[1] & parts[2]
+def test_a_contest_uses_weather_as_it_was_foreseen_where_it_was(record, trained):
+    days = unseen_days(record, trained.judged)
+    assert weather_of(record, days) == "as_issued"
+    without = make_record(
+        record.demand, record.weather, record.forecasts.iloc[:0], record.region, record.periods[-1]
+    )
+    assert weather_of(without, days) == "observed"
 
 
-def test_the_judged_fit_ends_before_the_test_and_the_served_one_with_the_data(rows, trained):
-    assert trained.judged.trained_through < trained.test["timestamp"].min()
-    assert trained.forecaster.trained_through == rows["timestamp"].max()
-
-
-def test_the_model_knows_for_what_it_was_trained(rows):
-    forecaster, _ = train_model(rows, recipe=QUICK, respondent="CAL", publication_delay_hours=3)
-    assert (forecaster.respondent, forecaster.publication_delay_hours) == ("CAL", 3)
-
-
-def test_the_same_rows_give_the_same_model_in_whatever_order_they_come(rows, trained):
-    again = fit(rows.sample(frac=1, random_state=3), QUICK, "NY", 1)
-    assert again.forecaster.to_texts() == trained.forecaster.to_texts()
-    assert again.metrics == trained.metrics
-
-
-def test_rows_without_demand_are_left_out(rows, trained):
-    unknown = rows.tail(50).assign(demand_mwh=np.nan, timestamp=rows["timestamp"].max() + timedelta(days=9))
-    again = fit(pd.concat([rows, unknown]), QUICK, "NY", 1)
-    assert again.forecaster.to_texts() == trained.forecaster.to_texts()
-
-
-def test_missing_weather_can_be_trained_on(rows):
-    without = rows.assign(humidity=np.nan, solar_radiation=np.nan)
-    _, metrics = train_model(without, recipe=QUICK)
-    assert metrics["test_mape"] < metrics["test_seasonal_naive_24_mape"]
-
-
-def test_fewer_than_a_thousand_rows_are_refused(rows):
-    with pytest.raises(TooFewRowsError, match="999 feature rows are too few.*1000") as caught:
-        train_model(rows.head(999), recipe=QUICK)
-    assert isinstance(caught.value, ValueError)
-    assert isinstance(caught.value, UserError)
-
-
-def test_a_thousand_rows_are_enough(rows):
-    assert train_model(rows.head(1000), recipe=QUICK)[1]["test_n"] > 0
-
-
-def test_rows_without_demand_do_not_count_towards_the_thousand(rows):
-    with pytest.raises(TooFewRowsError, match="^500 "):
-        train_model(rows.head(1500).assign(demand_mwh=lambda r: r[TARGET].where(r.index < 500)), recipe=QUICK)
-
-
-def test_a_thousand_rows_of_one_hour_cannot_be_split(rows):
-    with pytest.raises(TooFewRowsError, match="too short"):
-        train_model(rows.head(1000).assign(timestamp=rows["timestamp"].iloc[0]), recipe=QUICK)
-
-
-def test_training_meets_every_lead_and_each_lead_every_hour_of_the_day(world):
-    targets = training_targets(pd.DatetimeIndex(world[0]["period"]), Recipe(lead_stride=12))
-    leads = ((targets["period"] - targets["issued_at"]) / pd.Timedelta(hours=1)).astype(int)
-    assert len(targets) == 4 * len(world[0])
-    assert set(leads) == set(range(1, 49))
-    met = pd.crosstab(leads, targets["period"].dt.hour)
-    assert (met > 0).all(axis=None)
-
-
-def test_the_hash_of_the_data_tells_data_apart(rows):
-    same, other = rows.copy(), rows.copy()
-    other.loc[10, "temperature"] += 1e-9
-    later = rows.assign(demand_mwh=rows[TARGET].where(rows.index != 5, 1.0))
-    assert data_hash(same) == data_hash(rows)
-    assert len({data_hash(each) for each in (rows, other, later, rows.iloc[1:])}) == 4
+def test_hours_that_are_no_truth_are_not_learnt_from(record, trained):
+    demand = record.demand.copy()
+    demand.loc[3000:3005, "truth_mwh"] = np.nan
+    flagged = make_record(demand, record.weather, record.forecasts, record.region, record.periods[-1])
+    rows = fit(flagged, QUICK, judge=False).rows
+    assert not rows["timestamp"].isin(pd.DatetimeIndex(record.periods[3000:3006])).any()
+    assert trained.rows["timestamp"].isin(pd.DatetimeIndex(record.periods[3000:3006])).any()

@@ -26,7 +26,7 @@ class History:
         demand: every hour from the first to the last: `period` (UTC, hour ending); `demand_mwh`, screened
             causally, as a forecast sees it; `served_mwh`, `flag`, `imputed`; and, in what is loaded to train
             or to score, `truth_mwh`.
-        weather: `timestamp`, `site`, the twelve variables. Observed hours, or forecasts where asked for.
+        weather: `timestamp`, `site`, the twelve variables of observed hours.
         as_of: nothing that became known later is in here.
     """
 
@@ -52,17 +52,12 @@ def load_observed(
     return History(screened.assign(truth_mwh=screened["served_mwh"].where(sound)), weather, as_of)
 
 
-def load_issued(
-    database: Database, region: Region, start: datetime, end: datetime, issued_at: datetime
-) -> History:
-    """Demand from `start` on as known at `issued_at`, and the weather *forecast* by then up to `end`.
-
-    The weather is the newest forecast for each hour after `issued_at`; observed weather is not in it.
-    """
+def load_issued(database: Database, region: Region, start: datetime, issued_at: datetime) -> History:
+    """Demand and observed weather from `start` on, as known at `issued_at`."""
     with database.transaction() as connection:
         demand = repository.read_demand(connection, region.respondent, "D", start, issued_at, issued_at)
-        weather = repository.read_forecasts(connection, _names(region), issued_at, end, issued_at)
-    return History(screen(_named(demand), region=region), weather.drop(columns="issued_at"), issued_at)
+        weather = repository.read_weather(connection, _names(region), start, issued_at, issued_at)
+    return History(screen(_named(demand), region=region), weather, issued_at)
 
 
 def _named(demand: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
@@ -30,9 +31,7 @@ from energy_demand.database.tables import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
-
-    import pandas as pd
+    from datetime import date, datetime
 
 # A gap at either end of a range that is longer than this is no gap but the record's own end.
 OUTSIDE_THE_RECORD = timedelta(days=14)
@@ -200,6 +199,54 @@ def read_forecasts(
             **dict.fromkeys(WEATHER_VARIABLES, "number"),
         },
     )
+
+
+def read_runs(
+    connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
+) -> pd.DataFrame:
+    """Every forecast issued in [start, end] and known at `as_of`, whole runs in the order of their issue.
+
+    Columns: site, timestamp, issued_at, the twelve variables.
+    """
+    names = ", ".join(WEATHER_VARIABLES)
+    return bulk.copy_out(
+        connection,
+        f"""
+        SELECT site, timestamp, issued_at, {names} FROM weather_forecast
+        WHERE site = ANY(%(sites)s) AND issued_at BETWEEN %(start)s AND %(end)s
+          AND known_at <= %(as_of)s
+        ORDER BY issued_at, site, timestamp
+        """,  # noqa: S608
+        {"sites": list(sites), "start": start, "end": end, "as_of": as_of},
+        {
+            "site": "text",
+            "timestamp": "timestamp",
+            "issued_at": "timestamp",
+            **dict.fromkeys(WEATHER_VARIABLES, "number"),
+        },
+    )
+
+
+def read_daily(
+    connection: sa.Connection, respondent: str, zone: str, start: date, end: date, as_of: datetime
+) -> pd.DataFrame:
+    """Totals of the local days in [start, end] with the value current at `as_of`: series, day, value."""
+    query = sa.text(
+        """
+        SELECT DISTINCT ON (series, day) series, day, value FROM (
+            SELECT series, day, value, known_at FROM raw_demand_daily
+            WHERE respondent = :respondent AND timezone = :zone AND day BETWEEN :start AND :end
+              AND known_at <= :as_of
+            UNION ALL
+            SELECT series, day, value, known_at FROM raw_demand_daily_revision
+            WHERE respondent = :respondent AND timezone = :zone AND day BETWEEN :start AND :end
+              AND known_at <= :as_of AND superseded_at > :as_of
+        ) AS known ORDER BY series, day, known_at DESC
+        """
+    )
+    values = {"respondent": respondent, "zone": zone, "start": start, "end": end, "as_of": as_of}
+    rows = connection.execute(query, values).all()
+    return pd.DataFrame(rows, columns=["series", "day", "value"])
 
 
 def has_features(connection: sa.Connection, respondent: str) -> bool:

@@ -1,132 +1,177 @@
-"""The model itself: the base booster with its intervals. Pure: feature rows in, forecasts out.
+"""The model itself: three stages on an outlook of the weather. Pure.
 
-It becomes text and JSON and comes back from them, never from a pickle; what was changed on the way, or
-was made for other features, refuses to load.
+`advance` takes in the hours that became known, `forecast` says what comes next. What leaves a stage out is
+a forecaster with that stage set to None, so that a backtest can tell what each one gives.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import BASE_COLUMNS, LEAD
-from energy_demand.errors import UserError
-from energy_demand.model.intervals import ConformalIntervals
+from energy_demand.data import response_features as groups
+from energy_demand.data.response_features import MEMORY_HOURS, Responses, response_features
+from energy_demand.model.ahead import Ahead, foresee
+from energy_demand.model.error_stage import error_features
+from energy_demand.model.linear_stage import PERCENT
+from energy_demand.model.residual_stage import residual_features
+from energy_demand.timeaxis import HOUR, Availability, lead_hours
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    import lightgbm as lgb
     import numpy.typing as npt
 
-FORMAT = 1
-BOOSTER_COLUMNS = (*BASE_COLUMNS, LEAD)
+    from energy_demand.data.record import Record
+    from energy_demand.model.base_model import BaseModel
+    from energy_demand.model.error_stage import ErrorStage
+    from energy_demand.model.intervals import ScaledIntervals
+    from energy_demand.model.linear_stage import LinearStage
+    from energy_demand.model.outlook import Outlook
+    from energy_demand.model.residual_stage import ResidualStage
 
-BOOSTER_FILE = "base_booster.txt"
-MANIFEST_FILE = "manifest.json"
-INTERVALS = "intervals"
+    Floats = npt.NDArray[np.float64]
 
-
-class ModelRefusedError(UserError, RuntimeError):
-    """Stored model files that are damaged or made for another program; nothing was loaded."""
+PREDICTED = "predicted_demand_mwh"
+BOUNDS = ("lower_80", "upper_80", "lower_95", "upper_95")
+# What an explanation tells apart; MWh that add up, with `typical`, to the forecast.
+PARTS = {
+    "calendar": groups.CALENDAR_GROUPS,
+    "temperature": groups.TEMPERATURE_GROUPS,
+    "humidity_and_wind": groups.OTHER_WEATHER_GROUPS,
+    "solar": groups.SOLAR_GROUPS,
+}
+TYPICAL, RECENT_ERROR, TREES = "typical", "recent_error", "trees"
+EXPLANATION = (TYPICAL, *PARTS, RECENT_ERROR, TREES)
 
 
 @dataclass(frozen=True)
 class Forecaster:
-    """Forecasts MWh for feature rows of any lead.
+    """Forecasts MWh up to 48 hours ahead.
 
     Attributes:
-        booster: LightGBM on the twenty base columns and `lead_hours`, in MWh.
-        intervals: half-widths from held-out hours.
+        base: the base booster with its own intervals, for callers with nothing but the twenty columns.
+        outlook: completes and corrects the weather.
+        linear: the first stage, fitted through `linear.through`.
+        errors: the second stage, or None to leave it out.
+        residual: the third stage, or None to leave it out.
+        intervals: quantiles from held-out hours.
         respondent: the region it was trained for.
-        trained_through: the newest period it was fitted on.
-        publication_delay_hours: the delay its training rows were built with.
+        trained_through: the newest period that its stages were fitted on.
+        publication_delay_hours: the delay that it was trained with.
     """
 
-    booster: lgb.Booster
-    intervals: ConformalIntervals
+    base: BaseModel
+    outlook: Outlook
+    linear: LinearStage
+    errors: ErrorStage | None
+    residual: ResidualStage | None
+    intervals: ScaledIntervals
     respondent: str
     trained_through: datetime
     publication_delay_hours: int
 
-    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Point forecast and intervals of each feature row.
+    @property
+    def booster(self) -> lgb.Booster:
+        """The base booster."""
+        return self.base.booster
+
+    @property
+    def availability(self) -> Availability:
+        """When an hour of demand is known."""
+        return Availability(self.publication_delay_hours)
+
+    @property
+    def needs_from(self) -> pd.Timestamp:
+        """The first hour of weather that `advance` needs."""
+        return self.linear.through - pd.Timedelta(MEMORY_HOURS * HOUR)
+
+    def advance(self, record: Record) -> Forecaster:
+        """This forecaster after the hours of demand that a record knows beyond `linear.through`.
+
+        The version stays the same: only the state of the linear stage moves.
+        """
+        known = np.flatnonzero(~np.isnan(record.demand_mwh))
+        newest = record.periods[known[-1]] if len(known) else self.linear.through
+        hours = int((newest - self.linear.through) // pd.Timedelta(HOUR))
+        if hours <= 0:
+            return self
+        path = self.outlook.completed(record.observed.until(newest, hours + MEMORY_HOURS))
+        demand = record.demand_mwh[: known[-1] + 1][-hours:]
+        if len(demand) < hours or len(path.periods) < hours:
+            raise ValueError(f"the record begins after {self.linear.through}, where the model's state ends")
+        return self.after(response_features(path, record.region, last=hours), demand)
+
+    def after(self, responses: Responses, demand: Floats) -> Forecaster:
+        """This forecaster after hours whose responses are at hand."""
+        return replace(self, linear=self.linear.advance(responses, demand)[0])
+
+    def foresee(self, record: Record, issued_at: datetime) -> Ahead:
+        """The 48 hours after the hour of issue, with the weather as it was foreseen."""
+        return foresee(record, self.outlook, pd.Timestamp(issued_at))
+
+    def forecast(self, ahead: Ahead, issued_at: datetime) -> pd.DataFrame:
+        """Point forecast and intervals of each hour.
 
         Args:
-            rows: the columns of `build_features`; weather may be missing (NaN).
+            ahead: the target hours, all after `issued_at`.
+            issued_at: when the forecast is made; nothing later is in this forecaster's state.
 
         Returns:
-            `predicted_demand_mwh`, `lower_80`, `upper_80`, `lower_95`, `upper_95` in MWh, with the index
-            of `rows`.
+            `period`, `lead_hours`, `predicted_demand_mwh` and the bounds (MWh).
         """
-        predicted = self.predict_point(rows)
-        leads = rows[LEAD].to_numpy(dtype=np.int64)
-        hours = rows["hour_of_day"].to_numpy(dtype=np.int64)
-        bounds = self.intervals.bounds(predicted, leads, hours)
-        return pd.DataFrame({"predicted_demand_mwh": predicted, **bounds}, index=rows.index)
+        hours = ahead.responses
+        linear, correction, trees = self._stages(hours, issued_at)
+        predicted = np.exp((linear + correction + trees) / PERCENT)
+        leads = lead_hours(hours.periods, pd.Timestamp(issued_at).to_pydatetime())
+        bounds = self.intervals.bounds(predicted, ahead.spread(self.linear), leads, hours.months)
+        return pd.DataFrame({"period": hours.periods, "lead_hours": leads, PREDICTED: predicted, **bounds})
 
-    def predict_point(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """The point forecast of each row (MWh)."""
-        matrix = rows.loc[:, list(BOOSTER_COLUMNS)].to_numpy(dtype=float)
-        predicted: npt.NDArray[np.float64] = np.asarray(self.booster.predict(matrix), dtype=float)
-        return predicted
+    def explain(self, ahead: Ahead, issued_at: datetime) -> pd.DataFrame:
+        """What each part adds to the forecast of each hour, MWh.
 
-    def to_texts(self) -> dict[str, str]:
-        """File name → text. The manifest holds the feature list and the booster's checksum."""
-        booster = self.booster.model_to_string()
-        intervals = self.intervals.to_dict()
-        manifest = {
-            "format": FORMAT,
-            "features": list(BOOSTER_COLUMNS),
-            "sha256": {BOOSTER_FILE: _checksum(booster), INTERVALS: _checksum(json.dumps(intervals))},
-            "respondent": self.respondent,
-            "trained_through": self.trained_through.isoformat(),
-            "publication_delay_hours": self.publication_delay_hours,
-            INTERVALS: intervals,
-        }
-        return {BOOSTER_FILE: booster, MANIFEST_FILE: json.dumps(manifest, indent=1)}
+        Parts are additive in log demand; `typical` is the demand that the coefficients count from, and the
+        difference between it and the forecast is shared out in proportion to the parts.
 
-    @classmethod
-    def from_texts(cls, texts: dict[str, str]) -> Forecaster:
-        """The inverse of `to_texts`.
-
-        Raises:
-            ModelRefusedError: a file is missing, damaged, or belongs to other features or another format.
+        Returns:
+            `period` and the columns of `EXPLANATION`, which add up to the forecast.
         """
-        try:
-            manifest = json.loads(texts[MANIFEST_FILE])
-            booster = texts[BOOSTER_FILE]
-            _check(manifest, booster)
-            return cls(
-                booster=lgb.Booster(model_str=booster),
-                intervals=ConformalIntervals.from_dict(manifest[INTERVALS]),
-                respondent=manifest["respondent"],
-                trained_through=datetime.fromisoformat(manifest["trained_through"]),
-                publication_delay_hours=int(manifest["publication_delay_hours"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ModelRefusedError(f"the model files are damaged ({reason}); train again") from error
-
-
-def _check(manifest: dict[str, Any], booster: str) -> None:
-    if manifest["format"] != FORMAT:
-        raise ModelRefusedError(
-            f"the model files have format {manifest['format']}, this program reads {FORMAT}; train again"
+        linear, correction, trees = self._stages(ahead.responses, issued_at)
+        each = self.linear.contributions(ahead.responses)
+        of_group = np.array(self.linear.groups)
+        parts = {name: each[:, np.isin(of_group, chosen)].sum(axis=1) for name, chosen in PARTS.items()}
+        parts |= {RECENT_ERROR: correction, TREES: trees}
+        typical = np.exp(self.linear.reference / PERCENT)
+        total = linear + correction + trees - self.linear.reference
+        predicted = typical * np.exp(total / PERCENT)
+        small = np.abs(total) < 1e-9
+        per_percent = np.where(small, typical / PERCENT, (predicted - typical) / np.where(small, 1.0, total))
+        shares = {name: values * per_percent for name, values in parts.items()}
+        columns = {TYPICAL: np.full(len(linear), typical), **shares}
+        return pd.DataFrame(
+            {"period": ahead.responses.periods, **{name: columns[name] for name in EXPLANATION}}
         )
-    if manifest["features"] != list(BOOSTER_COLUMNS):
-        differing = sorted(set(manifest["features"]) ^ set(BOOSTER_COLUMNS)) or ["their order"]
-        raise ModelRefusedError(
-            f"the model was trained on other features (differing: {', '.join(differing)}); train again"
-        )
-    for name, text in ((BOOSTER_FILE, booster), (INTERVALS, json.dumps(manifest[INTERVALS]))):
-        if manifest["sha256"][name] != _checksum(text):
-            raise ModelRefusedError(f"{name} does not match its checksum; it was changed after training")
 
-
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    def _stages(self, ahead: Responses, issued_at: datetime) -> tuple[Floats, Floats, Floats]:
+        """Percent of log demand: the linear forecast, and what the other stages add."""
+        linear = self.linear.predict(ahead)
+        nothing = np.zeros(len(linear))
+        newest = min(self.linear.through, pd.Timestamp(self.availability.newest_known(issued_at)))
+        late = int((self.linear.through - newest) // pd.Timedelta(HOUR))
+        known = len(self.linear.innovations) - 1 - late
+        distances = np.asarray((ahead.periods - newest) // pd.Timedelta(HOUR), dtype=np.int64)
+        if self.errors is None:
+            return linear, nothing, nothing
+        if known < 0:  # an issue long before the state's own time; nothing of it is remembered
+            errors = np.zeros((len(linear), self.errors.coefficients.shape[1]))
+        else:
+            errors = error_features(self.linear.innovations, np.full(len(linear), known), known + distances)
+        correction = self.errors.correction(errors, distances)
+        if self.residual is None:
+            return linear, correction, nothing
+        rows = residual_features(ahead, linear, correction, errors, distances)
+        return linear, correction, self.residual.correction(rows)

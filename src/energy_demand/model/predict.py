@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.feature_store import WARM_UP
-from energy_demand.data.history import load_issued
+from energy_demand.data.record_store import load_recent
+from energy_demand.data.weather_path import MAIN, PATH_COLUMNS
 from energy_demand.errors import UserError
+from energy_demand.model.forecaster import EXPLANATION
 from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS, day_periods, horizon, utc_index
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ class Forecast:
         quality: `champion`, or `champion_without_weather` where no weather forecast was known.
         in_sample: the model was trained on hours after `issued_at`: no honest forecast.
         hours: `period`, `lead_hours`, `predicted_demand_mwh` and the interval bounds (MWh).
-        rows: the feature rows it was made from.
+        explanation: `period` and what each part adds to its forecast (MWh).
+        rows: the base feature rows of the same hours.
     """
 
     issued_at: datetime
@@ -55,24 +59,31 @@ class Forecast:
     quality: str
     in_sample: bool
     hours: pd.DataFrame
+    explanation: pd.DataFrame
     rows: pd.DataFrame
 
-    def to_json(self) -> dict[str, Any]:
-        """The body that `forecast --json` and `GET /forecast` give."""
-        body = {
+    @property
+    def peak(self) -> dict[str, Any]:
+        """The hour with the highest demand: `period`, its MWh and its interval."""
+        highest = int(self.hours["predicted_demand_mwh"].to_numpy().argmax())
+        return _hour_json(self.hours.iloc[highest].to_dict())
+
+    def to_json(self, *, explain: bool = False) -> dict[str, Any]:
+        """The body that `forecast --json` and `GET /forecast` give.
+
+        With `explain`, each hour says what calendar, temperature, sun and so on add to it (MWh).
+        """
+        body: dict[str, Any] = {
             "issued_at": utc_text(self.issued_at),
             "model_version": self.model_version,
             "state_through": utc_text(self.state_through),
             "quality": self.quality,
-            "hours": [
-                {
-                    "period": utc_text(row["period"]),
-                    "lead_hours": int(row[LEAD]),
-                    **{name: round(float(row[name]), 1) for name in HOUR_COLUMNS},
-                }
-                for row in self.hours.to_dict("records")
-            ],
+            "peak": self.peak,
+            "hours": [_hour_json(row) for row in self.hours.to_dict("records")],
         }
+        if explain:
+            for hour, parts in zip(body["hours"], self.explanation.to_dict("records"), strict=True):
+                hour["explanation"] = {name: round(float(parts[name]), 1) for name in EXPLANATION}
         return {**body, "in_sample": True} if self.in_sample else body
 
     def warnings(self) -> list[str]:
@@ -164,27 +175,33 @@ def make_forecast(
         raise ForecastError(
             f"the champion was trained for {model.respondent}, not {region.respondent}; train for it first"
         )
-    end = periods[-1].to_pydatetime()
-    history = load_issued(database, region, issued_at - WARM_UP, end, issued_at)
-    known = history.demand[history.demand[TARGET].notna() & ~history.demand["imputed"]]
-    if known.empty:
+    start = min(issued_at - WARM_UP, model.needs_from.to_pydatetime())
+    record = load_recent(database, settings, start, issued_at)
+    known = record.demand[record.demand[TARGET].notna()]
+    if known.empty or known["period"].iloc[-1] < issued_at - WARM_UP:
         raise ForecastError(
             f"no demand of {region.respondent} in the {WARM_UP / timedelta(days=1):.0f} days before "
             f"{utc_text(issued_at)} was known then; run `energy-demand ingest` or `backfill`"
         )
-    targets = pd.DataFrame(
-        {"period": periods, "issued_at": utc_index(pd.DatetimeIndex([issued_at] * len(periods)))}
-    )
+    through = model.linear.through
+    if record.periods[0] > through + pd.Timedelta(HOUR):
+        raise ForecastError(
+            f"the champion's state ends at {utc_text(through)}, and no demand is stored between that and "
+            f"{utc_text(record.periods[0])}; run `energy-demand backfill --start {through:%Y-%m-%d} --end …`"
+        )
+    refreshed = model.advance(record)
+    ahead = refreshed.foresee(record, issued_at)
+    first = int((periods[0] - ahead.responses.periods[0]) // pd.Timedelta(HOUR))
+    ahead = ahead.rows(slice(first, first + len(periods)))
+    issues = utc_index(pd.DatetimeIndex([issued_at]))
+    said = record.issued.around(issues, 0, MAX_LEAD_HOURS)[0, first + 1 : first + 1 + len(periods)]
+    without_weather = bool(np.isnan(said[:, PATH_COLUMNS.index(MAIN)]).any())
     rows = build_features(
-        history.demand,
-        history.weather,
-        targets=targets,
+        record.demand,
+        record.forecasts,
+        targets=pd.DataFrame({"period": periods, "issued_at": issues.repeat(len(periods))}),
         region=region,
         availability=settings.availability,
-    )
-    without_weather = bool(rows["temperature"].isna().any())
-    hours = pd.concat(
-        [rows[["timestamp", LEAD]].rename(columns={"timestamp": "period"}), model.predict(rows)], axis=1
     )
     return Forecast(
         issued_at=issued_at,
@@ -192,9 +209,18 @@ def make_forecast(
         state_through=known["period"].iloc[-1].to_pydatetime(),
         quality=WITHOUT_WEATHER if without_weather else CHAMPION,
         in_sample=issued_at < model.trained_through,
-        hours=hours,
+        hours=refreshed.forecast(ahead, issued_at),
+        explanation=refreshed.explain(ahead, issued_at),
         rows=rows,
     )
+
+
+def _hour_json(row: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        "period": utc_text(row["period"]),
+        "lead_hours": int(row[LEAD]),
+        **{name: round(float(row[name]), 1) for name in HOUR_COLUMNS},
+    }
 
 
 def utc_text(moment: datetime) -> str:

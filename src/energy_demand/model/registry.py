@@ -23,7 +23,8 @@ from energy_demand.config import (
 )
 from energy_demand.errors import UserError
 from energy_demand.logs import redact
-from energy_demand.model.forecaster import BOOSTER_COLUMNS, Forecaster, ModelRefusedError
+from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.storage import ModelRefusedError, from_texts, to_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.promotion import Verdict
 
 FORECASTER_FOLDER = "forecaster"
@@ -109,7 +111,7 @@ class Registry:
                 )
                 beside = Path(folder) / FORECASTER_FOLDER
                 beside.mkdir()
-                for file_name, text in forecaster.to_texts().items():
+                for file_name, text in to_texts(forecaster).items():
                     (beside / file_name).write_text(text)
                 client.log_model_artifacts(info.model_id, folder)
                 version = client.create_model_version(
@@ -164,7 +166,7 @@ class Registry:
             path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)) / FORECASTER_FOLDER
             texts = {file.name: file.read_text() for file in path.glob("*")} if path.is_dir() else {}
         try:
-            return Forecaster.from_texts(texts)
+            return from_texts(texts)
         except ModelRefusedError as error:
             raise ModelRefusedError(f"version {version.version} of {REGISTERED_MODEL}: {error}") from error
 

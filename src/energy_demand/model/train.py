@@ -1,36 +1,52 @@
-"""Trains the forecaster from feature rows. Data in, model and metrics out; the registry keeps them.
+"""Trains the whole forecaster from a record: outlook, three stages, intervals, base booster. Pure.
 
-Splits follow time. The test part is scored by a booster that saw none of it, not even for early
-stopping; the model that is returned is then fitted on everything with the number of trees found.
+The linear stage runs through history once, always forecasting an hour before it sees it; the later stages
+and the intervals learn from those forecasts. The fit that is judged ends before the test part; the served
+one takes it in.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
-from energy_demand.errors import UserError
-from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
-from energy_demand.model.evaluate import coverage, scores
-from energy_demand.model.forecaster import BOOSTER_COLUMNS, Forecaster
-from energy_demand.model.intervals import LEVELS, ConformalIntervals
-from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS
+from energy_demand.data.feature_engineering import build_features
+from energy_demand.data.response_features import response_features
+from energy_demand.model.base_training import (
+    BaseRecipe,
+    TooFewRowsError,
+    fit_base,
+    lose_weather,
+    test_start,
+    train_model,
+    training_targets,
+)
+from energy_demand.model.error_stage import ErrorStage
+from energy_demand.model.forecaster import Forecaster
+from energy_demand.model.foretelling import Foretelling, day_ahead_issues, foretell
+from energy_demand.model.intervals import ScaledIntervals
+from energy_demand.model.linear_stage import LinearRecipe
+from energy_demand.model.outlook import OutlookRecipe, fit_corrections, fit_guesses
+from energy_demand.model.residual_stage import ResidualRecipe, ResidualStage
+from energy_demand.timeaxis import Availability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
+    from typing import Literal
 
-FEWEST_ROWS = 1000
-SEED = 1
+    from energy_demand.data.record import Record
+    from energy_demand.model.base_model import BaseModel
+    from energy_demand.model.linear_stage import LinearStage
+
+    Weather = Literal["as_issued", "observed"]
+
+__all__ = ["Recipe", "TooFewRowsError", "Trained", "base_rows", "fit", "train_model"]
 
 
-class TooFewRowsError(UserError, ValueError):
-    """Not enough feature rows to train and to judge a model."""
+FEWEST_HOURS_BEFORE = 90 * 24  # of calibration, for a residual stage of their own
 
 
 @dataclass(frozen=True)
@@ -38,49 +54,24 @@ class Recipe:
     """How a forecaster is made. The same recipe is served, tested and refitted.
 
     Attributes:
-        lead_stride: of the leads 1–48 each hour gives every `lead_stride`-th to the training rows, which
-            ones moving from hour to hour: on 2022-08 … 2024-07 four rows an hour scored as eight did.
-        test_share: newest part of the time span, at most `test_days`, that only scores.
-        validation_share: part before it that stops the boosting.
-        max_trees: most trees of the booster.
-        patience: rounds without improvement until it stops.
-        parameters: LightGBM's own. Tried on 2022-08 … 2024-07: 31 leaves 2.56 %, 63 leaves 2.58 % at
-            24 h.
+        base: of the base booster.
+        outlook: of the weather.
+        linear: of the first stage.
+        residual: of the third stage.
+        error_ridge: penalty of the second stage.
+        warm_up_days: days at the beginning that only the linear stage learns from; at most a third.
+        calibration_days: newest days whose errors set the intervals.
+        fewest_issues: with fewer recorded runs the intervals come from observed weather.
     """
 
-    lead_stride: int = 12
-    test_share: float = 0.1
-    test_days: int = 28
-    validation_share: float = 0.1
-    max_trees: int = 800
-    patience: int = 50
-    parameters: Mapping[str, Any] = field(
-        default_factory=lambda: {
-            "objective": "l2",
-            "learning_rate": 0.05,
-            "num_leaves": 31,
-            "min_data_in_leaf": 60,
-            "feature_fraction": 0.8,
-            "bagging_fraction": 0.8,
-            "bagging_freq": 1,
-            "seed": SEED,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbose": -1,
-        }
-    )
-
-
-def training_targets(periods: pd.DatetimeIndex, recipe: Recipe | None = None) -> pd.DataFrame:
-    """`period` and `issued_at` of the training rows: a few leads of every hour, evenly spread."""
-    recipe = recipe or Recipe()
-    running = ((periods - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(HOUR)).to_numpy(dtype=np.int64)
-    # One step further each day, so that every lead meets every hour of the day.
-    first = (5 * running + running // 24) % recipe.lead_stride + 1
-    offsets = np.arange(0, MAX_LEAD_HOURS, recipe.lead_stride)
-    leads = (first[:, None] + offsets[None, :]).reshape(-1)
-    repeated = periods.repeat(len(offsets))
-    return pd.DataFrame({"period": repeated, "issued_at": repeated - pd.to_timedelta(leads, unit="h")})
+    base: BaseRecipe = field(default_factory=BaseRecipe)
+    outlook: OutlookRecipe = field(default_factory=OutlookRecipe)
+    linear: LinearRecipe = field(default_factory=LinearRecipe)
+    residual: ResidualRecipe = field(default_factory=ResidualRecipe)
+    error_ridge: float = 1000.0
+    warm_up_days: int = 500
+    calibration_days: int = 365
+    fewest_issues: int = 30
 
 
 @dataclass(frozen=True)
@@ -88,140 +79,117 @@ class Trained:
     """What a fit gives.
 
     Attributes:
-        forecaster: fitted on all rows; this one is served.
-        judged: the same recipe fitted without `test`; this one is scored.
-        test: the newest rows, which `judged` has not seen.
-        metrics: scores of `judged` on `test`, see `train_model`.
+        forecaster: fitted on the whole record; this one is served.
+        judged: fitted without the test part, or None where none was asked for; this one is scored.
+        test_from: the last hour before the test part.
+        rows: feature rows of the base booster.
+        base_metrics: its scores on the test part, see `train_model`.
     """
 
     forecaster: Forecaster
-    judged: Forecaster
-    test: pd.DataFrame
-    metrics: dict[str, float]
+    judged: Forecaster | None
+    test_from: pd.Timestamp
+    rows: pd.DataFrame
+    base_metrics: dict[str, float]
 
 
-def train_model(
-    df: pd.DataFrame,
-    *,
+def fit(
+    record: Record,
     recipe: Recipe | None = None,
-    respondent: str = "NY",
-    publication_delay_hours: int = 1,
-) -> tuple[Forecaster, dict[str, float]]:
-    """Fit the recipe on feature rows.
+    *,
+    availability: Availability = Availability(1),  # noqa: B008  (frozen)
+    weather: Weather = "as_issued",
+    judge: bool = True,
+    progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
+) -> Trained:
+    """Fit a forecaster on everything that a record knows.
 
     Args:
-        df: rows of `build_features`; those without `demand_mwh` are left out.
-        recipe: how to fit.
-        respondent: the region of the rows, for the model's own record.
-        publication_delay_hours: the delay that the rows were built with, likewise.
-
-    Returns:
-        The forecaster, fitted on all rows; and its test metrics (`test_mape`, `test_mae`, `test_rmse`,
-        `test_bias_percent`, `test_n`, `test_coverage_80`, `test_coverage_95`, those of both naive
-        baselines on the same rows, `trees`), from a fit that did not see the test part.
+        record: with `truth_mwh`; cut it with `known_at` first where it knows too much.
+        recipe: how.
+        availability: the publication delay of demand.
+        weather: what the intervals are for. `as_issued` takes the errors of recorded runs where there are
+            enough of them.
+        judge: fit without the test part as well.
+        progress: told what is done.
 
     Raises:
-        TooFewRowsError: fewer than 1,000 rows, or none in one of the parts.
+        TooFewRowsError: the record is too short, or holds no weather.
     """
-    trained = fit(df, recipe or Recipe(), respondent, publication_delay_hours)
-    return trained.forecaster, trained.metrics
+    recipe = recipe or Recipe()
+    known = np.flatnonzero(~np.isnan(record.demand_mwh))
+    if len(known) == 0 or np.isnan(record.observed.column("main_temperature")).all():
+        raise TooFewRowsError("a forecaster needs hours of demand and of observed weather to learn from")
+    end = int(known[-1]) + 1
+    test_from = test_start(record.periods[0], record.periods[end - 1], recipe.base)
+    progress("base booster")
+    rows = base_rows(record, recipe.base, availability)
+    base = fit_base(rows, recipe.base, test_from)
+    cut = record.position(test_from) + 1 if judge else end
+    progress("weather")
+    guessing = fit_guesses(record.observed, record.issued, record.region.zone, recipe.outlook)
+    path = guessing.completed(record.observed)
+    responses = response_features(path, record.region).rows(slice(0, end))
+    progress("linear stage")
+    days = recipe.calibration_days if weather == "as_issued" else 0
+    issues = day_ahead_issues(record, end, days)
+    said = foretell(record, responses, recipe.linear, cut, availability, guessing, recipe.outlook, issues)
+    progress("error and residual stage")
 
-
-def fit(df: pd.DataFrame, recipe: Recipe, respondent: str, publication_delay_hours: int) -> Trained:
-    """As `train_model`, with what a contest needs as well."""
-    rows = df[df[TARGET].notna()].sort_values("timestamp", kind="stable", ignore_index=True)
-    if len(rows) < FEWEST_ROWS:
-        raise TooFewRowsError(f"{len(rows)} feature rows are too few to train on; {FEWEST_ROWS} are needed")
-    fitted, validation, test = split(rows, recipe)
-    booster = _boost(fitted, recipe, recipe.max_trees, validation)
-    trees = booster.best_iteration or recipe.max_trees
-
-    def forecaster(fit_booster: lgb.Booster, through: pd.DataFrame, residuals: pd.DataFrame) -> Forecaster:
+    def forecaster(until: int, linear: LinearStage, base_model: BaseModel) -> Forecaster:
+        learnt = said.until(until)
+        errors = ErrorStage.fit(learnt.errors, learnt.missed(recipe.warm_up_days), recipe.error_ridge)
         return Forecaster(
-            booster=fit_booster,
-            intervals=_intervals(booster, residuals),
-            respondent=respondent,
-            trained_through=through["timestamp"].iloc[-1].to_pydatetime(),
-            publication_delay_hours=publication_delay_hours,
+            base=base_model,
+            outlook=fit_corrections(guessing, record, recipe.outlook, record.periods[until - 1]),
+            linear=linear,
+            errors=errors,
+            residual=ResidualStage.fit(*learnt.residual_rows(errors, recipe.warm_up_days), recipe.residual),
+            intervals=_calibrated(learnt, errors, recipe, availability),
+            respondent=record.region.respondent,
+            trained_through=record.periods[until - 1].to_pydatetime(),
+            publication_delay_hours=availability.delay_hours,
         )
 
-    # The intervals that are judged must not have seen the test part either.
-    judged = forecaster(booster, validation, validation)
-    served = forecaster(_boost(rows, recipe, trees), rows, pd.concat([validation, test]))
-    return Trained(served, judged, test, {**_test_metrics(judged, test), "trees": float(trees)})
-
-
-def split(rows: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows to fit, to stop the boosting, and to test, in the order of time.
-
-    Raises:
-        TooFewRowsError: a part is empty.
-    """
-    at = rows["timestamp"]
-    first, last = at.iloc[0], at.iloc[-1]
-    test_from = last - min((last - first) * recipe.test_share, pd.Timedelta(days=recipe.test_days))
-    validation_from = test_from - (test_from - first) * recipe.validation_share
-    parts = (
-        rows[at <= validation_from],
-        rows[(at > validation_from) & (at <= test_from)],
-        rows[at > test_from],
-    )
-    if any(part.empty for part in parts):
-        raise TooFewRowsError(f"{first} to {last} is too short to fit, validate and test on")
-    return parts
-
-
-def data_hash(rows: pd.DataFrame) -> str:
-    """A hash of the rows, equal for equal data, to tell training data apart."""
-    columns = ["timestamp", "issued_at", *BASE_COLUMNS, TARGET]
-    digest = pd.util.hash_pandas_object(rows[columns], index=False).to_numpy()
-    return hashlib.sha256(digest.tobytes()).hexdigest()[:16]
-
-
-def _boost(
-    rows: pd.DataFrame, recipe: Recipe, trees: int, validation: pd.DataFrame | None = None
-) -> lgb.Booster:
-    data = _dataset(rows)
-    if validation is None:
-        return lgb.train(dict(recipe.parameters), data, num_boost_round=trees)
-    return lgb.train(
-        dict(recipe.parameters),
-        data,
-        num_boost_round=trees,
-        valid_sets=[_dataset(validation, data)],
-        callbacks=[lgb.early_stopping(recipe.patience, verbose=False)],
+    return Trained(
+        forecaster=forecaster(end, said.at_end, base.served),
+        judged=forecaster(cut, said.at_cut, base.judged) if judge else None,
+        test_from=test_from,
+        rows=rows,
+        base_metrics=base.metrics,
     )
 
 
-def _dataset(rows: pd.DataFrame, reference: lgb.Dataset | None = None) -> lgb.Dataset:
-    return lgb.Dataset(
-        rows[list(BOOSTER_COLUMNS)].to_numpy(dtype=float),
-        label=rows[TARGET].to_numpy(dtype=float),
-        feature_name=list(BOOSTER_COLUMNS),
-        reference=reference,
-    )
+def _calibrated(
+    said: Foretelling, errors: ErrorStage, recipe: Recipe, availability: Availability
+) -> ScaledIntervals:
+    """Intervals from the newest days, which the residual stage that is tried on them has not seen."""
+    tried = said.newest(recipe.calibration_days, recipe.fewest_issues)
+    rows, missed = said.left_over(tried, errors)
+    earlier = said.until(int(tried.target.min()))
+    if len(earlier.truth) >= FEWEST_HOURS_BEFORE:
+        before = earlier.residual_rows(errors, recipe.warm_up_days)
+        missed = missed - ResidualStage.fit(*before, recipe.residual).correction(rows)
+    leads = np.maximum(tried.target - tried.known - availability.delay_hours, 1)
+    return ScaledIntervals.fit(missed, tried.spread, leads, tried.responses.months)
 
 
-def _intervals(booster: lgb.Booster, rows: pd.DataFrame) -> ConformalIntervals:
-    return ConformalIntervals.fit(
-        rows[TARGET].to_numpy(dtype=float),
-        np.asarray(booster.predict(rows[list(BOOSTER_COLUMNS)].to_numpy(dtype=float))),
-        rows[LEAD].to_numpy(dtype=np.int64),
-        rows["hour_of_day"].to_numpy(dtype=np.int64),
-    )
-
-
-def _test_metrics(forecaster: Forecaster, test: pd.DataFrame) -> dict[str, float]:
-    actual = test[TARGET].to_numpy(dtype=float)
-    predicted = forecaster.predict(test)
-    metrics: dict[str, float] = {}
-    for name, guess in (
-        ("test", predicted["predicted_demand_mwh"].to_numpy()),
-        ("test_seasonal_naive_24", seasonal_naive_24(test)),
-        ("test_seasonal_naive_168", seasonal_naive_168(test)),
-    ):
-        metrics |= {f"{name}_{key}": float(value) for key, value in scores(actual, guess).items()}  # type: ignore[arg-type]
-    for level in LEVELS:
-        lower, upper = predicted[f"lower_{level}"].to_numpy(), predicted[f"upper_{level}"].to_numpy()
-        metrics[f"test_coverage_{level}"] = coverage(actual, lower, upper)
-    return metrics
+def base_rows(record: Record, recipe: BaseRecipe, availability: Availability) -> pd.DataFrame:
+    """Training rows of the base booster: every known hour at a few leads, some with weather lost."""
+    periods = record.periods[~np.isnan(record.truth_mwh)]
+    targets = training_targets(periods, recipe)
+    main = record.weather[record.weather["site"] == record.region.sites[0].name]
+    alone = np.random.default_rng(2).random(len(targets)) < recipe.loss_share
+    parts = [
+        build_features(
+            record.demand,
+            weather,
+            targets=targets[chosen],
+            region=record.region,
+            availability=availability,
+        )
+        for weather, chosen in ((record.weather, ~alone), (main, alone))
+    ]
+    rows = lose_weather(pd.concat(parts), recipe.loss_share)
+    warm = rows["demand_lag_168h"].notna() & rows["demand_rolling_std_24h"].notna()
+    return rows[warm].sort_values(["timestamp", "issued_at"], ignore_index=True)

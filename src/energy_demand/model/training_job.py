@@ -1,4 +1,4 @@
-"""The training job: stored history → features → fit → registered version → verdict.
+"""The training job: stored record → fit → registered version → contest → verdict.
 
 A command or a flow runs it; the steps themselves are elsewhere.
 """
@@ -6,17 +6,18 @@ A command or a flow runs it; the steps themselves are elsewhere.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import FORECAST_HORIZON_HOURS
-from energy_demand.data.feature_engineering import build_features
-from energy_demand.data.history import History, load_observed
-from energy_demand.database import repository
-from energy_demand.model.promotion import Verdict, judge
+from energy_demand.data.record_store import load_record
+from energy_demand.model.base_training import data_hash
+from energy_demand.model.contest import day_ahead, unseen_days
+from energy_demand.model.evaluate import coverage, scores
+from energy_demand.model.intervals import LEVELS
+from energy_demand.model.promotion import FIRST, Verdict, judge
 from energy_demand.model.registry import NoChampionError
-from energy_demand.model.train import Recipe, TooFewRowsError, data_hash, fit, training_targets
-from energy_demand.timeaxis import utc_index
+from energy_demand.model.train import Recipe, Trained, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from energy_demand.config import Settings
+    from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.registry import Registry, Version
@@ -59,65 +61,76 @@ def run_training(
     """Train on all that is known at `now`, register the model, and let it serve if it may.
 
     Raises:
-        TooFewRowsError: too little is stored.
+        NoDemandError: nothing is stored.
+        TooFewRowsError: there is not enough to train on.
         RegistryUnavailableError: MLflow failed; the champion is unchanged.
     """
     recipe = recipe or Recipe()
     started = time.perf_counter()
-    progress("building features")
-    rows = training_rows(whole_history(database, settings, now), settings, recipe)
-    progress(f"fitting on {len(rows):,} rows")
-    trained = fit(rows, recipe, settings.region.respondent, settings.publication_delay_hours)
+    progress("reading")
+    record = load_record(database, settings, now)
+    trained = fit(record, recipe, availability=settings.availability, progress=progress)
+    progress("judging")
+    tested, verdict = _contest(_champion(registry), trained, record)
     progress("registering")
-    champion = _champion(registry)
-    verdict = judge(champion, trained.judged, trained.test)
-    first = rows["timestamp"].iloc[0].to_pydatetime()
+    first = trained.rows["timestamp"].iloc[0].to_pydatetime()
+    metrics = {
+        **_test_metrics(tested),
+        **{f"base_{name}": value for name, value in trained.base_metrics.items()},
+    }
     version = registry.register(
         trained.forecaster,
-        params=_params(settings, recipe, rows),
-        metrics=trained.metrics,
+        params=_params(settings, recipe, trained),
+        metrics=metrics,
         started_at=now,
     )
     registry.promote(version.run_id, verdict)
     return TrainingOutcome(
         version=version,
         verdict=verdict,
-        metrics=trained.metrics,
-        rows=len(rows),
+        metrics=metrics,
+        rows=len(trained.rows),
         first=first,
         trained_through=trained.forecaster.trained_through,
         seconds=time.perf_counter() - started,
     )
 
 
-def whole_history(database: Database, settings: Settings, now: datetime) -> History:
-    """All demand and observed weather known at `now`.
-
-    Raises:
-        TooFewRowsError: there is no demand.
-    """
-    with database.transaction() as connection:
-        span = repository.demand_span(connection, settings.region.respondent, "D", now)
-    if span is None:
-        raise TooFewRowsError(
-            f"{database.label} holds no demand of {settings.region.respondent} known at "
-            f"{now:%Y-%m-%dT%H:%MZ}; run `energy-demand backfill` first"
-        )
-    return load_observed(database, settings.region, span[0], span[1], now)
-
-
-def training_rows(history: History, settings: Settings, recipe: Recipe) -> pd.DataFrame:
-    """Feature rows of every known hour at a few leads each; hours without a week of history left out."""
-    periods = utc_index(history.demand.loc[history.demand["truth_mwh"].notna(), "period"])
-    rows = build_features(
-        history.demand,
-        history.weather,
-        targets=training_targets(periods, recipe),
-        region=settings.region,
-        availability=settings.availability,
+def _contest(champion: Forecaster | None, trained: Trained, record: Record) -> tuple[pd.DataFrame, Verdict]:
+    """The judged fit's forecasts of its test days, and the verdict on it."""
+    judged = trained.judged
+    if judged is None:
+        raise ValueError("a fit that was not judged cannot be promoted")
+    tested = day_ahead(judged, record, unseen_days(record, judged))
+    if champion is None:
+        return tested, FIRST
+    theirs = day_ahead(champion, record, unseen_days(record, judged, champion))
+    both = tested[["period", "actual_mwh", "predicted_mwh"]].rename(
+        columns={"predicted_mwh": "challenger_mwh"}
     )
-    warm = rows["demand_lag_168h"].notna() & rows["demand_rolling_std_24h"].notna()
-    return rows[warm].reset_index(drop=True)
+    rival = theirs[["period", "predicted_mwh"]].rename(columns={"predicted_mwh": "champion_mwh"})
+    return tested, judge(both.merge(rival, on="period"))
+
+
+def _test_metrics(tested: pd.DataFrame) -> dict[str, float]:
+    """Scores of day-ahead forecasts and of both naive ones on the same hours; none where none was tested."""
+    known = tested[tested["actual_mwh"].notna()]
+    if known.empty:
+        return {"test_n": 0.0}
+    metrics: dict[str, float] = {}
+    for name, column in (
+        ("test", "predicted_mwh"),
+        ("test_base", "base_mwh"),
+        ("test_seasonal_naive_24", "seasonal_naive_24_mwh"),
+        ("test_seasonal_naive_168", "seasonal_naive_168_mwh"),
+    ):
+        each = scores(known["actual_mwh"], known[column])
+        metrics |= {f"{name}_{key}": float(value) for key, value in each.items()}  # type: ignore[arg-type]
+    actual = known["actual_mwh"].to_numpy()
+    for level in LEVELS:
+        lower, upper = known[f"lower_{level}"].to_numpy(), known[f"upper_{level}"].to_numpy()
+        metrics[f"test_coverage_{level}"] = coverage(actual, lower, upper)
+    return metrics
 
 
 def _champion(registry: Registry) -> Forecaster | None:
@@ -127,7 +140,8 @@ def _champion(registry: Registry) -> Forecaster | None:
         return None
 
 
-def _params(settings: Settings, recipe: Recipe, rows: pd.DataFrame) -> dict[str, Any]:
+def _params(settings: Settings, recipe: Recipe, trained: Trained) -> dict[str, Any]:
+    rows = trained.rows
     return {
         "respondent": settings.region.respondent,
         "sites": ",".join(site.name for site in settings.region.sites),
@@ -137,11 +151,19 @@ def _params(settings: Settings, recipe: Recipe, rows: pd.DataFrame) -> dict[str,
         "window_end": rows["timestamp"].iloc[-1].isoformat(),
         "rows": len(rows),
         "data_hash": data_hash(rows),
-        "lead_stride": recipe.lead_stride,
-        "test_share": recipe.test_share,
-        "test_days": recipe.test_days,
-        "validation_share": recipe.validation_share,
-        "max_trees": recipe.max_trees,
-        "patience": recipe.patience,
-        **{f"lgb_{name}": value for name, value in recipe.parameters.items()},
+        **_flat("", recipe),
     }
+
+
+def _flat(prefix: str, settings: Any) -> dict[str, Any]:
+    """Nested recipes as MLflow parameters: `linear.outlier`, `base.parameters.num_leaves`."""
+    named = (
+        {each.name: getattr(settings, each.name) for each in fields(settings)}
+        if is_dataclass(settings)
+        else dict(settings)
+    )
+    flat: dict[str, Any] = {}
+    for name, value in named.items():
+        nested = is_dataclass(value) or isinstance(value, dict)
+        flat |= _flat(f"{prefix}{name}.", value) if nested else {f"{prefix}{name}": value}
+    return flat

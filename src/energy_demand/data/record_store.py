@@ -1,0 +1,63 @@
+"""Reads records from the database: the one place that turns tables into what models learn from."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from energy_demand.data.history import load_issued, load_observed
+from energy_demand.data.record import Record, make_record
+from energy_demand.database import repository
+from energy_demand.errors import UserError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from energy_demand.config import Settings
+    from energy_demand.database.engine import Database
+
+# A forecast needs no run that is older.
+OLDEST_RUN = timedelta(days=3)
+
+
+class NoDemandError(UserError, ValueError):
+    """Nothing is stored to learn from."""
+
+
+def load_record(database: Database, settings: Settings, as_of: datetime) -> Record:
+    """Everything known of the region at `as_of`, to train on and to score against.
+
+    Raises:
+        NoDemandError: no demand was known.
+    """
+    region = settings.region
+    with database.transaction() as connection:
+        span = repository.demand_span(connection, region.respondent, "D", as_of)
+        if span is None:
+            raise NoDemandError(
+                f"{database.label} holds no demand of {region.respondent} known at "
+                f"{as_of:%Y-%m-%dT%H:%MZ}; run `energy-demand backfill` first"
+            )
+        names = [site.name for site in region.sites]
+        forecasts = repository.read_runs(connection, names, span[0], as_of, as_of)
+    history = load_observed(database, region, span[0], as_of, as_of)
+    return make_record(history.demand, history.weather, forecasts, region, as_of)
+
+
+def load_recent(database: Database, settings: Settings, start: datetime, issued_at: datetime) -> Record:
+    """What was known at `issued_at` of the hours from `start` on, to forecast from.
+
+    Raises:
+        NoDemandError: no demand was known.
+    """
+    region = settings.region
+    names = [site.name for site in region.sites]
+    with database.transaction() as connection:
+        forecasts = repository.read_runs(connection, names, issued_at - OLDEST_RUN, issued_at, issued_at)
+    history = load_issued(database, region, start, issued_at)
+    if history.demand.empty:
+        raise NoDemandError(
+            f"no demand of {region.respondent} after {start:%Y-%m-%d} was known at "
+            f"{issued_at:%Y-%m-%dT%H:%MZ}; run `energy-demand ingest` or `backfill`"
+        )
+    return make_record(history.demand, history.weather, forecasts, region, issued_at)

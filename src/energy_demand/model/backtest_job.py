@@ -1,0 +1,165 @@
+"""The backtest job: stored record → walk-forward → scores, and a file of hours."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from energy_demand.data.record_store import load_record
+from energy_demand.database import repository
+from energy_demand.errors import UserError
+from energy_demand.model.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
+from energy_demand.model.scoring import Operator, daily_totals, summary, with_operator
+from energy_demand.timeaxis import local_day, utc_index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from energy_demand.config import Settings
+    from energy_demand.data.record import Record
+    from energy_demand.database.engine import Database
+    from energy_demand.model.train import Recipe, Weather
+
+FEWEST_DAYS_BEFORE = 120  # of record before the first fit
+
+
+class BacktestError(UserError, ValueError):
+    """A backtest that cannot be run; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What a backtest gave.
+
+    Attributes:
+        body: of `backtest --json`.
+        hours: one row per hour, `walk_forward`'s columns and the operator's.
+    """
+
+    body: dict[str, Any]
+    hours: pd.DataFrame
+
+    def write(self, path: Path) -> None:
+        """Write the hours as Parquet.
+
+        Raises:
+            BacktestError: the file cannot be written; the scores are not lost by that.
+        """
+        try:
+            self.hours.to_parquet(path, index=False)
+        except OSError as error:
+            raise BacktestError(
+                f"{path} cannot be written ({error.strerror}); the scores are above"
+            ) from error
+
+
+def run_backtest(
+    database: Database,
+    settings: Settings,
+    now: datetime,
+    *,
+    protocol: Protocol,
+    weather: Weather | None,
+    start: date,
+    end: date,
+    refit_days: int,
+    loss: Loss = Loss.NOTHING,
+    recipe: Recipe | None = None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Backtest:
+    """Walk forward through the local days `start` to `end`, both included.
+
+    Raises:
+        BacktestError: the window is not in the record, or has too little before it.
+        NoDemandError: nothing is stored.
+        TooFewRowsError: a fit has too little to learn from.
+    """
+    began = time.perf_counter()
+    weather = weather or protocol.weather
+    record = load_record(database, settings, now)
+    _check(record, start, end, weather)
+    zone = record.region.zone
+    events = list(schedule(protocol, start, end, zone, refit_days))
+    days = (end - start).days + 1
+
+    fitting: list[float] = []
+
+    def tell(event: Fit | Predict) -> None:
+        # Told before each event, so the time of a fit has passed when the next one comes.
+        if isinstance(event, Fit):
+            fitting.append(-time.perf_counter())
+        elif fitting and fitting[-1] < 0:
+            fitting[-1] += time.perf_counter()
+        if isinstance(event, Predict):
+            done = (local_day(event.periods[0].to_pydatetime(), zone) - start).days
+            progress("days", min(max(done, 0), days), days)
+
+    hours = walk_forward(
+        record, iter(events), protocol=protocol, weather=weather, recipe=recipe, loss=loss, progress=tell
+    )
+    progress("days", days, days)
+    operator = load_operator(database, settings, record, now)
+    truth = pd.Series(record.truth_mwh, index=record.periods)
+    scored = with_operator(hours, operator, truth, zone, protocol.availability)
+    totals = daily_totals(scored, operator, zone)
+    seconds = time.perf_counter() - began
+    body = {
+        "protocol": protocol.value,
+        "start": start.isoformat(),
+        "end": end.isoformat(),
+        "weather": weather,
+        "publication_delay_hours": protocol.availability.delay_hours,
+        "loss": loss.value,
+        "fits": len(fitting),
+        "seconds_per_fit": round(sum(fitting) / len(fitting), 1),
+        **summary(scored, totals, zone),
+        "seconds": round(seconds, 1),
+    }
+    return Backtest(body, scored)
+
+
+def load_operator(database: Database, settings: Settings, record: Record, now: datetime) -> Operator:
+    """The operator's forecasts over the whole record."""
+    respondent, zone = settings.region.respondent, settings.region.zone
+    first, last = record.periods[0].to_pydatetime(), record.periods[-1].to_pydatetime()
+    with database.transaction() as connection:
+        published = repository.read_demand(connection, respondent, "DF", first, last, now)
+        daily = repository.read_daily(
+            connection, respondent, zone.key, local_day(first, zone), local_day(last, zone), now
+        )
+    hourly = pd.Series(published["value"].to_numpy(dtype=float), index=utc_index(published["period"]))
+    by_day = daily.pivot(index="day", columns="series", values="value").astype(float)  # noqa: PD010
+    if not by_day.empty:
+        calendar = [each.date() for each in pd.date_range(by_day.index[0], by_day.index[-1], freq="D")]
+        by_day = by_day.reindex(calendar)
+    return Operator(hourly, by_day)
+
+
+def _check(record: Record, start: date, end: date, weather: Weather) -> None:
+    zone = record.region.zone
+    first = local_day(record.periods[0].to_pydatetime(), zone) + timedelta(days=FEWEST_DAYS_BEFORE)
+    last = local_day((record.periods[-1] - pd.Timedelta(hours=1)).to_pydatetime(), zone)
+    if end < start:
+        raise BacktestError(f"the end {end} is before the start {start}")
+    if start < first:
+        raise BacktestError(
+            f"{start} is too early: {FEWEST_DAYS_BEFORE} days before it are needed to learn from, so the "
+            f"first day is {first}; backfill more history or start later"
+        )
+    if end > last:
+        raise BacktestError(f"the record ends on {last}, before {end}; ingest first or end earlier")
+    if weather == "as_issued":
+        issued = record.issued.issued_at
+        if len(issued) == 0 or local_day(issued[0].to_pydatetime(), zone) > start:
+            known = (
+                f"begin on {local_day(issued[0].to_pydatetime(), zone)}" if len(issued) else "are not stored"
+            )
+            raise BacktestError(
+                f"weather forecasts as issued {known}, after {start}; start later or use --weather observed"
+            )

@@ -1,0 +1,59 @@
+"""The base booster with its intervals: LightGBM on what any caller can bring. Pure.
+
+It answers where only the twenty columns are known, and is a rung of the fallback ladder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.columns import BASE_COLUMNS, LEAD
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+    import numpy.typing as npt
+
+    from energy_demand.model.intervals import ConformalIntervals
+
+BOOSTER_COLUMNS = (*BASE_COLUMNS, LEAD)
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """Forecasts MWh for feature rows of any lead.
+
+    Attributes:
+        booster: LightGBM on the twenty base columns and `lead_hours`, in MWh.
+        intervals: half-widths from held-out hours.
+    """
+
+    booster: lgb.Booster
+    intervals: ConformalIntervals
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Point forecast and intervals of each feature row.
+
+        Args:
+            rows: the columns of `build_features`; weather may be missing (NaN).
+
+        Returns:
+            `predicted_demand_mwh`, `lower_80`, `upper_80`, `lower_95`, `upper_95` in MWh, with the index
+            of `rows`.
+        """
+        predicted = self.predict_point(rows)
+        leads = rows[LEAD].to_numpy(dtype=np.int64)
+        hours = rows["hour_of_day"].to_numpy(dtype=np.int64)
+        bounds = self.intervals.bounds(predicted, leads, hours)
+        return pd.DataFrame({"predicted_demand_mwh": predicted, **bounds}, index=rows.index)
+
+    def predict_point(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """The point forecast of each row (MWh)."""
+        matrix = rows.loc[:, list(BOOSTER_COLUMNS)].to_numpy(dtype=float)
+        predicted: npt.NDArray[np.float64] = np.asarray(
+            self.booster.predict(matrix, num_threads=1), dtype=float
+        )
+        return predicted

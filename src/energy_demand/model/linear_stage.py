@@ -1,0 +1,323 @@
+"""The first stage: why demand is what it is, one state-space regression per clock hour. Pure.
+
+log demand = coefficients · responses + noise, where the coefficients walk at random, each group of columns
+at its own pace, and a Kalman filter follows them (Durbin and Koopman, Time Series Analysis by State Space
+Methods, ch. 4). Nothing here knows a lag of demand: the filter's freshness is all it has of the past.
+
+Two such filters, a quick and a slow one, are averaged. `advance` is also what happens every day: it takes
+the hours that became known and returns a new state; the version of the model stays the same.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.data import response_features as groups
+from energy_demand.timeaxis import HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from energy_demand.data.response_features import Responses
+
+    Floats = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
+
+CLOCK_HOURS = 24
+AGES = 3  # a coefficient is one, two or three days old when it forecasts up to 72 hours ahead
+PERCENT = 100.0  # log demand is kept in percent
+FIRST_VARIANCE = 9.0  # percent², before any innovation
+REMEMBERED_HOURS = 15 * 24  # of innovations, for the error stage
+
+
+@dataclass(frozen=True)
+class LinearRecipe:
+    """How fast the coefficients may walk, in units of the noise variance.
+
+    Found on 2022-08 … 2024-07 by `benchmarks/tuning.py --minutes 12` on 2026-11-24: 174 recipes tried, score
+    1.4177; see docs/accuracy.md.
+
+    Attributes:
+        walk: variance added per day to a coefficient of each group (columns have unit variance).
+        prior: variance of a coefficient before any data.
+        paces: factors on `walk`, one per filter; the filters are averaged.
+        outlier: innovations beyond so many standard deviations are cut: one bad hour may not move much.
+        forgetting: weight of the newest day in the running variance of innovations.
+    """
+
+    walk: Mapping[str, float] = field(
+        default_factory=lambda: {
+            groups.LEVEL: 3e-2,
+            groups.SEASON: 8.1e-6,
+            groups.SPECIAL_DAY: 2.7e-5,
+            groups.WEEKDAY: 1.5e-6,
+            groups.FAST: 5e-7,
+            groups.MIDDLE: 1.5e-6,
+            groups.SLOW: 1.5e-5,
+            groups.PLACES: 5e-5,
+            groups.BY_DAY: 5e-6,
+            groups.MOISTURE: 4.5e-5,
+            groups.AIR: 1.5e-4,
+            groups.CLOUDS: 1.5e-4,
+            groups.SUN: 1.5e-4,
+        }
+    )
+    prior: Mapping[str, float] = field(
+        default_factory=lambda: {
+            groups.LEVEL: 10.0,
+            groups.SEASON: 0.03,
+            groups.SPECIAL_DAY: 6.0,
+            groups.WEEKDAY: 0.03,
+            groups.FAST: 0.9,
+            groups.MIDDLE: 900.0,
+            groups.SLOW: 0.9,
+            groups.PLACES: 3.0,
+            groups.BY_DAY: 3.0,
+            groups.MOISTURE: 0.09,
+            groups.AIR: 3.0,
+            groups.CLOUDS: 3.0,
+            groups.SUN: 2.7,
+        }
+    )
+    paces: tuple[float, ...] = (10.0, 0.1)
+    outlier: float = 5.0
+    forgetting: float = 0.01
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What the stage said of hours before it saw them.
+
+    Attributes:
+        log_demand: ages × hours, percent of log demand, with coefficients one, two and three days old.
+        spread: hours; the standard deviation of recent errors at that clock hour, percent.
+    """
+
+    log_demand: Floats
+    spread: Floats
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What one filter knows.
+
+    Attributes:
+        coefficients: clock hour × column.
+        covariance: clock hour × column × column, in units of the noise variance.
+        noise: clock hour; running variance of its innovations, percent².
+        walk: column; variance added per day.
+    """
+
+    coefficients: Floats
+    covariance: Floats
+    noise: Floats
+    walk: Floats
+
+
+@dataclass(frozen=True)
+class LinearStage:
+    """The filters, fitted through a moment.
+
+    Attributes:
+        names: of the columns it needs, in their order.
+        groups: of these columns.
+        centre: subtracted from each column.
+        scale: divides it.
+        reference: log demand (percent) that the coefficients count from.
+        filters: to be averaged.
+        through: the newest period that was offered to them.
+        innovations: the last `REMEMBERED_HOURS` one-day-ahead errors (percent), up to `through`; NaN
+            where demand is not known.
+        variance: clock hour; running variance of the innovations, percent².
+        recipe: how it adapts.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    centre: Floats
+    scale: Floats
+    reference: float
+    filters: tuple[Filter, ...]
+    through: pd.Timestamp
+    innovations: Floats
+    variance: Floats
+    recipe: LinearRecipe
+
+    @classmethod
+    def start(cls, responses: Responses, demand: Floats, recipe: LinearRecipe | None = None) -> LinearStage:
+        """A stage that has seen nothing yet, right before the first of these hours.
+
+        Args:
+            responses: the hours that columns are centred and scaled by.
+            demand: MWh of the same hours; NaN: not known.
+            recipe: how it adapts.
+
+        Raises:
+            ValueError: no demand is known, or the lengths differ.
+        """
+        recipe = recipe or LinearRecipe()
+        if len(demand) != len(responses.periods):
+            raise ValueError(f"{len(demand)} hours of demand for {len(responses.periods)} rows")
+        known = ~np.isnan(demand)
+        if not known.any():
+            raise ValueError("no hour of demand is known")
+        centre, scale = _standard(responses, known)
+        size = len(responses.names)
+        walk = np.array([recipe.walk[group] for group in responses.groups])
+        prior = np.diag([recipe.prior[group] for group in responses.groups])
+        return cls(
+            names=responses.names,
+            groups=responses.groups,
+            centre=centre,
+            scale=scale,
+            reference=PERCENT * float(np.log(np.mean(demand[known]))),
+            filters=tuple(
+                Filter(
+                    coefficients=np.zeros((CLOCK_HOURS, size)),
+                    covariance=np.repeat(prior[None], CLOCK_HOURS, axis=0),
+                    noise=np.full(CLOCK_HOURS, FIRST_VARIANCE),
+                    walk=pace * walk,
+                )
+                for pace in recipe.paces
+            ),
+            through=responses.periods[0] - pd.Timedelta(HOUR),
+            innovations=np.full(REMEMBERED_HOURS, np.nan),
+            variance=np.full(CLOCK_HOURS, FIRST_VARIANCE),
+            recipe=recipe,
+        )
+
+    def advance(self, responses: Responses, demand: Floats) -> tuple[LinearStage, Foretold]:
+        """Take in the hours right after `through`, oldest first.
+
+        Returns:
+            The new stage, and what it would have forecast of these hours.
+
+        Raises:
+            ValueError: the hours do not follow `through`, or the columns are others.
+        """
+        size = len(responses.periods)
+        if len(demand) != size:
+            raise ValueError(f"{len(demand)} hours of demand for {size} rows")
+        if size == 0:
+            return self, Foretold(np.empty((AGES, 0)), np.empty(0))
+        if responses.periods[0] - self.through != pd.Timedelta(HOUR):
+            raise ValueError(f"the hour after {self.through} is needed, got {responses.periods[0]}")
+        rows = self._standardised(responses)
+        target = PERCENT * np.log(demand) - self.reference
+        batches = _batches(responses.hours)
+
+        def run(each: Filter) -> tuple[Filter, Floats]:
+            return _run(each, rows, target, responses.hours, batches, self.recipe)
+
+        # The filters know nothing of each other, and NumPy lets go of the interpreter.
+        with ThreadPoolExecutor(len(self.filters)) as pool:
+            runs = list(pool.map(run, self.filters))
+        predicted = np.mean([ages for _, ages in runs], axis=0)
+        surprise = target - predicted[0]
+        variance, spread = _running_variance(self.variance, surprise, responses.hours, batches, self.recipe)
+        stage = replace(
+            self,
+            filters=tuple(each for each, _ in runs),
+            through=responses.periods[-1],
+            innovations=np.concatenate([self.innovations, surprise])[-REMEMBERED_HOURS:],
+            variance=variance,
+        )
+        return stage, Foretold(predicted + self.reference, spread)
+
+    def predict(self, responses: Responses) -> Floats:
+        """Log demand in percent of each row, with the coefficients as they are."""
+        return np.asarray(self.contributions(responses).sum(axis=1) + self.reference)
+
+    def contributions(self, responses: Responses) -> Floats:
+        """Rows × columns: what each column adds, in percent of log demand from `reference`."""
+        rows = self._standardised(responses)
+        each = [rows * one.coefficients[responses.hours] for one in self.filters]
+        return np.asarray(np.mean(each, axis=0))
+
+    def spread(self, hours: Integers) -> Floats:
+        """Standard deviation of recent one-day-ahead errors at each clock hour, percent."""
+        return np.asarray(np.sqrt(self.variance)[hours])
+
+    def _standardised(self, responses: Responses) -> Floats:
+        if responses.names != self.names:
+            raise ValueError("these rows have other columns than the stage was fitted on")
+        # What is not known is taken as average.
+        return np.nan_to_num((responses.values - self.centre) / self.scale)
+
+
+def _standard(responses: Responses, known: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Centre and scale of the columns; 0/1 columns and the level keep theirs."""
+    values = responses.values[known]
+    filled = np.where(np.isnan(values), 0.0, values)
+    count = np.maximum((~np.isnan(values)).sum(axis=0), 1)
+    centre = filled.sum(axis=0) / count
+    scale = np.sqrt(np.maximum((filled**2).sum(axis=0) / count - centre**2, 0.0))
+    kept = np.isin(responses.groups, [groups.LEVEL, groups.SPECIAL_DAY])
+    centre[kept | np.isin(responses.groups, [groups.WEEKDAY])] = 0.0
+    scale[kept | (scale < 1e-9)] = 1.0
+    return centre, scale
+
+
+def _batches(hours: Integers) -> list[slice]:
+    """Consecutive rows in which no clock hour comes twice: they can be filtered together."""
+    cuts = [0]
+    seen: set[int] = set()
+    for position, hour in enumerate(hours.tolist()):
+        if hour in seen or (hour == 0 and position > cuts[-1]):
+            cuts.append(position)
+            seen = set()
+        seen.add(hour)
+    return [slice(first, last) for first, last in zip(cuts, [*cuts[1:], len(hours)], strict=True)]
+
+
+def _run(
+    before: Filter, rows: Floats, target: Floats, hours: Integers, batches: list[slice], recipe: LinearRecipe
+) -> tuple[Filter, Floats]:
+    covariance, noise = before.covariance.copy(), before.noise.copy()
+    history = np.repeat(before.coefficients[None], AGES, axis=0)  # newest first
+    predicted = np.empty((AGES, len(rows)))
+    diagonal = np.arange(rows.shape[1])
+    for batch in batches:
+        x, clock = rows[batch], hours[batch]
+        # A whole day is the usual case; views of it spare a copy.
+        chosen = slice(None) if len(clock) == CLOCK_HOURS and clock[0] == 0 else clock
+        ages = (history[:, chosen] * x).sum(axis=-1)
+        predicted[:, batch] = ages
+        p = covariance[chosen]
+        p[:, diagonal, diagonal] += before.walk
+        gain = np.matmul(p, x[:, :, None])[:, :, 0]
+        uncertainty = (x * gain).sum(axis=1) + 1.0
+        known = ~np.isnan(target[batch])
+        deviation = np.sqrt(uncertainty * noise[chosen])
+        surprise = np.where(known, target[batch] - ages[0], 0.0) / deviation
+        surprise = np.clip(surprise, -recipe.outlier, recipe.outlier)
+        gain_of_known = np.where(known[:, None], gain / uncertainty[:, None], 0.0)
+        p -= gain_of_known[:, :, None] * gain[:, None, :]
+        covariance[chosen] = p
+        scale = noise[chosen]
+        noise[chosen] = np.where(known, scale * (1.0 + recipe.forgetting * (surprise**2 - 1.0)), scale)
+        updated = history[0, chosen] + gain_of_known * (surprise * deviation)[:, None]
+        history[1:, chosen] = history[:-1, chosen].copy()
+        history[0, chosen] = updated
+    return Filter(history[0].copy(), covariance, noise, before.walk), predicted
+
+
+def _running_variance(
+    before: Floats, surprise: Floats, hours: Integers, batches: list[slice], recipe: LinearRecipe
+) -> tuple[Floats, Floats]:
+    """The variance by clock hour after these hours, and the deviation that stood before each hour."""
+    variance, spread = before.copy(), np.empty(len(surprise))
+    for batch in batches:
+        clock = hours[batch]
+        held = variance[clock]
+        spread[batch] = np.sqrt(held)
+        squared = np.minimum(surprise[batch] ** 2, held * recipe.outlier**2)
+        variance[clock] = np.where(np.isnan(squared), held, held + recipe.forgetting * (squared - held))
+    return variance, spread

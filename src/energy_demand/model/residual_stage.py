@@ -1,0 +1,141 @@
+"""The third stage: LightGBM on what the first two leave over. Pure.
+
+It sees the weather and the calendar, what the first stages say, and what they got wrong lately; its
+correction is shrunk, as part of what it learns is chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import lightgbm as lgb
+import numpy as np
+
+from energy_demand.data.response_features import SPECIAL_DAY, Responses, dew_point
+from energy_demand.model import error_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Positions = npt.NDArray[np.int64]
+
+RESPONSES = (
+    "fast",
+    "middle",
+    "slow",
+    "main_temperature",
+    "rest_temperature",
+    "cooling_24h_before",
+    "cooling_48h_before",
+    "heating_24h_before",
+    "dew_point_over_10",
+    "humidity",
+    "wind",
+    "wind_steady",
+    "cloud",
+    "cloud_half_day",
+    "clear_sky",
+    "radiation",
+)
+NAMES = (
+    *RESPONSES,
+    "special_day",
+    "day_of_year",
+    "day_of_week",
+    "clock_hour",
+    "dew_point",
+    "distance",
+    "linear_forecast",
+    "error_correction",
+    *error_stage.NAMES,
+)
+
+
+@dataclass(frozen=True)
+class ResidualRecipe:
+    """How the trees are grown.
+
+    Attributes:
+        parameters: LightGBM's own.
+        trees: their number.
+        shrink: share of the correction that is used.
+        largest: percent; larger residuals are cut in training.
+    """
+
+    parameters: Mapping[str, Any] = field(
+        default_factory=lambda: {
+            "objective": "l2",
+            "num_leaves": 63,
+            "learning_rate": 0.03,
+            "min_data_in_leaf": 120,
+            "feature_fraction": 0.5,
+            "bagging_fraction": 0.7,
+            "bagging_freq": 1,
+            "seed": 1,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbose": -1,
+        }
+    )
+    trees: int = 600
+    shrink: float = 0.6
+    largest: float = 12.0
+
+
+@dataclass(frozen=True)
+class ResidualStage:
+    """The trees and how much of them is believed."""
+
+    booster: lgb.Booster
+    shrink: float
+
+    @classmethod
+    def fit(cls, rows: Floats, missed: Floats, recipe: ResidualRecipe) -> ResidualStage:
+        """Fit on rows of `residual_features` and what the first two stages missed there (percent)."""
+        usable = ~np.isnan(missed)
+        data = lgb.Dataset(
+            rows[usable],
+            label=np.clip(missed[usable], -recipe.largest, recipe.largest),
+            feature_name=list(NAMES),
+        )
+        return cls(lgb.train(dict(recipe.parameters), data, recipe.trees), recipe.shrink)
+
+    def correction(self, rows: Floats) -> Floats:
+        """Percent to add to log demand."""
+        return self.shrink * np.asarray(self.booster.predict(rows, num_threads=1), dtype=float)
+
+
+def residual_features(
+    responses: Responses, linear: Floats, correction: Floats, errors: Floats, distances: Positions
+) -> Floats:
+    """Rows × `NAMES`.
+
+    Args:
+        responses: of the target hours.
+        linear: what the linear stage says, percent of log demand.
+        correction: what the error stage adds.
+        errors: rows of `error_features`.
+        distances: hours from the newest known hour.
+    """
+    position = {name: index for index, name in enumerate(responses.names)}
+    special = np.array(responses.groups) == SPECIAL_DAY
+
+    def at(name: str) -> Floats:
+        return np.asarray(responses.values[:, position[name]])
+
+    columns = [at(name) for name in RESPONSES]
+    columns += [
+        responses.values[:, special].max(axis=1),
+        responses.days_of_year.astype(float),
+        responses.days_of_week.astype(float),
+        responses.hours.astype(float),
+        dew_point(at("fast"), 10.0 * at("humidity") + 70.0),
+        distances.astype(float),
+        linear,
+        correction,
+    ]
+    return np.concatenate([np.stack(columns, axis=1), errors], axis=1)

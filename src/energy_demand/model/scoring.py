@@ -1,0 +1,140 @@
+"""What a backtest comes to: scores of the model and of every yardstick on the same hours. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.model.evaluate import Scores, coverage, scores
+from energy_demand.model.operator import corrected_daily, corrected_hourly, sound
+from energy_demand.timeaxis import HOUR, Availability
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+YARDSTICKS = {
+    "model": "predicted_mwh",
+    "base_booster": "base_mwh",
+    "seasonal_naive_24": "seasonal_naive_24_mwh",
+    "seasonal_naive_168": "seasonal_naive_168_mwh",
+    "operator": "operator_mwh",
+    "operator_bias_corrected": "operator_corrected_mwh",
+}
+OPERATORS = ("operator", "operator_bias_corrected")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The operator's day-ahead forecast.
+
+    Attributes:
+        hourly: `DF` by period, MWh; may be empty.
+        daily: columns `D` and `DF` by local day, MWh; may be empty.
+    """
+
+    hourly: pd.Series
+    daily: pd.DataFrame
+
+
+def with_operator(
+    hours: pd.DataFrame, operator: Operator, truth: pd.Series, zone: ZoneInfo, availability: Availability
+) -> pd.DataFrame:
+    """The hours of a backtest with `operator_mwh` and `operator_corrected_mwh`.
+
+    Hours in which the operator's forecast is an outage are left out for every model alike: their
+    `actual_mwh` becomes NaN. Without any `DF` in the window both columns are NaN.
+
+    Args:
+        hours: of `walk_forward`.
+        operator: `DF` from well before the window on.
+        truth: MWh by period, as far back.
+        zone: of the local hours.
+        availability: the publication delay of demand.
+    """
+    within = operator.hourly.reindex(pd.DatetimeIndex(hours["period"]))
+    if within.notna().mean() < 0.5:
+        return hours.assign(operator_mwh=np.nan, operator_corrected_mwh=np.nan)
+    actual = truth.reindex(operator.hourly.index)
+    corrected = corrected_hourly(operator.hourly, actual, zone, availability)
+    usable = sound(operator.hourly, actual).reindex(within.index, fill_value=False).to_numpy(dtype=bool)
+    return hours.assign(
+        operator_mwh=within.to_numpy(dtype=float),
+        operator_corrected_mwh=corrected.reindex(within.index).to_numpy(dtype=float),
+        actual_mwh=hours["actual_mwh"].where(usable),
+    )
+
+
+def daily_totals(hours: pd.DataFrame, operator: Operator, zone: ZoneInfo) -> pd.DataFrame:
+    """Totals of the local days all of whose hours were forecast, MWh.
+
+    The actual total is the one EIA publishes for the day where there is one, else the sum of its hours if
+    none is missing. Days on which the operator's total is an outage are left out for every model alike.
+
+    Returns:
+        By day: `actual_mwh`, the columns of `YARDSTICKS` that can be added up.
+    """
+    day = (hours["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date
+    columns = [
+        column for column in YARDSTICKS.values() if column in hours and not column.startswith("operator")
+    ]
+    totals = hours.groupby(day)[columns].sum(min_count=23)
+    summed = hours.groupby(day)["actual_mwh"].agg(lambda values: values.sum(skipna=False))
+    # The first and the last day of a window of hours may be cut.
+    whole = hours.groupby(day)["period"].nunique() >= 23
+    totals = totals[whole]
+    totals["actual_mwh"] = summed[whole]
+    daily = operator.daily.reindex(totals.index)
+    published = daily["D"] if "D" in daily else pd.Series(np.nan, index=totals.index)
+    totals["actual_mwh"] = published.where(published > 0).fillna(totals["actual_mwh"]).astype(float)
+    totals["operator_mwh"] = totals["operator_corrected_mwh"] = np.nan
+    if "DF" in daily and daily["DF"].notna().mean() > 0.5:
+        corrected = corrected_daily(operator.daily["DF"], operator.daily["D"])
+        totals["operator_mwh"] = daily["DF"].astype(float)
+        totals["operator_corrected_mwh"] = corrected.reindex(totals.index).astype(float)
+        totals = totals[sound(totals["operator_mwh"], totals["actual_mwh"])]
+    return totals[totals["actual_mwh"].notna()]
+
+
+def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any]:
+    """The scores of `backtest --json`.
+
+    Args:
+        hours: of `with_operator`.
+        totals: of `daily_totals`.
+        zone: whose days have a peak hour.
+
+    Raises:
+        ValueError: no hour can be scored.
+    """
+    known = hours[hours["actual_mwh"].notna()]
+    if known.empty:
+        raise ValueError("no hour of the window has a true demand to score against")
+    actual = known["actual_mwh"].to_numpy()
+    day = (known["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date
+    peaks = known.loc[known.groupby(day)["actual_mwh"].idxmax()]
+    daily = {name: _scores(totals, YARDSTICKS[name]) for name in ("model", "base_booster", *OPERATORS)}
+    return {
+        "n_hours": len(known),
+        **{name: _scores(known, column) for name, column in YARDSTICKS.items()},
+        "daily": daily,
+        "coverage_80": coverage(actual, known["lower_80"].to_numpy(), known["upper_80"].to_numpy()),
+        "coverage_95": coverage(actual, known["lower_95"].to_numpy(), known["upper_95"].to_numpy()),
+        "width_80_percent": _width(known, 80),
+        "width_95_percent": _width(known, 95),
+        "peak_hour_mape": scores(peaks["actual_mwh"], peaks["predicted_mwh"])["mape"],
+    }
+
+
+def _scores(rows: pd.DataFrame, column: str) -> Scores | None:
+    if column not in rows or rows.empty or rows[column].isna().all():
+        return None
+    return scores(rows["actual_mwh"], rows[column])
+
+
+def _width(rows: pd.DataFrame, level: int) -> float:
+    """Mean width of an interval, percent of the forecast."""
+    width = (rows[f"upper_{level}"] - rows[f"lower_{level}"]) / rows["predicted_mwh"]
+    return float(100 * width.mean())

@@ -1,0 +1,219 @@
+"""The forecaster as text and JSON, and back. Pure: file name → text.
+
+Never a pickle. What was changed on the way, or was made for other features, refuses to load.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from energy_demand.errors import UserError
+from energy_demand.model import residual_stage
+from energy_demand.model.base_model import BOOSTER_COLUMNS, BaseModel
+from energy_demand.model.error_stage import ErrorStage
+from energy_demand.model.forecaster import Forecaster
+from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
+from energy_demand.model.linear_stage import Filter, LinearRecipe, LinearStage
+from energy_demand.model.outlook import Climate, Outlook
+from energy_demand.model.residual_stage import ResidualStage
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+FORMAT = 2
+MANIFEST_FILE = "manifest.json"
+BASE_FILE = "base_booster.txt"
+RESIDUAL_FILE = "residual_booster.txt"
+LINEAR_FILE = "linear_stage.json"
+OUTLOOK_FILE = "outlook.json"
+SMALL_PARTS_FILE = "errors_and_intervals.json"
+_GUESS, _CORRECTION = "guess", "correction"
+
+
+class ModelRefusedError(UserError, RuntimeError):
+    """Stored model files that are damaged or made for another program; nothing was loaded."""
+
+
+def to_texts(forecaster: Forecaster) -> dict[str, str]:
+    """File name → text. The manifest holds the feature lists and every other file's checksum.
+
+    Raises:
+        ValueError: a stage was left out; such a forecaster is for backtests alone.
+    """
+    if forecaster.errors is None or forecaster.residual is None:
+        raise ValueError("a forecaster without all its stages is not stored")
+    outlook = forecaster.outlook
+    texts = {
+        BASE_FILE: forecaster.base.booster.model_to_string(),
+        RESIDUAL_FILE: forecaster.residual.booster.model_to_string(),
+        LINEAR_FILE: json.dumps(_linear_to_dict(forecaster.linear)),
+        OUTLOOK_FILE: json.dumps(
+            {
+                "zone": outlook.zone.key,
+                "climate": {name: values.tolist() for name, values in outlook.climate.coefficients.items()},
+                "slope": outlook.climate.slope,
+                _GUESS: sorted(outlook.guesses),
+                _CORRECTION: sorted(outlook.corrections),
+            }
+        ),
+        SMALL_PARTS_FILE: json.dumps(
+            {
+                "errors": forecaster.errors.to_dict(),
+                "shrink": forecaster.residual.shrink,
+                "intervals": forecaster.intervals.to_dict(),
+                "base_intervals": forecaster.base.intervals.to_dict(),
+            }
+        ),
+    }
+    for kind, boosters in ((_GUESS, outlook.guesses), (_CORRECTION, outlook.corrections)):
+        texts |= {_booster_file(kind, name): each.model_to_string() for name, each in boosters.items()}
+    manifest = {
+        "format": FORMAT,
+        "features": list(BOOSTER_COLUMNS),
+        "responses": list(forecaster.linear.names),
+        "residual_features": list(residual_stage.NAMES),
+        "respondent": forecaster.respondent,
+        "trained_through": forecaster.trained_through.isoformat(),
+        "publication_delay_hours": forecaster.publication_delay_hours,
+        "sha256": {name: _checksum(text) for name, text in texts.items()},
+    }
+    return {**texts, MANIFEST_FILE: json.dumps(manifest, indent=1)}
+
+
+def from_texts(texts: dict[str, str]) -> Forecaster:
+    """The inverse of `to_texts`.
+
+    Raises:
+        ModelRefusedError: a file is missing, damaged, or belongs to other features or another format.
+    """
+    try:
+        manifest = json.loads(texts[MANIFEST_FILE])
+        _check(manifest, texts)
+        small, outlook = json.loads(texts[SMALL_PARTS_FILE]), json.loads(texts[OUTLOOK_FILE])
+        linear = _linear_from_dict(json.loads(texts[LINEAR_FILE]))
+        return Forecaster(
+            base=BaseModel(
+                lgb.Booster(model_str=texts[BASE_FILE]),
+                ConformalIntervals.from_dict(small["base_intervals"]),
+            ),
+            outlook=Outlook(
+                climate=Climate(
+                    {name: np.array(values) for name, values in outlook["climate"].items()},
+                    float(outlook["slope"]),
+                ),
+                guesses=_boosters(texts, _GUESS, outlook[_GUESS]),
+                corrections=_boosters(texts, _CORRECTION, outlook[_CORRECTION]),
+                zone=ZoneInfo(outlook["zone"]),
+            ),
+            linear=linear,
+            errors=ErrorStage.from_dict(small["errors"]),
+            residual=ResidualStage(lgb.Booster(model_str=texts[RESIDUAL_FILE]), float(small["shrink"])),
+            intervals=ScaledIntervals.from_dict(small["intervals"]),
+            respondent=manifest["respondent"],
+            trained_through=datetime.fromisoformat(manifest["trained_through"]),
+            publication_delay_hours=int(manifest["publication_delay_hours"]),
+        )
+    except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelRefusedError(f"the model files are damaged ({reason}); train again") from error
+
+
+def _check(manifest: dict[str, Any], texts: dict[str, str]) -> None:
+    if manifest["format"] != FORMAT:
+        raise ModelRefusedError(
+            f"the model files have format {manifest['format']}, this program reads {FORMAT}; train again"
+        )
+    for key, expected in (
+        ("features", BOOSTER_COLUMNS),
+        ("residual_features", residual_stage.NAMES),
+    ):
+        if manifest[key] != list(expected):
+            differing = sorted(set(manifest[key]) ^ set(expected)) or ["their order"]
+            raise ModelRefusedError(
+                f"the model was trained on other features (differing: {', '.join(differing)}); train again"
+            )
+    for name, checksum in manifest["sha256"].items():
+        if _checksum(texts[name]) != checksum:
+            raise ModelRefusedError(f"{name} does not match its checksum; it was changed after training")
+
+
+def _linear_to_dict(linear: LinearStage) -> dict[str, Any]:
+    return {
+        "names": linear.names,
+        "groups": linear.groups,
+        "centre": linear.centre.tolist(),
+        "scale": linear.scale.tolist(),
+        "reference": linear.reference,
+        "through": linear.through.isoformat(),
+        "innovations": [None if np.isnan(each) else each for each in linear.innovations.tolist()],
+        "variance": linear.variance.tolist(),
+        "recipe": asdict(linear.recipe),
+        "filters": [
+            {
+                "coefficients": _packed(each.coefficients),
+                "covariance": _packed(each.covariance),
+                "noise": each.noise.tolist(),
+                "walk": each.walk.tolist(),
+            }
+            for each in linear.filters
+        ],
+    }
+
+
+def _linear_from_dict(read: dict[str, Any]) -> LinearStage:
+    recipe = read["recipe"]
+    return LinearStage(
+        names=tuple(read["names"]),
+        groups=tuple(read["groups"]),
+        centre=np.array(read["centre"]),
+        scale=np.array(read["scale"]),
+        reference=float(read["reference"]),
+        filters=tuple(
+            Filter(
+                coefficients=_unpacked(each["coefficients"]),
+                covariance=_unpacked(each["covariance"]),
+                noise=np.array(each["noise"]),
+                walk=np.array(each["walk"]),
+            )
+            for each in read["filters"]
+        ),
+        through=pd.Timestamp(read["through"]).as_unit("us"),
+        innovations=np.array([np.nan if each is None else each for each in read["innovations"]], dtype=float),
+        variance=np.array(read["variance"]),
+        recipe=LinearRecipe(**{**recipe, "paces": tuple(recipe["paces"])}),
+    )
+
+
+def _packed(values: Floats) -> dict[str, Any]:
+    """An array as JSON: its shape, and its little-endian doubles in base64."""
+    data = base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode("ascii")
+    return {"shape": list(values.shape), "base64": data}
+
+
+def _unpacked(read: dict[str, Any]) -> Floats:
+    values = np.frombuffer(base64.b64decode(read["base64"]), dtype="<f8").reshape(read["shape"])
+    return values.astype(float)
+
+
+def _boosters(texts: dict[str, str], kind: str, names: list[str]) -> dict[str, lgb.Booster]:
+    return {name: lgb.Booster(model_str=texts[_booster_file(kind, name)]) for name in names}
+
+
+def _booster_file(kind: str, name: str) -> str:
+    return f"{kind}_{name}.txt"
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,155 @@
+"""Backtests: events in order, forecasts honest, the protocols as they are defined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from energy_demand.model.backtest import COLUMNS, Fit, Loss, Predict, Protocol, schedule, walk_forward
+from energy_demand.region import NEW_YORK
+from energy_demand.timeaxis import local_midnight
+from records import QUICK, altered_after, synthetic_record
+
+ZONE = NEW_YORK.zone
+FIRST, LAST = date(2025, 1, 20), date(2025, 1, 27)
+
+
+def backtest(record, protocol, weather=None, *, first=FIRST, last=LAST, refit_days=5, **more) -> pd.DataFrame:
+    return walk_forward(
+        record,
+        schedule(protocol, first, last, ZONE, refit_days),
+        protocol=protocol,
+        weather=weather or protocol.weather,
+        recipe=QUICK,
+        **more,
+    )
+
+
+def frozen(record, protocol, model, loss=Loss.NOTHING) -> pd.DataFrame:
+    """Two days after the judged fit, without a fit of their own."""
+    events = schedule(protocol, date(2025, 2, 5), date(2025, 2, 6), ZONE)
+    return walk_forward(
+        record,
+        (event for event in events if isinstance(event, Predict)),
+        protocol=protocol,
+        weather=protocol.weather,
+        loss=loss,
+        model=model,
+    )
+
+
+@pytest.fixture(scope="module")
+def day_ahead(record) -> pd.DataFrame:
+    return backtest(record, Protocol.DAY_AHEAD)
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_events_come_in_the_order_of_time_and_a_fit_comes_first(protocol):
+    events = list(schedule(protocol, date(2024, 10, 30), date(2024, 12, 15), ZONE, 30))
+    moments = [event.as_of if isinstance(event, Fit) else event.issued_at for event in events]
+    assert all(earlier <= later for earlier, later in pairwise(moments))
+    assert isinstance(events[0], Fit)
+    fits = [event.as_of for event in events if isinstance(event, Fit)]
+    assert len(fits) == 2
+    assert fits[1] - fits[0] >= timedelta(days=30)
+
+
+def test_every_hour_is_forecast_once_and_days_have_23_or_25_hours_too():
+    for protocol in Protocol:
+        events = schedule(protocol, date(2024, 11, 2), date(2024, 11, 4), ZONE)
+        periods = [period for event in events if isinstance(event, Predict) for period in event.periods]
+        assert len(periods) == len(set(periods)) == 24 + 25 + 24
+
+
+def test_day_ahead_is_issued_at_nine_the_day_before(day_ahead):
+    local = day_ahead["issued_at"].dt.tz_convert(ZONE)
+    assert set(local.dt.hour) == {9}
+    assert day_ahead.groupby("issued_at")["lead_hours"].agg(["min", "max"]).eq([16, 39]).all(axis=None)
+
+
+@pytest.fixture(scope="module")
+def rolling(record) -> pd.DataFrame:
+    return backtest(record, Protocol.ROLLING_24H, last=date(2025, 1, 22))
+
+
+def test_rolling_is_issued_24_hours_before_each_hour(rolling):
+    assert set(rolling["lead_hours"]) == {24}
+    assert (rolling["period"] - rolling["issued_at"] == pd.Timedelta(hours=24)).all()
+    assert len(rolling) == 72
+
+
+def test_the_rows_are_whole_and_in_order(day_ahead):
+    assert tuple(day_ahead.columns) == COLUMNS
+    assert day_ahead["period"].is_monotonic_increasing
+    assert len(day_ahead) == 8 * 24
+    assert day_ahead.notna().all(axis=None)
+    assert list(day_ahead["model_version"].unique()) == ["fit 1", "fit 2"]
+
+
+def test_the_model_beats_its_yardsticks_on_the_same_hours(day_ahead):
+    off = {
+        name: (day_ahead[name] / day_ahead["actual_mwh"] - 1).abs().mean()
+        for name in ("predicted_mwh", "base_mwh", "seasonal_naive_24_mwh", "seasonal_naive_168_mwh")
+    }
+    assert off["predicted_mwh"] == min(off.values())
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_nothing_that_becomes_known_later_changes_a_forecast(protocol, record):
+    last = date(2025, 1, 21)
+    fork = datetime.fromisoformat("2025-01-20T14:00+00:00")  # when the 21st is forecast
+    made = [
+        backtest(each, protocol, first=FIRST, last=last, refit_days=1)
+        for each in (record, altered_after(record, fork))
+    ]
+    early = made[0]["issued_at"] <= fork
+    if protocol is Protocol.ROLLING_24H:
+        # Observed weather is the one thing of the hours ahead that a forecast is given.
+        early &= made[0]["period"] <= fork
+    columns = [name for name in COLUMNS if name != "actual_mwh"]
+    assert early.sum() >= 9
+    pd.testing.assert_frame_equal(made[0].loc[early, columns], made[1].loc[early, columns])
+    end = pd.Timestamp(local_midnight(last + timedelta(days=1), ZONE))
+    assert made[0]["period"].iloc[-1] == end
+
+
+def test_observed_weather_is_not_looked_at_where_it_is_foreseen(record, day_ahead):
+    other = record.weather.copy()
+    ahead = other["timestamp"] > pd.Timestamp("2025-01-20T14:00Z")
+    other.loc[ahead, "temperature_2m"] += 5.0
+    altered = altered_after(record, record.periods[-1])  # a copy
+    altered = type(altered)(**{**vars(altered), "weather": other})
+    again = backtest(altered, Protocol.DAY_AHEAD, last=date(2025, 1, 21))
+    same = again["issued_at"] <= pd.Timestamp("2025-01-20T14:00Z")
+    np.testing.assert_array_equal(again.loc[same, "base_mwh"], day_ahead.loc[: same.sum() - 1, "base_mwh"])
+
+
+@pytest.mark.parametrize("loss", [each for each in Loss if each is not Loss.NOTHING])
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_a_loss_costs_something_and_not_everything(loss, protocol, record, trained):
+    whole, without = (frozen(record, protocol, trained.judged, loss=each) for each in (Loss.NOTHING, loss))
+    assert without["predicted_mwh"].notna().all()
+    assert not np.allclose(whole["predicted_mwh"], without["predicted_mwh"], rtol=1e-6)
+    assert (without["predicted_mwh"] / without["actual_mwh"] - 1).abs().mean() < 0.12
+
+
+def test_a_stage_can_be_left_out_of_a_backtest(record, trained):
+    linear = replace(trained.judged, errors=None, residual=None)
+    whole, without = (frozen(record, Protocol.DAY_AHEAD, model) for model in (trained.judged, linear))
+    assert not np.allclose(whole["predicted_mwh"], without["predicted_mwh"])
+    np.testing.assert_array_equal(whole["base_mwh"], without["base_mwh"])
+
+
+def test_hours_that_are_not_in_the_record_are_refused(record):
+    with pytest.raises(ValueError, match="ends too early"):
+        backtest(record, Protocol.ROLLING_24H, first=date(2025, 2, 24), last=date(2025, 3, 3))
+
+
+def test_a_record_without_runs_is_backtested_as_it_came():
+    made = backtest(synthetic_record(runs=False), Protocol.DAY_AHEAD, "observed", last=date(2025, 1, 21))
+    assert made["predicted_mwh"].notna().all()

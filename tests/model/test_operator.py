@@ -1,0 +1,87 @@
+"""The operator's forecast with its bias removed: by hand, and only from errors known at 09:00."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from energy_demand.model.operator import corrected_daily, corrected_hourly, sound
+from energy_demand.region import NEW_YORK
+from energy_demand.timeaxis import Availability, day_ahead_issue, day_periods, days_periods
+
+ZONE = NEW_YORK.zone
+DELAY = Availability(1)
+
+
+def series(first: date, last: date, value: float) -> pd.Series:
+    periods = days_periods(first, last, ZONE)
+    return pd.Series(np.full(len(periods), value), index=periods)
+
+
+def test_a_constant_bias_is_removed_once_it_is_known():
+    first, last = date(2024, 1, 1), date(2024, 1, 20)
+    actual = series(first, last, 1000.0)
+    corrected = corrected_hourly(actual - 30.0, actual, ZONE, DELAY)
+    assert corrected.iloc[:24].eq(970.0).all()  # nothing known yet
+    np.testing.assert_allclose(corrected.iloc[72:], 1000.0)
+
+
+@pytest.mark.parametrize("day", [date(2024, 3, 12), date(2024, 11, 5)], ids=["after spring", "after autumn"])
+def test_only_errors_known_at_nine_the_day_before_count(day):
+    first = day - timedelta(days=20)
+    actual = series(first, day, 1000.0)
+    issue = pd.Timestamp(DELAY.newest_known(day_ahead_issue(day, ZONE)))
+    altered = actual.where(actual.index <= issue, 1300.0)
+    published = actual - 30.0
+    before, after = (corrected_hourly(published, each, ZONE, DELAY) for each in (actual, altered))
+    hours = day_periods(day, ZONE)
+    np.testing.assert_array_equal(before[hours], after[hours])
+    # And the newest hour that is known does count.
+    earlier = actual.where(actual.index != issue, 1300.0)
+    assert not corrected_hourly(published, earlier, ZONE, DELAY)[hours].equals(before[hours])
+
+
+def test_the_weight_of_an_error_halves_every_fourteen_days():
+    first = date(2024, 1, 1)
+    actual = series(first, first + timedelta(days=60), 1000.0)
+    published = actual.copy()
+    day = (published.index - pd.Timedelta(hours=1)).tz_convert(ZONE).date
+    published[day == first] = 900.0
+    corrected = corrected_hourly(published, actual, ZONE, DELAY)
+    noon = corrected[(corrected.index - pd.Timedelta(hours=1)).tz_convert(ZONE).hour == 12]
+    decay = 0.5 ** (1 / 14)
+    at = 30
+    weights = decay ** np.arange(at - 1)  # errors of days 0 … at − 2
+    assert noon.iloc[at] == pytest.approx(1000.0 + 100.0 * weights[-1] / weights.sum())
+
+
+def test_outages_teach_nothing_and_are_no_forecast():
+    first, last = date(2024, 1, 1), date(2024, 1, 20)
+    actual = series(first, last, 1000.0)
+    published = actual - 30.0
+    published.iloc[200:210] = 0.0
+    published.iloc[220] = 400.0
+    usable = sound(published, actual)
+    assert usable.sum() == len(usable) - 11
+    corrected = corrected_hourly(published, actual, ZONE, DELAY)
+    np.testing.assert_allclose(corrected[72:][usable[72:]], 1000.0)
+
+
+def test_a_missing_value_is_no_forecast():
+    assert not sound(pd.Series([np.nan]), pd.Series([1000.0])).any()
+    assert sound(pd.Series([900.0]), pd.Series([np.nan])).all()  # nothing says that it is an outage
+
+
+def test_daily_totals_know_the_errors_of_days_through_two_days_before():
+    days = pd.Index([date(2024, 1, 1) + timedelta(days=number) for number in range(10)])
+    actual = pd.Series(1000.0, index=days)
+    published = pd.Series(970.0, index=days)
+    published.iloc[5] = 500.0 + 1  # a large error on the sixth day
+    corrected = corrected_daily(published, actual)
+    assert corrected.iloc[:2].eq(970.0).all()
+    np.testing.assert_allclose(corrected.iloc[2:5], 1000.0)
+    assert corrected.iloc[6] == pytest.approx(1000.0)
+    assert corrected.iloc[7] > 1000.0

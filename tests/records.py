@@ -1,0 +1,94 @@
+"""Records of the synthetic world, and recipes that are quick to fit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.columns import TARGET, WEATHER_VARIABLES
+from energy_demand.data.record import Record, make_record
+from energy_demand.model.base_training import BaseRecipe
+from energy_demand.model.outlook import OutlookRecipe
+from energy_demand.model.residual_stage import ResidualRecipe
+from energy_demand.model.train import Recipe
+from energy_demand.region import NEW_YORK
+from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.world import SITES
+from energy_demand.timeaxis import hourly
+
+START = datetime(2024, 7, 1, tzinfo=UTC)
+DAYS = 240
+QUICK = Recipe(
+    base=BaseRecipe(max_trees=40, patience=10),
+    outlook=OutlookRecipe(guess_trees=25, correction_trees=25, issue_step=17),
+    residual=ResidualRecipe(trees=40),
+    warm_up_days=60,
+    calibration_days=90,
+    fewest_issues=20,
+)
+
+
+def synthetic_record(world: SyntheticWorld | None = None, days: int = DAYS, *, runs: bool = True) -> Record:
+    """Demand, observed weather of all sites and daily runs of the main site, from `START` on."""
+    world = world or SyntheticWorld(seed=1)
+    end = START + timedelta(days=days)
+    periods = hourly(START, end)
+    hours = periods.as_unit("s").asi8 // 3600
+    demand = pd.DataFrame({"period": periods, TARGET: world.hourly.values("D", hours).astype(float)})
+    weather = pd.concat(
+        [
+            pd.DataFrame(
+                dict(
+                    zip(
+                        WEATHER_VARIABLES,
+                        world.weather.observed(place, WEATHER_VARIABLES, hours),
+                        strict=True,
+                    )
+                )
+            ).assign(timestamp=periods, site=name)
+            for name, place in SITES.items()
+        ],
+        ignore_index=True,
+    )
+    forecasts = [_run(world, START + timedelta(days=day, hours=6)) for day in range(40, days)] if runs else []
+    empty = pd.DataFrame(columns=["site", "timestamp", "issued_at", *WEATHER_VARIABLES])
+    return make_record(
+        demand.assign(truth_mwh=demand[TARGET]),
+        weather,
+        pd.concat(forecasts, ignore_index=True) if forecasts else empty,
+        NEW_YORK,
+        end,
+    )
+
+
+def _run(world: SyntheticWorld, initialised: datetime) -> pd.DataFrame:
+    """What the run initialised then says of the next three days; it is out six hours later."""
+    timestamps = hourly(initialised, initialised + timedelta(hours=72))
+    hours = timestamps.as_unit("s").asi8 // 3600
+    issue = int(initialised.timestamp()) // 3600
+    said = world.weather.forecast(issue, SITES["new_york_city"], WEATHER_VARIABLES, hours)
+    return pd.DataFrame(dict(zip(WEATHER_VARIABLES, said, strict=True))).assign(
+        timestamp=timestamps, site="new_york_city", issued_at=pd.Timestamp(initialised + timedelta(hours=6))
+    )
+
+
+def altered_after(record: Record, moment: datetime) -> Record:
+    """The same record up to a moment, another one after it, in everything that becomes known later."""
+    at = pd.Timestamp(moment)
+    demand = record.demand.copy()
+    later = demand["period"] > at - pd.Timedelta(hours=1)  # known an hour after their end
+    demand.loc[later, [TARGET, "truth_mwh"]] *= 1.5
+    weather = record.weather.copy()
+    weather.loc[weather["timestamp"] > at, list(WEATHER_VARIABLES)] += 7.0
+    forecasts = record.forecasts.copy()
+    forecasts.loc[forecasts["issued_at"] > at, list(WEATHER_VARIABLES)] += 7.0
+    return make_record(demand, weather, forecasts, record.region, record.periods[-1])
+
+
+def not_a_number(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """A copy with NaN at these places."""
+    changed = values.copy()
+    changed[where] = np.nan
+    return changed
