@@ -1,0 +1,140 @@
+"""What each ingredient of the forecaster gives, on validation years alone.
+
+Two tables in one JSON object. `linear`: the linear stage alone with a group of columns or a pace taken out,
+2022-08-01 … 2024-07-31, observed weather. `stages`: the forecaster with stages, corrections or guesses taken
+out, `day-ahead`, 2023-12-01 … 2024-07-31 (recorded forecasts begin in 2023-10), observed and as issued, four
+fits. MAPE in percent. Nothing after 2024-07-31 is read. Works on the database of the settings, backfilled
+before.
+
+    .venv/bin/python benchmarks/ablation.py
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.config import load_settings
+from energy_demand.data import response_features as groups
+from energy_demand.data.record_store import load_record
+from energy_demand.data.response_features import Responses, response_features
+from energy_demand.database.engine import opened
+from energy_demand.model.backtest import Predict, Protocol, schedule, walk_forward
+from energy_demand.model.evaluate import scores
+from energy_demand.model.linear_stage import LinearRecipe, LinearStage
+from energy_demand.model.outlook import fit_guesses
+from energy_demand.model.train import fit
+from energy_demand.timeaxis import days_periods
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from energy_demand.data.record import Record
+    from energy_demand.model.forecaster import Forecaster
+
+END = datetime(2024, 8, 1, 5, tzinfo=UTC)
+LINEAR_WINDOW = (date(2022, 8, 1), date(2024, 7, 31))
+BLOCKS = (date(2023, 12, 1), date(2024, 2, 1), date(2024, 4, 1), date(2024, 6, 1), date(2024, 8, 1))
+GROUPS_TAKEN_OUT = {
+    "without special days": [groups.SPECIAL_DAY],
+    "without humidity": [groups.MOISTURE],
+    "without wind": [groups.AIR],
+    "without cloud and radiation": [groups.CLOUDS, groups.SUN],
+    "without lags and sites apart": [groups.PLACES],
+    "without half-day smoothing": [groups.MIDDLE],
+    "without three-day smoothing": [groups.SLOW],
+    "without weekend responses": [groups.BY_DAY],
+}
+STAGES: dict[str, Callable[[Forecaster], Forecaster]] = {
+    "all": lambda model: model,
+    "without the trees": lambda model: replace(model, residual=None),
+    "without error stage and trees": lambda model: replace(model, errors=None, residual=None),
+    "without corrections of the weather": lambda model: replace(
+        model, outlook=replace(model.outlook, corrections={})
+    ),
+}
+
+
+def linear_table(record: Record) -> dict[str, dict[str, float]]:
+    """MAPE of the linear stage, coefficients one day old and as at 09:00 the day before."""
+    outlook = fit_guesses(record.observed, record.issued, record.region.zone)
+    whole = response_features(outlook.completed(record.observed), record.region)
+    rows = whole.periods.isin(days_periods(*LINEAR_WINDOW, record.region.zone)) & ~np.isnan(record.truth_mwh)
+
+    def mape(responses: Responses, recipe: LinearRecipe | None = None) -> dict[str, float]:
+        stage = LinearStage.start(responses, record.demand_mwh, recipe)
+        said = stage.advance(responses, record.demand_mwh)[1].log_demand
+        day_ahead = np.where(responses.hours <= 7, said[0], said[1])
+        return {
+            name: off(record.truth_mwh[rows], np.exp(each[rows] / 100))
+            for name, each in (("one day old", said[0]), ("day-ahead", day_ahead))
+        }
+
+    table = {"all": mape(whole)}
+    for name, taken in GROUPS_TAKEN_OUT.items():
+        kept = ~np.isin(whole.groups, taken)
+        table[name] = mape(
+            replace(
+                whole,
+                names=tuple(np.array(whole.names)[kept]),
+                groups=tuple(np.array(whole.groups)[kept]),
+                values=whole.values[:, kept],
+            )
+        )
+    for name, paces in (
+        ("the quick filter alone", (10.0,)),
+        ("the slow filter alone", (0.1,)),
+        ("one filter at pace 1", (1.0,)),
+    ):
+        table[name] = mape(whole, replace(LinearRecipe(), paces=paces))
+    return table
+
+
+def stages_table(record: Record) -> dict[str, dict[str, float]]:
+    """MAPE of the forecaster without some of its parts; the base booster's beside it."""
+    parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    for first, after in itertools.pairwise(BLOCKS):
+        last = after - timedelta(days=1)
+        events = [
+            event
+            for event in schedule(Protocol.DAY_AHEAD, first, last, record.region.zone)
+            if isinstance(event, Predict)
+        ]
+        known = record.known_at(events[0].issued_at, Protocol.DAY_AHEAD.availability)
+        model = fit(known, judge=False).forecaster
+        for name, refine in STAGES.items():
+            for weather in ("observed", "as_issued"):
+                made = walk_forward(
+                    record, iter(events), protocol=Protocol.DAY_AHEAD, weather=weather, model=refine(model)
+                )
+                parts.setdefault((name, weather), []).append(made)
+    table: dict[str, dict[str, float]] = {}
+    for (name, weather), blocks in parts.items():
+        hours = pd.concat(blocks)
+        table.setdefault(name, {})[weather] = off(hours["actual_mwh"], hours["predicted_mwh"])
+        if name == "all":
+            table.setdefault("the base booster", {})[weather] = off(hours["actual_mwh"], hours["base_mwh"])
+    return table
+
+
+def off(actual: object, predicted: object) -> float:
+    """MAPE, three decimals."""
+    return round(scores(actual, predicted)["mape"], 3)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Print both tables."""
+    settings = load_settings()
+    with opened(settings) as database:
+        record = load_record(database, settings, END)
+    print(json.dumps({"linear": linear_table(record), "stages": stages_table(record)}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
