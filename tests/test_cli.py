@@ -115,6 +115,13 @@ def test_a_day_is_forecast_whole_over_the_clock_changes(shop, call, day, as_of, 
     assert "no honest forecast" in err
 
 
+def test_a_person_is_told_what_a_training_came_to(shop, call):
+    status, out, _ = call(shop, "train")
+    assert status == 0
+    assert "hours it had not seen" in out
+    assert "not promoted: only 0 days" in out
+
+
 def test_an_explained_forecast_adds_up_hour_by_hour(shop, call):
     status, out, _ = call(shop, "forecast", "--hours", "24", "--explain", "--json")
     assert status == 0

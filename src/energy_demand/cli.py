@@ -205,14 +205,16 @@ def train(now: Now = None, as_json: Json = False) -> None:
     metrics = outcome.metrics
     out.print(
         f"version {outcome.version.version}: {outcome.rows:,} rows, {outcome.first:%Y-%m-%d} to "
-        f"{outcome.trained_through:%Y-%m-%dT%H:%MZ}, {metrics['trees']:.0f} trees, {outcome.seconds:.1f} s"
+        f"{outcome.trained_through:%Y-%m-%dT%H:%MZ}, {outcome.seconds:.1f} s"
     )
-    out.print(
-        f"test of {metrics['test_n']:,.0f} rows it had not seen: MAPE {metrics['test_mape']:.2f} % "
-        f"(same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
-        f"{metrics['test_seasonal_naive_168_mape']:.2f} %)",
-        soft_wrap=True,
-    )
+    if metrics["test_n"]:
+        out.print(
+            f"day-ahead on {metrics['test_n']:,.0f} hours it had not seen: MAPE {metrics['test_mape']:.2f} % "
+            f"(base booster {metrics['test_base_mape']:.2f} %, same hour yesterday "
+            f"{metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
+            f"{metrics['test_seasonal_naive_168_mape']:.2f} %)",
+            soft_wrap=True,
+        )
     out.print(f"{'promoted' if outcome.verdict.promoted else 'not promoted'}: {outcome.verdict.reason}")
 
 

@@ -7,7 +7,7 @@ one takes it in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -169,9 +169,16 @@ def _calibrated(
     earlier = said.until(int(tried.target.min()))
     if len(earlier.truth) >= FEWEST_HOURS_BEFORE:
         before = earlier.residual_rows(errors, recipe.warm_up_days)
-        missed = missed - ResidualStage.fit(*before, recipe.residual).correction(rows)
+        missed = missed - ResidualStage.fit(*before, _coarser(recipe.residual)).correction(rows)
     leads = np.maximum(tried.target - tried.known - availability.delay_hours, 1)
     return ScaledIntervals.fit(missed, tried.spread, leads, tried.responses.months)
+
+
+def _coarser(recipe: ResidualRecipe) -> ResidualRecipe:
+    """A quarter of the trees at four times the rate: nearly as good, and only the intervals see it."""
+    rate = 4 * recipe.parameters["learning_rate"]
+    trees = max(recipe.trees // 4, 1)
+    return replace(recipe, trees=trees, parameters={**recipe.parameters, "learning_rate": rate})
 
 
 def base_rows(record: Record, recipe: BaseRecipe, availability: Availability) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from energy_demand.model.evaluate import coverage, scores
 from energy_demand.model.intervals import LEVELS
 from energy_demand.model.promotion import FIRST, Verdict, judge
 from energy_demand.model.registry import NoChampionError
+from energy_demand.model.storage import ModelRefusedError
 from energy_demand.model.train import Recipe, Trained, fit
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
-    from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.registry import Registry, Version
 
 
@@ -71,7 +71,7 @@ def run_training(
     record = load_record(database, settings, now)
     trained = fit(record, recipe, availability=settings.availability, progress=progress)
     progress("judging")
-    tested, verdict = _contest(_champion(registry), trained, record)
+    tested, verdict = _contest(registry, trained, record)
     progress("registering")
     first = trained.rows["timestamp"].iloc[0].to_pydatetime()
     metrics = {
@@ -96,14 +96,19 @@ def run_training(
     )
 
 
-def _contest(champion: Forecaster | None, trained: Trained, record: Record) -> tuple[pd.DataFrame, Verdict]:
+def _contest(registry: Registry, trained: Trained, record: Record) -> tuple[pd.DataFrame, Verdict]:
     """The judged fit's forecasts of its test days, and the verdict on it."""
     judged = trained.judged
     if judged is None:
         raise ValueError("a fit that was not judged cannot be promoted")
     tested = day_ahead(judged, record, unseen_days(record, judged))
-    if champion is None:
+    try:
+        champion = registry.champion().forecaster
+    except NoChampionError:
         return tested, FIRST
+    except ModelRefusedError as error:
+        # It cannot serve either, and its own message says to train.
+        return tested, Verdict(promoted=True, reason=f"the champion cannot be loaded: {error}")
     theirs = day_ahead(champion, record, unseen_days(record, judged, champion))
     both = tested[["period", "actual_mwh", "predicted_mwh"]].rename(
         columns={"predicted_mwh": "challenger_mwh"}
@@ -131,13 +136,6 @@ def _test_metrics(tested: pd.DataFrame) -> dict[str, float]:
         lower, upper = known[f"lower_{level}"].to_numpy(), known[f"upper_{level}"].to_numpy()
         metrics[f"test_coverage_{level}"] = coverage(actual, lower, upper)
     return metrics
-
-
-def _champion(registry: Registry) -> Forecaster | None:
-    try:
-        return registry.champion().forecaster
-    except NoChampionError:
-        return None
 
 
 def _params(settings: Settings, recipe: Recipe, trained: Trained) -> dict[str, Any]:
