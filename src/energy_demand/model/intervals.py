@@ -71,13 +71,7 @@ class ConformalIntervals:
         Raises:
             ValueError: a level is missing, or a table cannot be right.
         """
-        read = {level: np.array(tables.get(str(level)), dtype=float) for level in LEVELS}
-        narrow, wide = (read[level] for level in LEVELS)
-        if narrow.shape != SHAPE or wide.shape != SHAPE:
-            raise ValueError(f"interval tables must have the shape {SHAPE}")
-        if not (np.all(narrow >= 0) and np.all(wide >= narrow) and np.isfinite(wide).all()):
-            raise ValueError("interval tables must be finite, not negative, and the wider level wider")
-        return cls(read)
+        return cls(_tables_from_dict(tables, SHAPE))
 
 
 def _cells(leads: Integers, hours: Integers) -> tuple[Integers, Integers]:
@@ -157,15 +151,23 @@ class ScaledIntervals:
         Raises:
             ValueError: a level is missing, or a table cannot be right.
         """
-        read = {level: np.array(tables.get(str(level)), dtype=float) for level in LEVELS}
-        narrow, wide = (read[level] for level in LEVELS)
-        shape = (len(LAST_LEAD_OF_BUCKET) + 1, SEASONS)
-        if narrow.shape != shape or wide.shape != shape:
-            raise ValueError(f"interval tables must have the shape {shape}")
-        if not (np.all(narrow >= 0) and np.all(wide >= narrow) and np.isfinite(wide).all()):
-            raise ValueError("interval tables must be finite, not negative, and the wider level wider")
-        return cls(read)
+        return cls(_tables_from_dict(tables, (len(LAST_LEAD_OF_BUCKET) + 1, SEASONS)))
 
 
 def _lead_and_season(leads: Integers, months: Integers) -> tuple[Integers, Integers]:
     return np.searchsorted(LAST_LEAD_OF_BUCKET, leads), SEASON_OF_MONTH[months - 1]
+
+
+def _tables_from_dict(tables: dict[str, Any], shape: tuple[int, int]) -> dict[int, Floats]:
+    """Tables by level from plain lists.
+
+    Raises:
+        ValueError: a level is missing, or a table cannot be right.
+    """
+    read = {level: np.array(tables.get(str(level)), dtype=float) for level in LEVELS}
+    narrow, wide = (read[level] for level in LEVELS)
+    if narrow.shape != shape or wide.shape != shape:
+        raise ValueError(f"interval tables must have the shape {shape}")
+    if not (np.all(narrow >= 0) and np.all(wide >= narrow) and np.isfinite(wide).all()):
+        raise ValueError("interval tables must be finite, not negative, and the wider level wider")
+    return read
