@@ -28,7 +28,10 @@ def test_the_test_part_changes_nothing_of_the_fit_that_is_judged(record, trained
     demand = record.demand.copy()
     tested = demand["period"] > trained.test_from
     demand.loc[tested, ["demand_mwh", "truth_mwh"]] *= 1.3
-    altered = make_record(demand, record.weather, record.forecasts, record.region, record.periods[-1])
+    weather, forecasts = record.weather.copy(), record.forecasts.copy()
+    weather.loc[weather["timestamp"] > trained.test_from, "temperature_2m"] += 5.0
+    forecasts.loc[forecasts["issued_at"] > trained.test_from, "temperature_2m"] += 5.0
+    altered = make_record(demand, weather, forecasts, record.region, record.periods[-1])
     again = fit(altered, QUICK)
     assert to_texts(again.judged) == to_texts(trained.judged)
     assert to_texts(again.forecaster) != to_texts(trained.forecaster)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Positions = npt.NDArray[np.int64]
 
 HOURS_BEFORE, HOURS_AFTER = 24, 120  # of a run that are kept, counted from the hour of its issue
+FRESH_HOURS = 24  # an older run is not what an issue would go by
 SPAN = HOURS_BEFORE + 1 + HOURS_AFTER
 
 
@@ -38,6 +39,14 @@ class IssuedWeather:
     def newest(self, moments: pd.DatetimeIndex) -> Positions:
         """For each moment the newest run issued by then, −1 where there is none."""
         return np.asarray(self.issued_at.searchsorted(moments, side="right") - 1, dtype=np.int64)
+
+    def fresh(self, moments: pd.DatetimeIndex) -> npt.NDArray[np.bool_]:
+        """Whether a run of the day before each moment was known at it."""
+        runs = self.newest(moments)
+        known = runs >= 0
+        age = np.full(len(moments), np.inf)
+        age[known] = (moments[known] - self.issued_at[runs[known]]) / pd.Timedelta(HOUR)
+        return age <= FRESH_HOURS
 
     def around(self, moments: pd.DatetimeIndex, before: int, after: int) -> Floats:
         """What the newest run known at each moment says of the hours around that moment.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.train import Weather
 
-RUN_FRESH = timedelta(hours=24)
 SHARE_WITH_RUNS = 0.8  # of the days; with fewer, weather as it was foreseen says too little
 
 
@@ -53,9 +52,5 @@ def day_ahead(model: Forecaster, record: Record, days: list[date]) -> pd.DataFra
 def weather_of(record: Record, days: list[date]) -> Weather:
     """`as_issued` where most of the days have a fresh run to go by."""
     issues = utc_index(pd.DatetimeIndex([day_ahead_issue(day, record.region.zone) for day in days]))
-    runs = record.issued.newest(issues)
-    fresh = sum(
-        run >= 0 and moment - record.issued.issued_at[run] <= RUN_FRESH
-        for moment, run in zip(issues, runs, strict=True)
-    )
-    return "as_issued" if fresh >= SHARE_WITH_RUNS * len(days) else "observed"
+    fresh = record.issued.fresh(issues).mean()
+    return "as_issued" if fresh >= SHARE_WITH_RUNS else "observed"

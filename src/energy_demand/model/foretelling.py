@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 FURTHEST_TRAINED = 49  # hours from the newest known hour: lead 48 and one hour of delay
 FOLD_DAYS = 15  # blocks that take turns when corrections of the weather are held out
-RUN_FRESH = pd.Timedelta(hours=24)  # an older run is not what an issue would have used
 STEP_DAYS = 2  # between replayed issues: neighbouring days err alike
 DAY = 24
 
@@ -173,7 +172,7 @@ def foretell(
     end = len(responses.periods)
     demand = record.demand_mwh[:end]
     known = [record.position(availability.newest_known(moment)) for moment in issues]
-    ahead = _foreseen(record, issues, guessing, outlook_recipe)
+    ahead = _foreseen(record, issues, guessing, outlook_recipe, record.periods[cut - 1])
     at_stop = dict(zip(known, ahead, strict=True))
     stage = LinearStage.start(responses.rows(slice(0, cut)), demand[:cut], recipe)
     at_cut, before, foretold, tried = stage, 0, [], []
@@ -221,26 +220,21 @@ def day_ahead_issues(record: Record, end: int, days: int) -> pd.DatetimeIndex:
     )
     first = record.periods[min(MEMORY_HOURS, end - 1)]
     moments = moments[(moments > first) & (moments < record.periods[end - 1])]
-    runs = record.issued.newest(moments)
-    fresh = np.array(
-        [
-            run >= 0 and moment - record.issued.issued_at[run] <= RUN_FRESH
-            for moment, run in zip(moments, runs, strict=True)
-        ],
-        dtype=bool,
-    )
-    return moments[fresh]
+    return moments[record.issued.fresh(moments)]
 
 
 def _foreseen(
-    record: Record, issues: pd.DatetimeIndex, guessing: Outlook, recipe: OutlookRecipe
+    record: Record,
+    issues: pd.DatetimeIndex,
+    guessing: Outlook,
+    recipe: OutlookRecipe,
+    before: pd.Timestamp,
 ) -> list[Ahead]:
     """The leads of each issue as they were foreseen, with corrections learnt on other blocks of days."""
     if len(issues) == 0:
         return []
-    last = record.periods[-1]
     folds = [
-        fit_corrections(guessing, record, recipe, last, runs=_block(record.issued.issued_at) != fold)
+        fit_corrections(guessing, record, recipe, before, runs=_block(record.issued.issued_at) != fold)
         for fold in (0, 1)
     ]
     return [foresee(record, folds[fold], moment) for moment, fold in zip(issues, _block(issues), strict=True)]

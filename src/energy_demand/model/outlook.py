@@ -48,7 +48,6 @@ CORRECTED = (MAIN, REST, HUMIDITY, CLOUD, WIND)
 _LIMITS = {HUMIDITY: (1.0, 100.0), CLOUD: (0.0, 100.0), WIND: (0.0, np.inf), RADIATION: (0.0, np.inf)}
 _COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}
 LEADS = np.arange(1, MAX_LEAD_HOURS + 1)
-YEAR_HOURS = 365.25 * 24
 
 
 @dataclass(frozen=True)
@@ -421,7 +420,7 @@ def _fit_guess(
         usable &= ~np.isnan(main)
     usable[:, ::2] = False  # every other lead tells enough
     usable[:, 0] = ~np.isnan(missed[:, 0])  # the first one also fills holes of the past
-    if not usable.any():
+    if not usable.any():  # no other site was ever observed: the base alone will do
         usable = np.zeros_like(usable)
         usable[:, 0] = True
         missed = np.nan_to_num(missed)

@@ -127,7 +127,8 @@ def fit(
     base = fit_base(rows, recipe.base, test_from)
     cut = record.position(test_from) + 1 if judge else end
     progress("weather")
-    guessing = fit_guesses(record.observed, record.issued, record.region.zone, recipe.outlook)
+    before = record.observed.until(record.periods[cut - 1], cut)
+    guessing = fit_guesses(before, record.issued, record.region.zone, recipe.outlook)
     path = guessing.completed(record.observed)
     responses = response_features(path, record.region).rows(slice(0, end))
     progress("linear stage")
