@@ -16,12 +16,17 @@ setup: $(READY)  ## install everything into .venv/
 $(READY): requirements.txt requirements-uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else \
 	  f"Python 3.11 to 3.13 is needed, {v[0]}.{v[1]} was found; run make PYTHON=python3.11 ...")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt
+	@$(MAKE) --no-print-directory uv
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes \
 	  --constraints requirements.txt --requirements pyproject.toml --extra dev
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+# Not a file that make looks for: `lock` must work where the lock does not fit pyproject.toml yet.
+.PHONY: uv
+uv:
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt
 
 demo: $(READY)   ## the whole loop on synthetic data, with no key and no network
 	$(BIN)/energy-demand demo
@@ -39,7 +44,7 @@ format: $(READY) ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(READY)   ## resolve pyproject.toml anew into requirements.txt, with hashes
+lock: uv         ## resolve pyproject.toml anew into requirements.txt, with hashes
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-emit-package energy-demand \
 	  --quiet --output-file requirements.txt
