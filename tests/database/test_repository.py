@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -11,6 +13,8 @@ import sqlalchemy as sa
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.database import repository, state
 from energy_demand.database.repository import Written
+from energy_demand.database.tables import demand_flag
+from logged import line, row
 
 HOUR = timedelta(hours=1)
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -212,3 +216,157 @@ def test_missing_hours_are_counted_between_the_first_and_the_last(database):
         summary = state.demand_summary(connection, "NY", at(2000))
     assert (summary["rows"], summary["missing_hours"]) == (3, 2)
     assert (summary["first"], summary["last"]) == (at(1), at(5))
+
+
+def log(database, *lines: bytes) -> int:
+    with database.transaction() as connection:
+        return repository.insert_prediction_lines(connection, lines)
+
+
+def logged_values(database, *names: str) -> list[tuple]:
+    with database.transaction() as connection:
+        query = f"SELECT {', '.join(names)} FROM prediction_log ORDER BY request_id, row_number, timestamp"
+        return [tuple(found) for found in connection.execute(sa.text(query))]
+
+
+def test_ten_thousand_predictions_are_logged_in_one_go(database):
+    columns = {f"column_{number}": number + 0.125 for number in range(40)}
+    lines = [line(7, row_number=number, features_json=columns) for number in range(10_000)]
+    assert log(database, *lines) == 10_000
+    found = logged_values(
+        database, "row_number", "features_json->>'column_3'", "jsonb_typeof(features_json->'column_39')"
+    )
+    assert found == [(number, "3.125", "number") for number in range(10_000)]
+
+
+def test_a_prediction_comes_back_as_it_was_logged(database):
+    given = row(1, row_number=4, quality="a 'quoted' \\ £: %s :batch")
+    with database.transaction() as connection:
+        assert repository.insert_predictions(connection, [given]) == 1
+        (found,) = repository.read_predictions(connection, at(0), at(100_000)).to_dict("records")
+    found["features_json"] = json.loads(found["features_json"])
+    moments = {"timestamp", "issued_at", "prediction_made_at"}
+    assert {name: found[name] for name in given if name not in moments} == {
+        name: value for name, value in given.items() if name not in moments
+    }
+    assert all(found[name] == datetime.fromisoformat(given[name]) for name in moments)
+    assert found["actual_demand"] is None
+
+
+@pytest.mark.parametrize(
+    ("second", "new"),
+    [
+        pytest.param(line(1, predicted_demand=1.0), 0, id="of the same request, row and hour is not logged"),
+        pytest.param(line(2), 1, id="of another request is"),
+        pytest.param(line(1, row_number=1), 1, id="of another row is"),
+        pytest.param(line(1, timestamp=at(5).isoformat()), 1, id="of another hour is"),
+        pytest.param(line(1, timestamp="2025-03-13T09:00:00-04:00"), 0, id="of that hour elsewhere is not"),
+    ],
+)
+def test_a_second_prediction(database, second, new):
+    assert log(database, line(1)) == 1
+    assert log(database, second, second) == new
+    assert log(database, line(1), second) == 0
+    assert (15_001.5,) in logged_values(database, "predicted_demand")  # the first stays
+
+
+def test_lines_of_before_there_were_row_numbers_count_as_the_first_row(database):
+    old = row(1)
+    del old["row_number"]
+    assert log(database, json.dumps(old).encode()) == 1
+    assert logged_values(database, "row_number") == [(0,)]
+    assert log(database, line(1)) == 0
+
+
+def test_no_lines_are_no_rows(database):
+    assert log(database) == 0
+
+
+def test_the_same_predictions_logged_by_two_at_once_are_there_once(database):
+    lines = [line(number) for number in range(500)]
+    with ThreadPoolExecutor() as pool:
+        new = list(pool.map(lambda some: log(database, *some), [lines, lines[::-1], lines, lines]))
+    assert sum(new) == 500
+    assert len(logged_values(database, "id")) == 500
+
+
+def test_old_predictions_are_found_by_utc_day_read_by_span_and_deleted_by_id(database):
+    made = [at(-25), at(-1), at(-1) + timedelta(minutes=59), at(0), at(30)]
+    log(database, *(line(number, prediction_made_at=each.isoformat()) for number, each in enumerate(made)))
+    with database.transaction() as connection:
+        assert repository.old_prediction_days(connection, at(0)) == [date(2023, 12, 30), date(2023, 12, 31)]
+        found = repository.read_predictions(connection, at(-1), at(0))
+        assert found["request_id"].tolist() == ["request-1", "request-2"]
+        assert repository.delete_predictions(connection, found["id"].tolist()) == 2
+        assert repository.delete_predictions(connection, found["id"].tolist()) == 0
+        assert repository.read_predictions(connection, at(-1), at(0)).empty
+    assert [found for (found,) in logged_values(database, "request_id")] == [
+        "request-0",
+        "request-3",
+        "request-4",
+    ]
+
+
+def scheduled(database, predictions: dict[int, float], **given) -> None:
+    numbered = enumerate(predictions.items(), start=len(logged_values(database, "id")))
+    log(
+        database,
+        *(
+            line(
+                number,
+                **{
+                    "timestamp": at(hour).isoformat(),
+                    "predicted_demand": value,
+                    "source": "scheduled",
+                    **given,
+                },
+            )
+            for number, (hour, value) in numbered
+        ),
+    )
+
+
+def watched(database, now: datetime) -> state.Watched:
+    with database.transaction() as connection:
+        return state.watched(connection, "NY", now)
+
+
+def test_of_an_empty_database_nothing_is_watched(database):
+    assert watched(database, at(0)) == state.Watched(None, None, None, 0, None, None)
+
+
+def test_the_watched_error_is_that_of_scheduled_forecasts_for_hours_that_are_known(database):
+    write(database, demand({1: 100.0, 2: 200.0, 3: 300.0}), at(1000))
+    scheduled(database, {1: 110.0, 2: 160.0, 3: 9_999.0, 4: 9_999.0})
+    found = watched(database, at(3))  # hour 3 is known an hour later
+    assert (found.newest, found.mae, found.mape) == (at(2), 25.0, pytest.approx(15.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "hour"),
+    [
+        pytest.param({"source": "request"}, 2, id="a forecast that somebody asked for"),
+        pytest.param({"source": "backfill"}, 2, id="one made afterwards"),
+        pytest.param({"respondent": "PJM"}, 2, id="one for another respondent"),
+        pytest.param({}, 3, id="one for an hour that screening doubts"),
+        pytest.param({}, -170, id="one for an hour a week ago"),
+        pytest.param({}, 4, id="one for an hour without demand"),
+    ],
+)
+def test_the_watched_error_leaves_out(database, given, hour):
+    write(database, demand({1: 100.0, 2: 100.0, 3: 100.0, -160: 100.0, -170: 100.0}), at(1000))
+    with database.transaction() as connection:
+        connection.execute(
+            sa.insert(demand_flag).values(respondent="NY", period=at(3), flag="SPIKE", flagged_at=at(4))
+        )
+    scheduled(database, {1: 110.0, -160: 110.0})
+    scheduled(database, {hour: 9_999.0}, **given)
+    found = watched(database, at(5))
+    assert (found.newest, found.mae, found.mape) == (at(2), 10.0, pytest.approx(10.0))
+
+
+def test_an_hour_of_no_demand_counts_for_the_error_in_mwh_alone(database):
+    write(database, demand({1: 100.0, 2: 0.0}), at(1000))
+    scheduled(database, {1: 110.0, 2: 30.0})
+    found = watched(database, at(5))
+    assert (found.mae, found.mape) == (20.0, pytest.approx(10.0))

@@ -9,8 +9,9 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import psycopg
 import sqlalchemy as sa
 import stamina
 from sqlalchemy.exc import OperationalError
@@ -99,8 +100,13 @@ def opened(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def open_database(settings: Settings, *, migrate_now: bool = True) -> Database:
+def open_database(
+    settings: Settings, *, migrate_now: bool = True, statement_seconds: float | None = None
+) -> Database:
     """The application's database, started if it is the embedded one, with its tables up to date.
+
+    With `statement_seconds`, a statement that takes longer fails, and so does a connection that has gone
+    silent for as long.
 
     Raises:
         DatabaseUnavailableError: it cannot be reached, or its tables are newer than this program.
@@ -110,11 +116,15 @@ def open_database(settings: Settings, *, migrate_now: bool = True) -> Database:
     label = f"{url.host}:{url.port or 5432}/{url.database}"
     if settings.database_url is None:
         label = f"embedded PostgreSQL in {settings.home} ({label})"
-    engine = sa.create_engine(
-        url,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": "-c timezone=UTC"},
-    )
+    connect_args: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "options": "-c timezone=UTC",
+    }
+    if statement_seconds is not None:
+        milliseconds = int(1000 * statement_seconds)
+        connect_args["options"] += f" -c statement_timeout={milliseconds}"
+        connect_args["tcp_user_timeout"] = milliseconds
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=connect_args)
     database = Database(engine, label)
     if migrate_now:
         migrate(database)
@@ -207,8 +217,9 @@ def _alembic_config() -> Config:
 def _told(label: str) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
+    except (OperationalError, psycopg.OperationalError) as error:
+        original = error.orig if isinstance(error, OperationalError) else error  # COPY is psycopg's own
+        reason = (str(original).strip().splitlines() or ["no reason given"])[0]
         raise DatabaseUnavailableError(
             f"the database {label} cannot be used: {reason}; what was stored is unchanged. "
             "Check that it runs and that DATABASE_URL is right"

@@ -212,9 +212,11 @@ prediction_log = sa.Table(
     _text("request_id"),
     sa.Column("features_json", JSONB, nullable=True),
     _moment("prediction_made_at"),
-    sa.UniqueConstraint("request_id", "timestamp"),
+    sa.Column("row_number", sa.Integer, nullable=False, server_default=sa.text("0")),  # within the request
+    sa.UniqueConstraint("request_id", "row_number", "timestamp"),
     sa.CheckConstraint("source IN ('scheduled', 'request', 'backfill')", name="source"),
     sa.Index(None, "respondent", "timestamp", "lead_hours"),
+    sa.Index(None, "prediction_made_at"),
 )
 
 drift_log = sa.Table(
