@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
@@ -14,10 +15,16 @@ import sqlalchemy as sa
 from energy_demand.config import Settings
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.engine import Database, open_database
+from energy_demand.model.train import Trained, fit
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
+from records import QUICK, synthetic_record
 from support import PRESENT, SHARED_DATA, make_settings
+
+if TYPE_CHECKING:
+    from energy_demand.data.record import Record
+    from energy_demand.model.forecaster import Forecaster
 
 # Read when LightGBM is loaded. The fits of tests are small: more threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -100,3 +107,18 @@ def synthetic_upstream():
     """The address of a sandbox with undisturbed synthetic data, whose present is `PRESENT`."""
     with serving(create_app(SyntheticWorld(seed=1), now=PRESENT)) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def record() -> Record:
+    return synthetic_record()
+
+
+@pytest.fixture(scope="session")
+def trained(record) -> Trained:
+    return fit(record, QUICK)
+
+
+@pytest.fixture(scope="session")
+def forecaster(trained) -> Forecaster:
+    return trained.forecaster

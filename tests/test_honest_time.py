@@ -9,8 +9,7 @@ import pytest
 
 from energy_demand.data.ingest import backfill_span, ingest
 from energy_demand.database.engine import opened
-from energy_demand.model.forecast_job import run_forecast
-from energy_demand.model.predict import make_forecast
+from energy_demand.model.forecast_job import forecast_stored, run_forecast
 from energy_demand.model.registry import Registry
 from energy_demand.model.training_job import run_training
 from energy_demand.sandbox.app import create_app
@@ -44,7 +43,8 @@ def forecasts(world, home, database_url) -> dict[str, pd.DataFrame]:
             for name, hours in (("at the fork", 0), ("a day before", -24), ("a day after", 24)):
                 issued = FORK + timedelta(hours=hours)
                 periods = hourly(issued + timedelta(hours=1), issued + timedelta(hours=48))
-                forecast = make_forecast(database, settings, champion, issued, periods)
+                forecast = forecast_stored(database, settings, issued, periods, champion)
+                assert forecast.quality == "champion"
                 made[name] = pd.concat(
                     [forecast.hours, forecast.explanation, forecast.rows.drop(columns="demand_mwh")], axis=1
                 )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from zoneinfo import ZoneInfo
 
+    import pandas as pd
+
     from energy_demand.data.ingest import Progress as StepProgress
     from energy_demand.model.predict import Forecast
 
@@ -77,8 +79,8 @@ def print_forecast(
 ) -> None:
     """Table, plot and peak on standard output; the picture in `reports/`, or where it is wanted."""
     out.print(forecast_table(forecast, zone))
-    if explain:
-        out.print(explanation_table(forecast, zone))
+    if explain and forecast.explanation is not None:
+        out.print(explanation_table(forecast.explanation, zone))
     out.print(terminal_plot(forecast, zone), markup=False)
     out.print(peak_sentence(forecast, zone))
     saved = save_picture(forecast, zone, picture or picture_path(), note)
@@ -161,13 +163,13 @@ def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:
     return table
 
 
-def explanation_table(forecast: Forecast, zone: ZoneInfo) -> Table:
+def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:
     """What each part adds to the forecast of each hour, MWh."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    parts = [name for name in forecast.explanation.columns if name != "period"]
+    parts = [name for name in explanation.columns if name != "period"]
     for name in ("hour (local)", *(part.replace("_", " ") for part in parts), "= MWh"):
         table.add_column(name, justify="right")
-    for hour in forecast.explanation.to_dict("records"):
+    for hour in explanation.to_dict("records"):
         starts = (hour["period"] - HOUR).tz_convert(zone)
         shares = [f"{hour[part]:,.0f}" if part == "typical" else f"{hour[part]:+,.0f}" for part in parts]
         table.add_row(f"{starts:%a %H:%M}", *shares, f"{sum(hour[part] for part in parts):,.0f}")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energy_demand.columns import BASE_COLUMNS, CALENDAR_COLUMNS, DEMAND_COLUMNS, WEATHER_COLUMNS
-from energy_demand.data.feature_engineering import build_features
+from energy_demand.data.feature_engineering import build_features, calendar_features, local_calendar
 from energy_demand.timeaxis import HOUR, Availability, day_ahead_issue, day_periods, hourly
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -345,6 +345,27 @@ def test_holidays_hold_in_every_year_that_is_asked_for():
     days = [date(2016, 7, 4), date(2020, 12, 25), date(2025, 1, 1), date(2024, 12, 31)]
     calendar = calendar_of(pd.DatetimeIndex([day_periods(day, NEW_YORK)[12] for day in days]))
     assert calendar["is_holiday"].tolist() == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "year",
+    [
+        pytest.param(2021, id="a year with holidays that are observed on another day, the last in December"),
+        pytest.param(2024, id="a leap year"),
+    ],
+)
+@pytest.mark.parametrize("minutes", [0, 30], ids=["full hours", "half past"])
+def test_the_calendar_of_one_hour_is_that_of_all_hours(year, minutes):
+    periods = hourly(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 2, tzinfo=UTC))
+    periods += pd.Timedelta(minutes=minutes)
+    together = pd.DataFrame(calendar_features(periods, NEW_YORK, "US"))
+    one_by_one = pd.DataFrame(
+        [local_calendar(period, NEW_YORK, "US") for period in periods.to_pydatetime()], index=together.index
+    )
+    pd.testing.assert_frame_equal(one_by_one, together)
+    changes = together["hour_of_day"].diff().value_counts()
+    assert (changes[0], changes[2]) == (1, 1)  # both clock changes are among them
+    assert together["is_holiday"].sum() > 200
 
 
 # The weather.

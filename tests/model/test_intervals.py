@@ -156,6 +156,17 @@ def test_tables_that_cannot_be_right_are_refused(tables):
         ConformalIntervals.from_dict(tables)
 
 
+def test_the_half_widths_at_one_hour_are_those_of_the_bounds_for_every_lead_and_hour():
+    of_cells = np.arange(1.0, 1 + np.prod(SHAPE)).reshape(SHAPE) / 100  # no two alike
+    intervals = ConformalIntervals({80: of_cells, 95: of_cells + 1})
+    every = np.array([(lead, hour) for lead in range(1, 49) for hour in range(24)])
+    found = intervals.bounds(np.ones(len(every)), every[:, 0], every[:, 1])
+    pairs = [intervals.half_widths_at(lead, hour) for lead, hour in every.tolist()]
+    assert [1 + narrow for narrow, _ in pairs] == found["upper_80"].tolist()
+    assert [1 + wide for _, wide in pairs] == found["upper_95"].tolist()
+    assert len(set(pairs)) == np.prod(SHAPE)
+
+
 SIZE = 20_000
 
 

@@ -7,9 +7,11 @@ from datetime import date, timedelta
 import pytest
 
 from energy_demand.data.ingest import backfill_span, ingest
-from energy_demand.model.predict import ForecastError, make_forecast
+from energy_demand.data.record_store import load_recent
+from energy_demand.model.forecast_job import asked_hours, forecast_stored
+from energy_demand.model.predict import ForecastError, Question, by_forecaster
 from energy_demand.model.registry import Champion
-from energy_demand.timeaxis import horizon
+from energy_demand.timeaxis import day_periods, horizon
 from support import PRESENT, make_settings
 
 
@@ -41,7 +43,7 @@ def fill(database, settings, first: date) -> None:
 
 def test_the_state_is_brought_up_to_the_newest_hour_that_is_known(database, fed, champion):
     fill(database, fed, date(2025, 1, 2))
-    made = make_forecast(database, fed, champion, PRESENT, horizon(PRESENT, 48))
+    made = forecast_stored(database, fed, PRESENT, horizon(PRESENT, 48), champion)
     assert made.state_through == PRESENT - timedelta(hours=1)
     assert made.quality == "champion"
     assert not made.in_sample
@@ -50,7 +52,48 @@ def test_the_state_is_brought_up_to_the_newest_hour_that_is_known(database, fed,
     assert made.hours["predicted_demand_mwh"].mean() == pytest.approx(typical, rel=0.2)
 
 
-def test_a_database_that_begins_after_the_state_says_from_when_to_backfill(database, fed, champion):
+def test_a_database_that_begins_after_the_state_says_from_when_to_backfill_and_the_booster_answers(
+    database, fed, champion, caplog
+):
     fill(database, fed, date(2025, 3, 1))
-    with pytest.raises(ForecastError, match=r"state ends at 2025-02-02T00:00:00Z.*--start 2025-02-02"):
-        make_forecast(database, fed, champion, PRESENT, horizon(PRESENT, 24))
+    question = Question(PRESENT, horizon(PRESENT, 24), fed.availability)
+    recent = load_recent(database, fed, PRESENT - timedelta(days=56), PRESENT)
+    with pytest.raises(
+        ForecastError, match=r"state ends at 2025-02-02T00:00:00Z.*--start 2025-02-02"
+    ) as said:
+        by_forecaster(recent, champion.forecaster, champion.version, question)
+    made = forecast_stored(database, fed, PRESENT, question.periods, champion)
+    assert (made.quality, made.model_version) == ("base_booster", "7")
+    assert str(said.value) in caplog.text
+
+
+# The hours that are asked for. In New York the present is 09:00 on 2025-03-12.
+
+
+@pytest.mark.parametrize(
+    ("asked", "periods"),
+    [
+        pytest.param({}, horizon(PRESENT, 24), id="nothing said: a day"),
+        pytest.param({"hours": 48}, horizon(PRESENT, 48), id="as many hours as can be"),
+        pytest.param({"day": "tomorrow"}, None, id="tomorrow"),
+        pytest.param({"day": date(2025, 3, 13)}, None, id="tomorrow by its date"),
+    ],
+)
+def test_the_hours_are_the_next_ones_or_those_of_a_local_day(asked, periods):
+    settings = make_settings()
+    tomorrow = day_periods(date(2025, 3, 13), settings.region.zone)
+    assert asked_hours(settings, PRESENT, **asked).equals(tomorrow if periods is None else periods)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        pytest.param({"hours": 49}, "between 1 and 48, got 49", id="too many hours"),
+        pytest.param({"hours": -1}, "between 1 and 48, got -1", id="fewer than none"),
+        pytest.param({"day": date(2025, 3, 12)}, "has begun", id="today"),
+        pytest.param({"day": date(2025, 3, 14)}, "more than 48 hours", id="the day after tomorrow"),
+    ],
+)
+def test_hours_that_cannot_be_forecast_are_refused(asked, reason):
+    with pytest.raises(ForecastError, match=reason):
+        asked_hours(make_settings(), PRESENT, **asked)

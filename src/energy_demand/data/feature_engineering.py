@@ -7,6 +7,7 @@ publication delay had passed at `issued_at`. Of the weather it sees the target h
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import holidays
@@ -20,6 +21,7 @@ from energy_demand.timeaxis import HOUR, Availability, lead_hours, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     import numpy.typing as npt
@@ -175,6 +177,23 @@ def calendar_features(periods: pd.DatetimeIndex, zone: ZoneInfo, country: str) -
         "is_weekend": (day_of_week >= 5).astype(np.int64),
         "is_holiday": local.tz_localize(None).normalize().isin(days).astype(np.int64),
     }
+
+
+def local_calendar(period: datetime, zone: ZoneInfo, country: str) -> dict[str, int]:
+    """The same for one hour, without arrays."""
+    local = (period - HOUR).astimezone(zone)
+    return {
+        "hour_of_day": local.hour,
+        "day_of_week": local.weekday(),
+        "month": local.month,
+        "is_weekend": int(local.weekday() >= 5),
+        "is_holiday": int(local.date() in _holidays(country, local.year)),
+    }
+
+
+@lru_cache(maxsize=256)
+def _holidays(country: str, year: int) -> frozenset[date]:
+    return frozenset(holidays.country_holidays(country, years=year))
 
 
 def degree_features(temperature: Floats) -> dict[str, Floats]:

@@ -6,16 +6,21 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from energy_demand.config import FORECAST_HORIZON_HOURS
+from energy_demand.data.record_store import load_recent
 from energy_demand.database import repository
-from energy_demand.model.predict import Forecast, hours_ahead, hours_of_day, make_forecast, utc_text
+from energy_demand.model.ladder import climb_down
+from energy_demand.model.predict import Forecast, Question, hours_ahead, hours_of_day, utc_text
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
+
+    import pandas as pd
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
-    from energy_demand.model.registry import Registry
+    from energy_demand.model.registry import Champion, Registry
 
 TOMORROW = "tomorrow"
 
@@ -37,15 +42,13 @@ def run_forecast(
     Raises:
         ForecastError: the hours cannot be forecast.
         NoChampionError: no model serves yet.
+        ModelRefusedError: the champion's files are damaged.
     """
-    zone = settings.region.zone
-    if day == TOMORROW:
-        day = local_day(issued_at, zone) + timedelta(days=1)
-    if isinstance(day, date):
-        periods = hours_of_day(day, issued_at, zone)
-    else:
-        periods = hours_ahead(issued_at, hours or FORECAST_HORIZON_HOURS)
-    made = make_forecast(database, settings, registry.champion(), issued_at, periods)
+    periods = asked_hours(settings, issued_at, hours=hours, day=day)
+    champion = registry.champion()
+    made = forecast_stored(
+        database, settings, issued_at, periods, champion, lambda: registry.previous(champion)
+    )
     request_id = f"command {utc_text(issued_at)} v{made.model_version} {utc_text(periods[0])} {len(periods)}"
     source = "request" if issued_at >= now else "backfill"
     with database.transaction() as connection:
@@ -53,3 +56,38 @@ def run_forecast(
             connection, made.log_rows(source, request_id, now, settings.region.respondent)
         )
     return made
+
+
+def asked_hours(
+    settings: Settings, issued_at: datetime, *, hours: int | None = None, day: date | str | None = None
+) -> pd.DatetimeIndex:
+    """The next `hours` (24 if nothing is said), or all hours of a local `day` (a date or `tomorrow`).
+
+    Raises:
+        ForecastError: they cannot be forecast at `issued_at`.
+    """
+    zone = settings.region.zone
+    if day == TOMORROW:
+        day = local_day(issued_at, zone) + timedelta(days=1)
+    if isinstance(day, date):
+        return hours_of_day(day, issued_at, zone)
+    return hours_ahead(issued_at, hours or FORECAST_HORIZON_HOURS)
+
+
+def forecast_stored(
+    database: Database,
+    settings: Settings,
+    issued_at: datetime,
+    periods: pd.DatetimeIndex,
+    champion: Champion | None,
+    previous: Callable[[], Champion | None] = lambda: None,
+) -> Forecast:
+    """The best forecast of `periods` from what is stored.
+
+    Raises:
+        ForecastError: no demand of the last weeks was known, or no rung of the ladder could answer.
+    """
+    question = Question(issued_at, periods, settings.availability)
+    return climb_down(
+        lambda start: load_recent(database, settings, start, issued_at), question, champion, previous
+    )

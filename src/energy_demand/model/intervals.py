@@ -6,7 +6,9 @@ on, by lead and time of day. Pure. The 95 % interval holds the 80 % one by const
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +61,17 @@ class ConformalIntervals:
             bounds[f"lower_{level}"] = predicted - half
             bounds[f"upper_{level}"] = predicted + half
         return bounds
+
+    @cached_property
+    def _lookup(self) -> tuple[list[list[float]], list[list[float]]]:
+        narrow, wide = (self.half_widths[level].tolist() for level in LEVELS)
+        return narrow, wide
+
+    def half_widths_at(self, lead: int, hour: int) -> tuple[float, float]:
+        """The relative half-widths (80 %, 95 %) of one hour: `bounds` for one row, without arrays."""
+        bucket, block = bisect_left(LAST_LEAD_OF_BUCKET, lead), hour // HOURS_PER_BLOCK
+        narrow, wide = self._lookup
+        return narrow[bucket][block], wide[bucket][block]
 
     def to_dict(self) -> dict[str, Any]:
         """The tables as plain lists."""

@@ -1,9 +1,11 @@
-"""A forecast from stored data: what was known at `issued_at` → features → the champion → hours."""
+"""One forecast of consecutive hours, by any rung of the ladder: what was known → hours with intervals. Pure.
+
+`ladder` says which rung is asked when. Each rung here answers whole or raises.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,31 +13,62 @@ import pandas as pd
 
 from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
 from energy_demand.data.feature_engineering import build_features
-from energy_demand.data.feature_store import WARM_UP
-from energy_demand.data.record_store import load_recent
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS
 from energy_demand.errors import UserError
-from energy_demand.model.forecaster import EXPLANATION
-from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS, day_periods, horizon, utc_index
+from energy_demand.model.baselines import seasonal_naive_168
+from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
+from energy_demand.model.intervals import ConformalIntervals
+from energy_demand.timeaxis import (
+    HOUR,
+    MAX_LEAD_HOURS,
+    day_periods,
+    horizon,
+    local_day,
+    local_midnight,
+    utc_index,
+)
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
-    from energy_demand.config import Settings
-    from energy_demand.database.engine import Database
-    from energy_demand.model.registry import Champion
+    import numpy.typing as npt
 
-HOUR_COLUMNS = ("predicted_demand_mwh", "lower_80", "upper_80", "lower_95", "upper_95")
+    from energy_demand.data.record import Record
+    from energy_demand.model.base_model import BaseModel
+    from energy_demand.model.forecaster import Forecaster
+    from energy_demand.timeaxis import Availability
 
+HOUR_COLUMNS = (PREDICTED, *BOUNDS)
 
+# What answered, best first; the rungs of the ladder, and the champion where it lacked some weather.
 CHAMPION = "champion"
 WITHOUT_WEATHER = "champion_without_weather"
+PREVIOUS = "previous_champion"
+BASE_BOOSTER = "base_booster"
+LAST_WEEK = "last_week"
+QUALITIES = (CHAMPION, WITHOUT_WEATHER, PREVIOUS, BASE_BOOSTER, LAST_WEEK)
+NO_MODEL = "none"
+# Weather forecasts for fewer of the hours than this, and the base booster is nearer than the forecaster.
+LEAST_WEATHER = 0.5
 # Later than this the newest demand is worth a word.
 LATE_HOURS = 6
+# Hours by which demand of the same hour differs from week to week, to tell how sure last week is.
+WEEK_HOURS = 168
+WHAT_ANSWERED = {
+    WITHOUT_WEATHER: "no weather forecast was known for some of the hours; they are less sure",
+    PREVIOUS: "the champion could not answer; the champion before it did",
+    BASE_BOOSTER: "no forecaster could answer, or no weather forecast was known; the base booster did",
+    LAST_WEEK: "no model could answer; each hour is the same hour of last week",
+}
 
 
 class ForecastError(UserError, ValueError):
     """A forecast that cannot be made; the message says why and what to do."""
+
+
+class NoForecastError(ForecastError):
+    """Nobody could forecast hours that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +77,12 @@ class Forecast:
 
     Attributes:
         issued_at: everything known by then was used, nothing later.
-        model_version: the registered version that made it.
+        model_version: the registered version that made it; `none` where no model did.
         state_through: the newest hour of demand that was known.
-        quality: `champion`, or `champion_without_weather` where no weather forecast was known.
+        quality: one of `QUALITIES`.
         in_sample: the model was trained on hours after `issued_at`: no honest forecast.
         hours: `period`, `lead_hours`, `predicted_demand_mwh` and the interval bounds (MWh).
-        explanation: `period` and what each part adds to its forecast (MWh).
+        explanation: `period` and what each part adds to its forecast (MWh); None where no forecaster made it.
         rows: the base feature rows of the same hours.
     """
 
@@ -59,8 +92,13 @@ class Forecast:
     quality: str
     in_sample: bool
     hours: pd.DataFrame
-    explanation: pd.DataFrame
+    explanation: pd.DataFrame | None
     rows: pd.DataFrame
+
+    @property
+    def demand_age_hours(self) -> float:
+        """How old the newest demand that was known is, at the hour of issue."""
+        return (self.issued_at - self.state_through) / HOUR
 
     @property
     def peak(self) -> dict[str, Any]:
@@ -77,11 +115,12 @@ class Forecast:
             "issued_at": utc_text(self.issued_at),
             "model_version": self.model_version,
             "state_through": utc_text(self.state_through),
+            "demand_age_hours": round(self.demand_age_hours, 2),
             "quality": self.quality,
             "peak": self.peak,
             "hours": [_hour_json(row) for row in self.hours.to_dict("records")],
         }
-        if explain:
+        if explain and self.explanation is not None:
             for hour, parts in zip(body["hours"], self.explanation.to_dict("records"), strict=True):
                 hour["explanation"] = {name: round(float(parts[name]), 1) for name in EXPLANATION}
         return {**body, "in_sample": True} if self.in_sample else body
@@ -94,24 +133,23 @@ class Forecast:
                 f"model version {self.model_version} was trained on hours after {utc_text(self.issued_at)}: "
                 "this is no honest forecast"
             )
-        if self.quality != CHAMPION:
-            said.append("no weather forecast was known for some of the hours; they are less sure")
-        late = (self.issued_at - self.state_through) / HOUR
-        if late > LATE_HOURS:
-            said.append(f"the newest demand known is {late:.0f} hours old")
+        if self.quality in WHAT_ANSWERED:
+            said.append(WHAT_ANSWERED[self.quality])
+        if self.demand_age_hours > LATE_HOURS:
+            said.append(f"the newest demand known is {self.demand_age_hours:.0f} hours old")
         return said
 
     def log_rows(
         self, source: str, request_id: str, made_at: datetime, respondent: str
     ) -> list[dict[str, Any]]:
-        """The rows of `prediction_log`; the features a hour was predicted from stand beside it."""
+        """The rows of `prediction_log`; the features that an hour was predicted from stand beside it."""
         features = self.rows[[*BASE_COLUMNS, LEAD]].astype(object)
         used = features.where(features.notna(), None).to_dict("records")
         return [
             {
                 "respondent": respondent,
-                "timestamp": hour["period"],
-                "issued_at": self.issued_at,
+                "timestamp": utc_text(hour["period"]),
+                "issued_at": self.issued_at.isoformat(),
                 "lead_hours": int(hour[LEAD]),
                 "predicted_demand": float(hour["predicted_demand_mwh"]),
                 **{name: float(hour[name]) for name in HOUR_COLUMNS[1:]},
@@ -120,7 +158,7 @@ class Forecast:
                 "source": source,
                 "request_id": request_id,
                 "features_json": row,
-                "prediction_made_at": made_at,
+                "prediction_made_at": made_at.isoformat(),
             }
             for hour, row in zip(self.hours.to_dict("records"), used, strict=True)
         ]
@@ -133,7 +171,7 @@ def hours_ahead(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
         ForecastError: not between 1 and 48.
     """
     if not 1 <= hours <= MAX_LEAD_HOURS:
-        raise ForecastError(f"--hours must be between 1 and {MAX_LEAD_HOURS}, got {hours}")
+        raise ForecastError(f"hours must be between 1 and {MAX_LEAD_HOURS}, got {hours}")
     return horizon(issued_at, hours)
 
 
@@ -143,76 +181,159 @@ def hours_of_day(day: date, issued_at: datetime, zone: ZoneInfo) -> pd.DatetimeI
     Raises:
         ForecastError: the day has begun at `issued_at`, or ends more than 48 hours later.
     """
-    periods = day_periods(day, zone)
-    if periods[0] <= issued_at:
+    # Days are compared first: one at the end of all calendars has hours that none can count.
+    today, furthest = local_day(issued_at, zone), issued_at + MAX_LEAD_HOURS * HOUR
+    if day < today or (day == today and local_midnight(day, zone) < issued_at):
         raise ForecastError(
-            f"{day} has begun at {utc_text(issued_at)}; give an earlier --as-of, or a later day"
+            f"{day} has begun at {utc_text(issued_at)}; ask for a later day, or as of an earlier hour"
         )
-    furthest = issued_at + MAX_LEAD_HOURS * HOUR
-    if periods[-1] > furthest:
+    if day > local_day(furthest, zone) or day_periods(day, zone)[-1] > furthest:
         raise ForecastError(
             f"{day} ends more than {MAX_LEAD_HOURS} hours after {utc_text(issued_at)}; "
             "forecasts reach no further"
         )
-    return periods
+    return day_periods(day, zone)
 
 
-def make_forecast(
-    database: Database,
-    settings: Settings,
-    champion: Champion,
-    issued_at: datetime,
-    periods: pd.DatetimeIndex,
-) -> Forecast:
-    """The champion's forecast of `periods`, from what was known at `issued_at`.
+@dataclass(frozen=True)
+class Question:
+    """What is asked: consecutive `periods` after `issued_at`, from demand of that availability."""
+
+    issued_at: datetime
+    periods: pd.DatetimeIndex
+    availability: Availability
+
+
+def by_forecaster(known: Record, model: Forecaster, version: str, question: Question) -> Forecast:
+    """The whole forecaster's answer, from what was known at the hour of issue.
 
     Raises:
-        ForecastError: no demand of the last four weeks was known, or the champion is another region's.
+        ForecastError: weather is missing for most hours, the model is another region's, or its state ends
+            before anything that is stored.
     """
-    region = settings.region
-    model = champion.forecaster
-    if model.respondent != region.respondent:
-        raise ForecastError(
-            f"the champion was trained for {model.respondent}, not {region.respondent}; train for it first"
-        )
-    start = min(issued_at - WARM_UP, model.needs_from.to_pydatetime())
-    record = load_recent(database, settings, start, issued_at)
-    known = record.demand[record.demand[TARGET].notna()]
-    if known.empty or known["period"].iloc[-1] < issued_at - WARM_UP:
-        raise ForecastError(
-            f"no demand of {region.respondent} in the {WARM_UP / timedelta(days=1):.0f} days before "
-            f"{utc_text(issued_at)} was known then; run `energy-demand ingest` or `backfill`"
-        )
+    issued_at, periods = question.issued_at, question.periods
+    _check_region(known, model)
     through = model.linear.through
-    if record.periods[0] > through + pd.Timedelta(HOUR):
+    if known.periods[0] > through + pd.Timedelta(HOUR):
         raise ForecastError(
             f"the champion's state ends at {utc_text(through)}, and no demand is stored between that and "
-            f"{utc_text(record.periods[0])}; run `energy-demand backfill --start {through:%Y-%m-%d} --end …`"
+            f"{utc_text(known.periods[0])}; run `energy-demand backfill --start {through:%Y-%m-%d} --end …`"
         )
-    refreshed = model.advance(record)
-    ahead = refreshed.foresee(record, issued_at)
+    refreshed = model.advance(known)
+    ahead = refreshed.foresee(known, issued_at)
     first = int((periods[0] - ahead.responses.periods[0]) // pd.Timedelta(HOUR))
     ahead = ahead.rows(slice(first, first + len(periods)))
     issues = utc_index(pd.DatetimeIndex([issued_at]))
-    said = record.issued.around(issues, 0, MAX_LEAD_HOURS)[0, first + 1 : first + 1 + len(periods)]
-    without_weather = bool(np.isnan(said[:, PATH_COLUMNS.index(MAIN)]).any())
-    rows = build_features(
-        record.demand,
-        record.forecasts,
-        targets=pd.DataFrame({"period": periods, "issued_at": issues.repeat(len(periods))}),
-        region=region,
-        availability=settings.availability,
-    )
+    said = known.issued.around(issues, 0, MAX_LEAD_HOURS)[0, first + 1 : first + 1 + len(periods)]
+    foretold = ~np.isnan(said[:, PATH_COLUMNS.index(MAIN)])
+    if foretold.mean() < LEAST_WEATHER:
+        raise ForecastError(
+            f"{foretold.sum()} of {len(periods)} hours have a weather forecast; run `energy-demand ingest`"
+        )
     return Forecast(
         issued_at=issued_at,
-        model_version=champion.version,
-        state_through=known["period"].iloc[-1].to_pydatetime(),
-        quality=WITHOUT_WEATHER if without_weather else CHAMPION,
+        model_version=version,
+        state_through=newest_demand(known),
+        quality=CHAMPION if foretold.all() else WITHOUT_WEATHER,
         in_sample=issued_at < model.trained_through,
         hours=refreshed.forecast(ahead, issued_at),
         explanation=refreshed.explain(ahead, issued_at),
+        rows=_rows(known, question),
+    )
+
+
+def by_base_booster(known: Record, model: Forecaster, version: str, question: Question) -> Forecast:
+    """The base booster's answer, with the weather that there is.
+
+    Raises:
+        ForecastError: the model is another region's.
+    """
+    _check_region(known, model)
+    rows = _rows(known, question)
+    return Forecast(
+        issued_at=question.issued_at,
+        model_version=version,
+        state_through=newest_demand(known),
+        quality=BASE_BOOSTER,
+        in_sample=question.issued_at < model.trained_through,
+        hours=_hours(question, rows, _of_base(model.base, rows)),
+        explanation=None,
         rows=rows,
     )
+
+
+def by_last_week(known: Record, question: Question) -> Forecast:
+    """Same hour last week, with intervals from how much demand differed from week to week.
+
+    Raises:
+        ForecastError: demand of that week is not known.
+    """
+    rows = _rows(known, question)
+    predicted = seasonal_naive_168(rows)
+    demand = known.demand_mwh
+    before, after = demand[:-WEEK_HOURS], demand[WEEK_HOURS:]
+    both = ~np.isnan(before) & ~np.isnan(after)
+    if np.isnan(predicted).any() or not both.any():
+        raise ForecastError(
+            "demand of the same hours last week is not stored; run `energy-demand ingest` or `backfill`"
+        )
+    a_week = np.full(int(both.sum()), WEEK_HOURS)
+    local = (known.periods[WEEK_HOURS:][both] - pd.Timedelta(HOUR)).tz_convert(known.region.zone)
+    intervals = ConformalIntervals.fit(after[both], before[both], a_week, local.hour.to_numpy(np.int64))
+    hours = rows["hour_of_day"].to_numpy(dtype=np.int64)
+    bounds = intervals.bounds(predicted, np.full(len(rows), WEEK_HOURS), hours)
+    return Forecast(
+        issued_at=question.issued_at,
+        model_version=NO_MODEL,
+        state_through=newest_demand(known),
+        quality=LAST_WEEK,
+        in_sample=False,
+        hours=_hours(question, rows, {PREDICTED: predicted, **bounds}),
+        explanation=None,
+        rows=rows,
+    )
+
+
+def newest_demand(known: Record) -> datetime:
+    """The newest hour of demand in a record.
+
+    Raises:
+        ForecastError: it has none.
+    """
+    hours = known.demand.loc[known.demand[TARGET].notna(), "period"]
+    if hours.empty:
+        raise ForecastError("no demand is known; run `energy-demand ingest` or `backfill`")
+    newest: datetime = hours.iloc[-1].to_pydatetime()
+    return newest
+
+
+def _check_region(known: Record, model: Forecaster) -> None:
+    if model.respondent != known.region.respondent:
+        raise ForecastError(
+            f"the model was trained for {model.respondent}, not {known.region.respondent}; train for it first"
+        )
+
+
+def _rows(known: Record, question: Question) -> pd.DataFrame:
+    issues = utc_index(pd.DatetimeIndex([question.issued_at])).repeat(len(question.periods))
+    return build_features(
+        known.demand,
+        known.forecasts,
+        targets=pd.DataFrame({"period": question.periods, "issued_at": issues}),
+        region=known.region,
+        availability=question.availability,
+    )
+
+
+def _of_base(base: BaseModel, rows: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    answered = base.predict(rows)
+    return {name: answered[name].to_numpy() for name in HOUR_COLUMNS}
+
+
+def _hours(
+    question: Question, rows: pd.DataFrame, columns: dict[str, npt.NDArray[np.float64]]
+) -> pd.DataFrame:
+    return pd.DataFrame({"period": question.periods, LEAD: rows[LEAD].to_numpy(), **columns})
 
 
 def _hour_json(row: dict[Any, Any]) -> dict[str, Any]:

@@ -59,12 +59,13 @@ class Version:
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that serves, loaded whole."""
+    """A version that serves or served, loaded whole; `previous` is the champion before it."""
 
     version: str
     run_id: str
     forecaster: Forecaster
     metrics: Mapping[str, float]
+    previous: str | None = None
 
 
 class Registry:
@@ -126,13 +127,38 @@ class Registry:
             NoChampionError: none was promoted yet.
             ModelRefusedError: its files are damaged.
         """
+        version = self.champion_version()
+        if version is None:
+            raise NoChampionError("no model serves yet; run `energy-demand train` first")
+        return self.load(version)
+
+    def champion_version(self) -> str | None:
+        """Which version the alias stands for; None before the first promotion."""
         with self._client() as client:
-            version = self._champion_version(client)
-            if version is None:
-                raise NoChampionError("no model serves yet; run `energy-demand train` first")
-            run_id = str(version.run_id)
-            metrics = client.get_run(run_id).data.metrics
-            return Champion(str(version.version), run_id, self._load(version), dict(metrics))
+            found = self._champion_version(client)
+            return None if found is None else str(found.version)
+
+    def load(self, version: str) -> Champion:
+        """A registered version with its forecaster, verified.
+
+        Raises:
+            ModelRefusedError: its files are damaged.
+        """
+        with self._client() as client:
+            found = client.get_model_version(REGISTERED_MODEL, version)
+            metrics = client.get_run(str(found.run_id)).data.metrics
+            forecaster = self._load(found)
+            return Champion(
+                version, str(found.run_id), forecaster, dict(metrics), found.tags.get(PREVIOUS_TAG)
+            )
+
+    def previous(self, champion: Champion) -> Champion | None:
+        """The champion before this one, if there was one.
+
+        Raises:
+            ModelRefusedError: its files are damaged.
+        """
+        return None if champion.previous is None else self.load(champion.previous)
 
     def promote(self, run_id: str, verdict: Verdict) -> bool:
         """Store the verdict with the version of this run, and let it serve if it was promoted.
