@@ -70,6 +70,13 @@ def no_secret_in(error: BaseException) -> bool:
         ("API_PORT", 8000),
         ("PROMETHEUS_PORT", 8001),
         ("API_KEY", None),
+        ("API_WORKERS", 1),
+        ("API_CORS_ORIGINS", ()),
+        ("API_MAX_IN_FLIGHT", 64),
+        ("API_TIMEOUT_SECONDS", 10.0),
+        ("MODEL_WATCH_SECONDS", 10.0),
+        ("PREDICTION_SPOOL_MB", 256),
+        ("PREDICTION_LOG_RETENTION_DAYS", None),
     ],
 )
 def test_every_variable_of_the_contract_has_its_default(variable, default):
@@ -98,6 +105,13 @@ def test_every_variable_of_the_contract_has_its_default(variable, default):
         ("API_PORT", "9000", 9000),
         ("PROMETHEUS_PORT", "9001", 9001),
         ("API_KEY", CANARY, SecretStr(CANARY)),
+        ("API_WORKERS", "2", 2),
+        ("API_CORS_ORIGINS", '["https://a.test", "https://b.test"]', ("https://a.test", "https://b.test")),
+        ("API_MAX_IN_FLIGHT", "8", 8),
+        ("API_TIMEOUT_SECONDS", "2.5", 2.5),
+        ("MODEL_WATCH_SECONDS", "0.5", 0.5),
+        ("PREDICTION_SPOOL_MB", "1", 1),
+        ("PREDICTION_LOG_RETENTION_DAYS", "90", 90),
     ],
 )
 @pytest.mark.parametrize("source", ["the environment", "the .env file"])
@@ -129,6 +143,13 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch):
     [
         ("API_PORT", "eight thousand"),
         ("API_PORT", "70000"),
+        ("API_WORKERS", "0"),
+        ("API_CORS_ORIGINS", "https://a.test"),
+        ("API_MAX_IN_FLIGHT", "0"),
+        ("API_TIMEOUT_SECONDS", "0"),
+        ("MODEL_WATCH_SECONDS", "31"),
+        ("PREDICTION_SPOOL_MB", "0"),
+        ("PREDICTION_LOG_RETENTION_DAYS", "0"),
         ("WEATHER_LAT", "91"),
         ("WEATHER_LAT", "nan"),
         ("WEATHER_TZ", "America/Gotham"),
@@ -183,6 +204,7 @@ def test_a_malformed_sandbox_address_blames_no_variable_that_was_not_set(monkeyp
         ("WEATHER_LATITUDE", "WEATHER_LAT"),
         ("PUBLICATION_DELAY", "PUBLICATION_DELAY_HOURS"),
         ("SANDBOX_URI", "SANDBOX_URL"),
+        ("PREDICTION_SPOOL_GB", "PREDICTION_SPOOL_MB"),
     ],
 )
 @pytest.mark.parametrize("source", ["the environment", "the .env file"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 
-from energy_demand.logs import RedactingFilter, configure_logging, redact
+from energy_demand.logs import RedactingFilter, _RedactingJsonFormatter, configure_logging, redact
 
 CANARY = "canary0123456789secret"
 
@@ -105,3 +106,11 @@ def test_a_traceback_is_written_without_its_secrets(capfd):
     err = capfd.readouterr().err
     assert "Traceback" in err
     assert CANARY not in err
+
+
+def test_a_json_line_with_text_that_is_no_unicode_is_written_all_the_same():
+    record = logging.makeLogRecord(
+        {"name": "x", "levelname": "INFO", "msg": "half \ud800, api_key=secret123"}
+    )
+    line = json.loads(_RedactingJsonFormatter().format(record))
+    assert line["message"] == "half \ud800, api_key=REDACTED"

@@ -45,9 +45,26 @@ TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # it would write over our own lines
 }
+# What libraries of a serving process read when they are loaded. One request is too small to share out over
+# threads, and whoever waits for MLflow waits seconds, not minutes.
+SERVING_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 # A variable with one of these prefixes that no setting knows is a typing error, not somebody else's.
-OWN_PREFIXES = ("EIA_", "ENERGY_DEMAND_", "OPEN_METEO_", "WEATHER_", "SANDBOX_", "PUBLICATION_")
+OWN_PREFIXES = (
+    "EIA_",
+    "ENERGY_DEMAND_",
+    "OPEN_METEO_",
+    "WEATHER_",
+    "SANDBOX_",
+    "PUBLICATION_",
+    "PREDICTION_",
+)
 
 PUBLIC_URLS = {
     "eia_base_url": "https://api.eia.gov/v2/",
@@ -141,10 +158,23 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: the embedded one.")
     mlflow_tracking_uri: str | None = Field(None, description="Unset: a store in the home folder.")
-    api_host: str = "127.0.0.1"
-    api_port: int = Field(8000, ge=1, le=65535)
-    prometheus_port: int = Field(8001, ge=1, le=65535)
-    api_key: SecretStr | None = None
+    api_host: str = Field("127.0.0.1", description="Address that the API and its metrics listen on.")
+    api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+    prometheus_port: int = Field(8001, ge=1, le=65535, description="Port of the metrics.")
+    api_key: SecretStr | None = Field(None, description="What callers send; unset: loopback only.")
+    api_workers: int = Field(1, ge=1, le=64, description="Serving processes.")
+    api_cors_origins: tuple[str, ...] = Field((), description="Sites whose pages may call, as JSON.")
+    api_max_in_flight: int = Field(64, ge=1, le=10_000, description="Requests at once in one process.")
+    api_timeout_seconds: float = Field(10.0, gt=0, le=600, description="Longest a request may take.")
+    model_watch_seconds: float = Field(
+        10.0, gt=0, le=30, description="How often each process looks whether the champion changed."
+    )
+    prediction_spool_mb: int = Field(
+        256, ge=1, le=1_000_000, description="Most that waits on disk for the database."
+    )
+    prediction_log_retention_days: int | None = Field(
+        None, ge=1, description="Older predictions go to Parquet files; unset: all stay in the database."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -217,6 +247,14 @@ def opt_out_of_telemetry() -> None:
     """Keep MLflow and Prefect from reporting their use; they read this when they are imported."""
     for name, value in TELEMETRY_OFF.items():
         os.environ.setdefault(name, value)
+
+
+def prepare_serving(metrics_folder: Path) -> None:
+    """Set what libraries read when they are loaded, for this process and the workers it starts."""
+    opt_out_of_telemetry()
+    for name, value in SERVING_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ[METRICS_FOLDER_VARIABLE] = str(metrics_folder)
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -1,0 +1,230 @@
+"""How fast the service answers: beside FastAPI that computes nothing, and beside `mlflow models serve`.
+
+    .venv/bin/python benchmarks/serving.py [--json] [--home DIR] [--workers N] [--seconds S]
+
+One run, one machine, the same load on all three in turn; of the rounds the middle one counts. Without
+`--home` it trains a champion on synthetic data first. The service runs as in production: with its log to
+PostgreSQL, its request log and its metrics.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.serving.schemas import EXAMPLE, FeatureRow
+from load_client import Load, post, run_load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BIN = Path(sys.executable).parent
+MODEL_URI = "models:/energy-demand-lgbm@champion"
+WARM_UP_SECONDS = 3.0
+START_SECONDS = 90.0
+
+
+def main() -> None:
+    """Measure and tell."""
+    arguments = _arguments()
+    with contextlib.ExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        home = arguments.home or _trained(stack, logs)
+        environment = {**os.environ, "ENERGY_DEMAND_HOME": str(home), "OMP_NUM_THREADS": "1"}
+        body = json.dumps(EXAMPLE).encode()
+
+        row = FeatureRow.model_validate(EXAMPLE).values()
+        table = {"dataframe_split": {"columns": list(BOOSTER_COLUMNS), "data": [row]}}
+        start = stack.enter_context
+        ports = {
+            "ceiling": start(_started(_ceiling(), environment, logs / "ceiling")),
+            "service": start(_started(_service(arguments.workers), environment, logs / "service")),
+            "mlflow": start(_started(_mlflow(), environment, logs / "mlflow", path="/ping")),
+        }
+        requests = {
+            "ceiling": post(ports["ceiling"], "/predict", body),
+            "service": post(ports["service"], "/predict", body),
+            "mlflow": post(ports["mlflow"], "/invocations", json.dumps(table).encode()),
+        }
+        _until_ready(ports["service"])
+        measured: dict[str, list[Load]] = {name: [] for name in ports}
+        for number in range(1 + arguments.rounds):
+            for name, port in ports.items():
+                seconds = arguments.seconds if number else WARM_UP_SECONDS  # the first round is not counted
+                load = run_load(port, requests[name], connections=arguments.connections, seconds=seconds)
+                if set(load.statuses) != {200} or load.broken:
+                    sys.exit(f"{name} failed: {dict(load.statuses)}, {load.broken} broken")
+                if number:
+                    measured[name].append(load)
+        batch = _batch_ms(ports["service"])
+    typical = {
+        name: sorted(loads, key=lambda load: load.per_second)[len(loads) // 2]
+        for name, loads in measured.items()
+    }
+    _tell(arguments, typical["service"], typical["ceiling"], typical["mlflow"], batch)
+
+
+def _tell(arguments: argparse.Namespace, ours: Load, ceiling: Load, mlflow: Load, batch: float) -> None:
+    body = {
+        "predict_rps": round(ours.per_second, 1),
+        "predict_p99_ms": round(ours.percentile_ms(99), 2),
+        "ceiling_rps": round(ceiling.per_second, 1),
+        "mlflow_rps": round(mlflow.per_second, 1),
+        "batch_10000_ms": round(batch, 1),
+        "connections": arguments.connections,
+        "workers": arguments.workers,
+    }
+    if arguments.json:
+        print(json.dumps(body))
+        return
+    for name, load in (("ceiling", ceiling), ("/predict", ours), ("mlflow", mlflow)):
+        print(
+            f"{name:<10} {load.per_second:>8,.0f} requests/s   p50 {load.percentile_ms(50):6.2f} ms   "
+            f"p99 {load.percentile_ms(99):6.2f} ms   most {load.percentile_ms(100):6.2f} ms"
+        )
+    print(
+        f"/predict is {ours.per_second / ceiling.per_second:.0%} of the ceiling, "
+        f"{ours.per_second / mlflow.per_second:.1f} times mlflow; a batch of 10,000 takes {batch:.0f} ms"
+    )
+
+
+def _batch_ms(port: int) -> float:
+    """The median of nine batches of 10,000 rows, from the first byte sent to the last one read."""
+    rows = [{**EXAMPLE, "temperature": 20 + number % 1000 / 100} for number in range(10_000)]
+    content = json.dumps({"rows": rows}).encode()
+    headers = {"Content-Type": "application/json"}
+    taken = []
+    with httpx.Client(timeout=30) as client:
+        for _ in range(9):
+            started = time.perf_counter()
+            response = client.post(f"http://127.0.0.1:{port}/predict/batch", content=content, headers=headers)
+            taken.append(1000 * (time.perf_counter() - started))
+            if response.status_code != 200:
+                sys.exit(f"the batch failed: {response.text[:200]}")
+            time.sleep(0.5)  # its log is written meanwhile
+    return sorted(taken)[len(taken) // 2]
+
+
+def _ceiling() -> list[str]:
+    """FastAPI with the same request and response schemas that computes nothing; same server, same options."""
+    return [
+        str(BIN / "python"), "-m", "uvicorn", "--factory", "ceiling_app:create_app", "--app-dir",
+        str(Path(__file__).parent), "--no-access-log", "--loop", "uvloop", "--http", "httptools",
+        "--host", "127.0.0.1", "--port", "{port}",
+    ]  # fmt: skip
+
+
+def _service(workers: int) -> list[str]:
+    return [str(BIN / "energy-demand"), "serve", "--workers", str(workers)]
+
+
+def _mlflow() -> list[str]:
+    return [
+        str(BIN / "mlflow"), "models", "serve", "--model-uri", MODEL_URI, "--env-manager", "local",
+        "--host", "127.0.0.1", "--port", "{port}",
+    ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def _started(
+    command: list[str], environment: dict[str, str], log: Path, *, path: str = "/health"
+) -> Iterator[int]:
+    """A server on a free port, once it answers."""
+    port = _free_port()
+    home = environment["ENERGY_DEMAND_HOME"]
+    settings = {
+        "API_PORT": str(port),
+        "PROMETHEUS_PORT": str(_free_port()),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow/mlflow.db",
+        "PATH": f"{BIN}{os.pathsep}{environment['PATH']}",
+    }
+    if command[0].endswith("energy-demand"):
+        del settings["MLFLOW_TRACKING_URI"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [part.format(port=port) for part in command],
+            env={**environment, **settings},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(port, path, process, log)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
+
+
+def _until_ready(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while httpx.get(f"http://127.0.0.1:{port}/ready").status_code != 200:
+        if time.monotonic() > deadline:
+            sys.exit("the service did not load a champion; is one trained in --home?")
+        time.sleep(0.2)
+
+
+def _wait_for(port: int, path: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200:
+                return
+        time.sleep(0.2)
+    sys.exit(f"{process.args} did not start:\n{log.read_text()[-2000:]}")
+
+
+def _trained(stack: contextlib.ExitStack, logs: Path) -> Path:
+    """A home with a champion: the demo's, trained on synthetic data."""
+    home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    home.chmod(0o755)
+    environment = {**os.environ, "ENERGY_DEMAND_HOME": str(home / "home")}
+    with (logs / "demo").open("wb") as output:
+        subprocess.run(
+            [str(BIN / "energy-demand"), "demo"], env=environment, stdout=output, stderr=output, check=True
+        )
+    trained = home / "home-demo"
+    stop = [str(BIN / "energy-demand"), "db", "stop"]
+    stack.callback(subprocess.run, stop, env={**os.environ, "ENERGY_DEMAND_HOME": str(trained)}, check=False)
+    return trained
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--home", type=Path, help="ENERGY_DEMAND_HOME with a champion")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parsed: Any = parser.parse_args()
+    return parsed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is watched: the metrics that Prometheus scrapes."""

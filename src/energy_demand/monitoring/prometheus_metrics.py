@@ -1,0 +1,108 @@
+"""The metrics of a serving process. Names are a contract: dashboards and alerts use them.
+
+With several processes each one writes into files of the folder that `config.prepare_serving` names, and the
+process that is scraped adds them up; labels are route templates, so no caller can add a series.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+UNMATCHED = "unmatched"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Series(NamedTuple):
+    """What one kind of request counts in; looking labels up takes longer than counting."""
+
+    counters: list[Counter]
+    latency: Histogram | None
+
+
+class ServingMetrics:
+    """What one serving process counts, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=self.registry)
+
+        def gauge(name: str, text: str, *labels: str, mode: str = "livesum") -> Gauge:
+            return Gauge(name, text, labels, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+        self._prediction_requests = counter(
+            "prediction_requests_total", "Requests for predictions and forecasts, by route template.", "route"
+        )
+        self._latency = Histogram(
+            "prediction_latency_seconds",
+            "Time from a request for a prediction to its answer, by route template.",
+            ("route",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.predicted_demand = gauge(
+            "predicted_demand_mwh", "The newest prediction: of a forecast, its peak hour.", mode="mostrecent"
+        )
+        self._requests = counter(
+            "http_requests_total",
+            "Requests by method, route template and status.",
+            "method",
+            "route",
+            "status",
+        )
+        self._errors = counter(
+            "http_request_errors_total",
+            "Requests refused or failed, by route template and status.",
+            "route",
+            "status",
+        )
+        self.in_flight = gauge("http_requests_in_flight", "Requests that are being answered.")
+        self.forecasts = counter(
+            "forecasts_total", "Forecasts by the rung of the ladder that made them.", "quality"
+        )
+        self.reloads = counter("model_reloads_total", "Reloads of the model by outcome.", "outcome")
+        self.model_version = gauge(
+            "model_version", "Registered version that serves, by process; 0 where none does.", mode="liveall"
+        )
+        self.spool_bytes = gauge(
+            "prediction_log_spool_bytes", "Predictions on disk that wait for the database.", mode="livemax"
+        )
+        self.in_memory = gauge(
+            "prediction_log_in_memory_rows", "Predictions that the disk did not take and that wait in memory."
+        )
+        self.logged = counter("prediction_log_rows_total", "Predictions that arrived in the database.")
+        self.dropped = counter("prediction_log_dropped_rows_total", "Predictions that were lost to the log.")
+        self._series: dict[tuple[str, str, int], Series] = {}
+        self.model_version.set(0)
+        self.logged.inc(0)
+        self.dropped.inc(0)
+
+    def count(self, method: str, route: str | None, status: int, prediction_seconds: float | None) -> None:
+        """Count one answered request.
+
+        Args:
+            method: as it was sent.
+            route: the template, None where no route matched.
+            status: of the answer.
+            prediction_seconds: how long a prediction took; None for anything else.
+        """
+        key = (method if method in METHODS else "other", route or UNMATCHED, status)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = self._looked_up(*key, prediction=prediction_seconds is not None)
+        for counter in series.counters:
+            counter.inc()
+        if series.latency is not None and prediction_seconds is not None:
+            series.latency.observe(prediction_seconds)
+
+    def _looked_up(self, method: str, route: str, status: int, *, prediction: bool) -> Series:
+        counters = [self._requests.labels(method, route, str(status))]
+        if status >= 400:
+            counters.append(self._errors.labels(route, str(status)))
+        if not prediction:
+            return Series(counters, None)
+        return Series([*counters, self._prediction_requests.labels(route)], self._latency.labels(route))

@@ -1,0 +1,82 @@
+"""Who may call: with a key whoever sends it, without one only this machine. Pure."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY_HEADER = b"x-api-key"
+# What proxies add for those they speak for: a caller behind one is not this machine.
+FORWARDED_HEADERS = (
+    b"forwarded",
+    b"via",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-real-ip",
+)
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_HOST = re.compile(r"(\[[^]]*\]|[^:]*)(?::[0-9]*)?")
+
+
+class RefusedError(Exception):
+    """The caller may not; `status` is 401 where a key would help, else 403."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def check_access(key: str | None, client: str | None, headers: Mapping[bytes, bytes]) -> None:
+    """Let a caller through or refuse it.
+
+    Args:
+        key: the one that callers must send; None lets only this machine in.
+        client: the caller's address as the connection has it.
+        headers: lower-case names.
+
+    Raises:
+        RefusedError: saying what is missing.
+    """
+    if key is not None:
+        given = headers.get(KEY_HEADER)
+        if given is None:
+            raise RefusedError(401, "send the API key in the header X-API-Key")
+        # Compared as bytes, in a time that does not tell how much of it is right.
+        if not hmac.compare_digest(given, key.encode()):
+            raise RefusedError(401, "the API key in the header X-API-Key is wrong")
+        return
+    if not is_loopback(client):
+        raise RefusedError(403, "without API_KEY only this machine may call; set API_KEY to let others in")
+    forwarded = [name for name in FORWARDED_HEADERS if name in headers]
+    if forwarded:
+        raise RefusedError(
+            403,
+            f"without API_KEY a forwarded request is refused ({forwarded[0].decode()}); set API_KEY",
+        )
+    # A page of another site that was given this machine's address must not call either (DNS rebinding).
+    if host_name(headers.get(b"host", b"").decode("latin-1")) not in LOCAL_NAMES:
+        raise RefusedError(403, "without API_KEY the Host must be localhost; set API_KEY to use another name")
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(client: str | None) -> bool:
+    """Whether a connection comes from this machine."""
+    try:
+        address = ipaddress.ip_address(client or "")
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port; nothing where it is none."""
+    found = _HOST.fullmatch(host.strip().lower())
+    return found[1] if found else ""

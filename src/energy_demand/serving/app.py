@@ -1,0 +1,199 @@
+"""The HTTP service: one factory that takes `Settings`, thin routes, typed answers.
+
+An answer is a schema or a `Problem` of one line; nothing inside is ever shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import date  # noqa: TC003  (FastAPI reads it)
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi_offline import FastAPIOffline
+from pydantic import BeforeValidator
+from starlette.middleware.cors import CORSMiddleware
+
+from energy_demand import __version__
+from energy_demand.config import REGISTERED_MODEL, Settings
+from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.forecast_job import TOMORROW
+from energy_demand.serving.answers import BadFieldError, read_body, request_id_of
+from energy_demand.serving.direct_route import DirectRoute
+from energy_demand.serving.failures import add_failures
+from energy_demand.serving.middleware import Guarded, Limited, Observed
+from energy_demand.serving.openapi import body_of, described, responses
+from energy_demand.serving.replay import Replayed
+from energy_demand.serving.schemas import (
+    Batch,
+    FeatureRow,
+    ForecastAnswer,
+    Health,
+    ModelAnswer,
+    Prediction,
+    Predictions,
+    Ready,
+    ReloadAnswer,
+)
+from energy_demand.serving.service import Service
+from energy_demand.timeaxis import MAX_LEAD_HOURS, TimeFormatError, parse_day
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+JSON = "application/json"
+FORECAST_PARAMETERS = ("hours", "day", "explain")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service as an ASGI application; its threads run from its start-up to its shutdown."""
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(service.start)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(service.stop)
+
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="energy-demand",
+        version=__version__,
+        description="Forecasts of hourly electricity demand with calibrated intervals, in MWh. "
+        "Times are UTC; an hour goes by its end.",
+        lifespan=lifespan,
+    )
+    _add_predictions(app, service)
+    _add_routes(app, service)
+    add_failures(app)
+    # The last one added is the outermost.
+    app.add_middleware(Replayed)
+    app.add_middleware(
+        Limited, most_in_flight=settings.api_max_in_flight, seconds=settings.api_timeout_seconds
+    )
+    app.add_middleware(Guarded, key=None if settings.api_key is None else settings.api_key.get_secret_value())
+    if settings.api_cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.api_cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(Observed, requests=service.requests)
+    app.openapi = described(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_routes(app: FastAPI, service: Service) -> None:
+    @app.get(
+        "/forecast",
+        response_model_exclude_none=True,
+        tags=["forecasts"],
+        responses=responses(409, 422, 429, 503, 504),
+    )
+    async def forecast(
+        request: Request,
+        hours: Annotated[
+            int | None, Query(ge=1, le=MAX_LEAD_HOURS, description="The next hours; 24 if nothing is said.")
+        ] = None,
+        day: Annotated[
+            Literal["tomorrow"] | date | None,
+            BeforeValidator(_day),
+            Query(
+                description="All 23, 24 or 25 hours of a local day: `tomorrow`, or a date; instead of hours."
+            ),
+        ] = None,
+        explain: Annotated[bool, Query(description="Say what calendar, temperature and so on add.")] = False,  # noqa: FBT002
+    ) -> ForecastAnswer:
+        """Forecast the next hours or a whole day from what is known now; `quality` says what answered."""
+        for name in request.query_params:
+            if name not in FORECAST_PARAMETERS:
+                raise BadFieldError(name, f"is no parameter; there are {', '.join(FORECAST_PARAMETERS)}")
+        if hours is not None and day is not None:
+            raise BadFieldError("day", "give either hours or day, not both")
+        body = await service.forecast(request_id_of(request.scope), hours=hours, day=day, explain=explain)
+        return ForecastAnswer.model_validate(body)
+
+    @app.get("/model", tags=["model"], responses=responses(429, 503, 504))
+    async def model() -> ModelAnswer:
+        """Which model serves in the process that answers."""
+        served = service.model()
+        champion = served.champion
+        return ModelAnswer(
+            name=REGISTERED_MODEL,
+            version=served.version,
+            run_id=champion.run_id,
+            previous_version=None if served.previous is None else served.previous.version,
+            trained_through=champion.forecaster.trained_through,
+            respondent=champion.forecaster.respondent,
+            features=list(BOOSTER_COLUMNS),
+            metrics=dict(champion.metrics),
+            loaded_at=served.loaded_at,
+            problem=service.models.problem,
+        )
+
+    @app.post("/reload-model", tags=["model"], responses=responses(409, 429, 502, 503, 504))
+    async def reload_model() -> ReloadAnswer:
+        """Load the present champion now; the old one serves until the new one has answered."""
+        served, replaced = await service.reload()
+        return ReloadAnswer(version=served.version, replaced=replaced)
+
+    @app.get("/health", tags=["health"])
+    async def health() -> Health:
+        """The process is alive; depends on nothing."""
+        return Health()
+
+    @app.get("/ready", tags=["health"], responses=responses(503))
+    async def ready() -> Ready:
+        """A model serves."""
+        return Ready(model_version=service.model().version)
+
+
+def _add_predictions(app: FastAPI, service: Service) -> None:
+    """The routes that must be quick: they read their bodies themselves, once."""
+
+    async def predict(request: Request) -> Response:
+        """Predict the demand of one hour from its twenty base columns, by the champion's base booster."""
+        row = read_body(FeatureRow, await _json_body(request))
+        answer = service.predict(row, request_id_of(request.scope))
+        return Response(answer.model_dump_json(), media_type=JSON)
+
+    async def predict_batch(request: Request) -> Response:
+        """Predict up to 10,000 rows at once."""
+        answer = await service.predict_batch(await _json_body(request), request_id_of(request.scope))
+        return Response(answer, media_type=JSON)
+
+    for path, endpoint, asked, answered in (
+        ("/predict", predict, FeatureRow, Prediction),
+        ("/predict/batch", predict_batch, Batch, Predictions),
+    ):
+        app.router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            tags=["forecasts"],
+            response_model=answered,
+            responses=responses(409, 413, 422, 429, 503, 504),
+            openapi_extra=body_of(asked),
+            route_class_override=DirectRoute,
+        )
+
+
+def _day(text: object) -> object:
+    if not isinstance(text, str) or text == TOMORROW:
+        return text
+    try:
+        return parse_day(text)
+    except TimeFormatError as error:
+        raise ValueError(f"{error}, or tomorrow") from None
+
+
+async def _json_body(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "")
+    if kind != JSON and kind.partition(";")[0].strip().lower() != JSON:
+        raise BadFieldError("body", f"must be JSON, with Content-Type: {JSON}")
+    return await request.body()

@@ -1,0 +1,81 @@
+"""Forecasts from the database, or from what was last read of it while it is away. For one thread."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from energy_demand.data.record import make_record
+from energy_demand.data.record_store import load_recent
+from energy_demand.database.embedded import EmbeddedServerError
+from energy_demand.database.engine import DatabaseUnavailableError, open_database
+from energy_demand.model.forecast_job import asked_hours
+from energy_demand.model.ladder import climb_down
+from energy_demand.model.predict import Question
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from energy_demand.config import Settings
+    from energy_demand.data.record import Record
+    from energy_demand.database.engine import Database
+    from energy_demand.model.predict import Forecast
+    from energy_demand.serving.models import ServedModel
+
+# A query that takes longer is given up: the thread is needed for the next request.
+STATEMENT_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Forecasts:
+    """Makes forecasts for one thread, and remembers what it last read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database: Database | None = None
+        self._last: tuple[datetime, Record] | None = None
+
+    def make(
+        self,
+        model: ServedModel | None,
+        issued_at: datetime,
+        *,
+        hours: int | None = None,
+        day: date | str | None = None,
+    ) -> Forecast:
+        """The best forecast there is, by the ladder.
+
+        Raises:
+            ForecastError: the hours cannot be forecast at `issued_at`, or no rung could answer.
+            DatabaseUnavailableError: the database is away, and nothing was read of it before.
+        """
+        periods = asked_hours(self._settings, issued_at, hours=hours, day=day)
+        return climb_down(
+            lambda start: self._known(start, issued_at),
+            Question(issued_at, periods, self._settings.availability),
+            None if model is None else model.champion,
+            lambda: None if model is None else model.previous,
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _known(self, start: datetime, issued_at: datetime) -> Record:
+        try:
+            if self._database is None:
+                self._database = open_database(self._settings, statement_seconds=STATEMENT_SECONDS)
+            record = load_recent(self._database, self._settings, start, issued_at)
+        except (DatabaseUnavailableError, EmbeddedServerError) as error:
+            # An embedded database may come back at another address: opened anew next time.
+            self.close()
+            if self._last is None or self._last[0] > start:
+                raise
+            _log.warning("forecasting from what was read before: %s", error)
+            held = self._last[1]
+            return make_record(held.demand, held.weather, held.forecasts, held.region, issued_at)
+        self._last = start, record
+        return record

@@ -1,0 +1,236 @@
+"""What every request passes on its way in and out, outermost first: observed, guarded, limited.
+
+Plain ASGI, as a layer that wraps requests in tasks would cost more than a prediction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from energy_demand.serving.access import RefusedError, check_access
+from energy_demand.serving.answers import INTERNAL, REQUEST_ID, send_problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from energy_demand.serving.request_log import RequestLog
+
+# What the outermost layer leaves for the others in the request's state.
+HEADERS, STARTED = "headers", "started"
+OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
+OPEN_PREFIXES = ("/static-offline-docs/", "/docs/")
+PROBES = frozenset({"/health", "/ready"})
+REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+MOST_BODY_BYTES = 1 << 20
+BATCH_BODY_BYTES = 10 << 20  # a KiB for each of its 10,000 rows
+# A body that is too large is read to its end up to this much, so that its sender sees the answer.
+MOST_READ_BYTES = 32 << 20
+LOOK_SECONDS = 0.25
+CLIENT_GONE = 499  # for counts and logs; nobody is there to get it
+
+_JSON_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+_PAGE_POLICY = (
+    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+)
+_SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+_log = logging.getLogger(__name__)
+
+
+class Observed:
+    """Gives a request its id, notes it, adds the security headers, hides what went wrong inside."""
+
+    def __init__(self, app: ASGIApp, requests: RequestLog) -> None:
+        self._app = app
+        self._requests = requests
+        # Unique among processes, and a counter within one: a random id for each costs a system call.
+        self._prefix = secrets.token_hex(8)
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])  # of one sent twice, the last
+        given = headers.get(b"x-request-id")
+        sent_id = "" if given is None else given.decode("latin-1")
+        usable = REQUEST_ID_PATTERN.fullmatch(sent_id) is not None
+        request_id = sent_id if usable else self._new_id()
+        state = scope.setdefault("state", {})
+        state[HEADERS], state[REQUEST_ID], state[STARTED] = headers, request_id, False
+        status = 0
+        page = scope["path"].startswith("/docs")
+        added = [
+            (b"x-request-id", request_id.encode()),
+            (b"content-security-policy", _PAGE_POLICY if page else _JSON_POLICY),
+            *_SECURITY_HEADERS,
+        ]
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status, state[STARTED] = message["status"], True
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        self._requests.begin()
+        try:
+            if given is not None and not usable:
+                await send_problem(
+                    scope,
+                    observed_send,
+                    422,
+                    "X-Request-ID: must be 1 to 128 letters, digits, dots, colons, dashes or underscores",
+                )
+            else:
+                await self._app(scope, receive, observed_send)
+        except ClientDisconnect:
+            status = CLIENT_GONE
+        except Exception:  # noqa: BLE001  (logged in full; the caller gets no more than an id)
+            _log.exception("request failed", extra={"request_id": request_id})
+            if status == 0:
+                await send_problem(scope, observed_send, 500, INTERNAL)
+        finally:
+            route, client = scope.get("route"), scope.get("client")
+            self._requests.end(
+                request_id,
+                scope["method"],
+                None if route is None else route.path,
+                status,
+                time.perf_counter() - started,
+                None if client is None else client[0],
+            )
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
+
+
+class Guarded:
+    """Lets through who may call; health, readiness and the pages about the API are open."""
+
+    def __init__(self, app: ASGIApp, key: str | None) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http" and not _is_open(scope["path"]):
+            client = scope.get("client")
+            try:
+                check_access(self._key, None if client is None else client[0], scope["state"][HEADERS])
+            except RefusedError as error:
+                await send_problem(scope, send, error.status, str(error))
+                return
+        await self._app(scope, receive, send)
+
+
+class Limited:
+    """Bounds what is under way at once, how large a body is, and how long a request takes.
+
+    One timer looks after all requests: one for each, as `asyncio.timeout` has it, takes as long as the
+    prediction itself.
+    """
+
+    def __init__(self, app: ASGIApp, *, most_in_flight: int, seconds: float) -> None:
+        self._app = app
+        self._most = most_in_flight
+        self._seconds = seconds
+        self._look_every = min(LOOK_SECONDS, seconds / 4)
+        self._deadlines: dict[asyncio.Task[object], float] = {}
+        self._overdue: set[asyncio.Task[object]] = set()
+        self._looking = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        task = asyncio.current_task()
+        if scope["type"] != "http" or scope["path"] in PROBES or task is None:
+            await self._app(scope, receive, send)
+            return
+        if len(self._deadlines) >= self._most:
+            await send_problem(
+                scope, send, 429, f"{self._most} requests are under way in this process; try again shortly"
+            )
+            return
+        loop = asyncio.get_running_loop()
+        self._deadlines[task] = loop.time() + self._seconds
+        if not self._looking:
+            self._looking = True
+            loop.call_later(self._look_every, self._look, loop)
+        try:
+            await self._within_size(scope, receive, send)
+        except asyncio.CancelledError:
+            if task not in self._overdue:
+                raise
+            task.uncancel()
+            if scope["state"][STARTED]:  # too late for another answer: the connection ends in the middle
+                raise TimeoutError(f"not sent within {self._seconds:g} s") from None
+            await send_problem(
+                scope, send, 504, f"the request took longer than {self._seconds:g} s and was given up"
+            )
+        finally:
+            del self._deadlines[task]
+            self._overdue.discard(task)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give up what is overdue; come again as long as anything is under way."""
+        now = loop.time()
+        for task, deadline in self._deadlines.items():
+            if deadline < now and task not in self._overdue:
+                self._overdue.add(task)
+                task.cancel()
+        self._looking = bool(self._deadlines)
+        if self._looking:
+            loop.call_later(self._look_every, self._look, loop)
+
+    async def _within_size(self, scope: Scope, receive: Receive, send: Send) -> None:
+        most = BATCH_BODY_BYTES if scope["path"] == "/predict/batch" else MOST_BODY_BYTES
+        declared = scope["state"][HEADERS].get(b"content-length")
+        if declared is not None and declared.isdigit():  # the server lets no more through
+            if int(declared) <= most:
+                await self._app(scope, receive, send)
+                return
+            if int(declared) <= MOST_READ_BYTES:
+                while (await receive()).get("more_body"):
+                    pass
+            await send_problem(scope, send, 413, _too_large(most))
+            return
+        received = 0
+
+        async def limited_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > most:
+                raise HTTPException(413, _too_large(most))
+            return message
+
+        try:
+            await self._app(scope, limited_receive, send)
+        except HTTPException as error:  # raised while a layer in between read the body
+            if scope["state"][STARTED]:
+                raise
+            await send_problem(scope, send, error.status_code, str(error.detail))
+
+
+def _too_large(most: int) -> str:
+    return f"the body is larger than {most:,} bytes; send less, or in several requests"
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)

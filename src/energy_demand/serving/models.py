@@ -1,0 +1,239 @@
+"""The model that serves in this process: load → verify → warm → swap, and never without one that answers.
+
+A new champion is loaded beside the old one, must answer a known row, and only then takes over. Whatever
+goes wrong leaves the old one where it is and is told by `problem`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from energy_demand.errors import UserError
+from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.intervals import LEVELS
+from energy_demand.model.registry import NoChampionError, RegistryUnavailableError
+from energy_demand.model.single_row import SingleRow
+from energy_demand.model.storage import ModelRefusedError
+from energy_demand.serving.schemas import EXAMPLE, FeatureRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    import numpy.typing as npt
+
+    from energy_demand.model.base_model import BaseModel
+    from energy_demand.model.registry import Champion, Registry
+    from energy_demand.serving.kept_models import KeptModels
+
+    Floats = npt.NDArray[np.float64]
+    Numbers = tuple[float, float, float, float, float]
+
+# A version that was refused is tried again after this many looks: its files may have been mended.
+LOOKS_UNTIL_RETRY = 30
+HOUR_POSITION = BOOSTER_COLUMNS.index("hour_of_day")
+
+_log = logging.getLogger(__name__)
+
+
+class ReloadInProgressError(UserError, RuntimeError):
+    """A reload is under way already."""
+
+
+class ServedModel:
+    """A champion, ready to answer.
+
+    LightGBM's boosters are not safe under two threads at once, so each thread that predicts has its own:
+    `one` belongs to the event loop, `many` to the batch thread, `champion.forecaster` to the forecast thread.
+    """
+
+    def __init__(self, champion: Champion, previous: Champion | None, loaded_at: datetime) -> None:
+        self.champion = champion
+        self.previous = previous
+        self.loaded_at = loaded_at
+        base = champion.forecaster.base
+        text = base.booster.model_to_string()
+        self._intervals = base.intervals
+        self._row = SingleRow(text, len(BOOSTER_COLUMNS))
+        self._batch = _copy(base, text)
+
+    @property
+    def version(self) -> str:
+        """The registered version."""
+        return self.champion.version
+
+    def one(self, values: list[float]) -> Numbers:
+        """Predict one row of `FeatureRow.values`; for the event loop's thread.
+
+        Returns:
+            Prediction, lower 80, upper 80, lower 95, upper 95 (MWh).
+        """
+        predicted = self._row(values)
+        narrow, wide = self._intervals.half_widths_at(int(values[-1]), int(values[HOUR_POSITION]))
+        return (
+            predicted,
+            predicted * (1 - narrow),
+            predicted * (1 + narrow),
+            predicted * (1 - wide),
+            predicted * (1 + wide),
+        )
+
+    def many(self, values: Floats) -> Floats:
+        """Predict rows of `FeatureRow.values`; for the batch thread.
+
+        Returns:
+            The same numbers, a row each.
+        """
+        predicted = np.asarray(self._batch.booster.predict(values, num_threads=1), dtype=float)
+        leads = values[:, -1].astype(np.int64)
+        hours = values[:, HOUR_POSITION].astype(np.int64)
+        bounds = self._batch.intervals.bounds(predicted, leads, hours)
+        names = [f"{side}_{level}" for level in LEVELS for side in ("lower", "upper")]
+        return np.stack([predicted, *(bounds[name] for name in names)], axis=1)
+
+    def warm(self) -> None:
+        """Answer a known row on both paths, so that the first caller does not wait for it.
+
+        Raises:
+            ModelRefusedError: the answer is no demand.
+        """
+        values = FeatureRow.model_validate(EXAMPLE).values()
+        answers = np.array([self.one(values)[0], self.many(np.array([values]))[0, 0]])
+        if not (np.isfinite(answers).all() and (answers > 0).all()):
+            raise ModelRefusedError(f"version {self.version} answers {answers[0]} MWh to a usual row")
+
+
+class ModelHolder:
+    """Holds the model that serves, and follows the champion alias.
+
+    Invariant: `served` changes only to a model that has answered; never back to None.
+
+    Args:
+        registry: where models come from.
+        kept: the models that served last, for a start while the registry is away.
+        clock: when a model was loaded.
+    """
+
+    def __init__(self, registry: Registry, kept: KeptModels, clock: Callable[[], datetime]) -> None:
+        self._registry = registry
+        self._kept = kept
+        self._clock = clock
+        self._loading = threading.Lock()
+        self._refused: str | None = None
+        self._looks = 0
+        self._without_previous = False
+        self.served: ServedModel | None = None
+        self.problem: str | None = None
+
+    @property
+    def version(self) -> str | None:
+        """Which version serves."""
+        return None if self.served is None else self.served.version
+
+    def reload(self) -> tuple[ServedModel, str | None]:
+        """Let the present champion serve.
+
+        Returns:
+            What serves now, and the version that it replaced (None: the same, or there was none).
+
+        Raises:
+            ReloadInProgressError: another one is under way.
+            NoChampionError: none was promoted yet.
+            ModelRefusedError: its files are damaged; the old model serves on.
+            RegistryUnavailableError: MLflow cannot be reached; the old model serves on.
+        """
+        if not self._loading.acquire(blocking=False):
+            raise ReloadInProgressError("a reload is under way in this process; ask again when it is done")
+        try:
+            before = self.served
+            served = self._load(self._registry.champion_version())
+        except UserError as error:
+            self.problem = str(error)
+            raise
+        finally:
+            self._loading.release()
+        replaced = before.version if before is not None and before is not served else None
+        return served, replaced
+
+    def look(self) -> bool:
+        """Follow the alias if it has moved; True where another model serves now. Never raises."""
+        if not self._loading.acquire(blocking=False):
+            return False  # a reload sees to it
+        try:
+            before = self.served
+            wanted = self._registry.champion_version()
+            if wanted is not None and wanted == self._refused and self._looks < LOOKS_UNTIL_RETRY:
+                self._looks += 1
+                return False
+            return self._load(wanted) is not before
+        except NoChampionError:
+            return False
+        except (ModelRefusedError, RegistryUnavailableError) as error:
+            if str(error) != self.problem:  # said once, not at every look
+                _log.error("the champion was not loaded: %s; %s", error, self._who_serves())
+            self.problem = str(error)
+            return isinstance(error, RegistryUnavailableError) and self._take_kept()
+        finally:
+            self._loading.release()
+
+    def _take_kept(self) -> bool:
+        """At a start without the registry: serve what served last."""
+        champion = self._kept.newest() if self.served is None else None
+        if champion is None:
+            return False
+        model = ServedModel(champion, None, self._clock())
+        try:
+            model.warm()
+        except ModelRefusedError as error:
+            _log.error("the kept model was refused: %s", error)
+            return False
+        self.served, self._without_previous = model, True
+        _log.warning("version %s serves, as it did last: the registry cannot be asked", model.version)
+        return True
+
+    def _load(self, version: str | None) -> ServedModel:
+        if version is None:
+            raise NoChampionError("no model serves yet; run `energy-demand train` first")
+        if self.served is not None and self.served.version == version:
+            self.problem, self._refused = None, None
+            if self._without_previous:  # it was kept; now the registry can give the one before it, too
+                champion = self.served.champion
+                self.served = ServedModel(champion, self._previous(champion), self.served.loaded_at)
+                self._without_previous = False
+            return self.served
+        try:
+            champion = self._registry.load(version)
+            model = ServedModel(champion, self._previous(champion), self._clock())
+            model.warm()
+        except (ModelRefusedError, ValueError) as error:
+            self._refused, self._looks = version, 0
+            raise ModelRefusedError(f"{error}; {self._who_serves()}") from error
+        self.served, self.problem, self._refused = model, None, None
+        self._without_previous = False
+        self._kept.keep(champion)
+        _log.info("version %s serves", version, extra={"model_version": version})
+        return model
+
+    def _previous(self, champion: Champion) -> Champion | None:
+        """The champion before, or None: a rung of the ladder that is missing must not keep a model out."""
+        served = self.served
+        if served is not None and champion.previous == served.version:
+            return served.champion
+        try:
+            return self._registry.previous(champion)
+        except (ModelRefusedError, RegistryUnavailableError) as error:
+            _log.warning("the previous champion was not loaded: %s", error)
+            return None
+
+    def _who_serves(self) -> str:
+        return "no model serves" if self.served is None else f"version {self.served.version} serves on"
+
+
+def _copy(base: BaseModel, text: str) -> BaseModel:
+    import lightgbm as lgb  # noqa: PLC0415
+
+    return type(base)(lgb.Booster(model_str=text), base.intervals)

@@ -1,0 +1,69 @@
+"""Moves old predictions from the database to Parquet files, one a day; deletes nothing that is in no file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import sqlalchemy as sa
+
+from energy_demand.database import repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from energy_demand.database.engine import Database
+
+# Any number; the same in every process, so that two never write one day's file at once.
+ARCHIVE_LOCK = 727_100_403
+KEY = ["request_id", "row_number", "timestamp"]
+
+_log = logging.getLogger(__name__)
+
+
+def archive_predictions(database: Database, folder: Path, before: datetime) -> int:
+    """Move the predictions of whole UTC days before `before` to `folder/prediction_log_DAY.parquet`.
+
+    A day is written, then deleted; killed in between, the next run finds its rows in both places and the
+    file keeps each once.
+
+    Returns:
+        How many rows left the database.
+
+    Raises:
+        DatabaseUnavailableError: the database went away; days that are done stay done.
+        OSError: a file cannot be written; its day stays in the database.
+    """
+    midnight = datetime.combine(before.astimezone(UTC).date(), time(0), tzinfo=UTC)
+    with database.transaction() as connection:
+        days = repository.old_prediction_days(connection, midnight)
+    moved = 0
+    for day in days:
+        with database.transaction() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ARCHIVE_LOCK)))
+            moved += _move(connection, folder, day)
+    if moved:
+        _log.info("%d predictions made before %s moved to %s", moved, midnight.date(), folder)
+    return moved
+
+
+def _move(connection: sa.Connection, folder: Path, day: date) -> int:
+    start = datetime.combine(day, time(0), tzinfo=UTC)
+    rows = repository.read_predictions(connection, start, start + timedelta(days=1))
+    if rows.empty:  # another process was quicker
+        return 0
+    file = folder / f"prediction_log_{day}.parquet"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = rows
+    if file.exists():
+        kept = pd.concat([pd.read_parquet(file), rows]).drop_duplicates(KEY, keep="last")
+    unfinished = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        kept.to_parquet(unfinished, index=False)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return repository.delete_predictions(connection, [int(each) for each in rows["id"]])

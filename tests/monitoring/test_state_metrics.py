@@ -1,0 +1,139 @@
+"""What a scrape tells of the database: what is known, and nothing in place of what is not."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
+
+from energy_demand.database import repository
+from energy_demand.database.tables import demand_flag, drift_log, raw_demand
+from energy_demand.monitoring import state_metrics
+from energy_demand.monitoring.state_metrics import StateCollector
+from logged import HOUR, away, row
+from support import PRESENT, make_settings
+
+EMPTY = {"database_up": 1.0, "retrain_triggered_total": 0.0}
+AWAY = {"database_up": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def _every_scrape_looks(monkeypatch):
+    monkeypatch.setattr(state_metrics, "HELD_SECONDS", -1.0)
+
+
+@pytest.fixture
+def scrape(settings):
+    """Gives name → value, as Prometheus would see them."""
+    registry = CollectorRegistry()
+    with closing(StateCollector(settings)) as collector:
+        registry.register(collector)
+        yield lambda: {each.name: each.value for metric in registry.collect() for each in metric.samples}
+
+
+def store(database, table: sa.Table, **values: object) -> None:
+    with database.transaction() as connection:
+        connection.execute(sa.insert(table).values(**values))
+
+
+def demand(database, hours_ago: int, value: float = 16_000.0) -> None:
+    period = PRESENT - hours_ago * HOUR
+    known = {"known_at": period + HOUR, "ingested_at": PRESENT}
+    store(database, raw_demand, respondent="NY", series="D", period=period, value=value, origin="NY", **known)
+
+
+def check(database, hours_ago: int, share: float, *, drifted: bool, retrain: bool = False) -> None:
+    store(
+        database,
+        drift_log,
+        respondent="NY",
+        check_timestamp=PRESENT - hours_ago * HOUR,
+        dataset_drift_detected=drifted,
+        drift_share=share,
+        n_drifted_features=3,
+        n_total_features=10,
+        drift_details={},
+        triggered_retrain=retrain,
+        reason="a test",
+    )
+
+
+def test_of_an_empty_database_only_what_is_known_is_told(scrape, database):
+    assert scrape() == EMPTY
+
+
+def test_a_database_without_tables_tells_only_whether_it_is_up(scrape):
+    assert scrape().keys() == AWAY.keys()
+
+
+def test_freshness_is_the_age_of_the_newest_hour_that_is_not_doubted(scrape, database):
+    for hours_ago in (4, 3, 2):
+        demand(database, hours_ago)
+    demand(database, 0)  # known in an hour
+    assert scrape() == {**EMPTY, "data_freshness_hours": 2.0}
+    doubted = PRESENT - 2 * HOUR
+    store(database, demand_flag, respondent="NY", period=doubted, flag="SPIKE", flagged_at=PRESENT)
+    assert scrape() == {**EMPTY, "data_freshness_hours": 3.0}
+
+
+def test_drift_is_that_of_the_last_check_and_retrainings_are_counted(scrape, database):
+    check(database, 3, 0.8, drifted=True, retrain=True)
+    check(database, 2, 0.7, drifted=True, retrain=True)
+    found = scrape()
+    assert (found["drift_share"], found["drift_detected"]) == (0.7, 1.0)
+    check(database, 1, 0.0, drifted=False)
+    assert scrape() == {
+        "database_up": 1.0,
+        "retrain_triggered_total": 2.0,
+        "drift_share": 0.0,
+        "drift_detected": 0.0,
+    }
+
+
+def test_errors_of_scheduled_forecasts_are_told(scrape, database):
+    demand(database, 2, 16_000.0)
+    made = row(timestamp=(PRESENT - 2 * HOUR).isoformat(), predicted_demand=16_400.0, source="scheduled")
+    with database.transaction() as connection:
+        repository.insert_predictions(connection, [made])
+    found = scrape()
+    assert (found["model_mae_mwh"], found["model_mape_percent"]) == (400.0, 2.5)
+
+
+def test_a_database_that_is_away_is_told_and_is_back_when_it_is(scrape, database, database_url):
+    check(database, 1, 0.5, drifted=False)
+    before = scrape()
+    assert before["drift_share"] == 0.5
+    with away(database_url):
+        assert scrape() == AWAY
+        assert scrape() == AWAY
+    assert scrape() == before
+
+
+def test_a_database_that_was_never_there_is_told():
+    settings = make_settings(database_url="postgresql://nobody@127.0.0.1:9/nothing")
+    with closing(StateCollector(settings)) as collector:
+        (only,) = collector.collect()
+    assert (only.name, only.samples[0].value) == ("database_up", 0.0)
+
+
+def test_a_database_that_does_not_answer_does_not_hold_up_the_scrape(scrape, database, monkeypatch):
+    monkeypatch.setattr(state_metrics, "STATEMENT_SECONDS", 0.2)
+    with database.transaction() as connection:
+        # The lock ends by itself, so that a scrape that waits for it fails the test and does not hang it.
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '5s'")
+        connection.exec_driver_sql("LOCK TABLE raw_demand")
+        assert scrape() == AWAY
+    assert scrape() == EMPTY
+
+
+def test_scrapes_close_together_share_one_look(settings, database, monkeypatch):
+    monkeypatch.setattr(state_metrics, "HELD_SECONDS", 10.0)
+    demand(database, 2)
+    with closing(StateCollector(settings)) as collector:
+        first = {metric.name for metric in collector.collect()}
+        check(database, 1, 0.5, drifted=False)
+        assert {metric.name for metric in collector.collect()} == first
+        monkeypatch.setattr(state_metrics, "HELD_SECONDS", 0.0)
+        assert {metric.name for metric in collector.collect()} == {*first, "drift_share", "drift_detected"}
