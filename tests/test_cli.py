@@ -83,7 +83,15 @@ def test_a_forecast_of_tomorrow_has_every_hour_and_ordered_intervals(shop, call)
     status, out, err = call(shop, "forecast", "--day", "tomorrow", "--json")
     body = json.loads(out)
     assert status == 0
-    assert set(body) == {"issued_at", "model_version", "state_through", "quality", "peak", "hours"}
+    assert set(body) == {
+        "issued_at",
+        "model_version",
+        "state_through",
+        "demand_age_hours",
+        "quality",
+        "peak",
+        "hours",
+    }
     assert body["peak"] == max(body["hours"], key=lambda hour: hour["predicted_demand_mwh"])
     assert body["quality"] == "champion"
     assert body["issued_at"] == "2025-03-12T13:00:00Z"

@@ -45,7 +45,7 @@ def test_ci_runs_the_test_command_of_the_readme_after_lint():
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
     readme = re.search(r"^(make test)\b", (ROOT / "README.md").read_text(), re.MULTILINE)[1]
-    assert commands == ["make lint", readme]
+    assert commands[-2:] == ["make lint", readme]
 
 
 def test_every_setting_stands_in_the_example_and_nothing_else():

@@ -142,6 +142,7 @@ def _summary(champion: Champion, settings: Settings, registry_uri: str, seconds:
     out.print(
         "Next:\n"
         f"  what it holds   ENERGY_DEMAND_HOME={shown} .venv/bin/energy-demand status\n"
+        f"  over HTTP       ENERGY_DEMAND_HOME={shown} .venv/bin/energy-demand serve\n"
         f"  its runs        .venv/bin/mlflow ui --backend-store-uri "
         f"{registry_uri.replace(str(settings.home), shown)}\n"
         "  real demand     a free key from eia.gov/opendata, then README, “Live”",

@@ -1,0 +1,128 @@
+"""Commands that fetch, store and look at data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from energy_demand.commands import options
+from energy_demand.commands.options import Json, Now, settings_at
+from energy_demand.config import Settings
+
+
+class Source(StrEnum):
+    """Where a backfill takes demand from."""
+
+    API = "api"
+    BULK = "bulk"
+
+
+def backfill(
+    start: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="First New York day.")],
+    end: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="Last one, included.")],
+    source: Annotated[
+        Source, typer.Option(help="EIA's API, or its six-month files, which need no key.")
+    ] = Source.API,
+    folder: Annotated[
+        Path | None, typer.Option(help="With bulk: where the files lie; without it they are downloaded.")
+    ] = None,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch the history of demand, weather, and weather forecasts as issued.
+
+    Example: energy-demand backfill --start 2019-01-01 --end 2025-07-31
+    """
+    if folder is not None and source is not Source.BULK:
+        raise typer.BadParameter("--folder goes with --source bulk")
+    from energy_demand.data.ingest import backfill_span  # noqa: PLC0415
+
+    settings = settings_at(now)
+    if end < start:
+        raise typer.BadParameter(f"the end {end} is before the start {start}")
+    span = backfill_span(settings, start, end, settings.present())
+    _ingest(settings, span, as_json=as_json, bulk=source is Source.BULK, bulk_folder=folder)
+
+
+def ingest(now: Now = None, as_json: Json = False) -> None:
+    """Fetch what is new, and the last two weeks again for revisions.
+
+    Example: energy-demand ingest
+    """
+    _ingest(settings_at(now), None, as_json=as_json)
+
+
+def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None:
+    from energy_demand.data.feature_store import refresh_features  # noqa: PLC0415
+    from energy_demand.data.ingest import ingest as run_ingestion  # noqa: PLC0415
+    from energy_demand.data.ingest import trailing_span  # noqa: PLC0415
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.terminal import err, out, print_json, progress_bars  # noqa: PLC0415
+
+    with opened(settings) as database:
+        err.print(f"database: {database.label}", soft_wrap=True)
+        now = settings.present()
+        span = span or trailing_span(database, settings, now)
+        with progress_bars() as progress:
+            report = run_ingestion(database, settings, span, now, progress, **how)
+            features = refresh_features(database, settings, span.start, span.end, now)
+            progress("features", 1, 1)
+        body = {**report.to_json(), "features": asdict(features), "start": span.start, "end": span.end}
+    if as_json:
+        print_json(body)
+        return
+    for name in ("demand", "daily", "weather", "forecasts", "features"):
+        out.print(f"{name:<10} {body[name]['new']:>9,} new {body[name]['revised']:>7,} revised")
+    out.print(f"{'quarantine':<10} {body['quarantined']:>9,} new")
+    out.print(f"{'missing':<10} {body['missing_hours']:>9,} hours of demand")
+
+
+def status(now: Now = None, as_json: Json = False) -> None:
+    """Say what is stored, what is missing, and which model serves.
+
+    Example: energy-demand status
+    """
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.status import status as look  # noqa: PLC0415
+    from energy_demand.terminal import print_json, print_status  # noqa: PLC0415
+
+    settings = settings_at(now)
+    with opened(settings) as database:
+        body = look(database, settings, settings.present())
+    (print_json if as_json else print_status)(body)
+
+
+def quarantine(
+    release: Annotated[
+        list[int] | None, typer.Option(metavar="ID", help="Store this row after all; may be repeated.")
+    ] = None,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """List the rows that broke the data contract, or let some of them in.
+
+    Example: energy-demand quarantine --release 12
+    """
+    from energy_demand.data.release import release as let_in  # noqa: PLC0415
+    from energy_demand.database import state  # noqa: PLC0415
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.terminal import err, out, print_json, print_quarantine  # noqa: PLC0415
+
+    settings = settings_at(now)
+    with opened(settings) as database:
+        released = 0
+        if release:
+            err.print(f"database: {database.label}", soft_wrap=True)
+            released = let_in(database, release, settings.present())
+        rows = database.run(state.quarantined)
+    if as_json:
+        print_json({"released": released, "rows": rows})
+        return
+    if release:
+        out.print(f"released: {released}")
+    print_quarantine(rows)

@@ -1,0 +1,39 @@
+"""The options that commands share, and how their texts become values."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+
+import typer
+
+from energy_demand.config import Settings, load_settings
+from energy_demand.timeaxis import TimeFormatError, parse_day, parse_moment
+
+
+def moment(text: str) -> datetime:
+    """A moment from the command line."""
+    try:
+        return parse_moment(text)
+    except TimeFormatError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def day(text: str) -> date:
+    """A day from the command line."""
+    try:
+        return parse_day(text)
+    except TimeFormatError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Now = Annotated[
+    datetime | None,
+    typer.Option(parser=moment, metavar="TIME", help="Fix the present; as ENERGY_DEMAND_NOW."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def settings_at(now: datetime | None) -> Settings:
+    """The settings, with the present fixed where the command line does."""
+    return load_settings() if now is None else load_settings(energy_demand_now=now)
