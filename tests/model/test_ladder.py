@@ -356,6 +356,17 @@ def test_last_weeks_intervals_hold_what_demand_differed_by_from_week_to_week(kno
         assert 100 * inside == pytest.approx(level, abs=8)
 
 
+def test_last_weeks_intervals_are_those_of_the_local_time_of_day(stored):
+    demand = stored.demand.assign(demand_mwh=15_000.0)
+    local = (demand["period"] - HOUR).dt.tz_convert(stored.region.zone)
+    every_other_week, at_night = demand["period"].dt.isocalendar().week % 2 == 0, local.dt.hour < 3
+    demand.loc[every_other_week & at_night, "demand_mwh"] = 18_000.0
+    restless = make_record(demand, stored.weather, stored.forecasts, stored.region, stored.periods[-1])
+    made = climb_down(Known(restless), QUESTION, None).hours
+    wide = made["upper_80"] - made["lower_80"] > 1_000
+    assert wide.tolist() == (made["period"] - HOUR).dt.tz_convert(stored.region.zone).dt.hour.lt(3).tolist()
+
+
 @broken_bases
 def test_last_week_answers_where_the_base_booster_is_broken(damage, known, champion):
     broken = nan_forecaster(champion)
@@ -387,7 +398,7 @@ def test_where_nobody_can_answer_each_says_why_and_what_to_do(stored, champion):
     with pytest.raises(NoForecastError) as caught:
         climb_down(lambda _: few_days, QUESTION, with_no_part_whole(champion))
     reasons = (
-        "champion (version 2): the champion's state ends at",
+        "champion (version 2): the model's state ends at",
         "run `energy-demand backfill --start 2025-02-02 --end …`",
         "previous champion: there is none",
         "base booster: ",

@@ -142,3 +142,20 @@ def test_a_store_that_cannot_be_reached_is_one_clear_line(ask, tmp_path, monkeyp
     assert isinstance(caught.value, UserError)
     assert "\n" not in str(caught.value)
     assert "secret-word" not in str(caught.value)
+
+
+def test_a_repeated_promotion_does_not_forget_the_champion_before(registry, trained):
+    first, second = (
+        registry.register(trained.forecaster, params={}, metrics={}, started_at=PRESENT) for _ in range(2)
+    )
+    for version in (first, second, second):
+        registry.promote(version.run_id, FIRST)
+    assert registry.champion().previous == first.version
+
+
+def test_a_damaged_store_is_an_error_of_the_registry(tmp_path):
+    settings = make_settings(energy_demand_home=tmp_path)
+    registry = Registry(settings)
+    (tmp_path / "mlflow" / "mlflow.db").write_text("no database " * 100)
+    with pytest.raises(RegistryUnavailableError, match="the champion is unchanged"):
+        registry.champion_version()

@@ -95,7 +95,7 @@ def resident_megabytes() -> float:
     ("trees", "count"),
     [
         pytest.param(40, 300, id="boosters, 100 kB each"),
-        pytest.param(1, 6000, id="what is set up beside a booster, 3 kB each"),
+        pytest.param(1, 15_000, id="what is set up beside a booster, 2 kB each"),
     ],
 )
 def test_memory_is_given_back_with_the_last_use(trees, count):

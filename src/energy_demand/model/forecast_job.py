@@ -71,7 +71,7 @@ def asked_hours(
         day = local_day(issued_at, zone) + timedelta(days=1)
     if isinstance(day, date):
         return hours_of_day(day, issued_at, zone)
-    return hours_ahead(issued_at, hours or FORECAST_HORIZON_HOURS)
+    return hours_ahead(issued_at, FORECAST_HORIZON_HOURS if hours is None else hours)
 
 
 def forecast_stored(
@@ -85,7 +85,8 @@ def forecast_stored(
     """The best forecast of `periods` from what is stored.
 
     Raises:
-        ForecastError: no demand of the last weeks was known, or no rung of the ladder could answer.
+        NoDemandError: none of the last weeks is stored.
+        NoForecastError: none was known, or no rung of the ladder could answer.
     """
     question = Question(issued_at, periods, settings.availability)
     return climb_down(

@@ -216,7 +216,7 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
     through = model.linear.through
     if known.periods[0] > through + pd.Timedelta(HOUR):
         raise ForecastError(
-            f"the champion's state ends at {utc_text(through)}, and no demand is stored between that and "
+            f"the model's state ends at {utc_text(through)}, and no demand is stored between that and "
             f"{utc_text(known.periods[0])}; run `energy-demand backfill --start {through:%Y-%m-%d} --end …`"
         )
     refreshed = model.advance(known)
@@ -298,11 +298,11 @@ def newest_demand(known: Record) -> datetime:
     """The newest hour of demand in a record.
 
     Raises:
-        ForecastError: it has none.
+        NoForecastError: it has none.
     """
     hours = known.demand.loc[known.demand[TARGET].notna(), "period"]
     if hours.empty:
-        raise ForecastError("no demand is known; run `energy-demand ingest` or `backfill`")
+        raise NoForecastError("no demand is known; run `energy-demand ingest` or `backfill`")
     newest: datetime = hours.iloc[-1].to_pydatetime()
     return newest
 

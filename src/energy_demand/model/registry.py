@@ -13,6 +13,8 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from energy_demand.config import (
     CHAMPION_ALIAS,
     EXPERIMENT_NAME,
@@ -173,7 +175,7 @@ class Registry:
             version = str(found[0].version)
             before = self._champion_version(client)
             tags = {"promoted": str(verdict.promoted).lower(), "verdict": verdict.reason}
-            if before is not None:
+            if before is not None and str(before.version) != version:  # a repeated promotion forgets none
                 tags[PREVIOUS_TAG] = str(before.version)
             for key, value in tags.items():
                 client.set_model_version_tag(REGISTERED_MODEL, version, key, value)
@@ -228,8 +230,8 @@ class Registry:
         mlflow.set_registry_uri(self.uri)
         try:
             yield mlflow.MlflowClient(self.uri, self.uri)
-        except (MlflowException, OSError) as error:
-            reason = redact(str(error)).splitlines()[0]
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = (redact(str(error)).splitlines() or [type(error).__name__])[0]
             raise RegistryUnavailableError(
                 f"MLflow at {self.label} failed: {reason}; the champion is unchanged. "
                 "Check MLFLOW_TRACKING_URI and that the store can be reached"

@@ -27,7 +27,8 @@ class SingleRow:
         columns: how many features a row has.
 
     Raises:
-        ValueError: LightGBM does not take the text.
+        ValueError: LightGBM does not take the text. (One that is cut in the middle ends the process, here
+            as in `Booster`; checksums keep it away.)
     """
 
     def __init__(self, model_text: str, columns: int) -> None:
