@@ -13,5 +13,9 @@ PRESENT = datetime(2025, 3, 12, 13, tzinfo=UTC)  # 09:00 in New York, three days
 
 def make_settings(**given: object) -> Settings:
     """Settings from these values alone; retries without waiting."""
-    defaults = {"http_backoff_seconds": 0.0, "energy_demand_now": PRESENT}
+    defaults = {
+        "http_backoff_seconds": 0.0,
+        "energy_demand_now": PRESENT,
+        "mlflow_tracking_uri": None,  # MLflow leaves the last one in the environment
+    }
     return Settings(_env_file=None, **{**defaults, **given})

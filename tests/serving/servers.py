@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from energy_demand.config import Settings
 from energy_demand.data.ingest import backfill_span, ingest
 from energy_demand.database.engine import opened
 from support import PRESENT, make_settings
@@ -69,7 +70,10 @@ class Server:
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30)
 
     def start(self, *, ready: bool = True) -> Server:
-        environment = {**os.environ, **{name: str(value) for name, value in self.settings.items()}}
+        known = {name.upper() for name in Settings.model_fields}
+        # MLflow leaves an address in the environment, and a fixture of a file comes before it is cleared.
+        outside = {name: value for name, value in os.environ.items() if name not in known}
+        environment = {**outside, **{name: str(value) for name, value in self.settings.items()}}
         self.home.mkdir(parents=True, exist_ok=True)
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
