@@ -23,6 +23,7 @@ from energy_demand.data.weather_path import WeatherPath
 from energy_demand.model.ahead import Ahead
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
 from energy_demand.model.forecaster import PREDICTED
+from energy_demand.model.linear_stage import REMEMBERED_HOURS
 from energy_demand.model.train import Recipe, fit
 from energy_demand.timeaxis import HOUR, Availability, day_ahead_issue, day_periods, days_periods
 
@@ -160,7 +161,7 @@ def walk_forward(
     Raises:
         ValueError: nothing was forecast, or the record ends before an event.
     """
-    run = _Run(record, availability or protocol.availability, weather, recipe or Recipe(), loss)
+    run = Walk(record, availability or protocol.availability, weather, recipe or Recipe(), loss)
     if model is not None:
         run.serve(model)
     for event in events:
@@ -172,19 +173,31 @@ def walk_forward(
     return run.result()
 
 
-class _Run:
-    """The state between events."""
+class Walk:
+    """The state between events, for whoever decides on the way what happens next.
+
+    With `refresh` off nothing of a model is kept up to date: its coefficients stay as they were trained, and
+    what was missed lately is not known to it.
+    """
 
     def __init__(
-        self, record: Record, availability: Availability, weather: Weather, recipe: Recipe, loss: Loss
+        self,
+        record: Record,
+        availability: Availability,
+        weather: Weather,
+        recipe: Recipe | None = None,
+        loss: Loss = Loss.NOTHING,
+        *,
+        refresh: bool = True,
     ) -> None:
         self._record = record
         self._available = _without(record, loss)
         self._delay = availability
         self._late = timedelta(hours=loss.demand_late_hours)
         self._weather = weather
-        self._recipe = recipe
+        self._recipe = recipe or Recipe()
         self._loss = loss
+        self._refresh = refresh
         self._model: Forecaster
         self._past: Responses
         self._seen: Responses
@@ -209,8 +222,8 @@ class _Run:
             self._past if self._available is self._record else self._responses(self._available, start)
         )
 
-    def predict(self, event: Predict) -> None:
-        """The forecast of the event's hours."""
+    def predict(self, event: Predict) -> pd.DataFrame:
+        """The forecast of the event's hours: `period`, `lead_hours`, the forecast, its bounds."""
         newest = pd.Timestamp(self._delay.newest_known(event.issued_at - self._late))
         self._advance(newest)
         if self._weather == "observed" and self._loss is not Loss.WEATHER:
@@ -220,6 +233,7 @@ class _Run:
             ahead = foreseen.rows(_slice(foreseen.responses.periods, event.periods))
         hours = self._model.forecast(ahead, event.issued_at)
         self._pending.append(hours.assign(issued_at=event.issued_at))
+        return hours
 
     def result(self) -> pd.DataFrame:
         """All hours that were forecast."""
@@ -231,6 +245,11 @@ class _Run:
     def _advance(self, newest: pd.Timestamp) -> None:
         hours = int((newest - self._model.linear.through) // pd.Timedelta(HOUR))
         if hours <= 0:
+            return
+        if not self._refresh:
+            nothing = np.full(REMEMBERED_HOURS, np.nan)
+            linear = replace(self._model.linear, through=newest, innovations=nothing)
+            self._model = replace(self._model, linear=linear)
             return
         first = self._record.position(self._model.linear.through) + 1
         demand = self._record.demand_mwh[first : first + hours]

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from energy_demand.data.weather_path import MAIN
 from energy_demand.model.backtest import COLUMNS, Predict, Protocol, schedule, walk_forward
-from energy_demand.timeaxis import day_ahead_issue, local_day, utc_index
+from energy_demand.timeaxis import HOUR, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from energy_demand.data.record import Record
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.train import Weather
@@ -28,10 +31,36 @@ def unseen_days(record: Record, *models: Forecaster) -> list[date]:
     return [day for day in days if day_ahead_issue(day, zone) >= newest]
 
 
-def day_ahead(model: Forecaster, record: Record, days: list[date]) -> pd.DataFrame:
+def compared(challenger: pd.DataFrame, champion: pd.DataFrame, record: Record) -> pd.DataFrame:
+    """The hours that both forecast, as `judge` wants them.
+
+    Args:
+        challenger: of `day_ahead`.
+        champion: of `day_ahead`; its actual values are not looked at.
+        record: for the temperature that came, and the local days.
+    """
+    if challenger.empty or champion.empty:
+        return pd.DataFrame(columns=["period", "actual_mwh", "challenger_mwh", "champion_mwh", "day"])
+    hours = challenger[["period", "actual_mwh", "predicted_mwh"]].rename(
+        columns={"predicted_mwh": "challenger_mwh"}
+    )
+    rival = champion[["period", "predicted_mwh"]].rename(columns={"predicted_mwh": "champion_mwh"})
+    both = hours.merge(rival, on="period")
+    periods = utc_index(both["period"])
+    temperature = pd.Series(record.observed.column(MAIN), index=record.periods)
+    return both.assign(
+        day=(periods - pd.Timedelta(HOUR)).tz_convert(record.region.zone).date,
+        temperature=temperature.reindex(periods).to_numpy(),
+    )
+
+
+def day_ahead(
+    model: Forecaster, record: Record, days: list[date], weather: Weather | None = None
+) -> pd.DataFrame:
     """The day-ahead forecasts of a frozen model, its state refreshed every day; `walk_forward`'s columns.
 
-    The weather is as it was foreseen where most of the days have a run, else as it came.
+    Unless asked otherwise, the weather is as it was foreseen where most of the days have a run, else as it
+    came.
     """
     if not days:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -43,7 +72,7 @@ def day_ahead(model: Forecaster, record: Record, days: list[date]) -> pd.DataFra
         record,
         events,
         protocol=Protocol.DAY_AHEAD,
-        weather=weather_of(record, days),
+        weather=weather or weather_of(record, days),
         availability=model.availability,
         model=model,
     )
@@ -54,3 +83,26 @@ def weather_of(record: Record, days: list[date]) -> Weather:
     issues = utc_index(pd.DatetimeIndex([day_ahead_issue(day, record.region.zone) for day in days]))
     fresh = record.issued.fresh(issues).mean()
     return "as_issued" if fresh >= SHARE_WITH_RUNS else "observed"
+
+
+def test_error(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
+    """What a champion's later days are compared with: the error of its test days, and which these were.
+
+    Args:
+        tested: of `day_ahead`.
+        zone: of the days.
+
+    Returns:
+        `test_mape` (percent), `test_first_day`, `test_last_day` (as the number YYYYMMDD); nothing where no
+        hour can be judged.
+    """
+    known = tested.dropna(subset=["actual_mwh", "predicted_mwh"])
+    if known.empty:
+        return {}
+    days = (utc_index(known["period"]) - pd.Timedelta(HOUR)).tz_convert(zone)
+    off = 100 * (known["predicted_mwh"] - known["actual_mwh"]).abs() / known["actual_mwh"]
+    return {
+        "test_mape": float(off.mean()),
+        "test_first_day": float(f"{days[0]:%Y%m%d}"),
+        "test_last_day": float(f"{days[-1]:%Y%m%d}"),
+    }

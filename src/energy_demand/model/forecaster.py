@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from energy_demand.model.error_stage import ErrorStage
     from energy_demand.model.intervals import ScaledIntervals
     from energy_demand.model.linear_stage import LinearStage
+    from energy_demand.model.ordinary import OrdinaryDays
     from energy_demand.model.outlook import Outlook
     from energy_demand.model.residual_stage import ResidualStage
 
@@ -60,6 +61,7 @@ class Forecaster:
         errors: the second stage, or None to leave it out.
         residual: the third stage, or None to leave it out.
         intervals: quantiles from held-out hours.
+        ordinary: what its linear stage missed on the days before, each foreseen.
         respondent: the region it was trained for.
         trained_through: the newest period that its stages were fitted on.
         publication_delay_hours: the delay that it was trained with.
@@ -71,6 +73,7 @@ class Forecaster:
     errors: ErrorStage | None
     residual: ResidualStage | None
     intervals: ScaledIntervals
+    ordinary: OrdinaryDays
     respondent: str
     trained_through: datetime
     publication_delay_hours: int

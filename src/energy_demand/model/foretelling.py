@@ -17,11 +17,14 @@ from energy_demand.data.response_features import MEMORY_HOURS, Responses, joined
 from energy_demand.model.ahead import Ahead, foresee
 from energy_demand.model.error_stage import ErrorStage, error_features
 from energy_demand.model.linear_stage import PERCENT, LinearStage
+from energy_demand.model.ordinary import OrdinaryDays, ordinary_days
 from energy_demand.model.outlook import LEADS, fit_corrections
 from energy_demand.model.residual_stage import residual_features
-from energy_demand.timeaxis import Availability, day_ahead_issue, local_day, utc_index
+from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, Availability, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     import numpy.typing as npt
 
     from energy_demand.data.record import Record
@@ -107,6 +110,14 @@ class Foretelling:
         wrong = self.truth[None, :] - self.ages
         wrong[:, : self._first(warm_up_days)] = np.nan
         return wrong
+
+    def ordinary(self, linear: LinearStage, zone: ZoneInfo) -> OrdinaryDays:
+        """What was missed on the newest days, each foreseen; `linear` tells which hours are noisy."""
+        missed = self.truth[None, :] - self.ages
+        # At 09:00 the first hours of tomorrow are still forecast by yesterday's coefficients.
+        early = self.responses.hours <= ISSUE_HOUR_LOCAL - 2
+        ahead = np.where(early, missed[0], missed[1])
+        return ordinary_days(self.responses.periods, missed[0], ahead, linear.variance, zone)
 
     def residual_rows(self, errors: ErrorStage, warm_up_days: int) -> tuple[Floats, Floats]:
         """Rows of `residual_features`, two per hour at distances that take turns, and what is left there."""

@@ -1,14 +1,14 @@
 """Keeps models in MLflow: runs with what was measured, registered versions, the champion by alias.
 
 A version holds the base booster as an MLflow model and, beside it in `forecaster/`, the whole forecaster
-as text and JSON. Versions are added and the alias moves; nothing is ever changed or deleted.
+as text and JSON. Versions are added and the alias moves; the oldest are pruned, their runs stay.
 """
 
 from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,10 +41,16 @@ if TYPE_CHECKING:
 FORECASTER_FOLDER = "forecaster"
 MODEL_PACKAGES = ("lightgbm", "numpy")
 PREVIOUS_TAG = "previous_champion"
+ROLLED_BACK_TAG = "rolled_back"
+VERDICT_FILE = "verdict.json"
 
 
 class NoChampionError(UserError, LookupError):
     """No model has been promoted yet."""
+
+
+class NoRollbackError(UserError, LookupError):
+    """There is no version to go back to; the champion is what it was."""
 
 
 class RegistryUnavailableError(UserError, RuntimeError):
@@ -182,9 +188,62 @@ class Registry:
             for side, held in (("challenger", verdict.challenger), ("champion", verdict.champion)):
                 if held is not None:
                     client.log_metric(run_id, f"contest_{side}_mape", held["mape"])
+            client.log_dict(run_id, asdict(verdict), VERDICT_FILE)
             if verdict.promoted:
                 client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, version)
             return verdict.promoted
+
+    def rollback(self, to: str | None = None) -> tuple[str, str]:
+        """Let the champion before this one serve again, or the version `to`.
+
+        Returns:
+            The version that serves now and the one that served.
+
+        Raises:
+            NoChampionError: none serves.
+            NoRollbackError: there is none to go back to, or it serves already.
+            ModelRefusedError: its files are damaged; the champion is what it was.
+        """
+        champion = self.champion_version()
+        if champion is None:
+            raise NoChampionError("no model serves yet; run `energy-demand train` first")
+        with self._client() as client:
+            before = client.get_model_version(REGISTERED_MODEL, champion).tags.get(PREVIOUS_TAG)
+            held = {str(each.version) for each in self._versions(client)}
+        wanted = to or before
+        if wanted is None:
+            raise NoRollbackError(f"version {champion} is the first champion; there is none to go back to")
+        if wanted == champion:
+            raise NoRollbackError(f"version {champion} serves already")
+        if wanted not in held:
+            kept = ", ".join(sorted(held, key=int))
+            raise NoRollbackError(f"there is no version {wanted}; version {champion} serves on. Kept: {kept}")
+        self.load(wanted)  # a damaged one must not serve
+        with self._client() as client:
+            client.set_model_version_tag(REGISTERED_MODEL, champion, ROLLED_BACK_TAG, f"to {wanted}")
+            client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, wanted)
+        return wanted, champion
+
+    def prune(self, keep: int) -> list[str]:
+        """Delete all but the newest `keep` versions, never the champion or the one before it.
+
+        Their runs, with parameters and metrics, stay. Returns the versions that went.
+        """
+        with self._client() as client:
+            champion = self._champion_version(client)
+            needed = set()
+            if champion is not None:
+                needed = {str(champion.version), champion.tags.get(PREVIOUS_TAG)}
+            versions = sorted(self._versions(client), key=lambda each: int(each.version))
+            gone = [each for each in versions[:-keep] if str(each.version) not in needed]
+            for each in gone:
+                client.delete_model_version(REGISTERED_MODEL, str(each.version))
+                if each.model_id:
+                    client.delete_logged_model(each.model_id)
+            return [str(each.version) for each in gone]
+
+    def _versions(self, client: MlflowClient) -> list[ModelVersion]:
+        return list(client.search_model_versions(f"name = '{REGISTERED_MODEL}'"))
 
     def _load(self, version: ModelVersion) -> Forecaster:
         import mlflow  # noqa: PLC0415

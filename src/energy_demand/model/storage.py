@@ -24,6 +24,7 @@ from energy_demand.model.error_stage import ErrorStage
 from energy_demand.model.forecaster import Forecaster
 from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
 from energy_demand.model.linear_stage import Filter, LinearRecipe, LinearStage
+from energy_demand.model.ordinary import OrdinaryDays
 from energy_demand.model.outlook import Climate, Outlook
 from energy_demand.model.residual_stage import ResidualStage
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST_FILE = "manifest.json"
 BASE_FILE = "base_booster.txt"
 RESIDUAL_FILE = "residual_booster.txt"
@@ -74,6 +75,7 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
                 "shrink": forecaster.residual.shrink,
                 "intervals": forecaster.intervals.to_dict(),
                 "base_intervals": forecaster.base.intervals.to_dict(),
+                "ordinary": forecaster.ordinary.to_dict(),
             }
         ),
     }
@@ -121,6 +123,7 @@ def from_texts(texts: dict[str, str]) -> Forecaster:
             errors=ErrorStage.from_dict(small["errors"]),
             residual=ResidualStage(lgb.Booster(model_str=texts[RESIDUAL_FILE]), float(small["shrink"])),
             intervals=ScaledIntervals.from_dict(small["intervals"]),
+            ordinary=OrdinaryDays.from_dict(small["ordinary"]),
             respondent=manifest["respondent"],
             trained_through=datetime.fromisoformat(manifest["trained_through"]),
             publication_delay_hours=int(manifest["publication_delay_hours"]),

@@ -82,8 +82,8 @@ class Trained:
         forecaster: fitted on the whole record; this one is served.
         judged: fitted without the test part, or None where none was asked for; this one is scored.
         test_from: the last hour before the test part.
-        rows: feature rows of the base booster.
-        base_metrics: its scores on the test part, see `train_model`.
+        rows: feature rows of the base booster; none where it was taken over.
+        base_metrics: its scores on the test part, see `train_model`; likewise.
     """
 
     forecaster: Forecaster
@@ -100,6 +100,7 @@ def fit(
     availability: Availability = Availability(1),  # noqa: B008  (frozen)
     weather: Weather = "as_issued",
     judge: bool = True,
+    base: BaseModel | None = None,
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> Trained:
     """Fit a forecaster on everything that a record knows.
@@ -111,6 +112,7 @@ def fit(
         weather: what the intervals are for. `as_issued` takes the errors of recorded runs where there are
             enough of them.
         judge: fit without the test part as well.
+        base: a base booster to take over; fitted where there is none. For replays, which ask it nothing.
         progress: told what is done.
 
     Raises:
@@ -122,9 +124,12 @@ def fit(
         raise TooFewRowsError("a forecaster needs hours of demand and of observed weather to learn from")
     end = int(known[-1]) + 1
     test_from = test_start(record.periods[0], record.periods[end - 1], recipe.base)
-    progress("base booster")
-    rows = base_rows(record, recipe.base, availability)
-    base = fit_base(rows, recipe.base, test_from)
+    rows, judged_base, base_metrics = pd.DataFrame(), base, {}
+    if base is None:
+        progress("base booster")
+        rows = base_rows(record, recipe.base, availability)
+        trained_base = fit_base(rows, recipe.base, test_from)
+        base, judged_base, base_metrics = trained_base.served, trained_base.judged, trained_base.metrics
     cut = record.position(test_from) + 1 if judge else end
     progress("weather")
     before = record.observed.until(record.periods[cut - 1], cut)
@@ -147,17 +152,18 @@ def fit(
             errors=errors,
             residual=ResidualStage.fit(*learnt.residual_rows(errors, recipe.warm_up_days), recipe.residual),
             intervals=_calibrated(learnt, errors, recipe, availability),
+            ordinary=learnt.ordinary(linear, record.region.zone),
             respondent=record.region.respondent,
             trained_through=record.periods[until - 1].to_pydatetime(),
             publication_delay_hours=availability.delay_hours,
         )
 
     return Trained(
-        forecaster=forecaster(end, said.at_end, base.served),
-        judged=forecaster(cut, said.at_cut, base.judged) if judge else None,
+        forecaster=forecaster(end, said.at_end, base),
+        judged=forecaster(cut, said.at_cut, judged_base or base) if judge else None,
         test_from=test_from,
         rows=rows,
-        base_metrics=base.metrics,
+        base_metrics=base_metrics,
     )
 
 

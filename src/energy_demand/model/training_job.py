@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_record
 from energy_demand.model.base_training import data_hash
-from energy_demand.model.contest import day_ahead, unseen_days
+from energy_demand.model.contest import compared, day_ahead, test_error, unseen_days
 from energy_demand.model.evaluate import coverage, scores
 from energy_demand.model.intervals import LEVELS
 from energy_demand.model.promotion import FIRST, Verdict, judge
@@ -23,6 +23,7 @@ from energy_demand.model.train import Recipe, Trained, fit
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from zoneinfo import ZoneInfo
 
     import pandas as pd
 
@@ -56,9 +57,13 @@ def run_training(
     now: datetime,
     *,
     recipe: Recipe | None = None,
+    refit: bool = True,
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> TrainingOutcome:
     """Train on all that is known at `now`, register the model, and let it serve if it may.
+
+    With `refit`, as after a long time or by hand, it needs only not to be worse than the champion; without,
+    because something is wrong, it must prove that it helps.
 
     Raises:
         NoDemandError: nothing is stored.
@@ -71,11 +76,11 @@ def run_training(
     record = load_record(database, settings, now)
     trained = fit(record, recipe, availability=settings.availability, progress=progress)
     progress("judging")
-    tested, verdict = _contest(registry, trained, record)
+    tested, verdict = _contest(registry, trained, record, refit=refit)
     progress("registering")
     first = trained.rows["timestamp"].iloc[0].to_pydatetime()
     metrics = {
-        **_test_metrics(tested),
+        **_test_metrics(tested, record.region.zone),
         **{f"base_{name}": value for name, value in trained.base_metrics.items()},
     }
     version = registry.register(
@@ -96,7 +101,9 @@ def run_training(
     )
 
 
-def _contest(registry: Registry, trained: Trained, record: Record) -> tuple[pd.DataFrame, Verdict]:
+def _contest(
+    registry: Registry, trained: Trained, record: Record, *, refit: bool
+) -> tuple[pd.DataFrame, Verdict]:
     """The judged fit's forecasts of its test days, and the verdict on it."""
     judged = trained.judged
     if judged is None:
@@ -110,19 +117,15 @@ def _contest(registry: Registry, trained: Trained, record: Record) -> tuple[pd.D
         # It cannot serve either, and its own message says to train.
         return tested, Verdict(promoted=True, reason=f"the champion cannot be loaded: {error}")
     theirs = day_ahead(champion, record, unseen_days(record, judged, champion))
-    both = tested[["period", "actual_mwh", "predicted_mwh"]].rename(
-        columns={"predicted_mwh": "challenger_mwh"}
-    )
-    rival = theirs[["period", "predicted_mwh"]].rename(columns={"predicted_mwh": "champion_mwh"})
-    return tested, judge(both.merge(rival, on="period"))
+    return tested, judge(compared(tested, theirs, record), refit=refit)
 
 
-def _test_metrics(tested: pd.DataFrame) -> dict[str, float]:
+def _test_metrics(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
     """Scores of day-ahead forecasts and of both naive ones on the same hours; none where none was tested."""
     known = tested[tested["actual_mwh"].notna()]
     if known.empty:
         return {"test_n": 0.0}
-    metrics: dict[str, float] = {}
+    metrics = test_error(known, zone)
     for name, column in (
         ("test", "predicted_mwh"),
         ("test_base", "base_mwh"),
