@@ -1,0 +1,66 @@
+"""Known changes of the world, put into a record from a day on, to see when they are found. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.columns import TARGET
+from energy_demand.data.weather_path import MAIN
+from energy_demand.timeaxis import HOUR, local_midnight, utc_index
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import numpy.typing as npt
+
+    from energy_demand.data.record import Record
+
+    Floats = npt.NDArray[np.float64]
+
+STEP_PERCENT = 5.0
+RAMP_PERCENT, RAMP_DAYS = 5.0, 60
+# Demand reacts more to weather: air conditioning and heat pumps for all.
+WARM_ABOVE, PERCENT_PER_WARM_DEGREE = 18.3, 1.0
+COLD_BELOW, PERCENT_PER_COLD_DEGREE = 10.0, 0.5
+
+
+class Kind(StrEnum):
+    """What changes."""
+
+    STEP = "step"
+    RAMP = "ramp"
+    WEATHER_RESPONSE = "weather-response"
+
+
+@dataclass(frozen=True)
+class Injection:
+    """One change of demand, from the midnight at which `day` begins on."""
+
+    kind: Kind
+    day: date
+
+    def into(self, record: Record) -> Record:
+        """The record with the change in demand and truth; everything before stays."""
+        start = local_midnight(self.day, record.region.zone)
+        ends = utc_index(record.demand["period"])
+        begun = np.asarray((ends - pd.Timestamp(start)) / pd.Timedelta(HOUR), dtype=float)
+        factor = np.where(begun > 0, 1.0 + self._percent(begun, record) / 100.0, 1.0)
+        changed = {
+            name: record.demand[name] * factor for name in (TARGET, "truth_mwh") if name in record.demand
+        }
+        return replace(record, demand=record.demand.assign(**changed))
+
+    def _percent(self, hours: Floats, record: Record) -> Floats:
+        if self.kind is Kind.STEP:
+            return np.full(len(hours), STEP_PERCENT)
+        if self.kind is Kind.RAMP:
+            return RAMP_PERCENT * np.clip(hours / (24 * RAMP_DAYS), 0.0, 1.0)
+        temperature = np.nan_to_num(record.observed.column(MAIN), nan=WARM_ABOVE)
+        warm = np.maximum(temperature - WARM_ABOVE, 0.0) * PERCENT_PER_WARM_DEGREE
+        cold = np.maximum(COLD_BELOW - temperature, 0.0) * PERCENT_PER_COLD_DEGREE
+        return np.asarray(warm + cold)

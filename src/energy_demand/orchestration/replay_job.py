@@ -1,0 +1,114 @@
+"""The replay job: stored record → a policy day by day → figures, hours and a picture."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from energy_demand.data.record_store import load_record
+from energy_demand.errors import UserError
+from energy_demand.model.backtest_job import FEWEST_DAYS_BEFORE
+from energy_demand.model.contest import weather_of
+from energy_demand.orchestration.replay import Replay, ReplayPolicy, replay
+from energy_demand.timeaxis import HOUR, local_day, local_midnight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date, datetime
+
+    from energy_demand.config import Settings
+    from energy_demand.data.record import Record
+    from energy_demand.database.engine import Database
+    from energy_demand.model.train import Recipe, Weather
+    from energy_demand.orchestration.injection import Injection
+
+LONGEST_DAYS = 5 * 366
+
+
+class ReplayError(UserError, ValueError):
+    """A replay that cannot be run; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay gave: the body of `replay --json`, and the run itself."""
+
+    body: dict[str, Any]
+    run: Replay
+
+
+def run_replay(
+    database: Database,
+    settings: Settings,
+    now: datetime,
+    *,
+    policy: ReplayPolicy,
+    start: date,
+    end: date,
+    injection: Injection | None = None,
+    weather: Weather | None = None,
+    recipe: Recipe | None = None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Replayed:
+    """Replay a policy over the local days `start` to `end`, both included.
+
+    Weather is as it was foreseen where most of the days have a recorded run, else as it came. Values that
+    were revised later are seen as revised.
+
+    Raises:
+        ReplayError: the window is not in the record, or has too little before it.
+        NoDemandError: nothing is stored.
+        TooFewRowsError: the first fit has too little to learn from.
+    """
+    began = time.perf_counter()
+    record = load_record(database, settings, now)
+    _check(record, start, end, injection)
+    zone = record.region.zone
+    after = local_midnight(end + timedelta(days=1), zone)
+    record = record.known_at(after + settings.availability.delay_hours * HOUR, settings.availability)
+    days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
+    weather = weather or weather_of(record, days)
+    changed = record if injection is None else injection.into(record)
+    run = replay(
+        changed,
+        policy,
+        start,
+        end,
+        availability=settings.availability,
+        weather=weather,
+        recipe=recipe,
+        progress=lambda day: progress("days", (day - start).days + 1, len(days)),
+    )
+    begins = None if injection is None else local_midnight(injection.day, zone)
+    body = {
+        "policy": policy.value,
+        "start": start,
+        "end": end,
+        "protocol": "day-ahead",
+        "weather": weather,
+        "publication_delay_hours": settings.publication_delay_hours,
+        **run.summary(injection, begins),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    return Replayed(body, run)
+
+
+def _check(record: Record, start: date, end: date, injection: Injection | None) -> None:
+    zone = record.region.zone
+    first = local_day(record.periods[0].to_pydatetime(), zone) + timedelta(days=FEWEST_DAYS_BEFORE)
+    last = local_day((record.periods[-1] - HOUR).to_pydatetime(), zone)
+    if end < start:
+        raise ReplayError(f"the end {end} is before the start {start}")
+    if (end - start).days > LONGEST_DAYS:
+        raise ReplayError(f"{start} to {end} is over {LONGEST_DAYS} days; replay it in parts")
+    if start < first:
+        raise ReplayError(
+            f"{start} is too early: {FEWEST_DAYS_BEFORE} days before it are needed to learn from, so the "
+            f"first day is {first}; backfill more history or start later"
+        )
+    if end > last:
+        raise ReplayError(f"the record ends on {last}, before {end}; ingest first or end earlier")
+    if injection is not None and not start <= injection.day <= end:
+        raise ReplayError(f"the change on {injection.day} is not between {start} and {end}")
