@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand.columns import WEATHER_VARIABLES
-from energy_demand.database import repository, state
+from energy_demand.database import predictions, repository, state
 from energy_demand.database.repository import Written
 from energy_demand.database.tables import demand_flag
 from logged import line, row
@@ -220,7 +220,7 @@ def test_missing_hours_are_counted_between_the_first_and_the_last(database):
 
 def log(database, *lines: bytes) -> int:
     with database.transaction() as connection:
-        return repository.insert_prediction_lines(connection, lines)
+        return predictions.insert_prediction_lines(connection, lines)
 
 
 def logged_values(database, *names: str) -> list[tuple]:
@@ -242,8 +242,8 @@ def test_ten_thousand_predictions_are_logged_in_one_go(database):
 def test_a_prediction_comes_back_as_it_was_logged(database):
     given = row(1, row_number=4, quality="a 'quoted' \\ £: %s :batch")
     with database.transaction() as connection:
-        assert repository.insert_predictions(connection, [given]) == 1
-        (found,) = repository.read_predictions(connection, at(0), at(100_000)).to_dict("records")
+        assert predictions.insert_predictions(connection, [given]) == 1
+        (found,) = predictions.read_predictions(connection, at(0), at(100_000)).to_dict("records")
     found["features_json"] = json.loads(found["features_json"])
     moments = {"timestamp", "issued_at", "prediction_made_at"}
     assert {name: found[name] for name in given if name not in moments} == {
@@ -294,12 +294,12 @@ def test_old_predictions_are_found_by_utc_day_read_by_span_and_deleted_by_id(dat
     made = [at(-25), at(-1), at(-1) + timedelta(minutes=59), at(0), at(30)]
     log(database, *(line(number, prediction_made_at=each.isoformat()) for number, each in enumerate(made)))
     with database.transaction() as connection:
-        assert repository.old_prediction_days(connection, at(0)) == [date(2023, 12, 30), date(2023, 12, 31)]
-        found = repository.read_predictions(connection, at(-1), at(0))
+        assert predictions.old_prediction_days(connection, at(0)) == [date(2023, 12, 30), date(2023, 12, 31)]
+        found = predictions.read_predictions(connection, at(-1), at(0))
         assert found["request_id"].tolist() == ["request-1", "request-2"]
-        assert repository.delete_predictions(connection, found["id"].tolist()) == 2
-        assert repository.delete_predictions(connection, found["id"].tolist()) == 0
-        assert repository.read_predictions(connection, at(-1), at(0)).empty
+        assert predictions.delete_predictions(connection, found["id"].tolist()) == 2
+        assert predictions.delete_predictions(connection, found["id"].tolist()) == 0
+        assert predictions.read_predictions(connection, at(-1), at(0)).empty
     assert [found for (found,) in logged_values(database, "request_id")] == [
         "request-0",
         "request-3",

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
-from energy_demand.database import repository
+from energy_demand.database import predictions
 from energy_demand.database.tables import demand_flag, drift_log, raw_demand
 from energy_demand.monitoring import state_metrics
 from energy_demand.monitoring.state_metrics import StateCollector
@@ -96,7 +96,7 @@ def test_errors_of_scheduled_forecasts_are_told(scrape, database):
     demand(database, 2, 16_000.0)
     made = row(timestamp=(PRESENT - 2 * HOUR).isoformat(), predicted_demand=16_400.0, source="scheduled")
     with database.transaction() as connection:
-        repository.insert_predictions(connection, [made])
+        predictions.insert_predictions(connection, [made])
     found = scrape()
     assert (found["model_mae_mwh"], found["model_mape_percent"]) == (400.0, 2.5)
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from pandas.testing import assert_frame_equal
 
-from energy_demand.database import repository
+from energy_demand.database import predictions
 from energy_demand.database.engine import DatabaseUnavailableError, open_database
 from energy_demand.serving.retention import archive_predictions
 from logged import HOUR, fill_up, row, small_disk
@@ -72,12 +72,12 @@ def log_at(database, *moments: datetime, first: int = 0, **given) -> None:
         for number, made in enumerate(moments)
     ]
     with database.transaction() as connection:
-        assert repository.insert_predictions(connection, rows) == len(rows)
+        assert predictions.insert_predictions(connection, rows) == len(rows)
 
 
 def in_database(database) -> pd.DataFrame:
     with database.transaction() as connection:
-        return repository.read_predictions(connection, MIDNIGHT - 1000 * HOUR, MIDNIGHT + 1000 * HOUR)
+        return predictions.read_predictions(connection, MIDNIGHT - 1000 * HOUR, MIDNIGHT + 1000 * HOUR)
 
 
 def in_files(folder) -> pd.DataFrame:
@@ -223,7 +223,7 @@ def test_a_busy_day_moves_as_well(database, folder):
     with database.transaction() as connection:
         # As if a row a second had come, and a bit more.
         names = ", ".join(f'"{name}"' for name in row() if name not in {"row_number", "features_json"})
-        repository.insert_predictions(connection, [row(0, prediction_made_at=MIDNIGHT_BEFORE)])
+        predictions.insert_predictions(connection, [row(0, prediction_made_at=MIDNIGHT_BEFORE)])
         connection.execute(
             sa.text(
                 f"INSERT INTO prediction_log ({names}, row_number) "

@@ -1,16 +1,14 @@
 """Every row that is written or read goes through here: SQL lives in this room and nowhere else.
 
 Functions take a connection and so join the caller's transaction: data and watermark change together or
-not at all. Writing the same data twice changes nothing. No data is ever deleted, though old predictions may
-move to files.
+not at all. Writing the same data twice changes nothing. No data is ever deleted.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import sqlalchemy as sa
@@ -20,7 +18,6 @@ from energy_demand.database import bulk
 from energy_demand.database.tables import (
     demand_flag,
     features,
-    prediction_log,
     raw_demand,
     raw_demand_daily,
     raw_demand_daily_revision,
@@ -31,7 +28,7 @@ from energy_demand.database.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import date, datetime
 
 # A gap at either end of a range that is longer than this is no gap but the record's own end.
@@ -253,62 +250,6 @@ def read_daily(
 def has_features(connection: sa.Connection, respondent: str) -> bool:
     """Whether any feature row of the respondent is stored."""
     return bool(connection.scalar(sa.select(sa.exists().where(features.c.respondent == respondent))))
-
-
-def insert_predictions(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Log predictions; an answer that is logged already (same request id, row and hour) is not logged again.
-
-    Times are ISO text. Returns how many were new.
-    """
-    return insert_prediction_lines(connection, [json.dumps(row).encode() for row in rows])
-
-
-def insert_prediction_lines(connection: sa.Connection, lines: Sequence[bytes]) -> int:
-    """The same for rows that are JSON objects already, one a line."""
-    if not lines:
-        return 0
-    columns = [column for column in prediction_log.columns if column.name not in {"id", "actual_demand"}]
-    names = ", ".join(f'"{column.name}"' for column in columns)
-    typed = ", ".join(f'"{column.name}" {column.type.compile(connection.dialect)}' for column in columns)
-    values = ", ".join(
-        'COALESCE("row_number", 0)' if column.name == "row_number" else f'"{column.name}"'
-        for column in columns
-    )
-    return connection.execute(
-        sa.text(
-            f"INSERT INTO prediction_log ({names}) SELECT {values} "  # noqa: S608
-            f"FROM jsonb_to_recordset(CAST(:batch AS jsonb)) AS given ({typed}) "
-            # In one order for all, so that two who log the same rows do not wait for each other for ever.
-            "ORDER BY request_id, row_number, timestamp ON CONFLICT DO NOTHING"
-        ),
-        {"batch": (b"[" + b",".join(lines) + b"]").decode()},
-    ).rowcount
-
-
-def old_prediction_days(connection: sa.Connection, before: datetime) -> list[date]:
-    """The UTC days before the one of `before` on which predictions were made, oldest first."""
-    day = sa.func.date(sa.func.timezone("UTC", prediction_log.c.prediction_made_at))
-    query = sa.select(day).where(prediction_log.c.prediction_made_at < before).distinct().order_by(day)
-    return list(connection.scalars(query))
-
-
-def read_predictions(connection: sa.Connection, start: datetime, end: datetime) -> pd.DataFrame:
-    """Logged predictions made in [start, end), every column, by id; features as JSON text."""
-    columns = [
-        sa.cast(column, sa.Text).label(column.name) if column.name == "features_json" else column
-        for column in prediction_log.columns
-    ]
-    made = prediction_log.c.prediction_made_at
-    query = sa.select(*columns).where(made >= start, made < end).order_by(prediction_log.c.id)
-    names = [column.name for column in prediction_log.columns]
-    return pd.DataFrame(connection.execute(query).all(), columns=names)
-
-
-def delete_predictions(connection: sa.Connection, ids: Sequence[int]) -> int:
-    """Delete logged predictions that are kept elsewhere."""
-    # One array: PostgreSQL takes no more than 65,535 parameters.
-    given = sa.cast(list(ids), sa.ARRAY(sa.BigInteger))
-    return connection.execute(sa.delete(prediction_log).where(prediction_log.c.id == sa.any_(given))).rowcount
 
 
 def demand_span(

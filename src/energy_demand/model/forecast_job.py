@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_recent
-from energy_demand.database import repository
+from energy_demand.database import predictions
 from energy_demand.model.ladder import climb_down
 from energy_demand.model.predict import Forecast, Question, hours_ahead, hours_of_day, utc_text
 from energy_demand.timeaxis import local_day
@@ -52,7 +52,7 @@ def run_forecast(
     request_id = f"command {utc_text(issued_at)} v{made.model_version} {utc_text(periods[0])} {len(periods)}"
     source = "request" if issued_at >= now else "backfill"
     with database.transaction() as connection:
-        repository.insert_predictions(
+        predictions.insert_predictions(
             connection, made.log_rows(source, request_id, now, settings.region.respondent)
         )
     return made

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DataError, IntegrityError
 
-from energy_demand.database import repository
+from energy_demand.database import predictions
 from energy_demand.errors import UserError
 
 if TYPE_CHECKING:
@@ -229,4 +229,4 @@ def _insert(database: Database, lines: list[bytes]) -> int:
     if not lines:
         return 0
     with database.transaction() as connection:
-        return repository.insert_prediction_lines(connection, lines)
+        return predictions.insert_prediction_lines(connection, lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import sqlalchemy as sa
 
-from energy_demand.database import repository
+from energy_demand.database import predictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def archive_predictions(database: Database, folder: Path, before: datetime) -> i
     """
     midnight = datetime.combine(before.astimezone(UTC).date(), time(0), tzinfo=UTC)
     with database.transaction() as connection:
-        days = repository.old_prediction_days(connection, midnight)
+        days = predictions.old_prediction_days(connection, midnight)
     moved = 0
     for day in days:
         with database.transaction() as connection:
@@ -52,7 +52,7 @@ def archive_predictions(database: Database, folder: Path, before: datetime) -> i
 
 def _move(connection: sa.Connection, folder: Path, day: date) -> int:
     start = datetime.combine(day, time(0), tzinfo=UTC)
-    rows = repository.read_predictions(connection, start, start + timedelta(days=1))
+    rows = predictions.read_predictions(connection, start, start + timedelta(days=1))
     if rows.empty:  # another process was quicker
         return 0
     file = folder / f"prediction_log_{day}.parquet"
@@ -66,4 +66,4 @@ def _move(connection: sa.Connection, folder: Path, day: date) -> int:
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
-    return repository.delete_predictions(connection, [int(each) for each in rows["id"]])
+    return predictions.delete_predictions(connection, [int(each) for each in rows["id"]])

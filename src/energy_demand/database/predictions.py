@@ -1,0 +1,141 @@
+"""The prediction log in the database: what was forecast, and what then came.
+
+Functions take a connection and so join the caller's transaction. Writing the same data twice changes
+nothing; what is deleted was moved to files before.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from energy_demand.database.tables import prediction_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+ISSUE_HOUR = 9  # local; scheduled forecasts of this hour tell how good a model is
+
+
+def insert_predictions(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Log predictions; an answer that is logged already (same request id, row and hour) is not logged again.
+
+    Times are ISO text. Returns how many were new.
+    """
+    return insert_prediction_lines(connection, [json.dumps(row).encode() for row in rows])
+
+
+def insert_prediction_lines(connection: sa.Connection, lines: Sequence[bytes]) -> int:
+    """The same for rows that are JSON objects already, one a line."""
+    if not lines:
+        return 0
+    columns = [column for column in prediction_log.columns if column.name not in {"id", "actual_demand"}]
+    names = ", ".join(f'"{column.name}"' for column in columns)
+    typed = ", ".join(f'"{column.name}" {column.type.compile(connection.dialect)}' for column in columns)
+    values = ", ".join(
+        'COALESCE("row_number", 0)' if column.name == "row_number" else f'"{column.name}"'
+        for column in columns
+    )
+    return connection.execute(
+        sa.text(
+            f"INSERT INTO prediction_log ({names}) SELECT {values} "  # noqa: S608
+            f"FROM jsonb_to_recordset(CAST(:batch AS jsonb)) AS given ({typed}) "
+            # In one order for all, so that two who log the same rows do not wait for each other for ever.
+            "ORDER BY request_id, row_number, timestamp ON CONFLICT DO NOTHING"
+        ),
+        {"batch": (b"[" + b",".join(lines) + b"]").decode()},
+    ).rowcount
+
+
+def old_prediction_days(connection: sa.Connection, before: datetime) -> list[date]:
+    """The UTC days before the one of `before` on which predictions were made, oldest first."""
+    day = sa.func.date(sa.func.timezone("UTC", prediction_log.c.prediction_made_at))
+    query = sa.select(day).where(prediction_log.c.prediction_made_at < before).distinct().order_by(day)
+    return list(connection.scalars(query))
+
+
+def read_predictions(connection: sa.Connection, start: datetime, end: datetime) -> pd.DataFrame:
+    """Logged predictions made in [start, end), every column, by id; features as JSON text."""
+    columns = [
+        sa.cast(column, sa.Text).label(column.name) if column.name == "features_json" else column
+        for column in prediction_log.columns
+    ]
+    made = prediction_log.c.prediction_made_at
+    query = sa.select(*columns).where(made >= start, made < end).order_by(prediction_log.c.id)
+    names = [column.name for column in prediction_log.columns]
+    return pd.DataFrame(connection.execute(query).all(), columns=names)
+
+
+def delete_predictions(connection: sa.Connection, ids: Sequence[int]) -> int:
+    """Delete logged predictions that are kept elsewhere."""
+    # One array: PostgreSQL takes no more than 65,535 parameters.
+    given = sa.cast(list(ids), sa.ARRAY(sa.BigInteger))
+    return connection.execute(sa.delete(prediction_log).where(prediction_log.c.id == sa.any_(given))).rowcount
+
+
+def fill_actuals(connection: sa.Connection, respondent: str, since: datetime, now: datetime) -> int:
+    """Put the demand known at `now` beside the predictions of hours after `since`; how many rows changed.
+
+    Late and revised values too; an hour that screening doubts is no truth and gets none.
+    """
+    return connection.execute(
+        sa.text(
+            "UPDATE prediction_log p SET actual_demand = k.value FROM ("
+            "SELECT d.period, CASE WHEN f.period IS NULL AND d.known_at <= :now THEN d.value END AS value "
+            "FROM raw_demand d LEFT JOIN demand_flag f USING (respondent, period) "
+            "WHERE d.respondent = :respondent AND d.series = 'D' AND d.period > :since) k "
+            "WHERE p.respondent = :respondent AND p.timestamp = k.period "
+            "AND p.actual_demand IS DISTINCT FROM k.value"
+        ),
+        {"respondent": respondent, "since": since, "now": now},
+    ).rowcount
+
+
+def read_scheduled(
+    connection: sa.Connection, respondent: str, zone: str, start: datetime, now: datetime
+) -> pd.DataFrame:
+    """Forecasts of the hours after `start` that were scheduled in the hour of 09:00, as known at `now`.
+
+    Columns: timestamp, issued_at, lead_hours, predicted_demand, the bounds, actual_demand, model_version, and
+    the naive forecasts known at issue, `demand_lag_24h` and `demand_lag_168h` (NaN: not known), by timestamp.
+    """
+    made = prediction_log.c
+    plain = (
+        made.timestamp,
+        made.issued_at,
+        made.lead_hours,
+        made.predicted_demand,
+        made.lower_80,
+        made.upper_80,
+        made.lower_95,
+        made.upper_95,
+        made.actual_demand,
+        made.model_version,
+    )
+    naive = [
+        sa.cast(made.features_json[name].astext, sa.Double).label(name)
+        for name in ("demand_lag_24h", "demand_lag_168h")
+    ]
+    query = (
+        sa.select(*plain, *naive)
+        .where(
+            made.respondent == respondent,
+            made.source == "scheduled",
+            made.timestamp > start,
+            made.prediction_made_at <= now,
+            sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR,
+        )
+        .order_by(made.timestamp)
+    )
+    frame = pd.DataFrame(connection.execute(query).all(), columns=[each.name for each in (*plain, *naive)])
+    numbers = [name for name in frame if name not in {"timestamp", "issued_at", "model_version"}]
+    return frame.assign(**{name: frame[name].astype(float) for name in numbers})
+
+
+def is_logged(connection: sa.Connection, request_id: str) -> bool:
+    """Whether any prediction of a request is in the log."""
+    return bool(connection.scalar(sa.select(sa.exists().where(prediction_log.c.request_id == request_id))))
