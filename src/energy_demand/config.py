@@ -64,6 +64,7 @@ OWN_PREFIXES = (
     "SANDBOX_",
     "PUBLICATION_",
     "PREDICTION_",
+    "RETRAIN_",
 )
 
 PUBLIC_URLS = {
@@ -176,6 +177,19 @@ class Settings(BaseSettings):
         None, ge=1, description="Older predictions go to Parquet files; unset: all stay in the database."
     )
 
+    retrain_max_age_days: int = Field(
+        90, ge=1, le=3650, description="A champion older than this is trained anew, if that is not worse."
+    )
+    retrain_cooldown_days: int = Field(
+        16, ge=0, le=365, description="After a retraining none but a person may ask again for so long."
+    )
+    model_versions_kept: int = Field(
+        20,
+        ge=2,
+        le=10_000,
+        description="Newest versions kept; the champion and the one before it always are.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _sandbox_stands_in(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -189,6 +203,22 @@ class Settings(BaseSettings):
     def home(self) -> Path:
         """Where everything local lies: the project's `.energy-demand/`, or the one that was set."""
         return (self.energy_demand_home or default_home()).resolve()
+
+    @property
+    def reference_path(self) -> Path:
+        """What drift is measured against; in the project's `data/`, or in the home folder that was set."""
+        return self._files / "data" / "reference" / "reference_features.parquet"
+
+    @property
+    def drift_report_path(self) -> Path:
+        """The newest page on drift; likewise."""
+        return self._files / "reports" / "latest_drift.html"
+
+    @property
+    def _files(self) -> Path:
+        if self.energy_demand_home is not None:
+            return self.home
+        return (project_root() or default_home()).resolve()
 
     @property
     def region(self) -> Region:

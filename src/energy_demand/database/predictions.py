@@ -132,8 +132,8 @@ def read_scheduled(
         .order_by(made.timestamp)
     )
     frame = pd.DataFrame(connection.execute(query).all(), columns=[each.name for each in (*plain, *naive)])
-    numbers = [name for name in frame if name not in {"timestamp", "issued_at", "model_version"}]
-    return frame.assign(**{name: frame[name].astype(float) for name in numbers})
+    others = {"timestamp", "issued_at", "model_version"}
+    return frame.astype({name: float for name in frame.columns if name not in others})
 
 
 def is_logged(connection: sa.Connection, request_id: str) -> bool:

@@ -234,3 +234,36 @@ drift_log = sa.Table(
     _text("reason"),
     sa.Index(None, "respondent", "check_timestamp"),
 )
+
+# One row per retraining that began. `outcome` stays `running` where its process was killed, until the next
+# retraining finds it.
+retraining_log = sa.Table(
+    "retraining_log",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _text("respondent"),
+    _moment("started_at"),
+    _moment("finished_at", optional=True),
+    _text("trigger"),
+    _text("reason"),
+    _text("outcome"),
+    _text("model_version", optional=True),
+    _text("run_id", optional=True),
+    sa.Column("verdict", JSONB, nullable=True),
+    _text("error", optional=True),
+    sa.CheckConstraint(
+        "outcome IN ('running', 'promoted', 'not_promoted', 'skipped', 'failed')", name="outcome"
+    ),
+    sa.Index(None, "respondent", "started_at"),
+)
+
+# The newest run of each job, so that missed runs are caught up once.
+job_run = sa.Table(
+    "job_run",
+    metadata,
+    sa.Column("job", sa.Text, primary_key=True),
+    sa.Column("respondent", sa.Text, primary_key=True),
+    _moment("last_started_at"),
+    _moment("last_success_at", optional=True),
+    _text("last_error", optional=True),
+)

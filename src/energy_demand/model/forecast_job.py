@@ -34,10 +34,13 @@ def run_forecast(
     *,
     hours: int | None = None,
     day: date | str | None = None,
+    request_id: str | None = None,
+    source: str | None = None,
 ) -> Forecast:
     """Forecast the next `hours`, or all hours of a local `day` (a date or `tomorrow`), and log it.
 
-    Asking twice for the same forecast by the same version logs it once.
+    Asking twice for the same forecast by the same version logs it once. Unless it is said otherwise the log
+    calls it a `request`, or a `backfill` where it was issued in the past.
 
     Raises:
         ForecastError: the hours cannot be forecast.
@@ -49,8 +52,11 @@ def run_forecast(
     made = forecast_stored(
         database, settings, issued_at, periods, champion, lambda: registry.previous(champion)
     )
-    request_id = f"command {utc_text(issued_at)} v{made.model_version} {utc_text(periods[0])} {len(periods)}"
-    source = "request" if issued_at >= now else "backfill"
+    request_id = (
+        request_id
+        or f"command {utc_text(issued_at)} v{made.model_version} {utc_text(periods[0])} {len(periods)}"
+    )
+    source = source or ("request" if issued_at >= now else "backfill")
     with database.transaction() as connection:
         predictions.insert_predictions(
             connection, made.log_rows(source, request_id, now, settings.region.respondent)

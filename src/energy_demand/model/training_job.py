@@ -58,12 +58,14 @@ def run_training(
     *,
     recipe: Recipe | None = None,
     refit: bool = True,
+    registered: Callable[[Version], None] = lambda version: None,  # noqa: ARG005
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> TrainingOutcome:
     """Train on all that is known at `now`, register the model, and let it serve if it may.
 
     With `refit`, as after a long time or by hand, it needs only not to be worse than the champion; without,
-    because something is wrong, it must prove that it helps.
+    because something is wrong, it must prove that it helps. `registered` is told the version before anything
+    is promoted.
 
     Raises:
         NoDemandError: nothing is stored.
@@ -89,6 +91,7 @@ def run_training(
         metrics=metrics,
         started_at=now,
     )
+    registered(version)
     registry.promote(version.run_id, verdict)
     return TrainingOutcome(
         version=version,

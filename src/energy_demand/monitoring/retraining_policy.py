@@ -59,7 +59,6 @@ class Evidence:
         drift_share: of the data, None where it could not be compared.
         concept_alarm: the newest day on which a chart alarmed since the champion was trained.
         comparison: of the newest forecasts with the champion's own error.
-        acted_on: the newest concept alarm that a retraining has answered already.
     """
 
     now: datetime
@@ -68,7 +67,6 @@ class Evidence:
     drift_share: float | None = None
     concept_alarm: date | None = None
     comparison: Comparison | None = None
-    acted_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,8 @@ def _trigger(evidence: Evidence, policy: Policy) -> tuple[Trigger, str] | None:
             f"{made.expected_mape:.2f} % that the champion's own test lets expect (p {made.p_value:.3f})"
         )
     alarm = evidence.concept_alarm
-    if alarm is not None and (evidence.acted_on is None or alarm > evidence.acted_on):
+    answered = evidence.last_retraining  # which knew the days before it
+    if alarm is not None and (answered is None or alarm >= answered.date()):
         return Trigger.CONCEPT, f"demand no longer follows from weather and calendar as learnt, since {alarm}"
     if evidence.drift_share is not None and evidence.drift_share > policy.drift_share:
         return Trigger.DRIFT, f"drift share {evidence.drift_share:.2f}, over {policy.drift_share:.2f}"

@@ -179,6 +179,7 @@ class _Run:
         self._truth = pd.Series(record.truth_mwh, index=record.periods)
         self._done = Replay()
         self._made: list[pd.DataFrame] = []
+        self._served_from = 0  # the champion's own forecasts begin here
         self._base: BaseModel | None = None
         self._champion: Forecaster
         self._metrics: dict[str, float]
@@ -186,7 +187,6 @@ class _Run:
         self._reference: pd.DataFrame
         self._fitted: datetime
         self._last_retraining: datetime | None = None
-        self._acted_on: date | None = None
         self._active: set[str] = set()
 
     def begin(self, moment: datetime) -> None:
@@ -219,7 +219,6 @@ class _Run:
         if every is not None and moment - self._fitted >= every:
             self._retrain(moment, "by the calendar", contest=False, refit=True)
         elif self._policy is ReplayPolicy.TRIGGERED and decision.retrain and decision.trigger is not None:
-            self._acted_on = evidence.concept_alarm or self._acted_on
             self._retrain(
                 moment, decision.reason, contest=True, refit=decision.trigger.needs_only_not_be_worse
             )
@@ -245,11 +244,13 @@ class _Run:
             drift_share=share if details["n_total_features"] else None,
             concept_alarm=charts.alarms[-1] if charts.alarms else None,
             comparison=self._comparison(newest),
-            acted_on=self._acted_on,
         )
 
     def _comparison(self, newest: datetime) -> Comparison:
-        recent = pd.concat(self._made[-(JUDGED_DAYS + 3) :], ignore_index=True)
+        own = self._made[self._served_from :][-(JUDGED_DAYS + 3) :]
+        if not own:
+            return Comparison(0)
+        recent = pd.concat(own, ignore_index=True)
         periods = utc_index(recent["period"])
         actual = self._truth.reindex(periods).where(periods <= pd.Timestamp(newest))
         rows = recent.rename(columns={"period": "timestamp", "predicted_demand_mwh": "predicted_demand"})
@@ -318,6 +319,7 @@ class _Run:
 
     def _serve(self, model: Forecaster, metrics: dict[str, float]) -> None:
         self._champion = model
+        self._served_from = len(self._made)
         self._metrics = metrics
         self._walk.serve(model)
         self._surprises = daily_surprises(model, self._record)

@@ -1,0 +1,109 @@
+"""What monitoring found and what was decided: checks for drift, and retrainings with their outcome.
+
+Functions take a connection and so join the caller's transaction. Rows are added and finished, never deleted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from energy_demand.database.tables import drift_log, retraining_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+# Outcomes after which a cooldown runs: a model was made and judged.
+JUDGED = ("promoted", "not_promoted")
+
+
+def insert_check(connection: sa.Connection, row: Mapping[str, Any]) -> int:
+    """Store a check for drift (the columns of `drift_log`); its id."""
+    return int(connection.scalar(sa.insert(drift_log).values(**row).returning(drift_log.c.id)) or 0)
+
+
+def last_check(connection: sa.Connection, respondent: str, now: datetime) -> dict[str, Any] | None:
+    """The newest check by `now`, every column, or None."""
+    query = (
+        sa.select(drift_log)
+        .where(drift_log.c.respondent == respondent, drift_log.c.check_timestamp <= now)
+        .order_by(drift_log.c.check_timestamp.desc(), drift_log.c.id.desc())
+        .limit(1)
+    )
+    found = connection.execute(query).mappings().one_or_none()
+    return None if found is None else dict(found)
+
+
+def begin_retraining(
+    connection: sa.Connection, respondent: str, started_at: datetime, trigger: str, reason: str
+) -> int:
+    """Note that a retraining began; its id."""
+    query = (
+        sa.insert(retraining_log)
+        .values(
+            respondent=respondent, started_at=started_at, trigger=trigger, reason=reason, outcome="running"
+        )
+        .returning(retraining_log.c.id)
+    )
+    return int(connection.scalar(query) or 0)
+
+
+def note_version(connection: sa.Connection, number: int, version: str, run_id: str) -> None:
+    """Note which version a retraining made."""
+    connection.execute(
+        sa.update(retraining_log)
+        .where(retraining_log.c.id == number)
+        .values(model_version=version, run_id=run_id)
+    )
+
+
+def end_retraining(
+    connection: sa.Connection,
+    number: int,
+    finished_at: datetime,
+    outcome: str,
+    *,
+    verdict: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> None:
+    """Note how a retraining ended."""
+    connection.execute(
+        sa.update(retraining_log)
+        .where(retraining_log.c.id == number)
+        .values(finished_at=finished_at, outcome=outcome, verdict=verdict, error=error)
+    )
+
+
+def unfinished_retrainings(connection: sa.Connection, respondent: str) -> list[dict[str, Any]]:
+    """Retrainings that began and did not end: running, or killed where nobody holds the turn."""
+    query = sa.select(retraining_log).where(
+        retraining_log.c.respondent == respondent, retraining_log.c.outcome == "running"
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def last_retraining(connection: sa.Connection, respondent: str, now: datetime) -> datetime | None:
+    """When the newest retraining began that made a model and judged it, or None."""
+    found: datetime | None = connection.scalar(
+        sa.select(sa.func.max(retraining_log.c.started_at)).where(
+            retraining_log.c.respondent == respondent,
+            retraining_log.c.started_at <= now,
+            retraining_log.c.outcome.in_(JUDGED),
+        )
+    )
+    return found
+
+
+def retrainings(
+    connection: sa.Connection, respondent: str, now: datetime, limit: int
+) -> list[dict[str, Any]]:
+    """The newest retrainings by `now`, newest first."""
+    query = (
+        sa.select(retraining_log)
+        .where(retraining_log.c.respondent == respondent, retraining_log.c.started_at <= now)
+        .order_by(retraining_log.c.started_at.desc(), retraining_log.c.id.desc())
+        .limit(limit)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,106 @@
+"""One run of a job at a time, by a lock of the database's own.
+
+It goes with the connection, so that a run that is killed leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from energy_demand.database.tables import job_run
+from energy_demand.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from energy_demand.database.engine import Database
+
+
+class Job(IntEnum):
+    """Jobs that take turns; the number is the lock's, the same in every process."""
+
+    INGESTION = 727_100_411
+    DRIFT_CHECK = 727_100_412
+    RETRAIN = 727_100_413
+    FORECAST = 727_100_414
+
+    @property
+    def title(self) -> str:
+        """As people read it."""
+        return self.name.lower().replace("_", " ")
+
+
+class TurnTakenError(UserError, RuntimeError):
+    """Another run of the job is under way; this one did nothing."""
+
+
+@contextmanager
+def turn(database: Database, job: Job, respondent: str) -> Iterator[None]:
+    """Hold the job's lock for the length of a `with` block.
+
+    Raises:
+        TurnTakenError: another process or thread holds it.
+        DatabaseUnavailableError: the database cannot be asked.
+    """
+    key = {"job": int(job), "respondent": respondent}
+    connection: sa.Connection | None = None
+    try:
+        with database.transaction() as probe:  # tells in one line where the database is away
+            probe.execute(sa.select(1))
+        connection = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        taken = connection.scalar(sa.text("SELECT pg_try_advisory_lock(:job, hashtext(:respondent))"), key)
+        if not taken:
+            raise TurnTakenError(
+                f"another {job.title} of {respondent} is under way on {database.label}; this one did nothing"
+            )
+        yield
+    finally:
+        if connection is not None:
+            _let_go(connection)
+
+
+def began(connection: sa.Connection, job: Job, respondent: str, now: datetime) -> None:
+    """Note that a run of the job began."""
+    row = insert(job_run).values(job=job.name, respondent=respondent, last_started_at=now)
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=["job", "respondent"], set_={"last_started_at": row.excluded.last_started_at}
+        )
+    )
+
+
+def ended(
+    connection: sa.Connection, job: Job, respondent: str, now: datetime, error: str | None = None
+) -> None:
+    """Note how the run that began at `now` ended."""
+    values = {"last_error": error} if error else {"last_error": None, "last_success_at": now}
+    connection.execute(
+        sa.update(job_run)
+        .where(job_run.c.job == job.name, job_run.c.respondent == respondent)
+        .values(**values)
+    )
+
+
+def last_success(connection: sa.Connection, job: Job, respondent: str) -> datetime | None:
+    """When the newest run that went well began, or None."""
+    return connection.scalar(
+        sa.select(job_run.c.last_success_at).where(
+            job_run.c.job == job.name, job_run.c.respondent == respondent
+        )
+    )
+
+
+def _let_go(connection: sa.Connection) -> None:
+    try:
+        connection.invalidate()  # closing the session is what lets the lock go
+    except SQLAlchemyError:  # the database went away, and the lock with it
+        pass
+    finally:
+        connection.close()

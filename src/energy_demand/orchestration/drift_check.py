@@ -1,0 +1,183 @@
+"""The drift check: stored rows and the champion → what drifted, how well it does, and what to do about it.
+
+Nothing is retrained here; the decision and its reason are stored, also where nothing is to be done.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from energy_demand.data.record_store import load_record
+from energy_demand.database import decisions, predictions
+from energy_demand.model.registry import NoChampionError
+from energy_demand.monitoring.concept_drift import ConceptDrift, daily_surprises, run_charts
+from energy_demand.monitoring.drift_detection import generate_drift_html_report, run_drift_check
+from energy_demand.monitoring.performance_monitor import WINDOWS_DAYS, compare, performance
+from energy_demand.monitoring.reference import WINDOW_DAYS as DRIFT_WINDOW_DAYS
+from energy_demand.monitoring.reference import (
+    Reference,
+    read_reference,
+    reference_rows,
+    watched_rows,
+    write_reference,
+)
+from energy_demand.monitoring.retraining_policy import Decision, Evidence, Policy, decide
+from energy_demand.timeaxis import local_day
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from energy_demand.config import Settings
+    from energy_demand.data.record import Record
+    from energy_demand.database.engine import Database
+    from energy_demand.model.registry import Champion, Registry
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DriftOutcome:
+    """What a check found and decided; `check` is the row of `drift_log`."""
+
+    decision: Decision
+    check: dict[str, Any]
+    report: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of `drift --json`."""
+        return {
+            "retrain": self.decision.retrain,
+            "trigger": None if self.decision.trigger is None else self.decision.trigger.value,
+            "reason": self.decision.reason,
+            "report": self.report,
+            **self.check,
+        }
+
+
+def run_check(database: Database, registry: Registry, settings: Settings, now: datetime) -> DriftOutcome:
+    """Check the newest weeks, store what was found, and say whether to retrain.
+
+    Raises:
+        NoChampionError: no model serves, so there is nothing to compare with.
+        NoDemandError: nothing is stored.
+        RegistryUnavailableError: MLflow cannot be reached.
+        ModelRefusedError: the champion's files are damaged.
+    """
+    champion = registry.champion()
+    record = load_record(database, settings, now)
+    respondent, zone = settings.region.respondent, settings.region.zone
+    newest = settings.availability.newest_known(now)
+    reference = champion_reference(database, settings, champion)
+    window = watched_rows(record, newest - timedelta(days=DRIFT_WINDOW_DAYS), newest)
+    drifted, share, details = run_drift_check(reference.rows, window)
+    report = _report(settings, reference.rows, window)
+    concept = concept_drift(champion, record, now)
+    longest = max(*WINDOWS_DAYS, DRIFT_WINDOW_DAYS)
+    since = now - timedelta(days=longest + 2)
+
+    def read(connection: Any) -> tuple[pd.DataFrame, datetime | None]:
+        predictions.fill_actuals(connection, respondent, since, now)
+        made = predictions.read_scheduled(connection, respondent, zone.key, since, now)
+        return made, decisions.last_retraining(connection, respondent, now)
+
+    made, last_retraining = database.run(read)
+    own = made[made["model_version"] == champion.version]
+    comparison = compare(own, champion.metrics, champion.forecaster.ordinary, zone)
+    evidence = Evidence(
+        now=now,
+        trained_through=champion.forecaster.trained_through,
+        last_retraining=last_retraining,
+        drift_share=share if details["n_total_features"] else None,
+        concept_alarm=concept.alarms[-1] if concept.alarms else None,
+        comparison=comparison,
+    )
+    decision = decide(evidence, policy_of(settings))
+    check = {
+        "respondent": respondent,
+        "check_timestamp": now,
+        "dataset_drift_detected": drifted,
+        "drift_share": share,
+        "n_drifted_features": details["n_drifted_features"],
+        "n_total_features": details["n_total_features"],
+        "drift_details": {
+            **details,
+            "champion": champion.version,
+            "window": {"start": newest - timedelta(days=DRIFT_WINDOW_DAYS), "end": newest},
+            "concept": asdict(concept),
+            "comparison": asdict(comparison),
+            "performance": performance(made, now),
+            "trigger": None if decision.trigger is None else decision.trigger.value,
+        },
+        "triggered_retrain": decision.retrain,
+        "reason": decision.reason,
+    }
+    check["drift_details"] = plain(check["drift_details"])
+    database.run(lambda connection: decisions.insert_check(connection, check))
+    return DriftOutcome(decision, check, report)
+
+
+def concept_drift(champion: Champion, record: Record, now: datetime) -> ConceptDrift:
+    """The charts of the whole days since the champion was trained."""
+    surprises = daily_surprises(champion.forecaster, record)
+    today = pd.Timestamp(local_day(now, record.region.zone))
+    return run_charts(surprises[surprises.index < today] if len(surprises) else surprises)
+
+
+def champion_reference(database: Database, settings: Settings, champion: Champion) -> Reference:
+    """The champion's reference; made and kept where the file is another one's, or gone."""
+    held = read_reference(settings.reference_path)
+    model = champion.forecaster
+    through = model.trained_through.isoformat()
+    if held is not None and (held.version, held.trained_through) == (champion.version, through):
+        return held
+    known = load_record(
+        database, settings, model.trained_through + timedelta(hours=model.publication_delay_hours)
+    )
+    made = Reference(champion.version, through, reference_rows(known, model))
+    try:
+        write_reference(settings.reference_path, made)
+    except OSError as error:
+        _log.warning("%s cannot be written (%s); it is made anew each time", settings.reference_path, error)
+    return made
+
+
+def refresh_reference(database: Database, registry: Registry, settings: Settings) -> None:
+    """Bring the reference to the champion that serves now."""
+    try:
+        champion_reference(database, settings, registry.champion())
+    except NoChampionError:
+        return
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The triggers as they are set."""
+    return Policy(
+        max_age=timedelta(days=settings.retrain_max_age_days),
+        cooldown=timedelta(days=settings.retrain_cooldown_days),
+    )
+
+
+def plain(value: Any) -> Any:
+    """Nested values as JSON takes them: days and moments as text, not-a-number as nothing."""
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, date):  # a moment is one too
+        return value.isoformat()
+    if isinstance(value, float) and value != value:  # noqa: PLR0124
+        return None
+    return value
+
+
+def _report(settings: Settings, reference: pd.DataFrame, window: pd.DataFrame) -> str | None:
+    try:
+        return generate_drift_html_report(reference, window, settings.drift_report_path)
+    except OSError as error:
+        _log.warning("%s cannot be written: %s", settings.drift_report_path, error)
+        return None

@@ -1,0 +1,77 @@
+"""The ingestion job: what upstreams have → stored rows, features, and actual values beside predictions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from energy_demand.data.feature_store import refresh_features
+from energy_demand.data.ingest import ingest
+from energy_demand.database import predictions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from energy_demand.config import Settings
+    from energy_demand.data.ingest import Progress, Report, Span
+    from energy_demand.database.engine import Database
+    from energy_demand.database.repository import Written
+
+# Predictions reach this far behind the span: a revision may lie anywhere in it.
+FILLED_BEFORE = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingestion stored.
+
+    Attributes:
+        span: of the hours.
+        report: by kind of row.
+        features: feature rows.
+        actuals: predictions whose actual value came or changed.
+    """
+
+    span: Span
+    report: Report
+    features: Written
+    actuals: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of `ingest --json`."""
+        return {
+            **self.report.to_json(),
+            "features": asdict(self.features),
+            "actuals": self.actuals,
+            "start": self.span.start,
+            "end": self.span.end,
+        }
+
+
+def run_ingestion(
+    database: Database,
+    settings: Settings,
+    span: Span,
+    now: datetime,
+    progress: Progress,
+    *,
+    bulk: bool = False,
+    bulk_folder: Path | None = None,
+) -> Ingested:
+    """Fetch and store a span, then bring up to date what follows from it.
+
+    Raises:
+        NoDataError: EIA has no demand in the span.
+        IngestInterruptedError: an upstream failed; what it names is stored.
+        DataKindMismatchError: the database holds another kind of data.
+    """
+    report = ingest(database, settings, span, now, progress, bulk=bulk, bulk_folder=bulk_folder)
+    features = refresh_features(database, settings, span.start, span.end, now)
+    progress("features", 1, 1)
+    since = span.start - FILLED_BEFORE
+    actuals = database.run(
+        lambda connection: predictions.fill_actuals(connection, settings.region.respondent, since, now)
+    )
+    return Ingested(span, report, features, actuals)

@@ -1,0 +1,142 @@
+"""The retraining job: train → contest → verdict, with what belongs to it: log, reference, pruning.
+
+One at a time. A run that was killed leaves a row that says `running`; the next one finds out what became of
+it. Whatever fails, the champion is what it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from energy_demand.database import decisions
+from energy_demand.logs import redact
+from energy_demand.model.registry import RegistryUnavailableError
+from energy_demand.model.train import TooFewRowsError
+from energy_demand.model.training_job import TrainingOutcome, run_training
+from energy_demand.orchestration.drift_check import plain, refresh_reference
+from energy_demand.orchestration.turn_taking import LONGEST_ERROR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    import sqlalchemy as sa
+
+    from energy_demand.config import Settings
+    from energy_demand.database.engine import Database
+    from energy_demand.model.registry import Registry, Version
+    from energy_demand.model.train import Recipe
+    from energy_demand.monitoring.retraining_policy import Trigger
+
+BY_HAND = "asked for by hand"
+KILLED = "its process ended before it did"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What a retraining came to."""
+
+    trigger: Trigger
+    reason: str
+    training: TrainingOutcome
+    pruned: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of `retrain --json`."""
+        return {
+            "trigger": self.trigger.value,
+            "reason": self.reason,
+            **self.training.to_json(),
+            "pruned": list(self.pruned),
+        }
+
+
+def run_retraining(
+    database: Database,
+    registry: Registry,
+    settings: Settings,
+    now: datetime,
+    *,
+    trigger: Trigger,
+    reason: str = BY_HAND,
+    recipe: Recipe | None = None,
+    progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
+) -> Retrained:
+    """Train on all that is known, and let the new model serve if it is proven. Hold the turn while it runs.
+
+    Raises:
+        NoDemandError: nothing is stored.
+        TooFewRowsError: there is not enough to train on; nothing was done.
+        RegistryUnavailableError: MLflow failed; the champion is unchanged.
+    """
+    respondent = settings.region.respondent
+    _settle(database, registry, settings, now)
+    number = database.run(
+        lambda connection: decisions.begin_retraining(connection, respondent, now, trigger.value, reason)
+    )
+
+    def registered(version: Version) -> None:
+        database.run(
+            lambda connection: decisions.note_version(connection, number, version.version, version.run_id)
+        )
+
+    def end(outcome: str, verdict: dict[str, Any] | None = None, error: str | None = None) -> None:
+        database.run(
+            lambda connection: decisions.end_retraining(
+                connection, number, settings.present(), outcome, verdict=verdict, error=error
+            )
+        )
+
+    try:
+        training = run_training(
+            database,
+            registry,
+            settings,
+            now,
+            recipe=recipe,
+            refit=trigger.needs_only_not_be_worse,
+            registered=registered,
+            progress=progress,
+        )
+    except Exception as error:
+        too_few = isinstance(error, TooFewRowsError)
+        end(
+            "skipped" if too_few else "failed",
+            error=redact(str(error) or type(error).__name__)[:LONGEST_ERROR],
+        )
+        raise
+    end("promoted" if training.verdict.promoted else "not_promoted", plain(asdict(training.verdict)))
+    progress("keeping the reference")
+    pruned = _afterwards(database, registry, settings)
+    return Retrained(trigger, reason, training, pruned)
+
+
+def _settle(database: Database, registry: Registry, settings: Settings, now: datetime) -> None:
+    """Say of retrainings that never ended what became of them. Nobody else runs: the turn is held."""
+    respondent = settings.region.respondent
+    left = database.run(lambda connection: decisions.unfinished_retrainings(connection, respondent))
+    if not left:
+        return
+    champion = registry.champion_version()
+
+    def say(connection: sa.Connection) -> None:
+        for row in left:
+            serves = row["model_version"] is not None and row["model_version"] == champion
+            outcome, error = ("promoted", None) if serves else ("failed", KILLED)
+            decisions.end_retraining(connection, row["id"], now, outcome, error=error)
+
+    database.run(say)
+
+
+def _afterwards(database: Database, registry: Registry, settings: Settings) -> tuple[str, ...]:
+    """What follows a verdict; it stands whether this works or not."""
+    try:
+        refresh_reference(database, registry, settings)
+        return tuple(registry.prune(settings.model_versions_kept))
+    except RegistryUnavailableError as error:
+        _log.warning("old versions are kept for now: %s", error)
+        return ()

@@ -1,0 +1,88 @@
+"""The morning job: what is new, then tomorrow's forecast, logged once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from energy_demand.data.ingest import trailing_span
+from energy_demand.database import predictions
+from energy_demand.errors import UserError
+from energy_demand.model.forecast_job import TOMORROW, run_forecast
+from energy_demand.orchestration.ingestion import run_ingestion
+from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, local_day
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from energy_demand.config import Settings
+    from energy_demand.data.ingest import Progress
+    from energy_demand.database.engine import Database
+    from energy_demand.model.predict import Forecast
+    from energy_demand.model.registry import Registry
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Morning:
+    """What a morning came to.
+
+    Attributes:
+        day: that was forecast.
+        forecast: None where it was logged before.
+        trouble: why nothing new was ingested, or None.
+    """
+
+    day: date
+    forecast: Forecast | None
+    trouble: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "day": self.day,
+            "logged_before": self.forecast is None,
+            "trouble": self.trouble,
+            "forecast": None if self.forecast is None else self.forecast.to_json(),
+        }
+
+
+def run_morning(
+    database: Database, registry: Registry, settings: Settings, now: datetime, progress: Progress
+) -> Morning:
+    """Ingest, then forecast all hours of tomorrow and log them as scheduled.
+
+    Where upstreams are away the forecast is made from what is stored: one that is late helps nobody. In the
+    hour of 09:00 it counts as scheduled; later it is logged as a request, and models are not judged by it.
+
+    Raises:
+        ForecastError: no rung of the ladder could answer.
+        NoChampionError: no model serves yet.
+    """
+    zone, respondent = settings.region.zone, settings.region.respondent
+    day = local_day(now, zone) + timedelta(days=1)
+    request_id = f"scheduled {respondent} {day}"
+    trouble = None
+    try:
+        run_ingestion(database, settings, trailing_span(database, settings, now), now, progress)
+    except UserError as error:
+        trouble = str(error)
+        _log.error("nothing new was ingested: %s", error)
+    with database.transaction() as connection:
+        if predictions.is_logged(connection, request_id):
+            return Morning(day, None, trouble)
+    in_time = now.astimezone(zone).hour == ISSUE_HOUR_LOCAL
+    made = run_forecast(
+        database,
+        registry,
+        settings,
+        now,
+        now,
+        day=TOMORROW,
+        request_id=request_id,
+        source="scheduled" if in_time else "request",
+    )
+    return Morning(day, made, trouble)
