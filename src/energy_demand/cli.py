@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand import __version__
-from energy_demand.commands import data, database, model, servers
+from energy_demand.commands import data, database, model, orchestration, servers
 from energy_demand.errors import UserError
 from energy_demand.logs import configure_logging, redact
 
@@ -49,7 +49,12 @@ for command in (
     model.train,
     model.forecast,
     model.backtest,
+    orchestration.drift,
+    orchestration.retrain,
+    orchestration.rollback,
+    orchestration.replay,
     servers.serve,
+    orchestration.worker,
     data.status,
     data.quarantine,
     servers.sandbox,

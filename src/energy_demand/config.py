@@ -279,6 +279,12 @@ def opt_out_of_telemetry() -> None:
         os.environ.setdefault(name, value)
 
 
+def prepare_flows(settings: Settings) -> None:
+    """Keep what Prefect stores in the home folder too; it reads this when it is imported."""
+    opt_out_of_telemetry()
+    os.environ.setdefault("PREFECT_HOME", str(settings.home / "prefect"))
+
+
 def prepare_serving(metrics_folder: Path) -> None:
     """Set what libraries read when they are loaded, for this process and the workers it starts."""
     opt_out_of_telemetry()

@@ -1,79 +1,168 @@
 """The whole loop on synthetic data, for somebody who has nothing yet: no key, no Docker, no network.
 
-It has a home of its own beside the real one and talks to a sandbox over real HTTP. A second run takes
-what the first one left and does only what is new.
+It has a home of its own beside the real one and talks to a sandbox over real HTTP. A second run takes what
+the first one left and does nothing twice.
 """
 
 from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.panel import Panel
 
 from energy_demand.config import Settings, load_settings
-from energy_demand.data.feature_store import refresh_features
-from energy_demand.data.ingest import backfill_span, ingest, trailing_span
-from energy_demand.database import repository
+from energy_demand.data.ingest import Span, backfill_span, trailing_span
+from energy_demand.database import decisions
 from energy_demand.database.engine import Database, opened
+from energy_demand.errors import UserError
 from energy_demand.model.forecast_job import run_forecast
 from energy_demand.model.predict import utc_text
 from energy_demand.model.registry import Champion, NoChampionError, Registry
-from energy_demand.model.training_job import run_training
+from energy_demand.model.storage import ModelRefusedError
+from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
+from energy_demand.monitoring.retraining_policy import Trigger
+from energy_demand.orchestration.drift_check import DriftOutcome, run_check
+from energy_demand.orchestration.ingestion import run_ingestion
+from energy_demand.orchestration.retraining import Retrained, run_retraining
 from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.terminal import err, out, print_forecast, progress_bars
-from energy_demand.timeaxis import day_ahead_issue, local_day
+from energy_demand.sandbox.synthetic import Disturbance, SyntheticWorld
+from energy_demand.terminal.console import err, out, progress_bars
+from energy_demand.terminal.forecasts import print_forecast
+from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HISTORY_DAYS = 2 * 365
-RETRAIN_AFTER = timedelta(days=7)
+# The world is made up, so its time stands still too: each run tells the same story. In this summer the heat
+# breaks the first model; in others its daily refresh copes, and a challenger would be refused.
+PRESENT = datetime(2025, 7, 31, 13, tzinfo=UTC)  # 09:00 in New York
+HISTORY_DAYS = 430
 SEED = 1
+# The heat wave begins half a day after the first model was trained and is still on when it is looked for.
+BEGAN = PRESENT - timedelta(days=25)
+WAVE_BEGINS = BEGAN + timedelta(hours=12)
+WAVE = "heat-wave@{start:%Y-%m-%dT%H:%MZ},duration=28d,size=10"
+
+
+class DemoError(UserError, RuntimeError):
+    """The demo's folder cannot be used."""
+
+
+@dataclass
+class Story:
+    """What happened, for the summary.
+
+    Attributes:
+        first: the first training, where this run did it.
+        check: the drift check.
+        retrained: the retraining, where one was asked for.
+        before: the retraining of an earlier run, from the log.
+    """
+
+    first: Retrained | None = None
+    check: DriftOutcome | None = None
+    retrained: Retrained | None = None
+    before: dict[str, Any] | None = None
 
 
 def run_demo() -> None:
-    """Ingest → features → train → register → champion → forecast, then a summary.
+    """Ingest → train → champion; then a heat wave → drift → retrain → contest → forecast, and a summary.
 
     Raises:
         UserError: a step failed; what the earlier steps stored is kept.
     """
     started = time.perf_counter()
-    own = load_settings()
-    present = _latest_issue(own)
-    home = own.home.with_name(own.home.name + "-demo")
-    with _synthetic_upstreams(home, present) as settings, opened(settings) as database:
+    own = load_settings().home
+    home = own.with_name(own.name + "-demo")
+    story = Story()
+    with _synthetic_upstreams(home) as settings, opened(settings) as database:
         registry = Registry(settings)
         err.print(
             "[bold]energy-demand demo[/bold]: synthetic data, made on this machine; "
-            f"the present is {utc_text(present)}\ndatabase: {database.label}\nmlflow:   {registry.label}",
+            f"the present is {utc_text(PRESENT)}\ndatabase: {database.label}\nmlflow:   {registry.label}",
             soft_wrap=True,
         )
-        _ingest(database, settings, present)
-        champion = _champion(database, registry, settings, present)
-        made = run_forecast(database, registry, settings, present, present, day="tomorrow")
+        if _needs_first_model(registry, home):
+            _first_model(database, registry, settings, story)
+        _heat_wave(database, registry, settings, story)
+        made = run_forecast(database, registry, settings, PRESENT, PRESENT, day="tomorrow")
         print_forecast(made, settings.region.zone, None, note="synthetic data, not New York's demand")
-        _summary(champion, settings, registry.uri, time.perf_counter() - started)
+        _summary(story, registry.champion(), settings, registry.uri, time.perf_counter() - started)
 
 
-def _latest_issue(settings: Settings) -> datetime:
-    """The newest 09:00 local time that has passed: when the day-ahead forecast is issued."""
-    zone, clock = settings.region.zone, settings.present()
-    today = local_day(clock, zone)
-    issue = day_ahead_issue(today + timedelta(days=1), zone)
-    return issue if issue <= clock else day_ahead_issue(today, zone)
+def _needs_first_model(registry: Registry, home: Path) -> bool:
+    try:
+        through = registry.champion().forecaster.trained_through
+    except NoChampionError:
+        return True
+    except ModelRefusedError:
+        through = None
+    if through is None or through > PRESENT:
+        raise DemoError(
+            f"{home} was left by another version of the demo; nothing was changed. Delete it and run again"
+        )
+    return False
+
+
+def _first_model(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
+    """The first half, some weeks ago: history and a champion."""
+    then = settings.model_copy(update={"energy_demand_now": BEGAN})
+    last = local_day(BEGAN, settings.region.zone)
+    _ingest(database, then, backfill_span(then, last - timedelta(days=HISTORY_DAYS), last, BEGAN))
+    with err.status("training") as working:
+        story.first = run_retraining(
+            database, registry, then, BEGAN, trigger=Trigger.MANUAL, progress=working.update
+        )
+    training = story.first.training
+    err.print(
+        f"version {training.version.version} trained in {training.seconds:.0f} s as of "
+        f"{utc_text(BEGAN)}: {training.verdict.reason}"
+    )
+
+
+def _heat_wave(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
+    """The second half: what came since, the check, and what it asks for; once."""
+    respondent = settings.region.respondent
+    _ingest(database, settings, _since(database, settings))
+    done = database.run(lambda connection: decisions.retrainings(connection, respondent, PRESENT, 1))
+    if done and done[0]["trigger"] == Trigger.DRIFT and done[0]["outcome"] in decisions.JUDGED:
+        story.before = done[0]
+        return
+    with err.status("looking for drift"):
+        story.check = run_check(database, registry, settings, PRESENT)
+    decision = story.check.decision
+    err.print(f"drift check as of {utc_text(PRESENT)}: {decision.reason}")
+    if not decision.retrain or decision.trigger is None:
+        return
+    with err.status("training") as working:
+        story.retrained = run_retraining(
+            database,
+            registry,
+            settings,
+            PRESENT,
+            trigger=decision.trigger,
+            reason=decision.reason,
+            progress=working.update,
+        )
+    training = story.retrained.training
+    err.print(
+        f"version {training.version.version} trained in {training.seconds:.0f} s: {training.verdict.reason}",
+        soft_wrap=True,
+    )
 
 
 @contextmanager
-def _synthetic_upstreams(home: Path, present: datetime) -> Iterator[Settings]:
+def _synthetic_upstreams(home: Path) -> Iterator[Settings]:
     """A sandbox, and the settings that point at it and nowhere else, whatever the environment says."""
-    app = create_app(SyntheticWorld(SEED), now=present)
+    wave = Disturbance.parse(WAVE.format(start=WAVE_BEGINS))
+    app = create_app(SyntheticWorld(SEED, [wave]), now=PRESENT)
     with serving(app) as address:
         yield Settings(
             _env_file=None,
@@ -83,39 +172,22 @@ def _synthetic_upstreams(home: Path, present: datetime) -> Iterator[Settings]:
             database_url=None,
             mlflow_tracking_uri=None,
             energy_demand_home=home,
-            energy_demand_now=present,
+            energy_demand_now=PRESENT,
         )
 
 
-def _ingest(database: Database, settings: Settings, present: datetime) -> None:
-    today = local_day(present, settings.region.zone)
-    history = backfill_span(settings, today - timedelta(days=HISTORY_DAYS), today, present)
-    span = trailing_span(database, settings, present) if _is_filled(database, settings) else history
+def _since(database: Database, settings: Settings) -> Span:
+    """What came since the first model was trained, or since the last run."""
+    trailing = trailing_span(database, settings, PRESENT)
+    if trailing.start > BEGAN:
+        return trailing
+    zone = settings.region.zone
+    return backfill_span(settings, local_day(BEGAN, zone), local_day(PRESENT, zone), PRESENT)
+
+
+def _ingest(database: Database, settings: Settings, span: Span) -> None:
     with progress_bars() as progress:
-        ingest(database, settings, span, present, progress)
-        refresh_features(database, settings, span.start, span.end, present)
-        progress("features", 1, 1)
-
-
-def _is_filled(database: Database, settings: Settings) -> bool:
-    # The features are written last, so where they are, the whole history is.
-    with database.transaction() as connection:
-        return repository.has_features(connection, settings.region.respondent)
-
-
-def _champion(database: Database, registry: Registry, settings: Settings, present: datetime) -> Champion:
-    try:
-        champion = registry.champion()
-        if present - champion.forecaster.trained_through < RETRAIN_AFTER:
-            return champion
-    except NoChampionError:
-        pass
-    with err.status("training") as working:
-        outcome = run_training(database, registry, settings, present, progress=working.update)
-    err.print(
-        f"version {outcome.version.version} trained in {outcome.seconds:.0f} s: {outcome.verdict.reason}"
-    )
-    return registry.champion()
+        run_ingestion(database, settings, span, settings.present(), progress)
 
 
 def _from_here(path: Path) -> str:
@@ -123,28 +195,67 @@ def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _summary(champion: Champion, settings: Settings, registry_uri: str, seconds: float) -> None:
-    metrics = champion.metrics
+def _summary(story: Story, champion: Champion, settings: Settings, registry_uri: str, seconds: float) -> None:
     shown = _from_here(settings.home)
+    there = f"ENERGY_DEMAND_HOME={shown} ENERGY_DEMAND_NOW={utc_text(PRESENT)}"
     out.print(
         Panel(
-            f"This is a forecast of [bold]synthetic[/bold] demand: formulas made it, not New York.\n"
-            f"Model version {champion.version}, trained through "
-            f"{utc_text(champion.forecaster.trained_through)}.\n"
-            f"Day-ahead error on {metrics['test_n']:,.0f} hours it had not seen: "
-            f"{metrics['test_mape']:.2f} %\n"
-            f"(same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %, "
-            f"last week {metrics['test_seasonal_naive_168_mape']:.2f} %).",
+            "\n".join(_told(story, champion)),
             title=f"done in {seconds:.0f} s",
             border_style="yellow",
         )
     )
     out.print(
         "Next:\n"
-        f"  what it holds   ENERGY_DEMAND_HOME={shown} .venv/bin/energy-demand status\n"
-        f"  over HTTP       ENERGY_DEMAND_HOME={shown} .venv/bin/energy-demand serve\n"
+        f"  what it holds   {there} .venv/bin/energy-demand status\n"
+        f"  over HTTP       {there} .venv/bin/energy-demand serve\n"
+        f"  take it back    {there} .venv/bin/energy-demand rollback\n"
         f"  its runs        .venv/bin/mlflow ui --backend-store-uri "
         f"{registry_uri.replace(str(settings.home), shown)}\n"
+        f"  what drifted    {_from_here(settings.drift_report_path)} in a browser\n"
         "  real demand     a free key from eia.gov/opendata, then README, “Live”",
         soft_wrap=True,
     )
+
+
+def _told(story: Story, champion: Champion) -> Iterator[str]:
+    """The story in a few lines."""
+    yield "This is a forecast of [bold]synthetic[/bold] demand: formulas made it, not New York."
+    if story.first is not None:
+        metrics = story.first.training.metrics
+        number = story.first.training.version.version
+        yield (
+            f"{BEGAN:%d %b}  Version {number} was trained on "
+            f"{HISTORY_DAYS} days and serves.\n"
+            f"        Day-ahead error on {metrics['test_n']:,.0f} hours it had not seen: "
+            f"{metrics['test_mape']:.2f} %\n"
+            f"        (same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
+            f"{metrics['test_seasonal_naive_168_mape']:.2f} %)."
+        )
+        yield f"{WAVE_BEGINS:%d %b}  A heat wave began in the sandbox: 10 °C warmer, for four weeks."
+    if story.check is not None:
+        share, decision = story.check.check["drift_share"], story.check.decision
+        warmer = story.check.check["drift_details"]["per_feature"]["temperature"]["shift"]
+        yield (
+            f"{PRESENT:%d %b}  The check found a drift share of {share:.2f} "
+            f"(over {DRIFT_SHARE_THRESHOLD} is drift)"
+            + (
+                ""
+                if warmer is None
+                else f":\n        {warmer:+.1f} °C against the same weeks of earlier years."
+            )
+        )
+        if not decision.retrain:
+            yield f"        {decision.reason}."
+    if story.retrained is not None:
+        training = story.retrained.training
+        word = "promoted" if training.verdict.promoted else "not promoted"
+        yield f"        Version {training.version.version} was trained and {word}:"
+        yield f"        {training.verdict.reason}."
+    if story.before is not None:
+        outcome = str(story.before["outcome"]).replace("_", " ")
+        version = story.before["model_version"]
+        yield f"An earlier run found the heat wave and trained version {version} ({outcome}):"
+        yield f"        {story.before['verdict']['reason']}."
+    through = utc_text(champion.forecaster.trained_through)
+    yield f"Now version {champion.version} serves, trained through {through}."

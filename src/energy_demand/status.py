@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.database import state
+from energy_demand.database import decisions, state
 from energy_demand.model.registry import NoChampionError, Registry
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def status(database: Database, settings: Settings, now: datetime) -> dict[str, A
         demand = state.demand_summary(connection, settings.region.respondent, now)
         weather = state.weather_summary(connection, now)
         sources = state.source_states(connection)
+        check = decisions.last_check(connection, settings.region.respondent, now)
+        retrainings = decisions.retrainings(connection, settings.region.respondent, now, 1)
     registry = Registry(settings)
     return {
         "now": now,
@@ -34,7 +36,8 @@ def status(database: Database, settings: Settings, now: datetime) -> dict[str, A
         "weather": weather,
         "sources": sources,
         "champion": _champion(registry),
-        "last_drift_check": None,
+        "last_drift_check": None if check is None else _checked(check),
+        "last_retraining": _retrained(retrainings[0]) if retrainings else None,
         "database": database.label,
         "mlflow": registry.label,
     }
@@ -50,4 +53,24 @@ def _champion(registry: Registry) -> dict[str, Any] | None:
         "run_id": champion.run_id,
         "trained_through": champion.forecaster.trained_through,
         "mape": champion.metrics.get("test_mape"),
+    }
+
+
+def _checked(check: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "at": check["check_timestamp"],
+        "drifted": check["dataset_drift_detected"],
+        "drift_share": check["drift_share"],
+        "retrain": check["triggered_retrain"],
+        "reason": check["reason"],
+    }
+
+
+def _retrained(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "at": row["started_at"],
+        "trigger": row["trigger"],
+        "outcome": row["outcome"],
+        "version": row["model_version"],
+        "reason": row["error"] or (row["verdict"] or {}).get("reason") or row["reason"],
     }

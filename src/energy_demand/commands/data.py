@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -58,21 +57,17 @@ def ingest(now: Now = None, as_json: Json = False) -> None:
 
 
 def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None:
-    from energy_demand.data.feature_store import refresh_features  # noqa: PLC0415
-    from energy_demand.data.ingest import ingest as run_ingestion  # noqa: PLC0415
     from energy_demand.data.ingest import trailing_span  # noqa: PLC0415
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.terminal import err, out, print_json, progress_bars  # noqa: PLC0415
+    from energy_demand.orchestration.ingestion import run_ingestion  # noqa: PLC0415
+    from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
 
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
         now = settings.present()
         span = span or trailing_span(database, settings, now)
         with progress_bars() as progress:
-            report = run_ingestion(database, settings, span, now, progress, **how)
-            features = refresh_features(database, settings, span.start, span.end, now)
-            progress("features", 1, 1)
-        body = {**report.to_json(), "features": asdict(features), "start": span.start, "end": span.end}
+            body = run_ingestion(database, settings, span, now, progress, **how).to_json()
     if as_json:
         print_json(body)
         return
@@ -89,7 +84,8 @@ def status(now: Now = None, as_json: Json = False) -> None:
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.status import status as look  # noqa: PLC0415
-    from energy_demand.terminal import print_json, print_status  # noqa: PLC0415
+    from energy_demand.terminal.console import print_json  # noqa: PLC0415
+    from energy_demand.terminal.stored import print_status  # noqa: PLC0415
 
     settings = settings_at(now)
     with opened(settings) as database:
@@ -111,7 +107,8 @@ def quarantine(
     from energy_demand.data.release import release as let_in  # noqa: PLC0415
     from energy_demand.database import state  # noqa: PLC0415
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.terminal import err, out, print_json, print_quarantine  # noqa: PLC0415
+    from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
+    from energy_demand.terminal.stored import print_quarantine  # noqa: PLC0415
 
     settings = settings_at(now)
     with opened(settings) as database:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from energy_demand.commands import options
-from energy_demand.commands.options import Json, Now, settings_at
-
-_Choice = TypeVar("_Choice", bound=StrEnum)
+from energy_demand.commands.options import Json, Now, choice, settings_at
 
 
 def train(now: Now = None, as_json: Json = False) -> None:
@@ -20,33 +17,9 @@ def train(now: Now = None, as_json: Json = False) -> None:
 
     Example: energy-demand train
     """
-    from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.model.registry import Registry  # noqa: PLC0415
-    from energy_demand.model.training_job import run_training  # noqa: PLC0415
-    from energy_demand.terminal import err, out, print_json  # noqa: PLC0415
+    from energy_demand.commands.orchestration import retrain  # noqa: PLC0415
 
-    settings = settings_at(now)
-    with opened(settings) as database, err.status("starting") as working:
-        registry = Registry(settings)
-        err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
-        outcome = run_training(database, registry, settings, settings.present(), progress=working.update)
-    if as_json:
-        print_json(outcome.to_json())
-        return
-    metrics = outcome.metrics
-    out.print(
-        f"version {outcome.version.version}: {outcome.rows:,} rows, {outcome.first:%Y-%m-%d} to "
-        f"{outcome.trained_through:%Y-%m-%dT%H:%MZ}, {outcome.seconds:.1f} s"
-    )
-    if metrics["test_n"]:
-        out.print(
-            f"day-ahead on {metrics['test_n']:,.0f} hours it had not seen: MAPE {metrics['test_mape']:.2f} % "
-            f"(base booster {metrics['test_base_mape']:.2f} %, same hour yesterday "
-            f"{metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
-            f"{metrics['test_seasonal_naive_168_mape']:.2f} %)",
-            soft_wrap=True,
-        )
-    out.print(f"{'promoted' if outcome.verdict.promoted else 'not promoted'}: {outcome.verdict.reason}")
+    retrain(now, as_json)
 
 
 def forecast(
@@ -72,7 +45,8 @@ def forecast(
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.model.forecast_job import run_forecast  # noqa: PLC0415
     from energy_demand.model.registry import Registry  # noqa: PLC0415
-    from energy_demand.terminal import err, print_forecast, print_json  # noqa: PLC0415
+    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
+    from energy_demand.terminal.forecasts import print_forecast  # noqa: PLC0415
 
     if hours is not None and day is not None:
         raise typer.BadParameter("give either --hours or --day, not both")
@@ -127,10 +101,11 @@ def backtest(
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.model.backtest import Loss, Protocol  # noqa: PLC0415
     from energy_demand.model.backtest_job import run_backtest  # noqa: PLC0415
-    from energy_demand.terminal import err, print_backtest, print_json, progress_bars  # noqa: PLC0415
+    from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
+    from energy_demand.terminal.scores import print_backtest  # noqa: PLC0415
 
     settings = settings_at(now)
-    chosen, without = _choice(Protocol, "--protocol", protocol), _choice(Loss, "--loss", loss)
+    chosen, without = choice(Protocol, "--protocol", protocol), choice(Loss, "--loss", loss)
     if weather not in (None, "as_issued", "observed"):
         raise typer.BadParameter(f"--weather is as_issued or observed, not {weather!r}")
     if end < start:
@@ -154,11 +129,3 @@ def backtest(
     (print_json if as_json else print_backtest)(made.body)
     if output is not None:
         made.write(output)
-
-
-def _choice(kind: type[_Choice], option: str, text: str) -> _Choice:
-    try:
-        return kind(text)
-    except ValueError:
-        known = ", ".join(each.value for each in kind)
-        raise typer.BadParameter(f"{option} is one of {known}, not {text!r}") from None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, TypeVar
 
 import typer
 
 from energy_demand.config import Settings, load_settings
 from energy_demand.timeaxis import TimeFormatError, parse_day, parse_moment
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def moment(text: str) -> datetime:
@@ -37,3 +40,12 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 def settings_at(now: datetime | None) -> Settings:
     """The settings, with the present fixed where the command line does."""
     return load_settings() if now is None else load_settings(energy_demand_now=now)
+
+
+def choice(kind: type[_Choice], option: str, text: str) -> _Choice:
+    """One of a few words from the command line."""
+    try:
+        return kind(text)
+    except ValueError:
+        known = ", ".join(each.value for each in kind)
+        raise typer.BadParameter(f"{option} is one of {known}, not {text!r}") from None

@@ -61,12 +61,17 @@ def backfill_span(settings: Settings, first: date, last: date, now: datetime) ->
     return Span(start, end, history=True)
 
 
-def trailing_span(database: Database, settings: Settings, now: datetime) -> Span:
-    """From the trailing window before what is stored (for revisions) up to what is published by `now`."""
+def trailing_span(
+    database: Database, settings: Settings, now: datetime, days_back: int | None = None
+) -> Span:
+    """From some days before what is stored, for revisions, up to what is published by `now`.
+
+    `days_back` is `REVISION_WINDOW_DAYS` unless it is given.
+    """
     with database.transaction() as connection:
         newest = state.get_watermark(connection, EIA, settings.region.respondent)
     end = settings.availability.newest_known(now)
-    start = min(newest or end, end) - timedelta(days=settings.revision_window_days)
+    start = min(newest or end, end) - timedelta(days=days_back or settings.revision_window_days)
     return Span(start, end, history=False)
 
 

@@ -1,0 +1,231 @@
+"""Commands that watch the model and keep it right: drift, retrain, rollback, replay, worker."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from energy_demand.commands import options
+from energy_demand.commands.options import Json, Now, choice, settings_at
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from energy_demand.config import Settings
+    from energy_demand.database.engine import Database
+    from energy_demand.monitoring.retraining_policy import Trigger
+    from energy_demand.orchestration.retraining import Retrained
+
+
+def drift(
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="Decide and store the decision, but do not retrain.")
+    ] = False,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Look for drift and for rising errors, and retrain where that is decided.
+
+    Example: energy-demand drift --check-only
+    """
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.orchestration.drift_check import run_check  # noqa: PLC0415
+    from energy_demand.orchestration.turn_taking import in_turn  # noqa: PLC0415
+    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
+    from energy_demand.terminal.monitoring import print_drift, print_retrained  # noqa: PLC0415
+
+    settings = settings_at(now)
+    with opened(settings) as database:
+        err.print(f"database: {database.label}", soft_wrap=True)
+        present = settings.present()
+        with err.status("checking"):
+            found = in_turn(
+                database,
+                settings,
+                Job.DRIFT_CHECK,
+                present,
+                lambda: run_check(database, Registry(settings), settings, present),
+            )
+        if found is None:
+            raise AssertionError("only scheduled runs are caught up")
+        if not as_json:
+            print_drift(found.to_json())
+        decision, made = found.decision, None
+        if decision.retrain and decision.trigger is not None and not check_only:
+            made = _retrain(database, settings, present, decision.trigger, decision.reason)
+    if as_json:
+        print_json({**found.to_json(), "retraining": None if made is None else made.to_json()})
+    elif made is not None:
+        print_retrained(made.to_json())
+
+
+def retrain(now: Now = None, as_json: Json = False) -> None:
+    """Train anew by hand, and let the new model serve if it is not worse than the champion.
+
+    Example: energy-demand retrain
+    """
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.monitoring.retraining_policy import Trigger  # noqa: PLC0415
+    from energy_demand.orchestration.retraining import BY_HAND  # noqa: PLC0415
+    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
+    from energy_demand.terminal.monitoring import print_retrained  # noqa: PLC0415
+
+    settings = settings_at(now)
+    with opened(settings) as database:
+        err.print(f"database: {database.label}", soft_wrap=True)
+        made = _retrain(database, settings, settings.present(), Trigger.MANUAL, BY_HAND)
+    (print_json if as_json else print_retrained)(made.to_json())
+
+
+def rollback(
+    to: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="This version instead of the champion before.")
+    ] = None,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Let the champion before this one serve again.
+
+    Example: energy-demand rollback
+    """
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.database.turns import Job, turn  # noqa: PLC0415
+    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.orchestration.drift_check import refresh_reference  # noqa: PLC0415
+    from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
+
+    settings = settings_at(now)
+    with opened(settings) as database:
+        registry = Registry(settings)
+        err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
+        # A retraining under way would promote over it.
+        with turn(database, Job.RETRAIN, settings.region.respondent):
+            serves, served = registry.rollback(to)
+            refresh_reference(database, registry, settings)
+    if as_json:
+        print_json({"champion": serves, "was": served})
+    else:
+        out.print(f"version {serves} serves, {served} did; services follow within seconds")
+
+
+def replay(
+    policy: Annotated[
+        str, typer.Option(metavar="frozen|never|weekly|monthly|triggered", help="What is kept up to date.")
+    ],
+    start: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="First New York day.")],
+    end: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="Last one, included.")],
+    inject: Annotated[
+        str | None,
+        typer.Option(metavar="step|ramp|weather-response", help="A change of demand, to see it found."),
+    ] = None,
+    inject_on: Annotated[
+        date | None,
+        typer.Option(parser=options.day, metavar="DATE", help="When it begins; after a quarter of the days."),
+    ] = None,
+    weather: Annotated[
+        str | None,
+        typer.Option(
+            metavar="as_issued|observed", help="As it was foreseen, where that is recorded, or as it came."
+        ),
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="PNG", help="A plot of it goes here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="PARQUET", help="One row per hour goes here.")
+    ] = None,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Run a retraining policy day by day over stored days, each seeing only what was known then.
+
+    Example: energy-demand replay --policy triggered --start 2023-01-01 --end 2023-12-31
+    """
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.orchestration.injection import Injection, Kind  # noqa: PLC0415
+    from energy_demand.orchestration.replay import ReplayPolicy  # noqa: PLC0415
+    from energy_demand.orchestration.replay_job import run_replay  # noqa: PLC0415
+    from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
+    from energy_demand.terminal.pictures import save_replay  # noqa: PLC0415
+    from energy_demand.terminal.scores import print_replay  # noqa: PLC0415
+
+    settings = settings_at(now)
+    chosen = choice(ReplayPolicy, "--policy", policy)
+    kind = None if inject is None else choice(Kind, "--inject", inject)
+    if weather not in (None, "as_issued", "observed"):
+        raise typer.BadParameter(f"--weather is as_issued or observed, not {weather!r}")
+    if end < start:
+        raise typer.BadParameter(f"the end {end} is before the start {start}")
+    if kind is None and inject_on is not None:
+        raise typer.BadParameter("--inject-on goes with --inject")
+    for option, path in (("--picture", picture), ("--output", output)):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise typer.BadParameter(f"the folder of {option} {path} does not exist")
+    begins = inject_on or start + (end - start) // 4
+    with opened(settings) as database, progress_bars() as progress:
+        err.print(f"database: {database.label}", soft_wrap=True)
+        made = run_replay(
+            database,
+            settings,
+            settings.present(),
+            policy=chosen,
+            start=start,
+            end=end,
+            injection=None if kind is None else Injection(kind, begins),
+            weather=weather,  # type: ignore[arg-type]
+            progress=progress,
+        )
+    (print_json if as_json else print_replay)(made.body)
+    if output is not None:
+        made.run.hours.to_parquet(output, index=False)
+    if picture is not None:
+        err.print(f"picture: {save_replay(made, settings.region.zone, picture)}", soft_wrap=True)
+
+
+def worker() -> None:
+    """Serve the flows to a Prefect server: ingestion, drift check, retraining, the morning's forecast.
+
+    Example: PREFECT_API_URL=http://127.0.0.1:4200/api energy-demand worker
+    """
+    from energy_demand.config import load_settings, prepare_flows  # noqa: PLC0415
+
+    settings = load_settings()
+    prepare_flows(settings)
+    from energy_demand.orchestration.deployments import serve_deployments  # noqa: PLC0415
+
+    serve_deployments(settings.region.zone.key)
+
+
+def _retrain(
+    database: Database, settings: Settings, now: datetime, trigger: Trigger, reason: str
+) -> Retrained:
+    from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.orchestration.retraining import run_retraining  # noqa: PLC0415
+    from energy_demand.orchestration.turn_taking import in_turn  # noqa: PLC0415
+    from energy_demand.terminal.console import err  # noqa: PLC0415
+
+    registry = Registry(settings)
+    err.print(f"mlflow:   {registry.label}", soft_wrap=True)
+    with err.status("starting") as working:
+        made = in_turn(
+            database,
+            settings,
+            Job.RETRAIN,
+            now,
+            lambda: run_retraining(
+                database,
+                registry,
+                settings,
+                now,
+                trigger=trigger,
+                reason=reason,
+                progress=working.update,
+            ),
+        )
+    if made is None:
+        raise AssertionError("only scheduled runs are caught up")
+    return made

@@ -1,0 +1,172 @@
+"""Prefect's flows. They hold no logic: each takes its turn and calls the job of the same name.
+
+Without a server they run in the calling process. Tasks are tried again where something outside was away; a
+run that finds another one under way, or that was caught up already, ends as `Skipped`.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import date, datetime  # noqa: TC003  (Prefect reads the annotations of parameters)
+from typing import TYPE_CHECKING, Any
+
+from energy_demand.config import load_settings, opt_out_of_telemetry
+from energy_demand.data.ingest import IngestInterruptedError, backfill_span, trailing_span
+from energy_demand.database.engine import Database, DatabaseUnavailableError, opened
+from energy_demand.database.turns import Job, TurnTakenError
+from energy_demand.model.registry import Registry, RegistryUnavailableError
+from energy_demand.monitoring.retraining_policy import Trigger
+from energy_demand.orchestration.drift_check import run_check
+from energy_demand.orchestration.ingestion import run_ingestion
+from energy_demand.orchestration.retraining import BY_HAND, run_retraining
+from energy_demand.orchestration.scheduled_forecast import run_morning
+from energy_demand.orchestration.turn_taking import in_turn
+from energy_demand.timeaxis import local_day
+
+opt_out_of_telemetry()  # Prefect reads it when it is imported
+from prefect import flow, runtime, task  # noqa: E402
+from prefect.states import Completed  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prefect import Task
+    from prefect.client.schemas.objects import State, TaskRun
+
+    from energy_demand.config import Settings
+
+# What may be back in a minute.
+AWAY = (IngestInterruptedError, DatabaseUnavailableError, RegistryUnavailableError)
+
+
+class NothingNewError(RuntimeError):
+    """Tomorrow's forecast was made from what was stored: the upstreams were away."""
+
+
+def _was_away(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether to try again."""
+    return isinstance(state.result(raise_on_failure=False), AWAY)
+
+
+@task(name="ingest", retries=3, retry_delay_seconds=[30, 120, 600], retry_condition_fn=_was_away)
+def ingest_task(
+    start: date | None, end: date | None, days_back: int, scheduled_at: datetime | None
+) -> dict[str, Any] | None:
+    """The ingestion job."""
+    with _opened() as (settings, database, now):
+        if start is None:
+            span = trailing_span(database, settings, now, days_back)
+        else:
+            span = backfill_span(settings, start, end or local_day(now, settings.region.zone), now)
+        done = in_turn(
+            database,
+            settings,
+            Job.INGESTION,
+            now,
+            lambda: run_ingestion(database, settings, span, now, _silent),
+            scheduled_at=scheduled_at,
+        )
+        return None if done is None else done.to_json()
+
+
+@task(name="check", retries=2, retry_delay_seconds=[30, 300], retry_condition_fn=_was_away)
+def check_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
+    """The drift check."""
+    with _opened() as (settings, database, now):
+        done = in_turn(
+            database,
+            settings,
+            Job.DRIFT_CHECK,
+            now,
+            lambda: run_check(database, Registry(settings), settings, now),
+            scheduled_at=scheduled_at,
+        )
+        return None if done is None else done.to_json()
+
+
+@task(name="train-and-judge", retries=1, retry_delay_seconds=300, retry_condition_fn=_was_away)
+def retrain_task(trigger: str, reason: str) -> dict[str, Any]:
+    """The retraining job."""
+    with _opened() as (settings, database, now):
+        done = in_turn(
+            database,
+            settings,
+            Job.RETRAIN,
+            now,
+            lambda: run_retraining(
+                database, Registry(settings), settings, now, trigger=Trigger(trigger), reason=reason
+            ),
+        )
+        if done is None:
+            raise AssertionError("only scheduled runs are caught up")
+        return done.to_json()
+
+
+@task(name="forecast-tomorrow", retries=5, retry_delay_seconds=60, retry_condition_fn=_was_away)
+def forecast_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
+    """The morning job."""
+    with _opened() as (settings, database, now):
+        done = in_turn(
+            database,
+            settings,
+            Job.FORECAST,
+            now,
+            lambda: run_morning(database, Registry(settings), settings, now, _silent),
+            scheduled_at=scheduled_at,
+        )
+        return None if done is None else done.to_json()
+
+
+@flow(name="data-ingestion")
+def data_ingestion_flow(start: date | None = None, end: date | None = None, days_back: int = 7) -> Any:
+    """Fetch what is new, and the last `days_back` days again for revisions; or the days `start` to `end`."""
+    return _or_skipped(lambda: ingest_task(start, end, days_back, _scheduled_at()))
+
+
+@flow(name="drift-check")
+def drift_check_flow() -> Any:
+    """Look for drift, and retrain where that is decided."""
+    found = _or_skipped(lambda: check_task(_scheduled_at()))
+    if isinstance(found, dict) and found["retrain"]:
+        retrain_flow(found["trigger"], found["reason"])
+    return found
+
+
+@flow(name="retrain")
+def retrain_flow(trigger: str = Trigger.MANUAL.value, reason: str = BY_HAND) -> Any:
+    """Train, judge, and let the new model serve if it is proven."""
+    return _or_skipped(lambda: retrain_task(trigger, reason))
+
+
+@flow(name="forecast")
+def forecast_flow() -> Any:
+    """Fetch what is new, then log tomorrow's forecast; fails, after the forecast, where nothing came."""
+    made = _or_skipped(lambda: forecast_task(_scheduled_at()))
+    if isinstance(made, dict) and made["trouble"] is not None:
+        raise NothingNewError(f"tomorrow's forecast is logged, but nothing new came: {made['trouble']}")
+    return made
+
+
+def _or_skipped(work: Callable[[], dict[str, Any] | None]) -> Any:
+    try:
+        done = work()
+    except TurnTakenError as error:
+        return Completed(name="Skipped", message=str(error))
+    return Completed(name="Skipped", message="a later run caught up already") if done is None else done
+
+
+def _scheduled_at() -> datetime | None:
+    """When the server meant this run to begin; None where there is no run."""
+    planned: datetime | None = runtime.flow_run.scheduled_start_time
+    return planned
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Settings, Database, datetime]]:
+    settings = load_settings()
+    with opened(settings) as database:
+        yield settings, database, settings.present()
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """Flows show no bars."""

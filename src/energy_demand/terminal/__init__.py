@@ -1,0 +1,1 @@
+"""What a person sees: tables, small plots in the terminal, pictures. No decisions."""

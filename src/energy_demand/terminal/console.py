@@ -1,0 +1,51 @@
+"""The two streams, JSON, and progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from energy_demand.data.ingest import Progress as StepProgress
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(body: dict[str, Any]) -> None:
+    """One JSON object on standard output; moments as ISO text in UTC."""
+    sys.stdout.write(json.dumps(body, default=_plain, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> str:
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat()).replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+@contextmanager
+def progress_bars() -> Iterator[StepProgress]:
+    """A bar for each step on standard error, for as long as the block lasts."""
+    bars = Progress(
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+    )
+    tasks: dict[str, Any] = {}
+
+    def report(step: str, done: int, total: int) -> None:
+        if step not in tasks:
+            tasks[step] = bars.add_task(step, total=total)
+        bars.update(tasks[step], completed=done, total=total)
+
+    with bars:
+        yield report

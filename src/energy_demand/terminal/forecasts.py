@@ -1,0 +1,99 @@
+"""A forecast, for a person: a table, a small plot in the terminal, a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+
+from energy_demand.terminal.console import out
+from energy_demand.terminal.pictures import picture_path, save_picture
+from energy_demand.timeaxis import HOUR
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    import pandas as pd
+
+    from energy_demand.model.predict import Forecast
+
+PLOT_WIDTH, PLOT_HEIGHT = 78, 16
+
+
+def print_forecast(
+    forecast: Forecast, zone: ZoneInfo, picture: Path | None, *, note: str = "", explain: bool = False
+) -> None:
+    """Table, plot and peak on standard output; the picture in `reports/`, or where it is wanted."""
+    out.print(forecast_table(forecast, zone))
+    if explain and forecast.explanation is not None:
+        out.print(explanation_table(forecast.explanation, zone))
+    out.print(terminal_plot(forecast, zone), markup=False)
+    out.print(peak_sentence(forecast, zone))
+    saved = save_picture(forecast, zone, picture or picture_path(), note)
+    out.print(f"picture: {saved}", soft_wrap=True)
+
+
+def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:
+    """Each hour with its forecast and intervals, in local time, the peak marked."""
+    peak = int(forecast.hours["predicted_demand_mwh"].to_numpy().argmax())
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("hour (local)", "lead h", "MWh", "80 % interval", "95 % interval", ""):
+        table.add_column(name, justify="right")
+    for index, hour in enumerate(forecast.hours.to_dict("records")):
+        ends = hour["period"].tz_convert(zone)
+        starts = (hour["period"] - HOUR).tz_convert(zone)
+        table.add_row(
+            f"{starts:%a %d %b %H:%M}–{ends:%H:%M}",
+            str(int(hour["lead_hours"])),
+            f"{hour['predicted_demand_mwh']:,.0f}",
+            f"{hour['lower_80']:,.0f} – {hour['upper_80']:,.0f}",
+            f"{hour['lower_95']:,.0f} – {hour['upper_95']:,.0f}",
+            "← peak" if index == peak else "",
+            style="bold" if index == peak else None,
+        )
+    return table
+
+
+def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:
+    """What each part adds to the forecast of each hour, MWh."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    parts = [name for name in explanation.columns if name != "period"]
+    for name in ("hour (local)", *(part.replace("_", " ") for part in parts), "= MWh"):
+        table.add_column(name, justify="right")
+    for hour in explanation.to_dict("records"):
+        starts = (hour["period"] - HOUR).tz_convert(zone)
+        shares = [f"{hour[part]:,.0f}" if part == "typical" else f"{hour[part]:+,.0f}" for part in parts]
+        table.add_row(f"{starts:%a %H:%M}", *shares, f"{sum(hour[part] for part in parts):,.0f}")
+    return table
+
+
+def peak_sentence(forecast: Forecast, zone: ZoneInfo) -> str:
+    """The peak hour, its MW and its interval, in a sentence."""
+    hour = forecast.hours.iloc[int(forecast.hours["predicted_demand_mwh"].to_numpy().argmax())]
+    starts, ends = (hour["period"] - HOUR).tz_convert(zone), hour["period"].tz_convert(zone)
+    return (
+        f"Peak {hour['predicted_demand_mwh']:,.0f} MW on {starts:%a %d %b} between {starts:%H:%M} and "
+        f"{ends:%H:%M} local time (80 %: {hour['lower_80']:,.0f} to {hour['upper_80']:,.0f} MW)"
+    )
+
+
+def terminal_plot(forecast: Forecast, zone: ZoneInfo) -> str:
+    """A small plot of the hours with the 80 % interval, as text."""
+    import plotext  # noqa: PLC0415  (of the `local` extra)
+
+    hours = forecast.hours
+    x = list(range(len(hours)))
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plot_size(PLOT_WIDTH, PLOT_HEIGHT)
+    plotext.scatter(x, hours["lower_80"].tolist(), marker="·")
+    plotext.scatter(x, hours["upper_80"].tolist(), marker="·", label="80 % interval")
+    plotext.plot(x, hours["predicted_demand_mwh"].tolist(), marker="braille", label="forecast, MWh")
+    ticks = x[:: max(1, len(x) // 8)]
+    starts = (hours["period"] - HOUR).dt.tz_convert(zone)
+    levels = np.linspace(hours["lower_80"].min(), hours["upper_80"].max(), 6)
+    plotext.yticks(levels.tolist(), [f"{level:,.0f}" for level in levels])
+    plotext.xticks(ticks, [f"{starts.iloc[tick]:%H:%M}" for tick in ticks])
+    return str(plotext.uncolorize(plotext.build()))

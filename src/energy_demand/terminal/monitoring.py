@@ -1,0 +1,62 @@
+"""What monitoring found and what a retraining came to, for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from energy_demand.terminal.console import out
+
+
+def print_drift(body: dict[str, Any]) -> None:
+    """`drift` for a person."""
+    details = body["drift_details"]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("group", "column", "score", "shift", ""):
+        table.add_column(name, justify="right" if name in ("score", "shift") else "left")
+    for name, each in details["per_feature"].items():
+        compared = each["score"] is not None
+        table.add_row(
+            each["group"].replace("_", " "),
+            name,
+            f"{each['score']:.2f}" if compared else "",
+            f"{each['shift']:+,.1f}" if compared else "",
+            "[red]drifted[/red]" if each["drifted"] else "" if compared else each["status"].replace("_", " "),
+        )
+    out.print(table)
+    concept, made = details["concept"], details["comparison"]
+    out.print(
+        f"drift share {body['drift_share']:.2f} of {details['share_threshold']:.2f}; charts at "
+        f"{concept['height']:.0%} of their limit ({concept['chart']}, {concept['direction']} demand than "
+        f"foreseen, {concept['days']} days)",
+        soft_wrap=True,
+    )
+    if details["source_changes"]:
+        out.print(f"another source of weather, not compared: {', '.join(details['source_changes'])}")
+    if made["mape"] is not None:
+        expected = "" if made["expected_mape"] is None else f", expected {made['expected_mape']:.2f} %"
+        out.print(f"scheduled forecasts of {made['days']} days: MAPE {made['mape']:.2f} %{expected}")
+    out.print(f"{'retrain' if body['retrain'] else 'keep'}: {body['reason']}", soft_wrap=True)
+    if body["report"]:
+        out.print(f"report: {body['report']}", soft_wrap=True)
+
+
+def print_retrained(body: dict[str, Any]) -> None:
+    """`retrain` and `train` for a person."""
+    metrics, verdict = body["metrics"], body["verdict"]
+    out.print(
+        f"version {body['version']['version']}: {body['rows']:,} rows, {body['first']:%Y-%m-%d} to "
+        f"{body['trained_through']:%Y-%m-%dT%H:%MZ}, {body['seconds']:.1f} s"
+    )
+    if metrics["test_n"]:
+        out.print(
+            f"day-ahead on {metrics['test_n']:,.0f} hours it had not seen: MAPE {metrics['test_mape']:.2f} % "
+            f"(base booster {metrics['test_base_mape']:.2f} %, same hour yesterday "
+            f"{metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
+            f"{metrics['test_seasonal_naive_168_mape']:.2f} %)",
+            soft_wrap=True,
+        )
+    out.print(f"{'promoted' if verdict['promoted'] else 'not promoted'}: {verdict['reason']}", soft_wrap=True)
+    if body["pruned"]:
+        out.print(f"pruned: {', '.join(body['pruned'])}")

@@ -1,0 +1,117 @@
+"""Pictures as PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from energy_demand.config import project_root
+from energy_demand.data.weather_client import ATTRIBUTION
+from energy_demand.timeaxis import HOUR
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from energy_demand.model.predict import Forecast
+    from energy_demand.orchestration.replay_job import Replayed
+
+
+def picture_path() -> Path:
+    """Where pictures go: `reports/` of the checkout, else of the working directory."""
+    return (project_root() or Path.cwd()) / "reports" / "forecast.png"
+
+
+def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "") -> Path:
+    """The forecast with both intervals as a PNG; `note` stands under the title."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    hours = forecast.hours
+    edges = date2num([hours["period"].iloc[0] - HOUR, *hours["period"]])  # type: ignore[no-untyped-call]
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    axes = figure.subplots()
+    for level, shade in ((95, 0.15), (80, 0.3)):
+        axes.stairs(
+            hours[f"upper_{level}"],
+            edges,
+            baseline=hours[f"lower_{level}"],
+            fill=True,
+            color="tab:blue",
+            alpha=shade,
+            linewidth=0,
+            label=f"{level} % interval",
+        )
+    axes.stairs(
+        hours["predicted_demand_mwh"], edges, baseline=None, color="tab:blue", linewidth=1.8, label="forecast"
+    )
+    locator = AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(locator, tz=zone, show_offset=False)  # type: ignore[no-untyped-call]
+    )
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylabel("demand, MWh")
+    axes.set_xlabel(f"{zone.key} time\n{ATTRIBUTION}", fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", frameon=False)
+    issued = forecast.issued_at.astimezone(zone)
+    title = f"Hourly demand, issued {issued:%Y-%m-%d %H:%M} by model version {forecast.model_version}"
+    axes.set_title(title + (f"\n{note}" if note else ""))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def save_replay(made: Replayed, zone: ZoneInfo, path: Path) -> Path:
+    """The error of a replay week by week, with alarms, retrainings and the injected change, as a PNG."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    hours = made.run.hours.dropna(subset=["actual_mwh"])
+    local = (pd.DatetimeIndex(hours["period"]) - HOUR).tz_convert(zone).tz_localize(None)
+    off = 100 * (hours["predicted_mwh"] - hours["actual_mwh"]).abs() / hours["actual_mwh"]
+    daily = off.groupby(local.normalize()).mean()
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(daily.index, daily, color="tab:blue", alpha=0.25, linewidth=0.8, label="a day")
+    axes.plot(daily.index, daily.rolling(7).mean(), color="tab:blue", linewidth=1.8, label="seven days")
+
+    def at(moment: pd.Timestamp) -> pd.Timestamp:
+        return pd.Timestamp(moment).tz_convert(zone).tz_localize(None)
+
+    for kind, colour in (("drift", "tab:orange"), ("concept", "tab:red"), ("performance", "tab:purple")):
+        times = [at(pd.Timestamp(each.at)) for each in made.run.alarms if each.kind == kind]
+        axes.plot(
+            pd.DatetimeIndex(times),
+            [0.0] * len(times),
+            "^",
+            color=colour,
+            markersize=8,
+            label=f"alarm: {kind}",
+        )
+    for number, each in enumerate(made.run.retrainings):
+        promoted = each.kind == "promoted"
+        axes.axvline(
+            at(pd.Timestamp(each.at)),  # type: ignore[arg-type]
+            color="tab:green" if promoted else "tab:gray",
+            linestyle="-" if promoted else ":",
+            linewidth=1,
+            label="retrained" if number == 0 else None,
+        )
+    if made.body["inject"] is not None:
+        axes.axvline(
+            pd.Timestamp(made.body["inject"]["at"]),  # type: ignore[arg-type]
+            color="black",
+            linestyle="--",
+            label=f"injected: {made.body['inject']['kind']}",
+        )
+    axes.set_ylim(bottom=-0.2)
+    axes.set_ylabel("MAPE, %")
+    axes.set_xlabel(f"day of {zone.key}\n{ATTRIBUTION}", fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", frameon=False, ncols=3)
+    axes.set_title(f"Replay, policy {made.body['policy']}: MAPE {made.body['mape']:.2f} %")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return path

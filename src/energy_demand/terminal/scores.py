@@ -1,0 +1,80 @@
+"""Scores of backtests and replays, for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from energy_demand.terminal.console import out
+
+SCORED = (
+    "model",
+    "base_booster",
+    "seasonal_naive_24",
+    "seasonal_naive_168",
+    "operator",
+    "operator_bias_corrected",
+)
+
+
+def print_backtest(body: dict[str, Any]) -> None:
+    """`backtest` for a person."""
+    out.print(
+        f"{body['protocol']}, {body['start']} to {body['end']}, weather {body['weather']}, publication delay "
+        f"{body['publication_delay_hours']} h, {body['n_hours']:,} hours, {body['fits']} fits of "
+        f"{body['seconds_per_fit']:.0f} s, without {body['loss']}, {body['seconds']:.0f} s in all",
+        soft_wrap=True,
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("", "MAPE %", "MAE MWh", "RMSE MWh", "bias %", "n"):
+        table.add_column(name, justify="right" if name else "left")
+    rows = [(name.replace("_", " "), body[name]) for name in SCORED]
+    rows += [(f"daily {name.replace('_', ' ')}", each) for name, each in body["daily"].items()]
+    for name, each in rows:
+        if each is not None:
+            table.add_row(
+                name,
+                f"{each['mape']:.2f}",
+                f"{each['mae']:,.0f}",
+                f"{each['rmse']:,.0f}",
+                f"{each['bias_percent']:+.2f}",
+                f"{each['n']:,}",
+            )
+    out.print(table)
+    out.print(
+        f"coverage {body['coverage_80']:.1f} % of 80, {body['coverage_95']:.1f} % of 95; mean width "
+        f"{body['width_80_percent']:.1f} and {body['width_95_percent']:.1f} %; MAPE at the daily peak "
+        f"{body['peak_hour_mape']:.2f} %",
+        soft_wrap=True,
+    )
+
+
+def print_replay(body: dict[str, Any]) -> None:
+    """`replay` for a person."""
+    out.print(
+        f"policy {body['policy']}, {body['start']} to {body['end']}, day-ahead, weather {body['weather']}, "
+        f"publication delay {body['publication_delay_hours']} h, {body['seconds']:.0f} s in all",
+        soft_wrap=True,
+    )
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row(
+        "MAPE", f"{body['mape']:.3f} % of {body['n_hours']:,} hours, bias {body['bias_percent']:+.2f} %"
+    )
+    table.add_row("MAE", f"{body['mae']:,.0f} MWh")
+    table.add_row("coverage", f"{body['coverage_80']:.1f} % of 80, {body['coverage_95']:.1f} % of 95")
+    table.add_row(
+        "retrainings",
+        f"{body['retrainings']}, {body['promotions']} promoted, {body['training_seconds']:.0f} s of training",
+    )
+    changed = body["inject"]
+    if changed is not None:
+        delay = body["detection_delay_days"]
+        found = "not found" if delay is None else f"first alarm {delay:.1f} days later"
+        table.add_row("injected", f"{changed['kind']} from {changed['at']} on; {found}")
+    table.add_row(
+        "alarms", ", ".join(f"{each['at']:%Y-%m-%d} {each['kind']}" for each in body["alarms"]) or "none"
+    )
+    out.print(table)
+    for each in body["retrained"]:
+        out.print(f"{each['at']:%Y-%m-%d} {each['outcome']}: {each['why']}", soft_wrap=True)

@@ -1,0 +1,81 @@
+"""What is stored and what serves, for a person."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from energy_demand.terminal.console import out
+
+
+def print_status(body: dict[str, Any]) -> None:
+    """`status` for a person."""
+    demand, champion = body["demand"], body["champion"]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("database", body["database"])
+    table.add_row("mlflow", body["mlflow"])
+    table.add_row("data", body["data"] or "none yet; run `energy-demand backfill`")
+    table.add_row(
+        f"demand {body['respondent']}",
+        f"{demand['rows']:,} hours {_span(demand)}, {demand['missing_hours']:,} missing, "
+        f"{demand['revised']:,} revised, {demand['quarantined']:,} quarantined",
+    )
+    for site, weather in body["weather"].items():
+        forecasts = f"{weather['forecasts'] or 0:,} forecasts as issued"
+        newest = weather["newest_forecast"]
+        until = f", newest {newest:%Y-%m-%dT%H:%MZ}" if newest else ""
+        table.add_row(
+            f"weather {site}", f"{weather['rows'] or 0:,} hours {_span(weather)}, {forecasts}{until}"
+        )
+    if champion is None:
+        table.add_row("champion", "none yet; run `energy-demand train`")
+    else:
+        table.add_row(
+            "champion",
+            f"version {champion['version']}, trained through {champion['trained_through']:%Y-%m-%dT%H:%MZ}, "
+            f"test MAPE {champion['mape']:.2f} %",
+        )
+    check, retraining = body["last_drift_check"], body["last_retraining"]
+    table.add_row(
+        "drift check",
+        "none yet; run `energy-demand drift`"
+        if check is None
+        else escape(f"{check['at']:%Y-%m-%dT%H:%MZ}, share {check['drift_share']:.2f}: {check['reason']}"),
+    )
+    if retraining is not None:
+        table.add_row(
+            "retraining",
+            escape(
+                f"{retraining['at']:%Y-%m-%dT%H:%MZ}, {retraining['trigger']}, "
+                f"{retraining['outcome'].replace('_', ' ')}: {retraining['reason']}"
+            ),
+        )
+    for source in body["sources"]:
+        failed, done = source["last_error_at"], source["last_success_at"]
+        if failed and (done is None or failed > done):
+            table.add_row(
+                f"[red]{source['source']}[/red]",
+                escape(f"failed {failed:%Y-%m-%dT%H:%MZ}: {source['last_error']}"),
+            )
+    out.print(table)
+
+
+def print_quarantine(rows: list[dict[str, Any]]) -> None:
+    """The rows in quarantine, one a line."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("id", "seen", "source", "subject", "reason", "row as it came"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        seen = f"{row['seen_at']:%Y-%m-%dT%H:%MZ}"
+        payload = escape(json.dumps(row["payload"]))
+        table.add_row(str(row["id"]), seen, row["source"], row["subject"], row["reason"], payload)
+    out.print(table if rows else "nothing is in quarantine")
+
+
+def _span(held: dict[str, Any]) -> str:
+    if held["first"] is None:
+        return ""
+    return f"from {held['first']:%Y-%m-%dT%H:%MZ} to {held['last']:%Y-%m-%dT%H:%MZ}"
