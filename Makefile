@@ -5,7 +5,7 @@ UV := $(BIN)/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock backfill ingest train clean
+.PHONY: help setup demo test lint format lock backfill ingest train drift clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -32,7 +32,7 @@ demo: $(READY)   ## the whole loop on synthetic data, with no key and no network
 	$(BIN)/energy-demand demo
 
 test: $(READY)   ## all tests, on a real PostgreSQL and a real sandbox
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(READY)   ## style, types, the floors of the house
 	$(BIN)/ruff check .
@@ -60,6 +60,9 @@ ingest: $(READY) ## what is new
 
 train: $(READY)  ## train, judge, promote
 	$(BIN)/energy-demand train
+
+drift: $(READY)  ## look for drift, retrain where that is decided
+	$(BIN)/energy-demand drift
 
 clean:           ## remove .venv/ and caches; data and models stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -31,6 +31,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files with slow tests come first, so that no process of several is left with one at the end.
+    slow = {item.path for item in items if "slow" in item.keywords}
+    items.sort(key=lambda item: item.path not in slow)
     if SHARED_DATA.is_dir():
         return
     absent = pytest.mark.skip(reason="the recorded data is absent (no folder shared/data beside the project)")

@@ -18,15 +18,10 @@ from energy_demand.model.registry import NoChampionError
 from energy_demand.monitoring.concept_drift import ConceptDrift, daily_surprises, run_charts
 from energy_demand.monitoring.drift_detection import generate_drift_html_report, run_drift_check
 from energy_demand.monitoring.performance_monitor import WINDOWS_DAYS, compare, performance
-from energy_demand.monitoring.reference import WINDOW_DAYS as DRIFT_WINDOW_DAYS
-from energy_demand.monitoring.reference import (
-    Reference,
-    read_reference,
-    reference_rows,
-    watched_rows,
-    write_reference,
-)
+from energy_demand.monitoring.reference import Reference, read_reference, write_reference
 from energy_demand.monitoring.retraining_policy import Decision, Evidence, Policy, decide
+from energy_demand.monitoring.watched_rows import WINDOW_DAYS as DRIFT_WINDOW_DAYS
+from energy_demand.monitoring.watched_rows import reference_rows, watched_rows
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:

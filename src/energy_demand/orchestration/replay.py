@@ -23,8 +23,8 @@ from energy_demand.model.train import Recipe, fit
 from energy_demand.monitoring.concept_drift import daily_surprises, run_charts
 from energy_demand.monitoring.drift_detection import run_drift_check, wasserstein_scores
 from energy_demand.monitoring.performance_monitor import JUDGED_DAYS, Comparison, compare
-from energy_demand.monitoring.reference import REFERENCE_DAYS, rows_between, watched_rows, window_of
 from energy_demand.monitoring.retraining_policy import Evidence, Policy, decide
+from energy_demand.monitoring.watched_rows import REFERENCE_DAYS, rows_between, watched_rows, window_of
 from energy_demand.timeaxis import (
     day_ahead_issue,
     day_periods,
