@@ -13,8 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand import cli
+from energy_demand.database.engine import opened
+from energy_demand.database.turns import Job, turn
 from energy_demand.model.base_training import FEWEST_ROWS
-from support import PRESENT
+from energy_demand.model.registry import Registry
+from support import PRESENT, make_settings
 
 COMMAND = Path(sys.executable).with_name("energy-demand")
 
@@ -29,6 +32,7 @@ def shop(tmp_path_factory, new_database_url, synthetic_upstream):
         "ENERGY_DEMAND_HOME": str(tmp_path_factory.mktemp("home")),
         "ENERGY_DEMAND_NOW": PRESENT.isoformat(),
         "DATABASE_URL": new_database_url(),
+        "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
     }
     for arguments in (["backfill", "--start", "2024-09-20", "--end", "2025-03-12"], ["train", "--json"]):
         done = subprocess.run(
@@ -323,6 +327,68 @@ BAD_INPUT = {
     "a folder without bulk": ("backfill --start 2025-03-01 --end 2025-03-02 --folder .", 2, "bulk", {}),
     "a row that is not in quarantine": ("quarantine --release 4711", 1, "4711", {}),
     "an unknown disturbance": ("sandbox --disturb flood", 1, "flood", {}),
+    "a drift check without MLflow": (
+        "drift",
+        1,
+        "the champion is unchanged",
+        {"MLFLOW_TRACKING_URI": "sqlite:////proc/nowhere/mlflow.db"},
+    ),
+    "a rollback from the first champion": ("rollback", 1, "there is none to go back to", {}),
+    "a rollback to none there is": ("rollback --to 99", 1, "there is no version 99", {}),
+    "a replay of no policy": (
+        "replay --policy daily --start 2025-03-01 --end 2025-03-02",
+        2,
+        "frozen, never, weekly, monthly, triggered",
+        {},
+    ),
+    "a replay of no change": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --inject flood",
+        2,
+        "step, ramp, weather-response",
+        {},
+    ),
+    "a day of no change": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --inject-on 2025-03-01",
+        2,
+        "goes with --inject",
+        {},
+    ),
+    "a replay with weather that is none": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --weather guessed",
+        2,
+        "as_issued or observed",
+        {},
+    ),
+    "a replay that ends before it starts": (
+        "replay --policy never --start 2025-03-02 --end 2025-03-01",
+        2,
+        "before the start",
+        {},
+    ),
+    "a replay into no folder": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --picture no/such.png",
+        2,
+        "does not exist",
+        {},
+    ),
+    "a replay with too little before it": (
+        "replay --policy never --start 2024-10-01 --end 2024-10-02",
+        1,
+        "backfill more history or start later",
+        {},
+    ),
+    "a replay beyond the record": (
+        "replay --policy never --start 2025-03-01 --end 2025-04-01",
+        1,
+        "the record ends on 2025-03-1",
+        {},
+    ),
+    "a change outside the replay": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --inject step --inject-on 2025-03-09",
+        1,
+        "is not between",
+        {},
+    ),
     "stopping a database that is not ours": ("db stop", 1, "DATABASE_URL", {}),
 }
 
@@ -383,6 +449,11 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
         "train",
         "forecast",
         "backtest",
+        "drift",
+        "retrain",
+        "rollback",
+        "replay",
+        "worker",
         "status",
         "demo",
         "db",
@@ -395,3 +466,72 @@ def test_every_command_has_help_with_an_example(call, command):
     status, out, _ = call({}, *command.split(), "--help")
     assert status == 0
     assert command in {"", "db"} or "Example:" in out
+
+
+@pytest.fixture
+def retrainings(shop):
+    """Reads outcome and error of the retrainings, oldest first."""
+
+    def read() -> list[tuple]:
+        engine = sa.create_engine(shop["DATABASE_URL"], poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            return connection.execute(sa.text("SELECT outcome, error FROM retraining_log ORDER BY id")).all()
+
+    return read
+
+
+@pytest.mark.parametrize("command", ["retrain", "rollback --to 2"])
+def test_while_a_retraining_is_under_way_another_one_and_a_rollback_are_refused(
+    shop, call, retrainings, command
+):
+    settings = make_settings(database_url=shop["DATABASE_URL"])
+    before = retrainings()
+    with opened(settings) as database, turn(database, Job.RETRAIN, "NY"):
+        status, out, err = call(shop, *command.split())
+    assert (status, out) == (1, "")
+    assert err.strip().splitlines()[-1].startswith("error: another retrain of NY is under way")
+    assert retrainings() == before
+
+
+@pytest.mark.slow
+def test_a_retraining_without_mlflow_is_one_line_and_the_log_says_why(shop, call, retrainings):
+    away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    status, out, err = call({**shop, **away}, "retrain")
+    assert (status, out) == (1, "")
+    complaint = err.strip().splitlines()[-1]
+    assert complaint.startswith("error: MLflow at http://127.0.0.1:9 failed")
+    outcome, reason = retrainings()[-1]
+    assert outcome == "failed"
+    assert complaint.startswith(f"error: {reason}")
+    _, told, _ = call({**shop, "MLFLOW_TRACKING_URI": ""}, "status", "--json")
+    assert json.loads(told)["champion"]["version"] == "1"
+
+
+@pytest.mark.slow
+def test_a_check_for_drift_is_stored_and_the_status_tells_of_it(shop, call, retrainings):
+    before = retrainings()
+    status, out, err = call(shop, "drift", "--check-only", "--json")
+    body = json.loads(out)
+    assert status == 0
+    assert {"retrain", "trigger", "reason", "report", "drift_share", "drift_details", "retraining"} <= set(
+        body
+    )
+    assert (body["retrain"], body["retraining"]) == (False, None)
+    assert body["reason"].startswith("nothing to do: ")
+    assert body["drift_details"]["champion"] == "1"
+    assert Path(body["report"]).is_file()
+    assert "database:" in err
+    _, out, _ = call(shop, "status", "--json")
+    assert json.loads(out)["last_drift_check"] is not None
+    assert retrainings() == before
+
+
+def test_a_rollback_to_a_version_and_back_says_who_serves_now_and_who_did(shop, call):
+    registry = Registry(make_settings(energy_demand_home=shop["ENERGY_DEMAND_HOME"]))
+    model = registry.load("1").forecaster
+    other = registry.register(model, params={}, metrics={}, started_at=PRESENT).version
+    status, out, err = call(shop, "rollback", "--to", other)
+    assert (status, out) == (0, f"version {other} serves, 1 did; services follow within seconds\n")
+    assert "mlflow:" in err
+    status, out, _ = call(shop, "rollback", "--to", "1", "--json")
+    assert (status, json.loads(out)) == (0, {"champion": "1", "was": other})

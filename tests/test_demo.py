@@ -20,6 +20,8 @@ TABLES = (
     "features",
     "prediction_log",
     "raw_demand_revision",
+    "drift_log",
+    "retraining_log",
 )
 
 
@@ -60,13 +62,25 @@ def test_it_ends_with_a_summary_that_says_the_data_is_synthetic(twice):
 
 
 @pytest.mark.slow
+def test_it_tells_how_a_heat_wave_was_found_and_answered(twice):
+    said = " ".join(twice[0][0].replace("│", " ").split())
+    assert "A heat wave began" in said
+    assert "over 0.3 is drift" in said
+    assert "Version 2 was trained and promoted: better than the champion" in said
+    assert "Now version 2 serves" in said
+
+
+@pytest.mark.slow
 def test_it_stores_demand_weather_forecasts_features_and_the_prediction(twice):
     counts = twice[0][1]
-    assert counts["raw_demand"] > 2 * 17_000
-    assert counts["raw_weather"] > 4 * 17_000
-    assert counts["weather_forecast"] > 100_000
-    assert counts["features"] > 16_000
-    assert counts["prediction_log"] in {23, 24, 25}
+    hours = 24 * 440
+    assert counts["raw_demand"] > 2 * hours
+    assert counts["raw_weather"] > 4 * hours
+    assert counts["weather_forecast"] > 60_000
+    assert counts["features"] > hours
+    assert counts["prediction_log"] == 24
+    assert counts["drift_log"] == 1
+    assert counts["retraining_log"] == 2
 
 
 @pytest.mark.slow
@@ -75,4 +89,6 @@ def test_a_second_run_changes_nothing_that_was_right(twice):
     assert second["raw_demand_revision"] == 0
     # A run of the model may have been published in between; nothing else may differ.
     assert {**second, "weather_forecast": 0} == {**first, "weather_forecast": 0}
-    assert "version 1" in said
+    assert "An earlier run found the heat wave and trained version 2 (promoted)" in " ".join(
+        said.replace("│", " ").split()
+    )

@@ -282,6 +282,7 @@ def opt_out_of_telemetry() -> None:
 def prepare_flows(settings: Settings) -> None:
     """Keep what Prefect stores in the home folder too; it reads this when it is imported."""
     opt_out_of_telemetry()
+    settings.home.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PREFECT_HOME", str(settings.home / "prefect"))
 
 

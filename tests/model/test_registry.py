@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import mlflow
 import pytest
 
+from energy_demand.config import REGISTERED_MODEL
 from energy_demand.errors import UserError
-from energy_demand.model.promotion import FIRST, Verdict
-from energy_demand.model.registry import NoChampionError, Registry, RegistryUnavailableError, Version
+from energy_demand.model.promotion import FIRST, SliceScore, Verdict
+from energy_demand.model.registry import (
+    ROLLED_BACK_TAG,
+    VERDICT_FILE,
+    NoChampionError,
+    NoRollbackError,
+    Registry,
+    RegistryUnavailableError,
+    Version,
+)
 from energy_demand.model.storage import MANIFEST_FILE, ModelRefusedError, to_texts
 from support import PRESENT, make_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REFUSED = Verdict(promoted=False, reason="worse")
 
@@ -159,3 +176,130 @@ def test_a_damaged_store_is_an_error_of_the_registry(tmp_path):
     (tmp_path / "mlflow" / "mlflow.db").write_text("no database " * 100)
     with pytest.raises(RegistryUnavailableError, match="the champion is unchanged"):
         registry.champion_version()
+
+
+@pytest.fixture(scope="module")
+def three_champions(trained, tmp_path_factory) -> Path:
+    """A store with three champions one after the other; version 3 serves. Only copied."""
+    home = tmp_path_factory.mktemp("three")
+    store = Registry(make_settings(energy_demand_home=home))
+    for _ in range(3):
+        added = store.register(trained.judged, params={}, metrics={}, started_at=PRESENT)
+        store.promote(added.run_id, FIRST)
+    return home
+
+
+@pytest.fixture
+def champions(three_champions, tmp_path) -> Registry:
+    """The same three in a store of the test's own."""
+    # Artifacts stay where they were registered: their address stands in the store.
+    shutil.copytree(three_champions / "mlflow", tmp_path / "mlflow", ignore=lambda *_: {"artifacts"})
+    return Registry(make_settings(energy_demand_home=tmp_path))
+
+
+def tags(registry, version: str) -> dict[str, str]:
+    with registry._client() as client:
+        return client.get_model_version(REGISTERED_MODEL, version).tags
+
+
+def test_the_verdict_is_stored_with_the_version_and_its_run(registry, register):
+    scored = {"mape": 2.25, "mae": 350.0, "rmse": 420.0, "bias_percent": 0.5, "n": 336}
+    verdict = Verdict(
+        promoted=False,
+        reason="worse than the champion",
+        challenger=scored,
+        champion={**scored, "mape": 1.75},
+        days=14,
+        p_value=0.75,
+        slices={"weekends": SliceScore(5, 2.5, 2.0, worse=True)},
+    )
+    added = register()
+    assert registry.promote(added.run_id, verdict) is False
+    stored = tags(registry, added.version)
+    assert (stored["promoted"], stored["verdict"]) == ("false", "worse than the champion")
+    with registry._client() as client:
+        measured = client.get_run(added.run_id).data.metrics
+    assert (measured["contest_challenger_mape"], measured["contest_champion_mape"]) == (2.25, 1.75)
+    whole = json.loads(mlflow.artifacts.load_text(f"runs:/{added.run_id}/{VERDICT_FILE}"))
+    assert whole["champion"]["mape"] == 1.75
+    assert whole["slices"]["weekends"]["worse"] is True
+    assert (whole["days"], whole["p_value"]) == (14, 0.75)
+
+
+def test_a_run_without_a_version_cannot_be_promoted(registry, register):
+    register()
+    with pytest.raises(LookupError, match="no registered version"):
+        registry.promote("0" * 32, FIRST)
+
+
+def test_a_rollback_lets_the_champion_before_serve_and_goes_back_step_by_step(champions):
+    assert champions.rollback() == ("2", "3")
+    assert champions.champion().version == "2"
+    assert tags(champions, "3")[ROLLED_BACK_TAG] == "to 2"
+    assert champions.rollback() == ("1", "2")
+    with pytest.raises(NoRollbackError, match="version 1 is the first champion"):
+        champions.rollback()
+    assert champions.champion_version() == "1"
+
+
+def test_a_rollback_goes_to_any_version_that_is_named_and_back(champions):
+    assert champions.rollback("1") == ("1", "3")
+    assert champions.rollback("3") == ("3", "1")
+    assert (champions.champion().version, champions.champion().previous) == ("3", "2")
+
+
+def test_a_rollback_that_leads_nowhere_is_refused_with_the_reason(champions):
+    for to, said in (
+        ("3", "version 3 serves already"),
+        ("9", "there is no version 9; version 3 serves on. Kept: 1, 2, 3"),
+        ("latest", "there is no version latest"),
+    ):
+        with pytest.raises(NoRollbackError, match=said) as caught:
+            champions.rollback(to)
+        assert isinstance(caught.value, UserError)
+    assert champions.champion_version() == "3"
+
+
+def test_a_rollback_to_a_damaged_version_is_refused_and_the_champion_stays(registry, register, damage):
+    for _ in range(2):
+        registry.promote(register().run_id, FIRST)
+    damage(1)
+    for to in (None, "1"):
+        with pytest.raises(ModelRefusedError, match="version 1"):
+            registry.rollback(to)
+    assert registry.champion_version() == "2"
+    assert ROLLED_BACK_TAG not in tags(registry, "2")
+
+
+def test_before_the_first_promotion_there_is_nothing_to_roll_back(registry):
+    with pytest.raises(NoChampionError, match="run `energy-demand train` first"):
+        registry.rollback()
+
+
+def test_pruning_keeps_the_newest_and_the_champion_and_the_one_before_it(registry, register):
+    runs = [register() for _ in range(6)]
+    registry.promote(runs[0].run_id, FIRST)
+    registry.promote(runs[2].run_id, FIRST)
+    assert registry.prune(2) == ["2", "4"]
+    assert registry.prune(2) == []
+    champion = registry.champion()
+    assert (champion.version, registry.previous(champion).version) == ("3", "1")
+    assert [registry.load(version).version for version in ("5", "6")] == ["5", "6"]
+    with pytest.raises(RegistryUnavailableError):
+        registry.load("2")
+    with registry._client() as client:
+        assert client.get_run(runs[1].run_id).data.metrics["test_mape"] == 2.5
+
+
+def test_pruning_with_few_versions_or_none_does_nothing(registry, register):
+    assert registry.prune(2) == []
+    register()
+    register()
+    assert registry.prune(2) == []
+
+
+def test_a_pruned_version_cannot_be_rolled_back_to(champions):
+    assert champions.prune(2) == ["1"]
+    assert champions.rollback() == ("2", "3")
+    with pytest.raises(NoRollbackError, match="there is no version 1; version 2 serves on. Kept: 2, 3"):
+        champions.rollback()

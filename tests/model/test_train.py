@@ -11,6 +11,7 @@ import pytest
 from energy_demand.data.record import make_record
 from energy_demand.model.base_training import TooFewRowsError
 from energy_demand.model.contest import day_ahead, unseen_days, weather_of
+from energy_demand.model.promotion import CONTEST_DAYS
 from energy_demand.model.storage import to_texts
 from energy_demand.model.train import fit
 from energy_demand.timeaxis import Availability, day_ahead_issue
@@ -79,7 +80,7 @@ def test_a_record_without_weather_is_refused(record):
 def test_the_judged_fit_beats_the_naive_forecasts_on_days_that_it_had_not_seen(record, trained):
     days = unseen_days(record, trained.judged)
     tested = day_ahead(trained.judged, record, days)
-    assert len(days) >= 20
+    assert len(days) >= CONTEST_DAYS
     assert all(day_ahead_issue(day, record.region.zone) >= trained.test_from for day in days)
     off = (tested["predicted_mwh"] / tested["actual_mwh"] - 1).abs().mean()
     for naive in ("seasonal_naive_24_mwh", "seasonal_naive_168_mwh"):

@@ -85,9 +85,10 @@ def fill_actuals(connection: sa.Connection, respondent: str, since: datetime, no
     return connection.execute(
         sa.text(
             "UPDATE prediction_log p SET actual_demand = k.value FROM ("
-            "SELECT d.period, CASE WHEN f.period IS NULL AND d.known_at <= :now THEN d.value END AS value "
+            "SELECT d.period, CASE WHEN f.period IS NULL THEN d.value END AS value "
             "FROM raw_demand d LEFT JOIN demand_flag f USING (respondent, period) "
-            "WHERE d.respondent = :respondent AND d.series = 'D' AND d.period > :since) k "
+            "WHERE d.respondent = :respondent AND d.series = 'D' AND d.period > :since "
+            "AND d.known_at <= :now) k "
             "WHERE p.respondent = :respondent AND p.timestamp = k.period "
             "AND p.actual_demand IS DISTINCT FROM k.value"
         ),

@@ -28,6 +28,7 @@ CONTEST_DAYS = 14
 WORSE_BY_PERCENT = 1.0
 BETTER_BY_PERCENT = 2.0
 SIGNIFICANT = 0.05
+ABSURD_PERCENT = 100.0  # a model that errs by more serves nobody, whatever the champion is like
 # A slice with fewer days is chance.
 SLICE_DAYS = 5
 SLICE_WORSE_BY_PERCENT = 5.0
@@ -88,7 +89,14 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
             reason=f"only {days} days that neither model was fitted on, {CONTEST_DAYS} are needed",
             days=days,
         )
-    ours, theirs = (scores(hours["actual_mwh"], hours[f"{side}_mwh"]) for side in ("challenger", "champion"))
+    with np.errstate(over="ignore", invalid="ignore"):
+        ours, theirs = (
+            scores(hours["actual_mwh"], hours[f"{side}_mwh"]) for side in ("challenger", "champion")
+        )
+    if not ours["mape"] < ABSURD_PERCENT:
+        return Verdict(
+            promoted=False, reason=f"its forecasts are no demand: MAPE {ours['mape']:.3g} %", days=days
+        )
     better = 100 * (1 - ours["mape"] / theirs["mape"]) if theirs["mape"] > 0 else 0.0
     p_value = diebold_mariano(_daily_losses(hours, "champion") - _daily_losses(hours, "challenger"))
     slices = _slices(hours)
@@ -116,6 +124,22 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
         p_value=p_value,
         slices=slices,
     )
+
+
+def first(tested: pd.DataFrame) -> Verdict:
+    """The verdict on the first model, which needs no rival, but has to forecast something like demand.
+
+    Args:
+        tested: `actual_mwh` and `predicted_mwh` of its test days; may be empty.
+    """
+    known = tested.dropna(subset=["actual_mwh"])
+    if known.empty:
+        return FIRST
+    with np.errstate(over="ignore"):
+        mape = float((100 * (known["predicted_mwh"] / known["actual_mwh"] - 1).abs()).mean())
+    if mape < ABSURD_PERCENT:
+        return FIRST
+    return Verdict(promoted=False, reason=f"its forecasts are no demand: MAPE {mape:.3g} %")
 
 
 def diebold_mariano(gains: Floats, lag: int = 1) -> float | None:

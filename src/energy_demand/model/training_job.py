@@ -15,7 +15,7 @@ from energy_demand.model.base_training import data_hash
 from energy_demand.model.contest import compared, day_ahead, test_error, unseen_days
 from energy_demand.model.evaluate import coverage, scores
 from energy_demand.model.intervals import LEVELS
-from energy_demand.model.promotion import FIRST, Verdict, judge
+from energy_demand.model.promotion import Verdict, first, judge
 from energy_demand.model.registry import NoChampionError
 from energy_demand.model.storage import ModelRefusedError
 from energy_demand.model.train import Recipe, Trained, fit
@@ -115,7 +115,7 @@ def _contest(
     try:
         champion = registry.champion().forecaster
     except NoChampionError:
-        return tested, FIRST
+        return tested, first(tested)
     except ModelRefusedError as error:
         # It cannot serve either, and its own message says to train.
         return tested, Verdict(promoted=True, reason=f"the champion cannot be loaded: {error}")

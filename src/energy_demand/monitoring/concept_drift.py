@@ -30,7 +30,7 @@ class Chart(NamedTuple):
 
     Attributes:
         allowance: of each day, that is not added up (k).
-        limit: of the sum, from which it alarms (h).
+        limit: of the sum, above which it alarms (h).
         clip: furthest that one day counts.
     """
 
@@ -39,7 +39,7 @@ class Chart(NamedTuple):
     clip: float
 
 
-CHARTS = {"quick": Chart(1.5, 5.0, 4.0), "slow": Chart(0.2, 12.0, 2.5)}
+CHARTS = {"quick": Chart(1.5, 5.0, 4.0), "slow": Chart(0.2, 13.0, 2.5)}
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ WATCHED = tuple(column for columns in GROUPS.values() for column in columns)
 SOURCE = "source_"  # column `source_X` tells where the values of X come from
 
 METHOD = "wasserstein"
-THRESHOLD = 0.55
+THRESHOLD = 0.6
 DRIFT_SHARE_THRESHOLD = 0.3
 SEASON_DAYS = 7  # on either side of a day, in earlier years
 FEWEST_ROWS = 7 * 24  # to compare with

@@ -127,7 +127,7 @@ def _expected(
     first, last = (str(int(champion[f"test_{end}_day"])) for end in ("first", "last"))
     tested = pd.date_range(first, last, freq="D")
     then, season = ordinary.on(tested), ordinary.season(days)
-    if len(then) == 0 or len(season) < FEWEST_DAYS or then.mean() <= 0:
+    if champion["test_mape"] <= 0 or len(then) == 0 or len(season) < FEWEST_DAYS or then.mean() <= 0:
         return None
     scaled: npt.NDArray[np.float64] = season * (champion["test_mape"] / then.mean())
     return scaled

@@ -47,5 +47,5 @@ def read_reference(path: Path) -> Reference | None:
         table = pq.read_table(path)
         named = table.schema.metadata or {}
         return Reference(named[b"champion"].decode(), named[b"trained_through"].decode(), table.to_pandas())
-    except (OSError, KeyError, pa.ArrowInvalid):
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # damage shows in many ways
         return None

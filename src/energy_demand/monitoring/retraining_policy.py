@@ -8,14 +8,14 @@ but a person may ask again until the cooldown is over: a new champion needs days
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import date, datetime, tzinfo
 
     from energy_demand.monitoring.performance_monitor import Comparison
 
@@ -59,6 +59,7 @@ class Evidence:
         drift_share: of the data, None where it could not be compared.
         concept_alarm: the newest day on which a chart alarmed since the champion was trained.
         comparison: of the newest forecasts with the champion's own error.
+        zone: of the days.
     """
 
     now: datetime
@@ -67,6 +68,7 @@ class Evidence:
     drift_share: float | None = None
     concept_alarm: date | None = None
     comparison: Comparison | None = None
+    zone: tzinfo = UTC
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _trigger(evidence: Evidence, policy: Policy) -> tuple[Trigger, str] | None:
         )
     alarm = evidence.concept_alarm
     answered = evidence.last_retraining  # which knew the days before it
-    if alarm is not None and (answered is None or alarm >= answered.date()):
+    if alarm is not None and (answered is None or alarm >= answered.astimezone(evidence.zone).date()):
         return Trigger.CONCEPT, f"demand no longer follows from weather and calendar as learnt, since {alarm}"
     if evidence.drift_share is not None and evidence.drift_share > policy.drift_share:
         return Trigger.DRIFT, f"drift share {evidence.drift_share:.2f}, over {policy.drift_share:.2f}"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from energy_demand.data.record_store import load_record
 from energy_demand.database import decisions, predictions
-from energy_demand.model.registry import NoChampionError
+from energy_demand.errors import UserError
 from energy_demand.monitoring.concept_drift import ConceptDrift, daily_surprises, run_charts
 from energy_demand.monitoring.drift_detection import generate_drift_html_report, run_drift_check
 from energy_demand.monitoring.performance_monitor import WINDOWS_DAYS, compare, performance
@@ -90,6 +90,7 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
         drift_share=share if details["n_total_features"] else None,
         concept_alarm=concept.alarms[-1] if concept.alarms else None,
         comparison=comparison,
+        zone=zone,
     )
     decision = decide(evidence, policy_of(settings))
     check = {
@@ -142,11 +143,11 @@ def champion_reference(database: Database, settings: Settings, champion: Champio
 
 
 def refresh_reference(database: Database, registry: Registry, settings: Settings) -> None:
-    """Bring the reference to the champion that serves now."""
+    """Bring the reference to the champion that serves now; where that fails the next check makes it."""
     try:
         champion_reference(database, settings, registry.champion())
-    except NoChampionError:
-        return
+    except UserError as error:
+        _log.warning("the reference of drift is not renewed yet: %s", error)
 
 
 def policy_of(settings: Settings) -> Policy:

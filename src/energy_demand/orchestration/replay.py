@@ -77,7 +77,7 @@ class Replay:
         alarms: signals when they began: `drift`, `concept`, `performance`.
         retrainings: fits after the first, `promoted` or `not promoted`.
         training_seconds: spent on them, contests included.
-        checks: one row per day: `at`, `drift_share`, `height` (of the charts), `decision`.
+        checks: one row per day: `at`, `drift_share`, `decision`.
     """
 
     hours: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -244,6 +244,7 @@ class _Run:
             drift_share=share if details["n_total_features"] else None,
             concept_alarm=charts.alarms[-1] if charts.alarms else None,
             comparison=self._comparison(newest),
+            zone=self._record.region.zone,
         )
 
     def _comparison(self, newest: datetime) -> Comparison:

@@ -1,0 +1,288 @@
+"""Scores of forecasts that were made, and whether they are worse than the champion promised."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energy_demand.model.ordinary import OrdinaryDays
+from energy_demand.monitoring.performance_monitor import (
+    FEWEST_DAYS,
+    FEWEST_HOURS,
+    JUDGED_DAYS,
+    LEAD_BANDS,
+    WINDOWS_DAYS,
+    Comparison,
+    compare,
+    performance,
+)
+from energy_demand.region import NEW_YORK
+from energy_demand.timeaxis import day_periods, hourly
+
+ZONE = NEW_YORK.zone
+NOW = datetime(2025, 7, 15, 13, tzinfo=UTC)
+ACTUAL = 20_000.0
+
+
+def forecasts(periods: pd.DatetimeIndex, percent=1.0) -> pd.DataFrame:
+    """Forecasts that are off by so many percent, with bounds of 2 and 4 % around them."""
+    predicted = np.full(len(periods), ACTUAL) * (1 + np.asarray(percent) / 100)
+    return pd.DataFrame(
+        {
+            "timestamp": periods,
+            "lead_hours": 16 + np.arange(len(periods)) % 24,
+            "predicted_demand": predicted,
+            "lower_80": predicted * 0.98,
+            "upper_80": predicted * 1.02,
+            "lower_95": predicted * 0.96,
+            "upper_95": predicted * 1.04,
+            "actual_demand": ACTUAL,
+            "demand_lag_24h": ACTUAL * 0.95,
+            "demand_lag_168h": ACTUAL * 1.1,
+        }
+    )
+
+
+def newest(days: int, percent=1.0) -> pd.DataFrame:
+    return forecasts(hourly(NOW - timedelta(hours=24 * days - 1), NOW), percent)
+
+
+def test_scores_of_a_window_are_those_of_its_hours():
+    found = performance(newest(1, np.tile([1.0, -3.0], 12)), NOW)["1d"]
+    assert found["mae"] == pytest.approx(0.02 * ACTUAL)
+    assert found["mape"] == pytest.approx(2.0)
+    assert found["rmse"] == pytest.approx(np.sqrt(5) / 100 * ACTUAL)
+    assert found["bias_percent"] == pytest.approx(-1.0)
+    assert found["n"] == 24
+
+
+def test_coverage_is_the_share_of_hours_within_the_bounds():
+    # The actual value lies 1, 3 or 6 % from the forecast: within 2 %, within 4 %, beyond both.
+    found = performance(newest(1, np.tile([1.0, 3.0, -3.0, 6.0], 6)), NOW)["1d"]
+    assert found["coverage_80"] == pytest.approx(25.0)
+    assert found["coverage_95"] == pytest.approx(75.0)
+
+
+def test_windows_end_now_and_begin_whole_days_before():
+    found = performance(newest(40), NOW)
+    assert {name: each["n"] for name, each in found.items()} == {
+        f"{days}d": 24 * days for days in WINDOWS_DAYS
+    }
+    an_hour_later = performance(newest(40), NOW + timedelta(hours=1))
+    assert an_hour_later["1d"]["n"] == 23
+    an_hour_earlier = performance(newest(40), NOW - timedelta(hours=1))
+    assert an_hour_earlier["1d"]["n"] == 24  # what lies ahead of now does not count
+
+
+def test_a_window_without_known_hours_has_no_scores():
+    old = newest(10)
+    found = performance(old[old["timestamp"] <= NOW - timedelta(days=3)], NOW)
+    assert found["1d"] is None
+    assert found["7d"]["n"] == 4 * 24
+    assert performance(newest(40).iloc[:0], NOW) == {f"{days}d": None for days in WINDOWS_DAYS}
+
+
+def test_hours_without_truth_do_not_count():
+    rows = newest(1, np.where(np.arange(24) < 12, 1.0, 50.0))
+    rows.loc[12:, "actual_demand"] = np.nan
+    found = performance(rows, NOW)["1d"]
+    assert found["n"] == found["seasonal_naive_24"]["n"] == 12
+    assert found["mape"] == pytest.approx(1.0)
+    assert found["coverage_80"] == 100.0
+
+
+def test_each_band_of_leads_has_its_own_scores():
+    rows = newest(7)
+    lead = rows["lead_hours"]
+    rows["predicted_demand"] = ACTUAL * (1 + lead / 1000)
+    by_lead = performance(rows, NOW)["7d"]["by_lead"]
+    assert list(by_lead) == list(LEAD_BANDS)
+    for name, (low, high) in LEAD_BANDS.items():
+        inside = [each for each in range(16, 40) if low <= each <= high]
+        assert by_lead[name]["n"] == 7 * len(inside)
+        assert by_lead[name]["mape"] == pytest.approx(np.mean(inside) / 10)
+    assert sum(each["n"] for each in by_lead.values()) == len(rows)
+
+
+def test_a_band_without_hours_has_no_scores():
+    assert performance(newest(1).assign(lead_hours=20), NOW)["1d"]["by_lead"]["34-40"] is None
+
+
+def test_naive_forecasts_are_scored_on_the_same_hours():
+    rows = newest(1)
+    rows.loc[:5, "actual_demand"] = np.nan
+    found = performance(rows, NOW)["1d"]
+    assert found["seasonal_naive_24"]["mape"] == pytest.approx(5.0)
+    assert found["seasonal_naive_168"]["bias_percent"] == pytest.approx(10.0)
+    assert found["n"] == found["seasonal_naive_24"]["n"] == found["seasonal_naive_168"]["n"] == 18
+    assert performance(rows.drop(columns="demand_lag_24h"), NOW)["1d"]["seasonal_naive_24"] is None
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.one_of(st.none(), st.floats(-20, 20)), min_size=1, max_size=60))
+def test_the_order_of_rows_does_not_matter_and_a_wider_band_covers_no_less(percents):
+    known = np.array([np.nan if each is None else each for each in percents])
+    rows = forecasts(hourly(NOW - timedelta(hours=len(percents) - 1), NOW), np.nan_to_num(known))
+    rows.loc[np.isnan(known), "actual_demand"] = np.nan
+    found = performance(rows, NOW)["30d"]
+    if np.isnan(known).all():
+        assert found is None
+        return
+    assert found["n"] == (~np.isnan(known)).sum()
+    assert abs(found["bias_percent"]) <= found["mape"] + 1e-9
+    assert found["mae"] <= found["rmse"] + 1e-6
+    assert found["coverage_80"] <= found["coverage_95"]
+    shuffled = performance(rows.sample(frac=1, random_state=1), NOW)["30d"]
+    assert shuffled["mae"] == pytest.approx(found["mae"])
+
+
+LAST = date(2025, 7, 14)
+ORDINARY_FIRST = date(2022, 6, 1)
+CHAMPION = {"test_mape": 2.0, "test_first_day": 20250401.0, "test_last_day": 20250428.0}
+
+
+def jitter(count: int, seed: int = 1) -> np.ndarray:
+    """Factors around one, so that daily errors differ."""
+    return 1 + np.random.default_rng(seed).uniform(-0.1, 0.1, count)
+
+
+def ordinary(summer: float = 2.0, april: float = 2.0) -> OrdinaryDays:
+    """Three years to the end of May 2025, 2 % but in June to August and in April."""
+    held = pd.date_range(ORDINARY_FIRST, "2025-05-31", freq="D")
+    mape = np.where(np.isin(held.month, [6, 7, 8]), summer, np.where(held.month == 4, april, 2.0))
+    return OrdinaryDays(
+        first=ORDINARY_FIRST,
+        levels=np.zeros(len(held)),
+        mape=mape * jitter(len(held)),
+        weights=np.full(24, 1 / 24),
+    )
+
+
+def served(percent: float, days: int = JUDGED_DAYS, hours: int = 24) -> pd.DataFrame:
+    """Whole local days up to `LAST`, or their first hours, off by about so many percent."""
+    factors = jitter(days, seed=2)
+    parts = []
+    for number in range(days):
+        periods = day_periods(LAST - timedelta(days=days - 1 - number), ZONE)[:hours]
+        parts.append(forecasts(periods, percent * factors[number]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def compared(rows: pd.DataFrame, champion=CHAMPION, days: OrdinaryDays | None = None) -> Comparison:
+    return compare(rows, champion, days or ordinary(), ZONE)
+
+
+def test_errors_as_promised_are_not_worse():
+    found = compared(served(2.0))
+    assert found.days == JUDGED_DAYS
+    assert found.mape == pytest.approx(2.0, rel=0.05)
+    assert found.mae == pytest.approx(found.mape / 100 * ACTUAL)
+    assert found.expected_mape == pytest.approx(2.0, rel=0.03)
+    assert found.ratio == pytest.approx(found.mape / found.expected_mape)
+    assert not found.worse
+
+
+def test_errors_far_above_the_promise_are_worse():
+    found = compared(served(3.5))
+    assert found.worse is True
+    assert found.ratio > 1.5
+    assert found.p_value < 0.01
+
+
+def test_errors_above_the_promise_but_by_less_than_half_are_not_worse():
+    found = compared(served(2.8))
+    assert found.p_value < 0.01
+    assert not found.worse
+
+
+def test_one_terrible_day_proves_nothing():
+    rows = served(2.0)
+    of_last = rows.index[-24:]
+    rows.loc[of_last, "predicted_demand"] = ACTUAL * 1.4
+    found = compared(rows)
+    assert found.ratio > 1.5
+    assert found.p_value > 0.01
+    assert not found.worse
+
+
+def test_a_hard_season_does_not_count_against_the_champion():
+    errors = served(4.0)
+    assert compared(errors, days=ordinary(summer=2.0)).worse
+    found = compared(errors, days=ordinary(summer=4.0))
+    assert found.expected_mape == pytest.approx(4.0, rel=0.03)
+    assert not found.worse
+
+
+def test_a_lucky_test_does_not_count_against_the_champion():
+    lucky = {**CHAMPION, "test_mape": 1.0}
+    errors = served(2.0)
+    # The test's days were easy for the linear stage as well.
+    found = compared(errors, lucky, ordinary(april=1.0))
+    assert found.expected_mape == pytest.approx(2.0, rel=0.03)
+    assert not found.worse
+    # They were ordinary, so the champion is really better than its linear stage.
+    assert compared(errors, lucky, ordinary(april=2.0)).worse
+
+
+def test_an_easy_season_raises_the_bar():
+    assert compared(served(2.0), days=ordinary(summer=1.0)).worse
+
+
+@pytest.mark.parametrize("days", range(1, FEWEST_DAYS + 1))
+def test_a_comparison_needs_seven_days(days):
+    found = compared(served(9.0, days=days))
+    assert found.days == days
+    assert found.mape == pytest.approx(9.0, rel=0.1)
+    assert found.worse is (days == FEWEST_DAYS)
+    assert (found.ratio is None) is (days < FEWEST_DAYS)
+
+
+def test_only_the_newest_days_are_judged():
+    rows = served(2.0, days=30)
+    cut = rows.index[: -24 * JUDGED_DAYS]
+    rows.loc[cut, "predicted_demand"] = ACTUAL * 1.5
+    assert compared(rows).mape == pytest.approx(2.0, rel=0.05)
+
+
+def test_days_with_few_known_hours_do_not_count():
+    assert compared(served(2.0, hours=FEWEST_HOURS - 1)) == Comparison(0)
+    assert compared(served(2.0, hours=FEWEST_HOURS)).days == JUDGED_DAYS
+
+
+def test_hours_without_truth_are_not_compared():
+    rows = served(2.0)
+    unknown = rows.index % 2 == 0
+    rows.loc[unknown, "actual_demand"] = np.nan
+    rows.loc[unknown, "predicted_demand"] = 1.0
+    assert compared(rows).mape == pytest.approx(2.0, rel=0.05)
+    assert compared(rows.assign(actual_demand=np.nan)) == Comparison(0)
+    assert compared(rows.iloc[:0]) == Comparison(0)
+
+
+def test_days_are_local_ones():
+    rows = served(2.0, days=8)
+    off = rows["predicted_demand"].where(rows["timestamp"] != rows["timestamp"].iloc[-1], ACTUAL * 2)
+    # The hour that ends at midnight belongs to the day before it, and to no ninth day.
+    assert compared(rows.assign(predicted_demand=off)).days == 8
+
+
+@pytest.mark.parametrize(
+    "champion",
+    [
+        pytest.param({}, id="no metrics"),
+        pytest.param({"test_mape": 2.0}, id="test days not told"),
+        pytest.param(
+            {"test_mape": 2.0, "test_first_day": 20300101.0, "test_last_day": 20300131.0},
+            id="test days not among the ordinary ones",
+        ),
+    ],
+)
+def test_without_the_champions_own_test_nothing_is_expected(champion):
+    found = compared(served(9.0), champion)
+    assert (found.expected_mape, found.ratio, found.p_value, found.worse) == (None, None, None, False)
+    assert found.mape == pytest.approx(9.0, rel=0.05)

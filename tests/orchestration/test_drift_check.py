@@ -1,0 +1,177 @@
+"""The drift check: what it finds and decides is stored, whatever that is, and against whose reference."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from children import run_and_kill, run_job
+
+from energy_demand.config import CHAMPION_ALIAS, REGISTERED_MODEL
+from energy_demand.database import decisions, predictions
+from energy_demand.database.tables import drift_log
+from energy_demand.database.turns import Job
+from energy_demand.model.promotion import FIRST
+from energy_demand.model.registry import NoChampionError
+from energy_demand.monitoring.reference import Reference, read_reference, write_reference
+from energy_demand.monitoring.retraining_policy import Trigger
+from energy_demand.orchestration.drift_check import champion_reference, run_check
+from energy_demand.region import NEW_YORK
+from energy_demand.timeaxis import day_ahead_issue, local_day
+from logged import HOUR, row
+from support import PRESENT
+
+ZONE = NEW_YORK.zone
+
+
+@pytest.fixture
+def checks(database):
+    """Reads the log of checks."""
+
+    def read() -> list[sa.Row]:
+        with database.transaction() as connection:
+            return list(connection.execute(sa.select(drift_log).order_by(drift_log.c.id)))
+
+    return read
+
+
+@pytest.fixture
+def forecast(database):
+    """Logs scheduled forecasts of the last days that were too high by so much, by version 1."""
+
+    def log(days: int, factor: float) -> None:
+        stored = sa.text("SELECT period, value FROM raw_demand WHERE series = 'D' AND period > :since")
+        since = PRESENT - timedelta(days=days)
+        rows = []
+        with database.transaction() as connection:
+            for number, hour in enumerate(connection.execute(stored, {"since": since}).all()):
+                issued = day_ahead_issue(local_day(hour.period - HOUR, ZONE), ZONE).isoformat()
+                moments = {"issued_at": issued, "prediction_made_at": issued}
+                at, said = hour.period.isoformat(), hour.value * factor
+                made = {"timestamp": at, "predicted_demand": said, "model_version": "1", **moments}
+                rows.append(row(number, source="scheduled", **made))
+            predictions.insert_predictions(connection, rows)
+
+    return log
+
+
+def test_a_check_that_decides_nothing_is_stored_with_its_reason_and_writes_the_report(
+    database, settings, registry, checks, forecast
+):
+    forecast(10, 1.01)
+    found = run_check(database, registry, settings, PRESENT)
+    (stored,) = checks()
+    assert not found.decision.retrain
+    assert (stored.triggered_retrain, stored.reason) == (False, found.decision.reason)
+    assert stored.reason.startswith("nothing to do: drift share ")
+    assert (stored.respondent, stored.check_timestamp) == ("NY", PRESENT)
+    details = stored.drift_details
+    assert (details["champion"], details["trigger"]) == ("1", None)
+    assert details["window"]["end"] == (PRESENT - HOUR).isoformat()
+    assert stored.n_total_features == len(
+        [each for each in details["per_feature"].values() if each["status"] == "compared"]
+    )
+    assert details["performance"]["7d"]["mape"] == pytest.approx(1.0)
+    assert details["comparison"]["days"] >= 7
+    assert "<html" in settings.drift_report_path.read_text()[:500]
+    assert found.report == str(settings.drift_report_path)
+    assert found.to_json()["reason"] == stored.reason
+
+
+def test_soon_after_a_retraining_a_check_says_what_it_found_and_waits(
+    database, settings, registry, checks, forecast
+):
+    forecast(10, 1.2)
+    with database.transaction() as connection:
+        began = PRESENT - timedelta(days=3)
+        number = decisions.begin_retraining(connection, "NY", began, "performance", "errors")
+        decisions.end_retraining(connection, number, began, "not_promoted")
+    assert not run_check(database, registry, settings, PRESENT).decision.retrain
+    (stored,) = checks()
+    assert (stored.triggered_retrain, stored.drift_details["trigger"]) == (False, "performance")
+    assert stored.reason.startswith("mean absolute error of ")
+    assert stored.reason.endswith("; cooling down until 2025-03-25T13:00Z")
+
+
+def test_without_a_champion_there_is_nothing_to_check(database, settings, registry, checks):
+    with registry._client() as client:
+        client.delete_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
+    with pytest.raises(NoChampionError):
+        run_check(database, registry, settings, PRESENT)
+    assert checks() == []
+
+
+@pytest.mark.slow
+def test_a_check_that_was_killed_while_it_was_stored_is_made_up_for_once(
+    database, settings, checks, forecast
+):
+    forecast(10, 1.2)
+    run_and_kill(Job.DRIFT_CHECK, settings, ("after", "energy_demand.database.decisions:insert_check"))
+    assert checks() == []
+    found = run_job(Job.DRIFT_CHECK, database, settings)
+    (stored,) = checks()
+    assert (found.decision.retrain, found.decision.trigger) == (True, Trigger.PERFORMANCE)
+    assert (stored.triggered_retrain, stored.reason) == (True, found.decision.reason)
+
+
+def test_a_check_that_was_killed_while_it_wrote_the_reference_leaves_none_that_is_half(
+    database, settings, registry
+):
+    run_and_kill(Job.DRIFT_CHECK, settings, ("after", "energy_demand.monitoring.reference:pq.write_table"))
+    assert not settings.reference_path.exists()
+    assert champion_reference(database, settings, registry.champion()).version == "1"
+    assert read_reference(settings.reference_path).version == "1"
+
+
+def test_the_reference_is_kept_while_it_is_the_champion_s(database, settings, registry):
+    champion = registry.champion()
+    made = champion_reference(database, settings, champion)
+    written = settings.reference_path.stat().st_mtime_ns
+    again = champion_reference(database, settings, champion)
+    assert settings.reference_path.stat().st_mtime_ns == written
+    pd.testing.assert_frame_equal(again.rows, made.rows)
+    assert made.rows["timestamp"].max() == pd.Timestamp(champion.forecaster.trained_through)
+
+
+@pytest.mark.parametrize("held", ["another champion's", "another training's", "damaged"])
+def test_a_reference_that_is_not_the_champion_s_is_made_anew(database, settings, registry, held):
+    champion = registry.champion()
+    right = champion_reference(database, settings, champion)
+    if held == "damaged":
+        settings.reference_path.write_text("no table")
+    else:
+        version, through = ("7", right.trained_through) if held == "another champion's" else ("1", "2020")
+        write_reference(settings.reference_path, Reference(version, through, right.rows.iloc[:5]))
+    again = champion_reference(database, settings, champion)
+    pd.testing.assert_frame_equal(again.rows, right.rows)
+    kept = read_reference(settings.reference_path)
+    assert (kept.version, len(kept.rows)) == ("1", len(right.rows))
+
+
+def test_after_a_rollback_the_reference_is_that_of_the_one_that_serves(database, settings, registry):
+    registry.promote(registry.load("2").run_id, FIRST)
+    assert champion_reference(database, settings, registry.champion()).version == "2"
+    registry.rollback()
+    assert champion_reference(database, settings, registry.champion()).version == "1"
+    assert read_reference(settings.reference_path).version == "1"
+
+
+def test_a_reference_holds_only_what_was_known_when_the_champion_was_trained(database, settings, registry):
+    before = champion_reference(database, settings, registry.champion()).rows
+    settings.reference_path.unlink()
+    with database.transaction() as connection:
+        later = {"at": PRESENT - timedelta(days=17)}
+        connection.execute(sa.text("UPDATE raw_demand SET value = 2 * value WHERE known_at > :at"), later)
+    after = champion_reference(database, settings, registry.champion()).rows
+    pd.testing.assert_frame_equal(after, before)
+
+
+def test_where_nothing_can_be_written_the_check_is_stored_all_the_same(database, settings, registry, checks):
+    for path in (settings.reference_path, settings.drift_report_path):
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.write_text("in the way")
+    found = run_check(database, registry, settings, PRESENT)
+    assert found.report is None
+    assert len(checks()) == 1

@@ -1,0 +1,159 @@
+"""Retraining: one at a time, safe to kill anywhere, and never a worse champion than before."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from children import held_at, run_and_kill, run_job
+from short import NOTHING_LISTENS, SHORT, poisoned
+
+from energy_demand.database.turns import Job, TurnTakenError
+from energy_demand.model.base_training import TooFewRowsError
+from energy_demand.model.contest import compared, day_ahead, unseen_days
+from energy_demand.model.promotion import judge
+from energy_demand.model.registry import Registry, RegistryUnavailableError
+from energy_demand.model.train import fit
+from energy_demand.monitoring.reference import read_reference
+from energy_demand.monitoring.retraining_policy import Trigger
+from energy_demand.orchestration.retraining import KILLED, run_retraining
+from records import QUICK, synthetic_record
+from support import PRESENT
+
+PROMOTE = "energy_demand.model.registry:Registry.promote"
+END = "energy_demand.database.decisions:end_retraining"
+
+
+@pytest.mark.usefixtures("_worse_serves")
+def test_a_better_model_serves_and_the_log_holds_its_version_and_verdict(
+    database, settings, registry, retrainings
+):
+    few = settings.model_copy(update={"model_versions_kept": 2})
+    made = run_retraining(
+        database, registry, few, PRESENT, trigger=Trigger.CONCEPT, reason="a chart alarmed", recipe=SHORT
+    )
+    (row,) = retrainings()
+    assert made.training.verdict.promoted
+    assert (row.outcome, row.trigger, row.reason) == ("promoted", "concept", "a chart alarmed")
+    assert (row.model_version, row.run_id) == ("3", made.training.version.run_id)
+    assert (row.started_at, row.finished_at, row.error) == (PRESENT, PRESENT, None)
+    assert row.verdict["reason"] == made.training.verdict.reason
+    assert row.verdict["days"] == 14
+    assert row.verdict["challenger"]["mape"] < row.verdict["champion"]["mape"]
+    assert (registry.champion_version(), registry.champion().previous) == ("3", "2")
+    assert read_reference(settings.reference_path).version == "3"
+    assert made.pruned == ("1",)
+
+
+@pytest.mark.usefixtures("_worse_serves")
+def test_of_two_retrainings_at_once_one_runs_and_the_other_does_nothing(
+    database, settings, registry, retrainings
+):
+    with held_at(Job.RETRAIN, settings, ("before", PROMOTE)) as first:
+        with pytest.raises(TurnTakenError, match="another retrain of NY is under way"):
+            run_job(Job.RETRAIN, database, settings)
+        assert [row.outcome for row in retrainings()] == ["running"]
+        assert registry.champion_version() == "2"
+    assert first.exitcode == 0
+    assert [(row.outcome, row.model_version) for row in retrainings()] == [("promoted", "3")]
+    assert registry.champion_version() == "3"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_worse_serves")
+def test_one_that_was_killed_before_it_promoted_left_the_champion_and_is_told_by_the_next(
+    database, settings, registry, retrainings
+):
+    run_and_kill(Job.RETRAIN, settings, ("before", PROMOTE))
+    assert registry.champion_version() == "2"
+    assert [(row.outcome, row.model_version) for row in retrainings()] == [("running", "3")]
+    run_job(Job.RETRAIN, database, settings)
+    killed, after = retrainings()
+    assert (killed.outcome, killed.error, killed.finished_at) == ("failed", KILLED, PRESENT)
+    assert (after.outcome, after.model_version) == ("promoted", "4")
+    assert (registry.champion_version(), registry.champion().previous) == ("4", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_worse_serves")
+def test_one_that_was_killed_after_it_promoted_has_promoted(database, settings, registry, retrainings):
+    run_and_kill(Job.RETRAIN, settings, ("before", END))
+    assert registry.champion_version() == "3"
+    assert [(row.outcome, row.model_version) for row in retrainings()] == [("running", "3")]
+    again = run_job(Job.RETRAIN, database, settings)
+    assert not again.training.verdict.promoted
+    assert [(row.outcome, row.error) for row in retrainings()] == [("promoted", None), ("not_promoted", None)]
+    assert (registry.champion_version(), registry.champion().previous) == ("3", "2")
+    assert read_reference(settings.reference_path).version == "3"
+
+
+def test_where_mlflow_is_away_the_champion_stays_and_the_log_says_why(
+    database, settings, registry, retrainings, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = settings.model_copy(update={"mlflow_tracking_uri": NOTHING_LISTENS})
+    with pytest.raises(RegistryUnavailableError, match="the champion is unchanged"):
+        run_retraining(database, Registry(away), away, PRESENT, trigger=Trigger.AGE, recipe=SHORT)
+    (row,) = retrainings()
+    assert (row.outcome, row.model_version, row.verdict) == ("failed", None, None)
+    assert f"MLflow at {NOTHING_LISTENS} failed" in row.error
+    assert registry.champion_version() == "1"
+
+
+@pytest.mark.usefixtures("_worse_serves")
+def test_where_mlflow_goes_away_before_the_promotion_the_champion_stays(
+    database, settings, registry, retrainings
+):
+    store = settings.home / "mlflow"
+    elsewhere = store.with_name("elsewhere")
+
+    def store_is_lost(_version):
+        store.rename(elsewhere)
+        store.write_text("no folder")
+
+    with pytest.raises(RegistryUnavailableError):
+        run_retraining(
+            database,
+            registry,
+            settings,
+            PRESENT,
+            trigger=Trigger.MANUAL,
+            recipe=SHORT,
+            progress=lambda step: store_is_lost(step) if step == "registering" else None,
+        )
+    store.unlink()
+    elsewhere.rename(store)
+    (row,) = retrainings()
+    assert row.outcome == "failed"
+    assert "the champion is unchanged" in row.error
+    assert Registry(settings).champion_version() == "2"
+
+
+@pytest.fixture(scope="module")
+def duel():
+    """A challenger whose last month of training was 30 % too high, its champion, and the right record."""
+    right = synthetic_record(days=180, runs=False)
+    return fit(poisoned(right), QUICK).judged, fit(right, QUICK).judged, right
+
+
+@pytest.mark.parametrize("refit", [True, False], ids=["as a refit", "as a remedy"])
+def test_a_challenger_that_learnt_from_poisoned_data_is_not_promoted(refit, duel):
+    challenger, champion, right = duel
+    days = unseen_days(right, challenger, champion)
+    verdict = judge(
+        compared(day_ahead(challenger, right, days), day_ahead(champion, right, days), right), refit=refit
+    )
+    assert verdict.days == 14
+    assert not verdict.promoted
+    assert verdict.challenger["mape"] > 1.5 * verdict.champion["mape"]
+    assert verdict.reason.startswith("worse than the champion")
+
+
+def test_with_too_few_rows_nothing_is_done(database, settings, registry, retrainings):
+    with database.transaction() as connection:
+        connection.execute(sa.text("DELETE FROM raw_demand WHERE period < '2025-02-25'"))
+    with pytest.raises(TooFewRowsError):
+        run_job(Job.RETRAIN, database, settings)
+    (row,) = retrainings()
+    assert (row.outcome, row.model_version) == ("skipped", None)
+    assert "are too few to train on" in row.error
+    assert registry.champion_version() == "1"
