@@ -21,7 +21,7 @@ from energy_demand.timeaxis import hourly
 START = datetime(2024, 7, 1, tzinfo=UTC)
 DAYS = 240
 QUICK = Recipe(
-    base=BaseRecipe(max_trees=40, patience=10),
+    base=BaseRecipe(max_trees=40, patience=10, test_days=28),
     outlook=OutlookRecipe(guess_trees=25, correction_trees=25, issue_step=17),
     residual=ResidualRecipe(trees=40),
     warm_up_days=60,

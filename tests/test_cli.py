@@ -78,6 +78,9 @@ def test_training_answers_with_one_json_object_that_says_what_was_decided(shop):
         "reason": "the first model needs no rival",
         "challenger": None,
         "champion": None,
+        "days": 0,
+        "p_value": None,
+        "slices": {},
     }
     assert body["metrics"]["test_mape"] < body["metrics"]["test_seasonal_naive_24_mape"]
     assert body["rows"] > FEWEST_ROWS

@@ -46,8 +46,8 @@ def trained_through(model, moment: datetime):
 
 
 def test_unseen_days_begin_with_the_first_forecast_after_training(judged, record):
-    # Trained through the evening of the 9th; the forecast of the 10th was made on that morning.
-    assert unseen_days(record, judged)[0] == date(2025, 2, 11)
+    # Trained through the evening of the 1st; the forecast of the 2nd was made on that morning.
+    assert unseen_days(record, judged)[0] == date(2025, 2, 3)
     morning = day_ahead_issue(date(2025, 2, 13), ZONE)
     assert unseen_days(record, trained_through(judged, morning))[0] == date(2025, 2, 13)
     assert unseen_days(record, trained_through(judged, morning + HOUR))[0] == date(2025, 2, 14)

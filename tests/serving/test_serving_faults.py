@@ -98,7 +98,7 @@ def test_while_the_database_is_away_answers_go_on_and_are_logged_when_it_is_back
     assert set(came.statuses) == {200}
     assert came.broken == 0
     answered = came.statuses[200] + 3 + 4
-    wait_until(lambda: logged_rows(own_log) == answered, seconds=40, what=f"{answered} rows")
+    wait_until(lambda: logged_rows(own_log) == answered, seconds=90, what=f"{answered} rows")
     wait_until(lambda: set(server.metric("prediction_log_spool_bytes").values()) == {0.0})
 
 
@@ -113,7 +113,7 @@ def test_a_service_starts_while_the_database_is_away(serve, own_server, own_log)
         assert "Retry-After" in refused.headers
     finally:
         own_server.start()
-    wait_until(lambda: logged_rows(own_log) == 1, seconds=40, what="the row")
+    wait_until(lambda: logged_rows(own_log) == 1, seconds=90, what="the row")
     assert server.client.get("/forecast").status_code == 200
 
 
@@ -147,7 +147,7 @@ def test_sigterm_while_the_database_is_away_leaves_the_log_on_disk_for_the_next_
         own_server.start()
     serve(database_url=own_log)
     answered = came.statuses[200]
-    wait_until(lambda: logged_rows(own_log) >= answered, seconds=40, what=f"{answered} rows")
+    wait_until(lambda: logged_rows(own_log) >= answered, seconds=90, what=f"{answered} rows")
     assert logged_rows(own_log) <= answered + came.broken
 
 
@@ -170,7 +170,7 @@ def test_a_killed_worker_is_replaced_and_what_it_left_is_logged(serve, own_log):
     wait_until(lambda: len(server.workers()) == 2, what="two workers")
     killed, left = server.workers()
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: killed not in server.workers() and len(server.workers()) == 2, seconds=40)
+    wait_until(lambda: killed not in server.workers() and len(server.workers()) == 2, seconds=90)
     assert left in server.workers()
     assert server.client.post("/predict", json=EXAMPLE).status_code == 200
 
@@ -222,7 +222,7 @@ def test_a_full_disk_while_the_database_is_away_keeps_answers_in_memory_until_it
         wait_until(lambda: sum(server.metric("prediction_log_in_memory_rows").values()) > 0)
     finally:
         own_server.start()
-    wait_until(lambda: logged_rows(own_log) == came.statuses[200], seconds=40, what="the rows")
+    wait_until(lambda: logged_rows(own_log) == came.statuses[200], seconds=90, what="the rows")
     assert server.metric("prediction_log_dropped_rows_total") == {"": 0.0}
 
 

@@ -17,7 +17,7 @@ from energy_demand.database.tables import job_run
 from energy_demand.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from energy_demand.database.engine import Database
@@ -63,7 +63,7 @@ def turn(database: Database, job: Job, respondent: str) -> Iterator[None]:
         yield
     finally:
         if connection is not None:
-            _let_go(connection)
+            _let_go(connection, key)
 
 
 def began(connection: sa.Connection, job: Job, respondent: str, now: datetime) -> None:
@@ -97,9 +97,11 @@ def last_success(connection: sa.Connection, job: Job, respondent: str) -> dateti
     )
 
 
-def _let_go(connection: sa.Connection) -> None:
+def _let_go(connection: sa.Connection, key: Mapping[str, object]) -> None:
     try:
-        connection.invalidate()  # closing the session is what lets the lock go
+        # Said aloud, as the server notices a closed session only a moment later.
+        connection.execute(sa.text("SELECT pg_advisory_unlock(:job, hashtext(:respondent))"), key)
+        connection.invalidate()
     except SQLAlchemyError:  # the database went away, and the lock with it
         pass
     finally:
