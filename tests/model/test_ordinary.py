@@ -180,7 +180,7 @@ def test_the_days_come_back_from_json(first, values):
 def test_a_forecaster_knows_its_ordinary_days(trained, record):
     days = trained.judged.ordinary
     last = days.first + timedelta(days=len(days.levels) - 1)
-    assert last == date(2025, 2, 9)  # the local day on which its training ends
+    assert last == date(2025, 2, 1)  # the local day on which its training ends
     assert last < record.periods[-1].date()
     assert days.weights.sum() == pytest.approx(1.0)
     assert 0.3 < days.sigma < 5
