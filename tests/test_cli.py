@@ -538,3 +538,35 @@ def test_a_rollback_to_a_version_and_back_says_who_serves_now_and_who_did(shop, 
     assert "mlflow:" in err
     status, out, _ = call(shop, "rollback", "--to", "1", "--json")
     assert (status, json.loads(out)) == (0, {"champion": "1", "was": other})
+
+
+def test_the_morning_s_forecast_is_scheduled_and_logged_once(shop, call):
+    status, out, err = call(shop, "forecast", "--scheduled", "--json")
+    assert status == 0, err
+    made = json.loads(out)
+    assert (made["day"], made["logged_before"], made["trouble"]) == ("2025-03-13", False, None)
+    assert len(made["forecast"]["hours"]) == 24
+    status, out, _ = call(shop, "forecast", "--scheduled")
+    assert (status, out) == (0, "the forecast of 2025-03-13 was logged before\n")
+    engine = sa.create_engine(shop["DATABASE_URL"])
+    with engine.connect() as connection:
+        query = "SELECT count(*) FROM prediction_log WHERE source = 'scheduled'"
+        assert connection.scalar(sa.text(query)) == 24
+    engine.dispose()
+
+
+def test_a_morning_without_upstreams_logs_the_forecast_and_ends_with_one_line(shop, call):
+    away = {
+        "SANDBOX_URL": "http://127.0.0.1:9",
+        "HTTP_ATTEMPTS": "1",
+        "ENERGY_DEMAND_NOW": "2025-03-12T13:30Z",
+    }
+    status, _, err = call({**shop, **away}, "forecast", "--scheduled", "--json")
+    assert status == 1
+    assert err.splitlines()[-1].startswith("error: tomorrow's forecast is logged, but nothing new came:")
+
+
+def test_a_scheduled_forecast_takes_no_other_choice(shop, call):
+    status, _, err = call(shop, "forecast", "--scheduled", "--hours", "3")
+    assert status == 2
+    assert "goes with no other choice" in " ".join(err.replace("│", " ").split())

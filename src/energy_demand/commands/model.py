@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from energy_demand.commands import options
-from energy_demand.commands.options import Json, Now, choice, settings_at
+from energy_demand.commands.options import (
+    FirstDay,
+    Json,
+    LastDay,
+    Now,
+    Weather,
+    check_window,
+    choice,
+    settings_at,
+)
+from energy_demand.config import Settings
 
 
 def train(now: Now = None, as_json: Json = False) -> None:
@@ -35,6 +45,10 @@ def forecast(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what calendar, temperature, sun and so on add.")
     ] = False,
+    scheduled: Annotated[
+        bool,
+        typer.Option("--scheduled", help="The morning's job: ingest, then log tomorrow's forecast, once."),
+    ] = False,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -48,6 +62,11 @@ def forecast(
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.forecasts import print_forecast  # noqa: PLC0415
 
+    if scheduled:
+        if any(each is not None for each in (hours, day, as_of, picture)) or explain:
+            raise typer.BadParameter("--scheduled forecasts tomorrow, now; it goes with no other choice")
+        _morning(settings_at(now), as_json=as_json)
+        return
     if hours is not None and day is not None:
         raise typer.BadParameter("give either --hours or --day, not both")
     settings = settings_at(now)
@@ -69,17 +88,43 @@ def forecast(
         print_forecast(made, settings.region.zone, picture, explain=explain)
 
 
+def _morning(settings: Settings, *, as_json: bool) -> None:
+    """As the flow `forecast`, in this process."""
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.orchestration.scheduled_forecast import NothingNewError, run_morning  # noqa: PLC0415
+    from energy_demand.orchestration.turn_taking import in_turn  # noqa: PLC0415
+    from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
+    from energy_demand.terminal.forecasts import peak_sentence  # noqa: PLC0415
+
+    with opened(settings) as database, progress_bars() as progress:
+        err.print(f"database: {database.label}", soft_wrap=True)
+        now = settings.present()
+        made = in_turn(
+            database,
+            settings,
+            Job.FORECAST,
+            now,
+            lambda: run_morning(database, Registry(settings), settings, now, progress),
+        )
+    if made is None:
+        raise AssertionError("only scheduled runs are caught up")
+    if as_json:
+        print_json(made.to_json())
+    elif made.forecast is None:
+        out.print(f"the forecast of {made.day} was logged before")
+    else:
+        out.print(f"logged: {peak_sentence(made.forecast, settings.region.zone)}")
+    if made.trouble is not None:
+        raise NothingNewError(made.trouble)
+
+
 def backtest(
     protocol: Annotated[str, typer.Option(metavar="rolling-24h|day-ahead", help="When an hour is forecast.")],
-    start: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="First New York day.")],
-    end: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="Last one, included.")],
-    weather: Annotated[
-        str | None,
-        typer.Option(
-            metavar="as_issued|observed",
-            help="As it was foreseen, or as it came; by default what goes with the protocol.",
-        ),
-    ] = None,
+    start: FirstDay,
+    end: LastDay,
+    weather: Weather = None,
     refit_days: Annotated[int, typer.Option(min=1, help="Days between two fits.")] = 30,
     loss: Annotated[
         str,
@@ -106,12 +151,7 @@ def backtest(
 
     settings = settings_at(now)
     chosen, without = choice(Protocol, "--protocol", protocol), choice(Loss, "--loss", loss)
-    if weather not in (None, "as_issued", "observed"):
-        raise typer.BadParameter(f"--weather is as_issued or observed, not {weather!r}")
-    if end < start:
-        raise typer.BadParameter(f"the end {end} is before the start {start}")
-    if output is not None and not output.resolve().parent.is_dir():
-        raise typer.BadParameter(f"the folder of --output {output} does not exist")
+    check_window(start, end, weather, output=output)
     with opened(settings) as database, progress_bars() as progress:
         err.print(f"database: {database.label}", soft_wrap=True)
         made = run_backtest(

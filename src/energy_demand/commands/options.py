@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -34,6 +35,15 @@ Now = Annotated[
     datetime | None,
     typer.Option(parser=moment, metavar="TIME", help="Fix the present; as ENERGY_DEMAND_NOW."),
 ]
+FirstDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="First New York day.")]
+LastDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="Last one, included.")]
+Weather = Annotated[
+    str | None,
+    typer.Option(
+        metavar="as_issued|observed",
+        help="As it was foreseen, or as it came; by default as it was foreseen, where that is recorded.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
@@ -49,3 +59,14 @@ def choice(kind: type[_Choice], option: str, text: str) -> _Choice:
     except ValueError:
         known = ", ".join(each.value for each in kind)
         raise typer.BadParameter(f"{option} is one of {known}, not {text!r}") from None
+
+
+def check_window(start: date, end: date, weather: str | None, **files: Path | None) -> None:
+    """Refuse a window of past days, a mode of weather, or a file that cannot be meant."""
+    if weather not in (None, "as_issued", "observed"):
+        raise typer.BadParameter(f"--weather is as_issued or observed, not {weather!r}")
+    if end < start:
+        raise typer.BadParameter(f"the end {end} is before the start {start}")
+    for option, path in files.items():
+        if path is not None and not path.resolve().parent.is_dir():
+            raise typer.BadParameter(f"the folder of --{option} {path} does not exist")

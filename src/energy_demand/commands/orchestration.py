@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand.commands import options
-from energy_demand.commands.options import Json, Now, choice, settings_at
+from energy_demand.commands.options import (
+    FirstDay,
+    Json,
+    LastDay,
+    Now,
+    Weather,
+    check_window,
+    choice,
+    settings_at,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -117,8 +126,8 @@ def replay(
     policy: Annotated[
         str, typer.Option(metavar="frozen|never|weekly|monthly|triggered", help="What is kept up to date.")
     ],
-    start: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="First New York day.")],
-    end: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="Last one, included.")],
+    start: FirstDay,
+    end: LastDay,
     inject: Annotated[
         str | None,
         typer.Option(metavar="step|ramp|weather-response", help="A change of demand, to see it found."),
@@ -127,12 +136,7 @@ def replay(
         date | None,
         typer.Option(parser=options.day, metavar="DATE", help="When it begins; after a quarter of the days."),
     ] = None,
-    weather: Annotated[
-        str | None,
-        typer.Option(
-            metavar="as_issued|observed", help="As it was foreseen, where that is recorded, or as it came."
-        ),
-    ] = None,
+    weather: Weather = None,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="A plot of it goes here.")] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="PARQUET", help="One row per hour goes here.")
@@ -155,15 +159,9 @@ def replay(
     settings = settings_at(now)
     chosen = choice(ReplayPolicy, "--policy", policy)
     kind = None if inject is None else choice(Kind, "--inject", inject)
-    if weather not in (None, "as_issued", "observed"):
-        raise typer.BadParameter(f"--weather is as_issued or observed, not {weather!r}")
-    if end < start:
-        raise typer.BadParameter(f"the end {end} is before the start {start}")
+    check_window(start, end, weather, picture=picture, output=output)
     if kind is None and inject_on is not None:
         raise typer.BadParameter("--inject-on goes with --inject")
-    for option, path in (("--picture", picture), ("--output", output)):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise typer.BadParameter(f"the folder of {option} {path} does not exist")
     begins = inject_on or start + (end - start) // 4
     with opened(settings) as database, progress_bars() as progress:
         err.print(f"database: {database.label}", soft_wrap=True)

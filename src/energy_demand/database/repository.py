@@ -247,11 +247,6 @@ def read_daily(
     return pd.DataFrame(rows, columns=["series", "day", "value"])
 
 
-def has_features(connection: sa.Connection, respondent: str) -> bool:
-    """Whether any feature row of the respondent is stored."""
-    return bool(connection.scalar(sa.select(sa.exists().where(features.c.respondent == respondent))))
-
-
 def demand_span(
     connection: sa.Connection, respondent: str, series: str, as_of: datetime
 ) -> tuple[datetime, datetime] | None:

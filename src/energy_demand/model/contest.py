@@ -9,6 +9,7 @@ import pandas as pd
 
 from energy_demand.data.weather_path import MAIN
 from energy_demand.model.backtest import COLUMNS, Predict, Protocol, schedule, walk_forward
+from energy_demand.model.promotion import judge
 from energy_demand.timeaxis import HOUR, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from energy_demand.data.record import Record
     from energy_demand.model.forecaster import Forecaster
+    from energy_demand.model.promotion import Verdict
     from energy_demand.model.train import Weather
 
 SHARE_WITH_RUNS = 0.8  # of the days; with fewer, weather as it was foreseen says too little
@@ -52,6 +54,29 @@ def compared(challenger: pd.DataFrame, champion: pd.DataFrame, record: Record) -
         day=(periods - pd.Timedelta(HOUR)).tz_convert(record.region.zone).date,
         temperature=temperature.reindex(periods).to_numpy(),
     )
+
+
+def contest(
+    tested: pd.DataFrame,
+    judged: Forecaster,
+    champion: Forecaster,
+    record: Record,
+    *,
+    refit: bool,
+    weather: Weather | None = None,
+) -> Verdict:
+    """The verdict on a challenger beside the champion, on the days that neither had seen.
+
+    Args:
+        tested: the challenger's own forecasts of its test days, of `day_ahead`.
+        judged: the fit that made them.
+        champion: the model that serves, as it was trained.
+        record: what is known.
+        refit: as for `judge`.
+        weather: as for `day_ahead`.
+    """
+    theirs = day_ahead(champion, record, unseen_days(record, judged, champion), weather)
+    return judge(compared(tested, theirs, record), refit=refit)
 
 
 def day_ahead(

@@ -6,16 +6,16 @@ A command or a flow runs it; the steps themselves are elsewhere.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_record
 from energy_demand.model.base_training import data_hash
-from energy_demand.model.contest import compared, day_ahead, test_error, unseen_days
+from energy_demand.model.contest import contest, day_ahead, test_error, unseen_days
 from energy_demand.model.evaluate import coverage, scores
 from energy_demand.model.intervals import LEVELS
-from energy_demand.model.promotion import Verdict, first, judge
+from energy_demand.model.promotion import Verdict, first
 from energy_demand.model.registry import NoChampionError
 from energy_demand.model.storage import ModelRefusedError
 from energy_demand.model.train import Recipe, Trained, fit
@@ -118,9 +118,9 @@ def _contest(
         return tested, first(tested)
     except ModelRefusedError as error:
         # It cannot serve either, and its own message says to train.
-        return tested, Verdict(promoted=True, reason=f"the champion cannot be loaded: {error}")
-    theirs = day_ahead(champion, record, unseen_days(record, judged, champion))
-    return tested, judge(compared(tested, theirs, record), refit=refit)
+        alone = first(tested)
+        return tested, replace(alone, reason=f"{alone.reason}; the champion cannot be loaded: {error}")
+    return tested, contest(tested, judged, champion, record, refit=refit)
 
 
 def _test_metrics(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:

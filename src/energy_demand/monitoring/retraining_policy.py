@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from energy_demand.monitoring.performance_monitor import Comparison
 
 MAE_THRESHOLD_MWH = 1500.0
-FEWEST_ROWS = 1000
 
 
 class Trigger(StrEnum):
@@ -86,10 +85,10 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
     if evidence.trained_through is None:
         reason = "no model serves yet; the first one is trained by hand"
         return Decision(retrain=False, trigger=None, reason=reason)
-    found = _trigger(evidence, policy)
-    if found is None:
+    found = signals(evidence, policy)
+    if not found:
         return Decision(retrain=False, trigger=None, reason=_nothing(evidence, policy))
-    trigger, reason = found
+    trigger, reason = next(iter(found.items()))
     if evidence.last_retraining is not None:
         over = evidence.last_retraining + policy.cooldown
         if evidence.now < over:
@@ -99,27 +98,31 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
     return Decision(retrain=True, trigger=trigger, reason=reason)
 
 
-def _trigger(evidence: Evidence, policy: Policy) -> tuple[Trigger, str] | None:
+def signals(evidence: Evidence, policy: Policy) -> dict[Trigger, str]:
+    """Every trigger that applies, with why; the one that counts first."""
+    found: dict[Trigger, str] = {}
     made = evidence.comparison
     if made is not None and made.mae is not None and made.mae > policy.mae_mwh:
-        return Trigger.PERFORMANCE, (
+        found[Trigger.PERFORMANCE] = (
             f"mean absolute error of {made.days} days is {made.mae:,.0f} MWh, over {policy.mae_mwh:,.0f}"
         )
-    if made is not None and made.worse:
-        return Trigger.PERFORMANCE, (
+    elif made is not None and made.worse:
+        found[Trigger.PERFORMANCE] = (
             f"MAPE of {made.days} days is {made.mape:.2f} %, {made.ratio:.1f} times the "
             f"{made.expected_mape:.2f} % that the champion's own test lets expect (p {made.p_value:.3f})"
         )
     alarm = evidence.concept_alarm
     answered = evidence.last_retraining  # which knew the days before it
     if alarm is not None and (answered is None or alarm >= answered.astimezone(evidence.zone).date()):
-        return Trigger.CONCEPT, f"demand no longer follows from weather and calendar as learnt, since {alarm}"
+        found[Trigger.CONCEPT] = (
+            f"demand no longer follows from weather and calendar as learnt, since {alarm}"
+        )
     if evidence.drift_share is not None and evidence.drift_share > policy.drift_share:
-        return Trigger.DRIFT, f"drift share {evidence.drift_share:.2f}, over {policy.drift_share:.2f}"
+        found[Trigger.DRIFT] = f"drift share {evidence.drift_share:.2f}, over {policy.drift_share:.2f}"
     age = _age(evidence)
     if age > policy.max_age:
-        return Trigger.AGE, f"the champion is {age.days} days old, over {policy.max_age.days}"
-    return None
+        found[Trigger.AGE] = f"the champion is {age.days} days old, over {policy.max_age.days}"
+    return found
 
 
 def _nothing(evidence: Evidence, policy: Policy) -> str:

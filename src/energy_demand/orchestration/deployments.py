@@ -60,6 +60,6 @@ def serve_deployments(zone: str) -> None:
         raise NoServerError(
             "no Prefect server is set; run `prefect server start` and set "
             "PREFECT_API_URL=http://127.0.0.1:4200/api. Without one, run `energy-demand ingest`, `drift` and "
-            "`forecast` by cron"
+            "`forecast --scheduled` by cron"
         )
     serve(*deployments(zone), limit=MOST_AT_ONCE, pause_on_shutdown=False)

@@ -72,8 +72,7 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
     drifted, share, details = run_drift_check(reference.rows, window)
     report = _report(settings, reference.rows, window)
     concept = concept_drift(champion, record, now)
-    longest = max(*WINDOWS_DAYS, DRIFT_WINDOW_DAYS)
-    since = now - timedelta(days=longest + 2)
+    since = now - timedelta(days=max(WINDOWS_DAYS) + 2)
 
     def read(connection: Any) -> tuple[pd.DataFrame, datetime | None]:
         predictions.fill_actuals(connection, respondent, since, now)

@@ -6,20 +6,19 @@ run that finds another one under way, or that was caught up already, ends as `Sk
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import date, datetime  # noqa: TC003  (Prefect reads the annotations of parameters)
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import load_settings, opt_out_of_telemetry
-from energy_demand.data.ingest import IngestInterruptedError, backfill_span, trailing_span
-from energy_demand.database.engine import Database, DatabaseUnavailableError, opened
+from energy_demand.data.ingest import IngestInterruptedError, RangeError, backfill_span, trailing_span
+from energy_demand.database.engine import DatabaseUnavailableError, opened
 from energy_demand.database.turns import Job, TurnTakenError
 from energy_demand.model.registry import Registry, RegistryUnavailableError
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.orchestration.drift_check import run_check
 from energy_demand.orchestration.ingestion import run_ingestion
 from energy_demand.orchestration.retraining import BY_HAND, run_retraining
-from energy_demand.orchestration.scheduled_forecast import run_morning
+from energy_demand.orchestration.scheduled_forecast import NothingNewError, run_morning
 from energy_demand.orchestration.turn_taking import in_turn
 from energy_demand.timeaxis import local_day
 
@@ -28,19 +27,20 @@ from prefect import flow, runtime, task  # noqa: E402
 from prefect.states import Completed  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from prefect import Task
     from prefect.client.schemas.objects import State, TaskRun
 
     from energy_demand.config import Settings
+    from energy_demand.database.engine import Database
+    from energy_demand.orchestration.drift_check import DriftOutcome
+    from energy_demand.orchestration.ingestion import Ingested
+    from energy_demand.orchestration.retraining import Retrained
+    from energy_demand.orchestration.scheduled_forecast import Morning
 
 # What may be back in a minute.
 AWAY = (IngestInterruptedError, DatabaseUnavailableError, RegistryUnavailableError)
-
-
-class NothingNewError(RuntimeError):
-    """Tomorrow's forecast was made from what was stored: the upstreams were away."""
 
 
 def _was_away(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -53,68 +53,48 @@ def ingest_task(
     start: date | None, end: date | None, days_back: int, scheduled_at: datetime | None
 ) -> dict[str, Any] | None:
     """The ingestion job."""
-    with _opened() as (settings, database, now):
+    if start is None and end is not None:
+        raise RangeError(f"the end {end} needs a start; nothing was asked for")
+
+    def work(settings: Settings, database: Database, now: datetime) -> Ingested:
         if start is None:
             span = trailing_span(database, settings, now, days_back)
         else:
             span = backfill_span(settings, start, end or local_day(now, settings.region.zone), now)
-        done = in_turn(
-            database,
-            settings,
-            Job.INGESTION,
-            now,
-            lambda: run_ingestion(database, settings, span, now, _silent),
-            scheduled_at=scheduled_at,
-        )
-        return None if done is None else done.to_json()
+        return run_ingestion(database, settings, span, now, _silent)
+
+    return _run(Job.INGESTION, work, scheduled_at)
 
 
 @task(name="check", retries=2, retry_delay_seconds=[30, 300], retry_condition_fn=_was_away)
 def check_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
     """The drift check."""
-    with _opened() as (settings, database, now):
-        done = in_turn(
-            database,
-            settings,
-            Job.DRIFT_CHECK,
-            now,
-            lambda: run_check(database, Registry(settings), settings, now),
-            scheduled_at=scheduled_at,
-        )
-        return None if done is None else done.to_json()
+    return _run(
+        Job.DRIFT_CHECK,
+        lambda settings, database, now: run_check(database, Registry(settings), settings, now),
+        scheduled_at,
+    )
 
 
 @task(name="train-and-judge", retries=1, retry_delay_seconds=300, retry_condition_fn=_was_away)
-def retrain_task(trigger: str, reason: str) -> dict[str, Any]:
+def retrain_task(trigger: str, reason: str) -> dict[str, Any] | None:
     """The retraining job."""
-    with _opened() as (settings, database, now):
-        done = in_turn(
-            database,
-            settings,
-            Job.RETRAIN,
-            now,
-            lambda: run_retraining(
-                database, Registry(settings), settings, now, trigger=Trigger(trigger), reason=reason
-            ),
-        )
-        if done is None:
-            raise AssertionError("only scheduled runs are caught up")
-        return done.to_json()
+    return _run(
+        Job.RETRAIN,
+        lambda settings, database, now: run_retraining(
+            database, Registry(settings), settings, now, trigger=Trigger(trigger), reason=reason
+        ),
+    )
 
 
 @task(name="forecast-tomorrow", retries=5, retry_delay_seconds=60, retry_condition_fn=_was_away)
 def forecast_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
     """The morning job."""
-    with _opened() as (settings, database, now):
-        done = in_turn(
-            database,
-            settings,
-            Job.FORECAST,
-            now,
-            lambda: run_morning(database, Registry(settings), settings, now, _silent),
-            scheduled_at=scheduled_at,
-        )
-        return None if done is None else done.to_json()
+    return _run(
+        Job.FORECAST,
+        lambda settings, database, now: run_morning(database, Registry(settings), settings, now, _silent),
+        scheduled_at,
+    )
 
 
 @flow(name="data-ingestion")
@@ -143,7 +123,7 @@ def forecast_flow() -> Any:
     """Fetch what is new, then log tomorrow's forecast; fails, after the forecast, where nothing came."""
     made = _or_skipped(lambda: forecast_task(_scheduled_at()))
     if isinstance(made, dict) and made["trouble"] is not None:
-        raise NothingNewError(f"tomorrow's forecast is logged, but nothing new came: {made['trouble']}")
+        raise NothingNewError(made["trouble"])
     return made
 
 
@@ -161,11 +141,24 @@ def _scheduled_at() -> datetime | None:
     return planned
 
 
-@contextmanager
-def _opened() -> Iterator[tuple[Settings, Database, datetime]]:
+def _run(
+    job: Job,
+    work: Callable[[Settings, Database, datetime], Ingested | DriftOutcome | Retrained | Morning],
+    scheduled_at: datetime | None = None,
+) -> dict[str, Any] | None:
+    """A job in its turn, on the database of the settings; None where there was nothing to do."""
     settings = load_settings()
     with opened(settings) as database:
-        yield settings, database, settings.present()
+        now = settings.present()
+        done = in_turn(
+            database,
+            settings,
+            job,
+            now,
+            lambda: work(settings, database, now),
+            scheduled_at=scheduled_at,
+        )
+        return None if done is None else done.to_json()
 
 
 def _silent(step: str, done: int, total: int) -> None:

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from energy_demand.model.backtest import Predict, Walk
-from energy_demand.model.contest import compared, day_ahead, test_error, unseen_days
+from energy_demand.model.contest import contest, day_ahead, test_error, unseen_days
 from energy_demand.model.evaluate import coverage, scores
-from energy_demand.model.promotion import judge
 from energy_demand.model.train import Recipe, fit
 from energy_demand.monitoring.concept_drift import daily_surprises, run_charts
 from energy_demand.monitoring.drift_detection import run_drift_check, wasserstein_scores
 from energy_demand.monitoring.performance_monitor import JUDGED_DAYS, Comparison, compare
-from energy_demand.monitoring.retraining_policy import Evidence, Policy, decide
+from energy_demand.monitoring.retraining_policy import Evidence, Policy, Trigger, decide, signals
 from energy_demand.monitoring.watched_rows import REFERENCE_DAYS, rows_between, watched_rows, window_of
 from energy_demand.timeaxis import (
     day_ahead_issue,
@@ -187,13 +186,14 @@ class _Run:
         self._reference: pd.DataFrame
         self._fitted: datetime
         self._last_retraining: datetime | None = None
-        self._active: set[str] = set()
+        self._active: set[tuple[str, date | None]] = set()
 
     def begin(self, moment: datetime) -> None:
         """The first model."""
         trained = self._fit(moment, judge_it=True)
         self._base = trained.forecaster.base
-        self._serve(trained.forecaster, self._tested(trained, moment))
+        _, tested = self._tested(trained, moment)
+        self._serve(trained.forecaster, test_error(tested, self._record.region.zone))
         self._fitted = moment
 
     def forecast(self, day: date) -> None:
@@ -217,10 +217,10 @@ class _Run:
         )
         every = self._policy.every
         if every is not None and moment - self._fitted >= every:
-            self._retrain(moment, "by the calendar", contest=False, refit=True)
+            self._retrain(moment, "by the calendar", judged=False, refit=True)
         elif self._policy is ReplayPolicy.TRIGGERED and decision.retrain and decision.trigger is not None:
             self._retrain(
-                moment, decision.reason, contest=True, refit=decision.trigger.needs_only_not_be_worse
+                moment, decision.reason, judged=True, refit=decision.trigger.needs_only_not_be_worse
             )
 
     def result(self) -> Replay:
@@ -263,34 +263,25 @@ class _Run:
         )
 
     def _note(self, evidence: Evidence, moment: datetime) -> None:
-        """Alarms count when they begin."""
-        made = evidence.comparison
-        signals = {
-            "drift": (evidence.drift_share or 0.0) > self._rules.drift_share,
-            "performance": made is not None
-            and (made.worse or (made.mae is not None and made.mae > self._rules.mae_mwh)),
-            f"concept {evidence.concept_alarm}": evidence.concept_alarm is not None,
+        """Alarms count when they begin; the charts', by the day on which they alarm. Age is none."""
+        found = {
+            (kind.value, evidence.concept_alarm if kind is Trigger.CONCEPT else None)
+            for kind in signals(evidence, self._rules)
+            if kind is not Trigger.AGE
         }
-        now = {name for name, on in signals.items() if on}
-        for name in sorted(now - self._active):
-            self._done.alarms.append(Event(moment, name.split()[0]))
-        self._active = now
+        self._done.alarms += [Event(moment, kind) for kind, _ in sorted(found - self._active, key=str)]
+        self._active = found
 
-    def _retrain(self, moment: datetime, why: str, *, contest: bool, refit: bool) -> None:
+    def _retrain(self, moment: datetime, why: str, *, judged: bool, refit: bool) -> None:
         began = time.perf_counter()
         self._last_retraining = self._fitted = moment
-        trained = self._fit(moment, judge_it=contest)
+        trained = self._fit(moment, judge_it=judged)
         promoted, reason = True, why
         metrics = self._metrics
-        if contest:
-            tested = self._tested_hours(trained, moment)
+        if judged:
+            challenger, tested = self._tested(trained, moment)
             known = self._record.known_at(moment, self._availability)
-            judged = trained.judged
-            if judged is None:
-                raise AssertionError("asked to be judged")
-            days = unseen_days(known, judged, self._champion)
-            theirs = day_ahead(self._champion, known, days, self._weather)
-            verdict = judge(compared(tested, theirs, known), refit=refit)
+            verdict = contest(tested, challenger, self._champion, known, refit=refit, weather=self._weather)
             promoted, reason = verdict.promoted, f"{why}; {verdict.reason}"
             metrics = test_error(tested, self._record.region.zone)
         if promoted:
@@ -309,14 +300,13 @@ class _Run:
             base=self._base,
         )
 
-    def _tested(self, trained: Trained, moment: datetime) -> dict[str, float]:
-        return test_error(self._tested_hours(trained, moment), self._record.region.zone)
-
-    def _tested_hours(self, trained: Trained, moment: datetime) -> pd.DataFrame:
-        known = self._record.known_at(moment, self._availability)
-        if trained.judged is None:
+    def _tested(self, trained: Trained, moment: datetime) -> tuple[Forecaster, pd.DataFrame]:
+        """The judged fit, and its forecasts of its test days."""
+        judged = trained.judged
+        if judged is None:
             raise AssertionError("asked to be judged")
-        return day_ahead(trained.judged, known, unseen_days(known, trained.judged), self._weather)
+        known = self._record.known_at(moment, self._availability)
+        return judged, day_ahead(judged, known, unseen_days(known, judged), self._weather)
 
     def _serve(self, model: Forecaster, metrics: dict[str, float]) -> None:
         self._champion = model

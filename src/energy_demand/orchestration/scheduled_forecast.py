@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+class NothingNewError(UserError, RuntimeError):
+    """Tomorrow's forecast was made from what was stored: the upstreams were away."""
+
+    def __init__(self, trouble: str) -> None:
+        super().__init__(f"tomorrow's forecast is logged, but nothing new came: {trouble}")
+
+
 @dataclass(frozen=True)
 class Morning:
     """What a morning came to.
