@@ -12,13 +12,13 @@ import pytest
 from energy_demand.config import REGISTERED_MODEL
 from energy_demand.errors import UserError
 from energy_demand.model.promotion import FIRST, SliceScore, Verdict
+from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.registry import (
     ROLLED_BACK_TAG,
     VERDICT_FILE,
     NoChampionError,
     NoRollbackError,
     Registry,
-    RegistryUnavailableError,
     Version,
 )
 from energy_demand.model.storage import MANIFEST_FILE, ModelRefusedError, to_texts
@@ -198,7 +198,7 @@ def champions(three_champions, tmp_path) -> Registry:
 
 
 def tags(registry, version: str) -> dict[str, str]:
-    with registry._client() as client:
+    with registry._store.client() as client:
         return client.get_model_version(REGISTERED_MODEL, version).tags
 
 
@@ -217,7 +217,7 @@ def test_the_verdict_is_stored_with_the_version_and_its_run(registry, register):
     assert registry.promote(added.run_id, verdict) is False
     stored = tags(registry, added.version)
     assert (stored["promoted"], stored["verdict"]) == ("false", "worse than the champion")
-    with registry._client() as client:
+    with registry._store.client() as client:
         measured = client.get_run(added.run_id).data.metrics
     assert (measured["contest_challenger_mape"], measured["contest_champion_mape"]) == (2.25, 1.75)
     whole = json.loads(mlflow.artifacts.load_text(f"runs:/{added.run_id}/{VERDICT_FILE}"))
@@ -287,7 +287,7 @@ def test_pruning_keeps_the_newest_and_the_champion_and_the_one_before_it(registr
     assert [registry.load(version).version for version in ("5", "6")] == ["5", "6"]
     with pytest.raises(RegistryUnavailableError):
         registry.load("2")
-    with registry._client() as client:
+    with registry._store.client() as client:
         assert client.get_run(runs[1].run_id).data.metrics["test_mape"] == 2.5
 
 

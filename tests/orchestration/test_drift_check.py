@@ -96,7 +96,7 @@ def test_soon_after_a_retraining_a_check_says_what_it_found_and_waits(
 
 
 def test_without_a_champion_there_is_nothing_to_check(database, settings, registry, checks):
-    with registry._client() as client:
+    with registry._store.client() as client:
         client.delete_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
     with pytest.raises(NoChampionError):
         run_check(database, registry, settings, PRESENT)

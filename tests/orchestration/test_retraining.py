@@ -10,8 +10,9 @@ from short import NOTHING_LISTENS, SHORT, poisoned
 from energy_demand.database.turns import Job, TurnTakenError
 from energy_demand.model.base_training import TooFewRowsError
 from energy_demand.model.contest import compared, day_ahead, unseen_days
+from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.promotion import judge
-from energy_demand.model.registry import Registry, RegistryUnavailableError
+from energy_demand.model.registry import Registry
 from energy_demand.model.train import fit
 from energy_demand.monitoring.reference import read_reference
 from energy_demand.monitoring.retraining_policy import Trigger

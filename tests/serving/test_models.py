@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from energy_demand.model.registry import Champion, NoChampionError, Registry, RegistryUnavailableError
+from energy_demand.model.mlflow_store import RegistryUnavailableError
+from energy_demand.model.registry import Champion, NoChampionError, Registry
 from energy_demand.model.storage import ModelRefusedError
 from energy_demand.serving.kept_models import KeptModels
 from energy_demand.serving.models import LOOKS_UNTIL_RETRY, ModelHolder, ReloadInProgressError, ServedModel

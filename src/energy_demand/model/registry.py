@@ -7,13 +7,10 @@ as text and JSON. Versions are added and the alias moves; the oldest are pruned,
 from __future__ import annotations
 
 import tempfile
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from energy_demand.config import (
     CHAMPION_ALIAS,
@@ -21,15 +18,14 @@ from energy_demand.config import (
     REGISTERED_MODEL,
     Settings,
     load_settings,
-    opt_out_of_telemetry,
 )
 from energy_demand.errors import UserError
-from energy_demand.logs import redact
 from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.mlflow_store import MlflowStore
 from energy_demand.model.storage import ModelRefusedError, from_texts, to_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from mlflow import MlflowClient
@@ -51,10 +47,6 @@ class NoChampionError(UserError, LookupError):
 
 class NoRollbackError(UserError, LookupError):
     """There is no version to go back to; the champion is what it was."""
-
-
-class RegistryUnavailableError(UserError, RuntimeError):
-    """MLflow cannot be reached or refuses; the champion is what it was."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +76,8 @@ class Registry:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._home = settings.home / "mlflow"
-        self._local = settings.mlflow_tracking_uri is None
-        self.uri = settings.mlflow_tracking_uri or f"sqlite:///{self._home / 'mlflow.db'}"
-        self.label = redact(self.uri)
-        if self._local:
-            self._home.mkdir(parents=True, exist_ok=True)
+        self._store = MlflowStore(settings)
+        self.uri, self.label = self._store.uri, self._store.label
 
     def register(
         self,
@@ -103,7 +91,7 @@ class Registry:
         """Log a run with its parameters, metrics and figures, and register its model as a new version."""
         import mlflow.lightgbm  # noqa: PLC0415  (importing MLflow takes seconds)
 
-        with self._client() as client, tempfile.TemporaryDirectory() as folder:
+        with self._store.client() as client, tempfile.TemporaryDirectory() as folder:
             experiment = self._experiment(client)
             name = f"train-{started_at:%Y%m%dT%H%MZ}"
             with mlflow.start_run(experiment_id=experiment, run_name=name) as run:
@@ -142,7 +130,7 @@ class Registry:
 
     def champion_version(self) -> str | None:
         """Which version the alias stands for; None before the first promotion."""
-        with self._client() as client:
+        with self._store.client() as client:
             found = self._champion_version(client)
             return None if found is None else str(found.version)
 
@@ -152,7 +140,7 @@ class Registry:
         Raises:
             ModelRefusedError: its files are damaged.
         """
-        with self._client() as client:
+        with self._store.client() as client:
             found = client.get_model_version(REGISTERED_MODEL, version)
             metrics = client.get_run(str(found.run_id)).data.metrics
             forecaster = self._load(found)
@@ -174,7 +162,7 @@ class Registry:
         Raises:
             LookupError: the run has no registered version.
         """
-        with self._client() as client:
+        with self._store.client() as client:
             found = client.search_model_versions(f"name = '{REGISTERED_MODEL}' and run_id = '{run_id}'")
             if not found:
                 raise LookupError(f"run {run_id} has no registered version of {REGISTERED_MODEL}")
@@ -207,7 +195,7 @@ class Registry:
         champion = self.champion_version()
         if champion is None:
             raise NoChampionError("no model serves yet; run `energy-demand train` first")
-        with self._client() as client:
+        with self._store.client() as client:
             before = client.get_model_version(REGISTERED_MODEL, champion).tags.get(PREVIOUS_TAG)
             held = {str(each.version) for each in self._versions(client)}
         wanted = to or before
@@ -219,7 +207,7 @@ class Registry:
             kept = ", ".join(sorted(held, key=int))
             raise NoRollbackError(f"there is no version {wanted}; version {champion} serves on. Kept: {kept}")
         self.load(wanted)  # a damaged one must not serve
-        with self._client() as client:
+        with self._store.client() as client:
             client.set_model_version_tag(REGISTERED_MODEL, champion, ROLLED_BACK_TAG, f"to {wanted}")
             client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, wanted)
         return wanted, champion
@@ -229,7 +217,7 @@ class Registry:
 
         Their runs, with parameters and metrics, stay. Returns the versions that went.
         """
-        with self._client() as client:
+        with self._store.client() as client:
             champion = self._champion_version(client)
             needed = set()
             if champion is not None:
@@ -271,30 +259,12 @@ class Registry:
         found = client.get_experiment_by_name(EXPERIMENT_NAME)
         if found is not None:
             return str(found.experiment_id)
-        location = (self._home / "artifacts").as_uri() if self._local else None
-        return str(client.create_experiment(EXPERIMENT_NAME, artifact_location=location))
+        return str(client.create_experiment(EXPERIMENT_NAME, artifact_location=self._store.artifact_location))
 
     def _registered(self, client: MlflowClient) -> str:
         if not client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):
             client.create_registered_model(REGISTERED_MODEL)
         return REGISTERED_MODEL
-
-    @contextmanager
-    def _client(self) -> Iterator[MlflowClient]:
-        opt_out_of_telemetry()  # read when MLflow is imported
-        import mlflow  # noqa: PLC0415
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
-        mlflow.set_tracking_uri(self.uri)
-        mlflow.set_registry_uri(self.uri)
-        try:
-            yield mlflow.MlflowClient(self.uri, self.uri)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = (redact(str(error)).splitlines() or [type(error).__name__])[0]
-            raise RegistryUnavailableError(
-                f"MLflow at {self.label} failed: {reason}; the champion is unchanged. "
-                "Check MLFLOW_TRACKING_URI and that the store can be reached"
-            ) from error
 
 
 def get_champion_model(settings: Settings | None = None) -> Forecaster:

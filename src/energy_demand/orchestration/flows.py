@@ -13,7 +13,8 @@ from energy_demand.config import load_settings, opt_out_of_telemetry
 from energy_demand.data.ingest import IngestInterruptedError, RangeError, backfill_span, trailing_span
 from energy_demand.database.engine import DatabaseUnavailableError, opened
 from energy_demand.database.turns import Job, TurnTakenError
-from energy_demand.model.registry import Registry, RegistryUnavailableError
+from energy_demand.model.mlflow_store import RegistryUnavailableError
+from energy_demand.model.registry import Registry
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.orchestration.drift_check import run_check
 from energy_demand.orchestration.ingestion import run_ingestion

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from energy_demand.database import decisions
 from energy_demand.logs import redact
-from energy_demand.model.registry import RegistryUnavailableError
+from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.train import TooFewRowsError
 from energy_demand.model.training_job import TrainingOutcome, run_training
 from energy_demand.orchestration.drift_check import plain, refresh_reference

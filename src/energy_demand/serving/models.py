@@ -15,7 +15,8 @@ import numpy as np
 from energy_demand.errors import UserError
 from energy_demand.model.base_model import BOOSTER_COLUMNS
 from energy_demand.model.intervals import LEVELS
-from energy_demand.model.registry import NoChampionError, RegistryUnavailableError
+from energy_demand.model.mlflow_store import RegistryUnavailableError
+from energy_demand.model.registry import NoChampionError
 from energy_demand.model.single_row import SingleRow
 from energy_demand.model.storage import ModelRefusedError
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow

@@ -1,0 +1,64 @@
+"""One address of MLflow, and how it is talked to: every failure is one error of ours, said in a line."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from energy_demand.config import opt_out_of_telemetry
+from energy_demand.errors import UserError
+from energy_demand.logs import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow import MlflowClient
+
+    from energy_demand.config import Settings
+
+
+class RegistryUnavailableError(UserError, RuntimeError):
+    """MLflow cannot be reached or refuses; the champion is what it was."""
+
+
+class MlflowStore:
+    """The tracking store and model registry of the settings: a server, or a store in the home folder.
+
+    Attributes:
+        uri: its address.
+        label: the same for people, without a password.
+        artifact_location: where a new experiment keeps its files; None: the server decides.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        home = settings.home / "mlflow"
+        self.uri = settings.mlflow_tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
+        self.label = redact(self.uri)
+        self.artifact_location: str | None = None
+        if settings.mlflow_tracking_uri is None:
+            home.mkdir(parents=True, exist_ok=True)
+            self.artifact_location = (home / "artifacts").as_uri()
+
+    @contextmanager
+    def client(self) -> Iterator[MlflowClient]:
+        """A client for the length of a `with` block.
+
+        Raises:
+            RegistryUnavailableError: MLflow cannot be reached, or refuses.
+        """
+        opt_out_of_telemetry()  # read when MLflow is imported
+        import mlflow  # noqa: PLC0415  (importing MLflow takes seconds)
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+        try:
+            yield mlflow.MlflowClient(self.uri, self.uri)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = (redact(str(error)).splitlines() or [type(error).__name__])[0]
+            raise RegistryUnavailableError(
+                f"MLflow at {self.label} failed: {reason}; the champion is unchanged. "
+                "Check MLFLOW_TRACKING_URI and that the store can be reached"
+            ) from error
