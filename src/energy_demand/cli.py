@@ -54,6 +54,7 @@ for command in (
     orchestration.rollback,
     orchestration.replay,
     servers.serve,
+    servers.dashboard,
     orchestration.worker,
     data.status,
     data.quarantine,

@@ -53,6 +53,12 @@ SERVING_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }
+# Likewise of the dashboard, which takes its settings from the environment, as any script of Streamlit does.
+DASHBOARD_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
 METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 # A variable with one of these prefixes that no setting knows is a typing error, not somebody else's.
@@ -65,6 +71,7 @@ OWN_PREFIXES = (
     "PUBLICATION_",
     "PREDICTION_",
     "RETRAIN_",
+    "DASHBOARD_",
 )
 
 PUBLIC_URLS = {
@@ -176,6 +183,12 @@ class Settings(BaseSettings):
     prediction_log_retention_days: int | None = Field(
         None, ge=1, description="Older predictions go to Parquet files; unset: all stay in the database."
     )
+
+    dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")
+    dashboard_port: int = Field(8501, ge=1, le=65535, description="Its port.")
+    api_public_url: HttpUrl | None = Field(None, description="Where a browser finds the API.")
+    mlflow_public_url: HttpUrl | None = Field(None, description="Where a browser finds MLflow.")
+    grafana_public_url: HttpUrl | None = Field(None, description="Where a browser finds Grafana.")
 
     retrain_max_age_days: int = Field(
         90, ge=1, le=3650, description="A champion older than this is trained anew, if that is not worse."
@@ -292,6 +305,15 @@ def prepare_serving(metrics_folder: Path) -> None:
     for name, value in SERVING_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ[METRICS_FOLDER_VARIABLE] = str(metrics_folder)
+
+
+def prepare_dashboard(settings: Settings) -> None:
+    """Set what the dashboard's script and its libraries read when they are loaded, in this process."""
+    opt_out_of_telemetry()
+    for name, value in DASHBOARD_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if settings.energy_demand_now is not None:
+        os.environ["ENERGY_DEMAND_NOW"] = settings.energy_demand_now.isoformat()
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

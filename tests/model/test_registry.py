@@ -11,8 +11,8 @@ import pytest
 
 from energy_demand.config import REGISTERED_MODEL
 from energy_demand.errors import UserError
-from energy_demand.model.promotion import FIRST, SliceScore, Verdict
 from energy_demand.model.mlflow_store import RegistryUnavailableError
+from energy_demand.model.promotion import FIRST, SliceScore, Verdict
 from energy_demand.model.registry import (
     ROLLED_BACK_TAG,
     VERDICT_FILE,

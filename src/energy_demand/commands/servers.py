@@ -70,6 +70,18 @@ def serve(
     run(load_settings(**{name: value for name, value in given.items() if value is not None}))
 
 
+def dashboard(now: Now = None) -> None:
+    """Show forecasts, model quality, drift, and decisions in a browser until it is told to stop.
+
+    Example: energy-demand dashboard
+
+    Then open http://127.0.0.1:8501
+    """
+    from dashboard.server import run  # noqa: PLC0415
+
+    run(load_settings(**({} if now is None else {"energy_demand_now": now})))
+
+
 def demo() -> None:
     """Run the whole loop on synthetic data, with no key, no Docker and no network.
 

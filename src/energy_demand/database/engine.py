@@ -101,12 +101,16 @@ def opened(settings: Settings) -> Iterator[Database]:
 
 
 def open_database(
-    settings: Settings, *, migrate_now: bool = True, statement_seconds: float | None = None
+    settings: Settings,
+    *,
+    migrate_now: bool = True,
+    read_only: bool = False,
+    statement_seconds: float | None = None,
 ) -> Database:
     """The application's database, started if it is the embedded one, with its tables up to date.
 
-    With `statement_seconds`, a statement that takes longer fails, and so does a connection that has gone
-    silent for as long.
+    With `read_only` no statement can write. With `statement_seconds`, a statement that takes longer fails,
+    and so does a connection that has gone silent for as long.
 
     Raises:
         DatabaseUnavailableError: it cannot be reached, or its tables are newer than this program.
@@ -120,6 +124,8 @@ def open_database(
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "options": "-c timezone=UTC",
     }
+    if read_only:
+        connect_args["options"] += " -c default_transaction_read_only=on"
     if statement_seconds is not None:
         milliseconds = int(1000 * statement_seconds)
         connect_args["options"] += f" -c statement_timeout={milliseconds}"

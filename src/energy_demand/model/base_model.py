@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from energy_demand.model.intervals import ConformalIntervals
 
 BOOSTER_COLUMNS = (*BASE_COLUMNS, LEAD)
+EXPECTED = "expected"
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,17 @@ class BaseModel:
             self.booster.predict(matrix, num_threads=1), dtype=float
         )
         return predicted
+
+    def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """What each column adds to the point forecast of each row, MWh.
+
+        SHAP values of the trees (Lundberg et al. 2020, TreeSHAP), as LightGBM computes them. Not to be
+        called by two threads at once.
+
+        Returns:
+            The columns of `BOOSTER_COLUMNS` and `expected`, what the booster says on average; each row adds
+            up to its point forecast.
+        """
+        matrix = rows.loc[:, list(BOOSTER_COLUMNS)].to_numpy(dtype=float)
+        each = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1), dtype=float)
+        return pd.DataFrame(each, columns=[*BOOSTER_COLUMNS, EXPECTED], index=rows.index)

@@ -1,0 +1,114 @@
+"""Feature Importance: what the model looks at, and why one hour was forecast as it was."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import figures, queries, store, widgets
+from energy_demand.model.base_model import BOOSTER_COLUMNS, EXPECTED
+from energy_demand.model.forecaster import EXPLANATION, TYPICAL
+from energy_demand.timeaxis import HOUR, day_periods, local_day
+
+if TYPE_CHECKING:
+    from energy_demand.model.predict import Forecast
+
+SAMPLE = 14 * 24  # newest hours that SHAP values are taken over
+
+
+def show() -> None:
+    """The page."""
+    st.subheader("Feature Importance")
+    version = store.champion_version()
+    if version is None:
+        st.info("No model serves yet. Run `energy-demand train`.")
+        return
+    st.caption(
+        f"Version {version}. The base booster sees the twenty base features and the lead; the forecaster "
+        "that serves is explained by its parts below."
+    )
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**LightGBM**: what its splits gained")
+        kind = st.segmented_control("Importance", ["gain", "split"], default="gain", required=True)
+        booster = store.model(version).forecaster.booster
+        values = booster.feature_importance(importance_type=kind)
+        _bars(dict(zip(BOOSTER_COLUMNS, map(float, values), strict=True)), str(kind), "importance")
+    with right:
+        st.markdown("**SHAP**: how far each feature moves a forecast")
+        rows = store.read(queries.newest_features, store.respondent(), SAMPLE)
+        if rows.empty:
+            st.info("No features are stored yet. Run `energy-demand ingest`.")
+        else:
+            each = store.contributions(version, rows).drop(columns=EXPECTED)
+            st.caption(f"Mean of the absolute SHAP values over the newest {len(rows):,} hours, 24 h ahead.")
+            _bars(
+                {str(name): float(value) for name, value in each.abs().mean().items()},
+                "mean |SHAP|, MWh",
+                "shap",
+            )
+    _one_hour(version)
+
+
+def _bars(values: dict[str, float], title: str, key: str) -> None:
+    widgets.plot(figures.importance(values, title), key, f"Features by {title}")
+    ranked = sorted(values, key=lambda name: values[name], reverse=True)
+    table = pd.DataFrame({"feature": ranked, key: [values[name] for name in ranked]})
+    widgets.download(table, f"{key}_{title.split(maxsplit=1)[0]}", "These values")
+
+
+def _one_hour(version: str) -> None:
+    st.markdown("**One hour of tomorrow's forecast, explained**")
+    st.caption("As it is forecast now. The axes do not begin at zero.")
+    region, now = store.settings().region, store.now()
+    tomorrow = local_day(now, region.zone) + timedelta(days=1)
+    periods = day_periods(tomorrow, region.zone)
+    with widgets.told():
+        made = store.forecast(now, tomorrow, version)
+        starts = [(period - HOUR).tz_convert(region.zone) for period in periods]
+        highest = int(made.hours["predicted_demand_mwh"].to_numpy().argmax())
+        chosen = st.selectbox(
+            "Hour",
+            range(len(periods)),
+            highest,
+            format_func=lambda index: f"{starts[index]:%a %d %b %H:%M} (to {periods[index]:%H:%M} UTC)",
+            key="hour",
+        )
+        _forecaster(made, int(chosen))
+        _booster(made, version, int(chosen))
+
+
+def _forecaster(made: Forecast, chosen: int) -> None:
+    if made.explanation is None:
+        st.caption(f"No forecaster could answer, so its parts are not known (quality: {made.quality}).")
+        return
+    row = made.explanation.iloc[chosen]
+    predicted = made.hours["predicted_demand_mwh"].iloc[chosen]
+    st.markdown(f"The forecaster that serves: **{predicted:,.0f} MWh**")
+    parts = {name: float(row[name]) for name in EXPLANATION}
+    widgets.plot(figures.explained(parts, TYPICAL), "parts", "What each part adds to the forecast")
+
+
+def _booster(made: Forecast, version: str, chosen: int) -> None:
+    rows = made.rows.iloc[[chosen]].reset_index(drop=True)
+    values = store.contributions(version, rows).iloc[0]
+    st.markdown(f"The base booster on the same hour, by SHAP values: **{values.sum():,.0f} MWh**")
+    named = {
+        EXPECTED: float(values[EXPECTED]),
+        **{f"{name} = {_short(rows[name].iloc[0])}": float(values[name]) for name in BOOSTER_COLUMNS},
+    }
+    widgets.plot(
+        figures.explained(named, EXPECTED),
+        "booster parts",
+        "What each feature adds",
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+show()

@@ -1,0 +1,173 @@
+"""Model Performance: how good the scheduled forecasts were, by day, hour, lead, and beside others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import figures, queries, store, widgets
+from energy_demand.database import repository
+from energy_demand.model.operator import corrected_daily, sound
+from energy_demand.timeaxis import day_periods, local_day
+
+if TYPE_CHECKING:
+    from dashboard.queries import Judged
+
+HOURLY_DAYS = 62  # longer ranges are drawn by day
+LEARNING_DAYS = 120  # before the first day, for the correction of the operator's forecast
+BINS_PER_MAE = 4
+
+
+def show() -> None:
+    """The page."""
+    st.subheader("Model Performance")
+    st.caption("Forecasts scheduled at 09:00 New York time, the newest for each hour.")
+    which = widgets.judged_filters()
+    if which is None:
+        st.info(widgets.NO_FORECASTS)
+        return
+    summary = store.read(queries.scores, which)
+    days = store.read(queries.days, which)
+    if days.empty:
+        st.info("No forecast fits these filters; choose other days, another version or other leads.")
+        return
+    _summary(summary)
+    st.markdown("**Demand against forecast**")
+    _curve(which, days)
+    if not summary["known"]:
+        st.info("Demand of these hours is not known yet; run `energy-demand ingest` when it is.")
+        return
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Error, rolling 7 days**")
+        widgets.plot(figures.rolling_error(days), "rolling", "Mean absolute error by day and over seven days")
+        st.markdown("**MAPE by hour and weekday**")
+        grid = store.read(queries.errors_by_hour_and_weekday, which)
+        widgets.plot(figures.hour_and_weekday(grid), "heat", "Error by hour of the day and weekday")
+        st.markdown("**Interval calibration by day**")
+        known = days[days["known"] > 0]
+        widgets.plot(figures.calibration(known, "day"), "calibration", "Share of hours within the intervals")
+    with right:
+        st.markdown("**Error distribution**")
+        width = _bin_width(float(summary["mae"]))
+        bins = store.read(queries.error_histogram, which, width)
+        widgets.plot(figures.error_histogram(bins, width), "histogram", "Hours by how far they were off")
+        st.markdown("**Error by lead**")
+        leads = store.read(queries.errors_by_lead, which)
+        leads = leads[leads["known"] > 0]
+        widgets.plot(figures.error_by_lead(leads), "leads", "Error by hours ahead")
+        st.markdown("**Interval calibration by lead**")
+        widgets.plot(
+            figures.calibration(leads, "lead_hours"), "calibration leads", "Hours within, by hours ahead"
+        )
+    with widgets.told():
+        _operator(which, days)
+
+
+def _summary(summary: dict[str, Any]) -> None:
+    shown = {
+        "MAPE": ("mape", "{:.2f} %"),
+        "MAE": ("mae", "{:,.0f} MWh"),
+        "RMSE": ("rmse", "{:,.0f} MWh"),
+        "Bias": ("bias", "{:+.2f} %"),
+        "In 80 % interval": ("coverage_80", "{:.1f} %"),
+        "In 95 % interval": ("coverage_95", "{:.1f} %"),
+    }
+    for column, (label, (name, form)) in zip(st.columns(len(shown)), shown.items(), strict=True):
+        value = summary[name]
+        column.metric(label, "–" if value is None else form.format(value))
+    sentences = [f"{summary['known']:,} hours with known demand."]
+    if summary["naive_known"]:
+        sentences.append(
+            f"Same hour yesterday {summary['seasonal_naive_24_mape']:.2f} %, last week "
+            f"{summary['seasonal_naive_168_mape']:.2f} %, the model {summary['naive_own_mape']:.2f} % on the "
+            f"same {summary['naive_known']:,} hours."
+        )
+    if summary["operator_known"]:
+        sentences.append(
+            f"The operator's hourly forecast {summary['operator_mape']:.2f} %, the model "
+            f"{summary['operator_own_mape']:.2f} % on the same {summary['operator_known']:,} hours."
+        )
+    st.caption(" ".join(sentences))
+
+
+def _curve(which: Judged, days: pd.DataFrame) -> None:
+    if len(days) <= HOURLY_DAYS:
+        rows = store.read(queries.hours, which)
+        name = "hours"
+    else:
+        rows = days
+        name = "days"
+        st.caption(f"More than {HOURLY_DAYS} days are drawn as daily means, the bands as means of bounds.")
+    widgets.plot(
+        figures.actual_against_predicted(rows, which.zone), "curve", "Demand and forecast with its intervals"
+    )
+    widgets.download(rows, f"forecasts_by_{name}", f"These {name}")
+
+
+def _operator(which: Judged, days: pd.DataFrame) -> None:
+    """Daily totals beside the operator's own day-ahead forecast."""
+    st.markdown("**Daily energy against the grid operator's own forecast**")
+    compared = _operator_days(which, days)
+    if compared.empty:
+        st.caption("No day of these has the operator's forecast and the model's for all of its hours.")
+        return
+    off = {
+        name: 100 * (compared[name] - compared["actual"]).abs() / compared["actual"]
+        for name in ("model", "operator", "operator_corrected")
+    }
+    table = pd.DataFrame(
+        {
+            "forecast": ["model", "operator, as published", "operator, its bias removed"],
+            "MAPE %": [values.mean() for values in off.values()],
+            "days": [len(compared)] * 3,
+        }
+    )
+    st.dataframe(
+        table, hide_index=True, column_config={"MAPE %": st.column_config.NumberColumn(format="%.2f")}
+    )
+    widgets.download(compared, "daily_against_operator", "These days")
+
+
+def _operator_days(which: Judged, days: pd.DataFrame) -> pd.DataFrame:
+    """`day`, `actual`, `model`, `operator`, `operator_corrected` (MWh) of the days that all of them have."""
+    columns = ["day", "actual", "model", "operator", "operator_corrected"]
+    zone = store.settings().region.zone
+    first, last = days["day"].iloc[0], days["day"].iloc[-1]
+    begin = first - timedelta(days=LEARNING_DAYS)
+    daily = store.read(
+        repository.read_daily, which.respondent, which.zone, begin, last, which.now
+    ).pivot_table(index="day", columns="series", values="value")
+    if not {"D", "DF"} <= set(daily.columns):
+        return pd.DataFrame(columns=columns)
+    calendar = [each.date() for each in pd.date_range(begin, last, freq="D")]
+    daily = daily.reindex(calendar)
+    today = local_day(which.now, zone)
+    whole = [
+        day < today and count == len(day_periods(day, zone))
+        for day, count in zip(days["day"], days["hours"], strict=True)
+    ]
+    model = days[whole].set_index("day")
+    table = pd.DataFrame(
+        {
+            "actual": daily["D"],
+            "model": (model["predicted"] * model["hours"]).reindex(calendar),
+            "operator": daily["DF"],
+            "operator_corrected": corrected_daily(daily["DF"], daily["D"]),
+        }
+    )
+    table = table[sound(table["operator"], table["actual"])].dropna()
+    return table.rename_axis("day").reset_index()[columns]
+
+
+def _bin_width(mae: float) -> float:
+    """A round width of which a few make the mean absolute error (MWh)."""
+    wanted = max(mae / BINS_PER_MAE, 1.0)
+    power = 10.0 ** (len(str(int(wanted))) - 1)
+    return float(min((1, 2, 5, 10), key=lambda each: abs(each * power - wanted)) * power)
+
+
+show()

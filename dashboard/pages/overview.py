@@ -1,0 +1,161 @@
+"""Overview: tomorrow's demand and how sure it is, the model, the data, drift, and the last decision."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import figures, queries, store, widgets
+from dashboard.health import decision_sign, drift_sign, freshness_sign, model_sign
+from dashboard.queries import Judged
+from energy_demand.database import decisions
+from energy_demand.errors import UserError
+from energy_demand.model.predict import WHAT_ANSWERED
+from energy_demand.timeaxis import HOUR, day_periods, local_day, utc_index
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+BEFORE = timedelta(hours=48)  # of demand, drawn before the forecast
+WEEK = timedelta(days=7)
+
+
+def show() -> None:
+    """The page."""
+    region, now = store.settings().region, store.now()
+    tomorrow = local_day(now, region.zone) + timedelta(days=1)
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        st.subheader(f"Tomorrow, {tomorrow:%A %d %B %Y}: {region.respondent}")
+        with widgets.told():
+            _forecast(tomorrow, now)
+    with right:
+        _signs(now)
+        _links()
+    _counts(now)
+
+
+def _forecast(tomorrow: date, now: datetime) -> None:
+    hours, issued = _newest_forecast(tomorrow, now)
+    zone = store.zone()
+    peak = hours.iloc[int(hours["predicted"].to_numpy().argmax())]
+    starts = figures.local_starts([peak["timestamp"]], zone)[0]
+    first, second, third = st.columns(3)
+    first.metric(
+        f"Peak, {starts:%H:%M} to {starts + pd.Timedelta(HOUR):%H:%M}",
+        f"{peak['predicted']:,.0f} MW",
+        help=f"The hour that ends {peak['timestamp']:%Y-%m-%d %H:%M} UTC.",
+    )
+    second.metric(
+        "It lies in, with 80 %", f"{peak['lower_80'] / 1000:.1f} – {peak['upper_80'] / 1000:.1f} GW"
+    )
+    third.metric("Energy of the day", f"{hours['predicted'].sum() / 1000:,.0f} GWh")
+    begin = utc_index(hours["timestamp"])[0].to_pydatetime() - HOUR
+    recent = store.read(queries.demand, store.respondent(), begin - BEFORE, now)
+    before = Judged(store.respondent(), zone, begin - BEFORE, begin, now, widgets.DAY_AHEAD_LEADS)
+    earlier = store.read(queries.hours, before)
+    widgets.plot(
+        figures.forecast_curve(hours, recent, earlier, zone),
+        "forecast",
+        "Tomorrow's hourly forecast with its intervals, after the demand of the last two days",
+    )
+    st.caption(issued)
+    widgets.download(hours, f"forecast_{tomorrow}", "Forecast")
+
+
+def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
+    """Tomorrow's hours, and in words who forecast them and when: from the log, else made now."""
+    region = store.settings().region
+    periods = day_periods(tomorrow, region.zone)
+    begin, end = periods[0].to_pydatetime() - HOUR, periods[-1].to_pydatetime()
+    logged = store.read(queries.newest_forecast, region.respondent, begin, end, len(periods), now)
+    if len(logged):
+        row = logged.iloc[0]
+        quality = str(row["quality"])
+        said = (
+            f"Issued {row['issued_at'].tz_convert(region.zone):%a %d %b %H:%M} New York time "
+            f"({row['issued_at']:%H:%M} UTC) by version {row['model_version']}, {row['source']}."
+        )
+        hours = logged.drop(columns=["id"]).rename(columns={"predicted_demand": "predicted"})
+    else:
+        version = store.champion_version()
+        if version is None:
+            raise UserError("no model serves yet; run `energy-demand train`")
+        made = store.forecast(now, tomorrow, version)
+        quality = made.quality
+        said = (
+            f"Made just now by version {made.model_version} and not logged; none was scheduled for tomorrow. "
+            "Run `energy-demand forecast --scheduled` to log it."
+        )
+        hours = made.hours.rename(columns={"period": "timestamp", "predicted_demand_mwh": "predicted"})
+    if quality in WHAT_ANSWERED:
+        said += f" **{WHAT_ANSWERED[quality].capitalize()}.**"
+    return hours, said
+
+
+def _signs(now: datetime) -> None:
+    respondent, region_zone = store.respondent(), store.settings().region.zone
+    with widgets.told():
+        widgets.show_sign(_model_sign(now))
+    stored = store.read(queries.counts, respondent, now)
+    check = store.read(decisions.last_check, respondent, now)
+    retrained = store.read(decisions.retrainings, respondent, now, 1)
+    for sign in (
+        freshness_sign(stored["newest_demand"], now, region_zone),
+        drift_sign(check, region_zone),
+        decision_sign(check, retrained[0] if retrained else None, region_zone),
+    ):
+        widgets.show_sign(sign)
+
+
+def _model_sign(now: datetime) -> Any:
+    version = store.champion_version()
+    own = next((run.metrics.get("test_mae") for run in store.runs() if run.serves), None)
+    week = Judged(store.respondent(), store.zone(), now - WEEK, now, now, widgets.DAY_AHEAD_LEADS, version)
+    return model_sign(store.read(queries.scores, week), version, own)
+
+
+def _links() -> None:
+    settings = store.settings()
+    api = settings.api_public_url or f"http://localhost:{settings.api_port}"
+    mlflow = settings.mlflow_public_url or (
+        settings.mlflow_tracking_uri if str(settings.mlflow_tracking_uri).startswith("http") else None
+    )
+    with st.container(horizontal=True, gap="small"):
+        st.page_link(
+            "pages/drift_monitor.py",
+            label="Evidently report",
+            icon=":material/description:",
+            query_params={"report": "true"},
+        )
+        st.page_link(f"{api.rstrip('/')}/docs", label="API docs", icon=":material/api:")
+        if mlflow is not None:
+            st.page_link(mlflow, label="MLflow", icon=":material/science:")
+        if settings.grafana_public_url is not None:
+            st.page_link(settings.grafana_public_url, label="Grafana", icon=":material/dvr:")
+    if mlflow is None:
+        store_uri = f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
+        st.caption(f"MLflow's pages: `mlflow ui --backend-store-uri {store_uri}`")
+
+
+def _counts(now: datetime) -> None:
+    stored = store.read(queries.counts, store.respondent(), now)
+    check = store.read(decisions.last_check, store.respondent(), now)
+    newest = stored["newest_demand"]
+    shown = {
+        "Hours of demand": f"{stored['demand_rows']:,}",
+        "Rows of weather": f"{stored['weather_rows']:,}",
+        "Predictions logged": f"{stored['predictions']:,}",
+        "Newest demand": "none"
+        if newest is None
+        else f"{newest.astimezone(store.settings().region.zone):%d %b %H:%M}",
+        "Drift share": "none" if check is None else f"{check['drift_share']:.2f}",
+    }
+    for column, (label, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
+        column.metric(label, value)
+
+
+show()

@@ -1,0 +1,426 @@
+"""What the dashboard asks the database: summed up there, so that no more comes back than is drawn.
+
+Functions take a connection and only read. Model quality is that of forecasts that were scheduled in the hour
+of 09:00 local time, the newest for each hour; an hour that screening doubts is no truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
+from energy_demand.database.predictions import ISSUE_HOUR
+from energy_demand.database.tables import (
+    demand_flag,
+    drift_log,
+    features,
+    prediction_log,
+    raw_demand,
+    raw_weather,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+HOUR = sa.literal_column("interval '1 hour'", sa.Interval)
+NAIVE = {"seasonal_naive_24": "demand_lag_24h", "seasonal_naive_168": "demand_lag_168h"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Which forecasts are judged.
+
+    Attributes:
+        respondent: the region.
+        zone: of its days and hours.
+        start: hours after this moment,
+        end: through this one.
+        now: what was known by then.
+        leads: least and most.
+        version: of the model; None: any.
+    """
+
+    respondent: str
+    zone: str
+    start: datetime
+    end: datetime
+    now: datetime
+    leads: tuple[int, int]
+    version: str | None = None
+
+
+def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[str, Any]:
+    """`demand_rows`, `newest_demand` (screening does not doubt it), `predictions`, `weather_rows`."""
+    demand = raw_demand.c
+    known = (demand.respondent == respondent, demand.series == "D", demand.known_at <= now)
+    newest = (
+        sa.select(demand.period)
+        .where(*known, ~_flagged(demand.period, respondent))
+        .order_by(demand.period.desc())
+        .limit(1)
+    )
+    return {
+        "demand_rows": connection.scalar(sa.select(sa.func.count()).select_from(raw_demand).where(*known)),
+        "newest_demand": connection.scalar(newest),
+        "predictions": connection.scalar(
+            sa.select(sa.func.count()).where(
+                prediction_log.c.respondent == respondent, prediction_log.c.prediction_made_at <= now
+            )
+        ),
+        "weather_rows": connection.scalar(
+            sa.select(sa.func.count()).select_from(raw_weather).where(raw_weather.c.known_at <= now)
+        ),
+    }
+
+
+def newest_forecast(
+    connection: sa.Connection, respondent: str, start: datetime, end: datetime, hours: int, now: datetime
+) -> pd.DataFrame:
+    """The newest logged forecast of all `hours` after `start` through `end`, by hour; empty where none is.
+
+    Columns: id, timestamp, issued_at, lead_hours, predicted_demand, the bounds, model_version, quality,
+    source. Single predictions, of features that a caller brought, are none.
+    """
+    made = prediction_log.c
+    within = (
+        made.respondent == respondent,
+        made.timestamp > start,
+        made.timestamp <= end,
+        made.prediction_made_at <= now,
+    )
+    whole = (
+        sa.select(made.request_id)
+        .where(*within)
+        .group_by(made.request_id)
+        .having(sa.func.count(made.timestamp.distinct()) == hours, sa.func.count() == hours)
+        .order_by(sa.func.max(made.issued_at).desc(), sa.func.max(made.id).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = [
+        made.id,
+        made.timestamp,
+        made.issued_at,
+        made.lead_hours,
+        made.predicted_demand,
+        made.lower_80,
+        made.upper_80,
+        made.lower_95,
+        made.upper_95,
+        made.model_version,
+        made.quality,
+        made.source,
+    ]
+    query = sa.select(*columns).where(*within, made.request_id == whole).order_by(made.timestamp)
+    return _frame(connection, query)
+
+
+def demand(connection: sa.Connection, respondent: str, start: datetime, now: datetime) -> pd.DataFrame:
+    """`timestamp` and `actual` of the hours after `start` that are known at `now` and not doubted."""
+    held = raw_demand.c
+    query = (
+        sa.select(held.period.label("timestamp"), held.value.label("actual"))
+        .where(
+            held.respondent == respondent,
+            held.series == "D",
+            held.period > start,
+            held.known_at <= now,
+            ~_flagged(held.period, respondent),
+        )
+        .order_by(held.period)
+    )
+    return _frame(connection, query)
+
+
+def judged_span(
+    connection: sa.Connection, respondent: str, zone: str, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """First and last hour of scheduled forecasts made by `now`, or None."""
+    made = prediction_log.c
+    query = sa.select(sa.func.min(made.timestamp), sa.func.max(made.timestamp))
+    first, last = connection.execute(query.where(*_scheduled(respondent, zone, now))).one()
+    return None if first is None else (first, last)
+
+
+def versions(connection: sa.Connection, respondent: str, zone: str, now: datetime) -> list[str]:
+    """The models that made scheduled forecasts by `now`, the newest first."""
+    made = prediction_log.c
+    query = (
+        sa.select(made.model_version)
+        .where(*_scheduled(respondent, zone, now))
+        .group_by(made.model_version)
+        .order_by(sa.func.max(made.issued_at).desc())
+    )
+    return list(connection.scalars(query))
+
+
+def hours(connection: sa.Connection, which: Judged) -> pd.DataFrame:
+    """Each hour with its forecast.
+
+    Columns: timestamp, issued_at, lead_hours, predicted, the bounds, actual, operator (its hourly forecast;
+    NaN: none is published), model_version.
+    """
+    rows = _with_truth(which)
+    query = sa.select(
+        rows.c.timestamp,
+        rows.c.issued_at,
+        rows.c.lead_hours,
+        rows.c.predicted,
+        rows.c.lower_80,
+        rows.c.upper_80,
+        rows.c.lower_95,
+        rows.c.upper_95,
+        rows.c.actual,
+        rows.c.operator,
+        rows.c.model_version,
+    ).order_by(rows.c.timestamp)
+    return _frame(connection, query)
+
+
+def days(connection: sa.Connection, which: Judged) -> pd.DataFrame:
+    """Each local day.
+
+    Columns: day, hours (forecast), means of predicted, actual and the bounds; of the known hours: known (how
+    many), mae, rmse (MWh), mape, bias, coverage_80, coverage_95 (percent).
+    """
+    rows = _with_truth(which)
+    day = sa.cast(_local(rows.c.timestamp, which.zone), sa.Date).label("day")
+    columns: list[sa.ColumnElement[Any]] = [
+        day,
+        sa.func.count().label("hours"),
+        *(
+            sa.func.avg(rows.c[name]).label(name)
+            for name in ("predicted", "actual", "lower_80", "upper_80", "lower_95", "upper_95")
+        ),
+        *_errors(rows),
+    ]
+    return _frame(connection, sa.select(*columns).group_by(day).order_by(day))
+
+
+def scores(connection: sa.Connection, which: Judged) -> dict[str, Any]:
+    """The error columns of `days` over all hours, and others on hours that they share with the model.
+
+    `seasonal_naive_24_mape`, `seasonal_naive_168_mape` and `naive_own_mape` (the model's) are of the
+    `naive_known` hours for which both naive forecasts are logged; `operator_mape` and `operator_own_mape` of
+    the `operator_known` hours for which the operator published one.
+    """
+    rows = _with_truth(which, naive=True)
+    columns = rows.c
+    both = sa.and_(*(columns[name].is_not(None) for name in NAIVE), columns.actual.is_not(None))
+    published = sa.and_(columns.operator > 0, columns.actual.is_not(None))
+
+    def mape(name: str, where: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        off = sa.func.abs(columns[name] - columns.actual) / sa.func.nullif(columns.actual, 0)
+        return 100 * sa.func.avg(off).filter(where)
+
+    query = sa.select(
+        *_errors(rows),
+        sa.func.count().filter(both).label("naive_known"),
+        *(mape(name, both).label(f"{name}_mape") for name in NAIVE),
+        mape("predicted", both).label("naive_own_mape"),
+        sa.func.count().filter(published).label("operator_known"),
+        mape("operator", published).label("operator_mape"),
+        mape("predicted", published).label("operator_own_mape"),
+    )
+    return dict(connection.execute(query).mappings().one())
+
+
+def error_histogram(connection: sa.Connection, which: Judged, width: float) -> pd.DataFrame:
+    """`low` (MWh) and `n` of each bin of `width` that has errors, predicted − actual."""
+    rows = _with_truth(which)
+    bin_number = sa.func.floor((rows.c.predicted - rows.c.actual) / width, type_=sa.Double)
+    low = (bin_number * width).label("low")
+    query = (
+        sa.select(low, sa.func.count().label("n"))
+        .where(rows.c.actual.is_not(None))
+        .group_by(low)
+        .order_by(low)
+    )
+    return _frame(connection, query)
+
+
+def errors_by_hour_and_weekday(connection: sa.Connection, which: Judged) -> pd.DataFrame:
+    """`weekday` (1 Monday … 7 Sunday), `hour` (local, of its start), with the error columns of `days`."""
+    rows = _with_truth(which)
+    local = _local(rows.c.timestamp, which.zone)
+    weekday = sa.cast(sa.extract("isodow", local), sa.Integer).label("weekday")
+    hour = sa.cast(sa.extract("hour", local), sa.Integer).label("hour")
+    query = sa.select(weekday, hour, *_errors(rows)).group_by(weekday, hour).order_by(weekday, hour)
+    return _frame(connection, query)
+
+
+def errors_by_lead(connection: sa.Connection, which: Judged) -> pd.DataFrame:
+    """`lead_hours`, with the error columns of `days`, over every scheduled forecast of each hour."""
+    rows = _with_truth(which, newest_only=False)
+    lead = rows.c.lead_hours.label("lead_hours")
+    return _frame(connection, sa.select(lead, *_errors(rows)).group_by(lead).order_by(lead))
+
+
+def checks(connection: sa.Connection, respondent: str, since: datetime, now: datetime) -> pd.DataFrame:
+    """The checks after `since`, oldest first.
+
+    Columns: check_timestamp, drift_share, n_drifted_features, n_total_features, dataset_drift_detected,
+    triggered_retrain, reason, champion.
+    """
+    held = drift_log.c
+    query = (
+        sa.select(
+            held.check_timestamp,
+            held.drift_share,
+            held.n_drifted_features,
+            held.n_total_features,
+            held.dataset_drift_detected,
+            held.triggered_retrain,
+            held.reason,
+            held.drift_details["champion"].astext.label("champion"),
+        )
+        .where(held.respondent == respondent, held.check_timestamp > since, held.check_timestamp <= now)
+        .order_by(held.check_timestamp, held.id)
+    )
+    return _frame(connection, query)
+
+
+def feature_scores(
+    connection: sa.Connection, respondent: str, zone: str, since: datetime, now: datetime
+) -> pd.DataFrame:
+    """Each day's newest check: day, feature, score (standard deviations; NaN: not compared), drifted."""
+    held = drift_log.c
+    day = sa.cast(sa.func.timezone(zone, held.check_timestamp), sa.Date).label("day")
+    newest = (
+        sa.select(day, held.drift_details["per_feature"].label("per_feature"))
+        .where(held.respondent == respondent, held.check_timestamp > since, held.check_timestamp <= now)
+        .distinct(day)
+        .order_by(day, held.check_timestamp.desc(), held.id.desc())
+        .subquery()
+    )
+    each = sa.func.jsonb_each(newest.c.per_feature).table_valued("key", sa.column("value", JSONB)).lateral()
+    query = (
+        sa.select(
+            newest.c.day,
+            each.c.key.label("feature"),
+            sa.cast(each.c.value["score"].astext, sa.Double).label("score"),
+            sa.cast(each.c.value["drifted"].astext, sa.Boolean).label("drifted"),
+        )
+        .select_from(newest.join(each, sa.true()))
+        .order_by(newest.c.day)
+    )
+    return _frame(connection, query)
+
+
+def newest_features(connection: sa.Connection, respondent: str, limit: int) -> pd.DataFrame:
+    """The newest feature rows with known demand: timestamp, demand_mwh, the base columns, lead_hours."""
+    names = ["timestamp", TARGET, *BASE_COLUMNS, LEAD]
+    query = (
+        sa.select(*(features.c[name] for name in names))
+        .where(features.c.respondent == respondent, features.c[TARGET].is_not(None))
+        .order_by(features.c.timestamp.desc())
+        .limit(limit)
+    )
+    return _frame(connection, query)
+
+
+def _scheduled(respondent: str, zone: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    made = prediction_log.c
+    return (
+        made.respondent == respondent,
+        made.source == "scheduled",
+        made.prediction_made_at <= now,
+        sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR,
+    )
+
+
+def _with_truth(which: Judged, *, naive: bool = False, newest_only: bool = True) -> sa.CTE:
+    """The judged forecasts beside what came and what the operator had said.
+
+    With `naive`, beside the naive forecasts that were known at issue too.
+    """
+    made = prediction_log.c
+    lags = (
+        [sa.cast(made.features_json[column].astext, sa.Double).label(name) for name, column in NAIVE.items()]
+        if naive
+        else []
+    )
+    query = sa.select(
+        made.timestamp,
+        made.issued_at,
+        made.lead_hours,
+        made.predicted_demand.label("predicted"),
+        made.lower_80,
+        made.upper_80,
+        made.lower_95,
+        made.upper_95,
+        made.model_version,
+        *lags,
+    ).where(
+        *_scheduled(which.respondent, which.zone, which.now),
+        made.timestamp > which.start,
+        made.timestamp <= which.end,
+        made.lead_hours.between(*which.leads),
+    )
+    if which.version is not None:
+        query = query.where(made.model_version == which.version)
+    if newest_only:
+        query = query.distinct(made.timestamp).order_by(made.timestamp, made.issued_at.desc(), made.id.desc())
+    forecasts = query.cte("forecasts")
+    truth, operator = (raw_demand.alias(name) for name in ("truth", "operator"))
+    at = forecasts.c.timestamp
+
+    def held(table: sa.FromClause, series: str) -> sa.ColumnElement[bool]:
+        return sa.and_(
+            table.c.respondent == which.respondent,
+            table.c.series == series,
+            table.c.period == at,
+            table.c.known_at <= which.now,
+        )
+
+    joined = forecasts.outerjoin(
+        truth, sa.and_(held(truth, "D"), ~_flagged(truth.c.period, which.respondent))
+    ).outerjoin(operator, held(operator, "DF"))
+    return (
+        sa.select(forecasts, truth.c.value.label("actual"), operator.c.value.label("operator"))
+        .select_from(joined)
+        .cte("judged")
+    )
+
+
+def _flagged(period: sa.ColumnElement[Any], respondent: str) -> sa.ColumnElement[bool]:
+    return sa.exists().where(demand_flag.c.respondent == respondent, demand_flag.c.period == period)
+
+
+def _errors(rows: sa.CTE) -> list[sa.Label[Any]]:
+    """Error columns over the known hours of whatever rows are grouped by; as `evaluate.scores` has them."""
+    error = rows.c.predicted - rows.c.actual
+    share = error / sa.func.nullif(rows.c.actual, 0)
+    known = rows.c.actual.is_not(None)
+
+    def inside(level: int) -> sa.Label[Any]:
+        within = rows.c.actual.between(rows.c[f"lower_{level}"], rows.c[f"upper_{level}"])
+        share = sa.func.avg(sa.cast(sa.cast(within, sa.Integer), sa.Double))
+        return (100 * share.filter(known)).label(f"coverage_{level}")
+
+    return [
+        sa.func.count().filter(known).label("known"),
+        sa.func.avg(sa.func.abs(error)).label("mae"),
+        sa.func.sqrt(sa.func.avg(error * error)).label("rmse"),
+        (100 * sa.func.avg(sa.func.abs(share))).label("mape"),
+        (100 * sa.func.avg(share)).label("bias"),
+        inside(80),
+        inside(95),
+    ]
+
+
+def _local(timestamp: sa.ColumnElement[Any], zone: str) -> sa.ColumnElement[Any]:
+    """Local wall clock at the hour's start."""
+    return sa.func.timezone(zone, timestamp - HOUR)
+
+
+def _frame(connection: sa.Connection, query: sa.Select[Any]) -> pd.DataFrame:
+    """The rows; numbers are floats also where all of them are missing."""
+    found = connection.execute(query)
+    numbers = {column.name: float for column in query.selected_columns if isinstance(column.type, sa.Numeric)}
+    return pd.DataFrame(found.all(), columns=list(found.keys())).astype(numbers)

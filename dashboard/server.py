@@ -1,0 +1,73 @@
+"""Starts Streamlit for `energy-demand dashboard`.
+
+In this process, so that what is slow to load is loaded once, before anybody waits for a page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import socket
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from energy_demand.config import prepare_dashboard
+from energy_demand.errors import UserError
+
+if TYPE_CHECKING:
+    from energy_demand.config import Settings
+
+APP = Path(__file__).with_name("app.py")
+SLOW_TO_LOAD = ("mlflow", "plotly.graph_objects", "energy_demand.model.forecast_job")
+
+
+def run(settings: Settings) -> None:
+    """Serve the dashboard until SIGINT or SIGTERM; Streamlit prints its address.
+
+    Raises:
+        UserError: the port is taken.
+    """
+    prepare_dashboard(settings)
+    _check_port(settings.dashboard_host, settings.dashboard_port)
+    for name in SLOW_TO_LOAD:
+        importlib.import_module(name)
+    threading.Thread(target=_warm_up, args=(settings,), name="warm-up", daemon=True).start()
+    # After the environment is set.
+    from streamlit.runtime.pages_manager import PagesManager  # noqa: PLC0415
+    from streamlit.web import cli  # noqa: PLC0415
+
+    # As `st.navigation` sets it; until its first call a visit to a page's address would run that page alone.
+    PagesManager.uses_pages_directory = False
+    flags = {
+        "server.address": settings.dashboard_host,
+        "server.port": settings.dashboard_port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "server.showEmailPrompt": "false",
+        "browser.gatherUsageStats": "false",
+        "client.showErrorDetails": "none",
+        "client.toolbarMode": "minimal",
+        "theme.metricValueFontSize": "1.6rem",
+        "theme.paddingTop": "3rem",
+    }
+    cli.main(["run", str(APP), *(f"--{name}={value}" for name, value in flags.items())])
+
+
+def _warm_up(settings: Settings) -> None:
+    """Let MLflow open its store and load the champion once, before the first visit; pages tell what fails."""
+    from energy_demand.model.registry import Registry  # noqa: PLC0415
+
+    with contextlib.suppress(UserError):
+        Registry(settings).champion()
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"cannot listen on {host}:{port}: {reason}; free it, or set DASHBOARD_PORT or DASHBOARD_HOST"
+        ) from error

@@ -1,0 +1,151 @@
+"""What every page reads through: settings, database, MLflow, models; opened once, answers held for a while.
+
+Whatever cannot be read raises a `UserError` that says what to run; an error is never held.
+"""
+
+from __future__ import annotations
+
+import threading
+import types
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import streamlit as st
+from sqlalchemy.exc import ProgrammingError
+
+from energy_demand.config import Settings, load_settings
+from energy_demand.database.engine import Database, DatabaseUnavailableError, open_database
+from energy_demand.errors import UserError
+from energy_demand.model.forecast_job import forecast_stored
+from energy_demand.model.predict import hours_of_day
+from energy_demand.model.registry import Champion, Registry
+from energy_demand.model.run_history import RunSummary, run_history
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date, datetime
+    from typing import Concatenate, ParamSpec
+
+    import pandas as pd
+    import sqlalchemy as sa
+
+    from energy_demand.model.predict import Forecast
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+
+HELD_SECONDS = 60
+STATEMENT_SECONDS = 10.0
+RUNS = 100  # newest, that are shown
+
+# LightGBM's contributions are not to be computed by two threads at once.
+_lightgbm = threading.Lock()
+
+
+class NoTablesError(UserError, RuntimeError):
+    """The database is there and empty."""
+
+
+@st.cache_resource(show_spinner=False)
+def settings() -> Settings:
+    """The settings, read once."""
+    return load_settings()
+
+
+def now() -> datetime:
+    """The present, to the minute: what is asked within a minute is asked once."""
+    return settings().present().replace(second=0, microsecond=0)
+
+
+def zone() -> str:
+    """The name of the region's time zone."""
+    return settings().region.zone.key
+
+
+def respondent() -> str:
+    """The region that is shown."""
+    return settings().region.respondent
+
+
+@st.cache_resource(show_spinner=False)
+def database() -> Database:
+    """The application's database, to read only."""
+    return open_database(settings(), migrate_now=False, read_only=True, statement_seconds=STATEMENT_SECONDS)
+
+
+def _named(query: Callable[..., Any]) -> str:
+    return f"{query.__module__}.{query.__qualname__}"
+
+
+@st.cache_data(ttl=HELD_SECONDS, max_entries=300, show_spinner=False, hash_funcs={types.FunctionType: _named})
+def _held(query: Callable[..., Any], *given: Any) -> Any:
+    try:
+        with database().transaction() as connection:
+            return query(connection, *given)
+    except ProgrammingError as error:
+        raise NoTablesError(
+            f"{database().label} has no tables of this version yet; run `energy-demand db upgrade`, "
+            "then `energy-demand backfill`"
+        ) from error
+    except DatabaseUnavailableError:
+        database.clear()  # an embedded one may come back at another port
+        raise
+
+
+def read(query: Callable[Concatenate[sa.Connection, P], T], *given: P.args, **named: P.kwargs) -> T:
+    """What a query gives for these arguments, at most a minute old.
+
+    Raises:
+        UserError: the database is away, or has no tables.
+    """
+    answer: T = _held(query, *given, **named)
+    return answer
+
+
+@st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
+def runs() -> list[RunSummary]:
+    """The newest training runs, newest first.
+
+    Raises:
+        RegistryUnavailableError: MLflow is away.
+    """
+    return run_history(settings(), RUNS)
+
+
+@st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
+def champion_version() -> str | None:
+    """Which version serves; None: none does.
+
+    Raises:
+        RegistryUnavailableError: MLflow is away.
+    """
+    return Registry(settings()).champion_version()
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the model …")
+def model(version: str) -> Champion:
+    """A registered version with its forecaster.
+
+    Raises:
+        UserError: MLflow is away, or the files are damaged.
+    """
+    return Registry(settings()).load(version)
+
+
+@st.cache_data(ttl=600, max_entries=20, show_spinner="Forecasting …")
+def forecast(issued_at: datetime, day: date, version: str) -> Forecast:
+    """What a version forecasts of a local day from what was known at `issued_at`; nothing is logged.
+
+    Raises:
+        UserError: it cannot, or what it needs is away.
+    """
+    periods = hours_of_day(day, issued_at, settings().region.zone)
+    return forecast_stored(database(), settings(), issued_at, periods, model(version))
+
+
+@st.cache_data(ttl=600, max_entries=20, show_spinner=False)
+def contributions(version: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """SHAP values of feature rows by a version's base booster, MWh, as `BaseModel.contributions` has them."""
+    base = model(version).forecaster.base
+    with _lightgbm:
+        return base.contributions(rows)

@@ -1,0 +1,109 @@
+"""What MLflow holds of past trainings, for people: runs with their figures, versions with their verdicts.
+
+Only reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from energy_demand.config import CHAMPION_ALIAS, EXPERIMENT_NAME, REGISTERED_MODEL
+from energy_demand.model.mlflow_store import MlflowStore
+from energy_demand.model.registry import PREVIOUS_TAG, ROLLED_BACK_TAG
+from energy_demand.timeaxis import parse_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow.entities.model_registry import ModelVersion
+
+    from energy_demand.config import Settings
+
+RESPONDENT = "respondent"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One training run.
+
+    Attributes:
+        run_id: MLflow's.
+        name: `train-` and when it began, by the clock that it was given.
+        started_at: when it ran, in UTC.
+        trained_through: the newest hour that it was trained on; None where the run does not say.
+        status: MLflow's, such as `FINISHED`.
+        metrics: by name.
+        params: by name.
+        version: registered from it, or None.
+        verdict: on that version, in a line; empty where none was given.
+        promoted: the verdict; None where none was given.
+        serves: the champion's alias is on it.
+        previous: the champion that it replaced.
+        rolled_back: `to N` where it was taken back.
+    """
+
+    run_id: str
+    name: str
+    started_at: datetime
+    trained_through: datetime | None
+    status: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    version: str | None = None
+    verdict: str = ""
+    promoted: bool | None = None
+    serves: bool = False
+    previous: str | None = None
+    rolled_back: str | None = None
+
+
+def run_history(settings: Settings, limit: int) -> list[RunSummary]:
+    """The newest `limit` runs of the region, newest first, with the versions that still are registered.
+
+    Raises:
+        RegistryUnavailableError: MLflow cannot be reached.
+    """
+    with MlflowStore(settings).client() as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT_NAME)
+        if experiment is None:
+            return []
+        runs = client.search_runs(
+            [experiment.experiment_id],
+            filter_string=f"params.{RESPONDENT} = '{settings.region.respondent}'",
+            max_results=limit,
+            order_by=["attributes.start_time DESC"],
+        )
+        versions: dict[str, ModelVersion] = {
+            str(each.run_id): each
+            for each in client.search_model_versions(f"name = '{REGISTERED_MODEL}'", max_results=1000)
+        }
+        models = client.search_registered_models(f"name = '{REGISTERED_MODEL}'")
+        champion = str(models[0].aliases.get(CHAMPION_ALIAS)) if models else None
+    found = []
+    for run in runs:
+        version = versions.get(run.info.run_id)
+        tags = {} if version is None else version.tags
+        found.append(
+            RunSummary(
+                run_id=run.info.run_id,
+                name=run.info.run_name or run.info.run_id,
+                started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+                trained_through=_moment(run.data.params.get("window_end")),
+                status=run.info.status,
+                metrics=dict(run.data.metrics),
+                params=dict(run.data.params),
+                version=None if version is None else str(version.version),
+                verdict=tags.get("verdict", ""),
+                promoted=None if "promoted" not in tags else tags["promoted"] == "true",
+                serves=version is not None and str(version.version) == champion,
+                previous=tags.get(PREVIOUS_TAG),
+                rolled_back=tags.get(ROLLED_BACK_TAG),
+            )
+        )
+    return found
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else parse_moment(text)
