@@ -12,6 +12,17 @@ from energy_demand.database.tables import database_stamp
 from energy_demand.errors import UserError
 
 PAGES = Path(__file__).with_name("pages")
+TITLES = {
+    "overview": ("Overview", "bolt"),
+    "model_performance": ("Model Performance", "monitoring"),
+    "drift_monitor": ("Drift Monitor", "airwave"),
+    "training_history": ("Training History", "history"),
+    "feature_importance": ("Feature Importance", "bar_chart"),
+}
+# By a style and not by a theme: a theme of one's own is either light or dark.
+STYLE = (
+    "<style>[data-testid=stMetricValue] {font-size: 1.6rem} .stMainBlockContainer {padding-top: 4rem}</style>"
+)
 ICON = Path(__file__).with_name("icon.svg")
 
 
@@ -20,16 +31,14 @@ def kind(connection: sa.Connection) -> str | None:
     return connection.scalar(sa.select(database_stamp.c.kind))
 
 
-def show() -> None:
-    """The page that was chosen, or why it cannot be shown."""
+def show(first: str = "overview") -> None:
+    """The page that was chosen, or why it cannot be shown; `first` has no address of its own."""
     st.set_page_config(page_title="energy-demand", page_icon=str(ICON), layout="wide")
+    st.html(STYLE)
     page = st.navigation(
         [
-            st.Page(PAGES / "overview.py", title="Overview", icon=":material/bolt:", default=True),
-            st.Page(PAGES / "model_performance.py", title="Model Performance", icon=":material/monitoring:"),
-            st.Page(PAGES / "drift_monitor.py", title="Drift Monitor", icon=":material/airwave:"),
-            st.Page(PAGES / "training_history.py", title="Training History", icon=":material/history:"),
-            st.Page(PAGES / "feature_importance.py", title="Feature Importance", icon=":material/bar_chart:"),
+            st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == first)
+            for name, (title, icon) in TITLES.items()
         ],
         position="top",
     )
@@ -46,4 +55,5 @@ def show() -> None:
     widgets.footer()
 
 
-show()
+if __name__ == "__main__":  # as Streamlit runs it
+    show()

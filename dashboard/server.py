@@ -48,8 +48,6 @@ def run(settings: Settings) -> None:
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
-        "theme.metricValueFontSize": "1.6rem",
-        "theme.paddingTop": "3rem",
     }
     cli.main(["run", str(APP), *(f"--{name}={value}" for name, value in flags.items())])
 

@@ -67,7 +67,7 @@ def respondent() -> str:
     return settings().region.respondent
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=Database.close)
 def database() -> Database:
     """The application's database, to read only."""
     return open_database(settings(), migrate_now=False, read_only=True, statement_seconds=STATEMENT_SECONDS)

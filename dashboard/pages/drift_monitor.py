@@ -109,4 +109,5 @@ def _report() -> None:
         st.iframe(page.decode(), height=REPORT_HEIGHT)
 
 
-show()
+if __name__ == "__main__":  # as Streamlit runs it
+    show()

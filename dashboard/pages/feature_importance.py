@@ -111,4 +111,5 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-show()
+if __name__ == "__main__":  # as Streamlit runs it
+    show()

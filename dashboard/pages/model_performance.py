@@ -170,4 +170,5 @@ def _bin_width(mae: float) -> float:
     return float(min((1, 2, 5, 10), key=lambda each: abs(each * power - wanted)) * power)
 
 
-show()
+if __name__ == "__main__":  # as Streamlit runs it
+    show()

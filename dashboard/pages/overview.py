@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -126,7 +127,7 @@ def _links() -> None:
     )
     with st.container(horizontal=True, gap="small"):
         st.page_link(
-            "pages/drift_monitor.py",
+            Path(__file__).with_name("drift_monitor.py"),
             label="Evidently report",
             icon=":material/description:",
             query_params={"report": "true"},
@@ -158,4 +159,5 @@ def _counts(now: datetime) -> None:
         column.metric(label, value)
 
 
-show()
+if __name__ == "__main__":  # as Streamlit runs it
+    show()

@@ -136,4 +136,5 @@ def _retrainings() -> None:
     widgets.download(table, "retrainings", "These retrainings")
 
 
-show()
+if __name__ == "__main__":  # as Streamlit runs it
+    show()

@@ -1,0 +1,107 @@
+"""The plots: what they draw, and on which clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dashboard import figures
+from dashboard.widgets import as_csv
+from energy_demand.model.run_history import RunSummary
+
+ZONE = "America/New_York"
+
+
+def hours(count: int, first: str = "2025-03-08T06:00Z") -> pd.DataFrame:
+    at = pd.date_range(first, periods=count, freq="h")
+    values = np.linspace(15_000, 16_000, count)
+    bounds = {f"{side}_{level}": values for side in ("lower", "upper") for level in (80, 95)}
+    return pd.DataFrame({"timestamp": at, "predicted": values, "actual": values - 10, **bounds})
+
+
+def trace(figure, name: str):
+    (found,) = (each for each in figure.data if each.name == name)
+    return found
+
+
+def test_an_hour_stands_at_its_local_start_and_tells_its_end_in_utc():
+    figure = figures.actual_against_predicted(hours(2), ZONE)
+    line = trace(figure, "forecast")
+    assert pd.DatetimeIndex(line.x).tolist() == [
+        pd.Timestamp("2025-03-08 00:00"),
+        pd.Timestamp("2025-03-08 01:00"),
+    ]
+    assert list(line.customdata) == ["08 Mar 06:00", "08 Mar 07:00"]
+
+
+def test_the_hour_that_comes_twice_is_drawn_twice():
+    twice = figures.local_starts(pd.date_range("2025-11-02T05:00Z", periods=4, freq="h"), ZONE)
+    assert [f"{start:%H:%M}" for start in twice] == ["00:00", "01:00", "01:00", "02:00"]
+
+
+def test_no_line_bridges_hours_that_are_missing():
+    rows = hours(10).drop(index=[4, 5])
+    line = trace(figures.actual_against_predicted(rows, ZONE), "forecast")
+    assert np.flatnonzero(np.isnan(np.asarray(line.y, dtype=float))).tolist() == [4, 5]
+
+
+def test_the_operator_is_drawn_where_it_said_something():
+    rows = hours(5)
+    names = {each.name for each in figures.actual_against_predicted(rows.assign(operator=np.nan), ZONE).data}
+    assert "operator's forecast" not in names
+    assert trace(
+        figures.actual_against_predicted(rows.assign(operator=15_500.0), ZONE), "operator's forecast"
+    )
+
+
+def test_the_rolling_error_weighs_days_by_their_hours_and_looks_back_seven():
+    days = pd.DataFrame(
+        {
+            "day": [datetime(2025, 3, 1, tzinfo=UTC).date() + timedelta(days=n) for n in (0, 1, 2, 9)],
+            "known": [24, 12, 0, 24],
+            "mae": [100.0, 400.0, np.nan, 50.0],
+        }
+    )
+    week = trace(figures.rolling_error(days), "7 days")
+    assert week.y[1] == pytest.approx((24 * 100 + 12 * 400) / 36)
+    assert week.y[3] == 50.0
+
+
+def test_an_explanation_adds_up():
+    figure = figures.explained({"typical": 15_000.0, "temperature": 900.0, "trees": -50.0}, "typical")
+    (waterfall,) = figure.data
+    assert list(waterfall.y) == ["typical", "temperature", "trees", "forecast"]
+    assert list(waterfall.measure) == ["absolute", "relative", "relative", "total"]
+    low, high = figure.layout.xaxis.range
+    assert low < 15_000 < 15_900 < high
+
+
+def test_features_over_time_are_in_thresholds_and_in_order():
+    day = datetime(2025, 3, 1, tzinfo=UTC).date()
+    scores = pd.DataFrame(
+        {"day": [day, day], "feature": ["b", "a"], "score": [0.3, 1.2], "drifted": [False, True]}
+    )
+    (heat,) = figures.features_over_time(scores, ["a", "b", "c"], 0.6).data
+    assert list(heat.y) == ["a", "b", "c"]
+    assert heat.z[0][0] == 2.0
+    assert heat.z[1][0] == 0.5
+    assert np.isnan(heat.z[2][0]), "what was not compared is left empty"
+
+
+def test_runs_stand_at_the_hour_they_were_trained_through():
+    at = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    run = RunSummary("r", "train", at + timedelta(days=400), at, "FINISHED", {"test_mape": 2.5}, version="1")
+    bare = RunSummary("s", "train", at, None, "FAILED")
+    (dots,) = figures.runs_over_time([run, bare], "test_mape", ZONE).data
+    assert pd.DatetimeIndex(dots.x).tolist() == [pd.Timestamp("2025-03-01 07:00")]
+
+
+def test_csv_has_the_hour_in_utc_and_on_the_local_clock():
+    text = as_csv(hours(1)[["timestamp", "predicted"]], ZONE)
+    assert text.splitlines() == [
+        "period_utc,start_local,predicted",
+        "2025-03-08T06:00:00Z,2025-03-08T00:00:00-05:00,15000",
+    ]

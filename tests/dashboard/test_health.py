@@ -1,0 +1,80 @@
+"""The answers of the first screen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dashboard.health import decision_sign, drift_sign, freshness_sign, model_sign
+from support import PRESENT
+
+ZONE = ZoneInfo("America/New_York")
+CHECK = {
+    "check_timestamp": PRESENT - timedelta(hours=9),
+    "drift_share": 0.45,
+    "dataset_drift_detected": True,
+    "n_drifted_features": 6,
+    "n_total_features": 15,
+    "triggered_retrain": True,
+    "reason": "drift share 0.45 over 0.30",
+}
+RETRAINING = {
+    "started_at": PRESENT - timedelta(hours=8),
+    "trigger": "drift",
+    "outcome": "promoted",
+    "model_version": "3",
+    "verdict": {"reason": "better than the champion"},
+    "reason": "drift share 0.45 over 0.30",
+    "error": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("mae", "own", "level"),
+    [
+        pytest.param(400.0, 380.0, "good", id="near its own test"),
+        pytest.param(571.0, 380.0, "bad", id="over one and a half of its own test"),
+        pytest.param(1501.0, None, "bad", id="over 1,500 MWh"),
+        pytest.param(1499.0, None, "good", id="under it, its own test not known"),
+    ],
+)
+def test_the_model_is_as_good_as_its_error(mae, own, level):
+    sign = model_sign({"known": 168, "mae": mae, "mape": 2.5}, "4", own)
+    assert (sign.level, sign.headline) == (level, "version 4: 2.50 % off")
+
+
+def test_without_a_model_or_a_forecast_to_judge_it_says_what_to_run():
+    assert "energy-demand train" in model_sign(None, None, None).sentence
+    unknown = model_sign({"known": 0, "mae": None, "mape": None}, "4", 380.0)
+    assert unknown.level == "unknown"
+    assert "forecast --scheduled" in unknown.sentence
+
+
+@pytest.mark.parametrize(("hours", "level"), [(1, "good"), (48, "good"), (49, "bad")])
+def test_data_is_stale_after_two_days(hours, level):
+    assert freshness_sign(PRESENT - timedelta(hours=hours), PRESENT, ZONE).level == level
+
+
+def test_without_data_it_says_what_to_run():
+    assert "backfill" in freshness_sign(None, PRESENT, ZONE).sentence
+
+
+def test_drift_is_what_the_last_check_found():
+    assert drift_sign(None, ZONE).level == "unknown"
+    assert drift_sign(CHECK, ZONE).level == "bad"
+    assert drift_sign({**CHECK, "dataset_drift_detected": False}, ZONE).level == "good"
+
+
+def test_the_last_decision_is_the_newer_of_a_check_and_a_retraining():
+    assert decision_sign(None, None, ZONE).level == "unknown"
+    assert decision_sign(CHECK, None, ZONE).headline == "retrain"
+    done = decision_sign(CHECK, RETRAINING, ZONE)
+    assert done.headline == "version 3 promoted"
+    assert "better than the champion" in done.sentence
+    older = {**RETRAINING, "started_at": PRESENT - timedelta(days=3)}
+    assert decision_sign(CHECK, older, ZONE).headline == "retrain"
+    failed = {**RETRAINING, "outcome": "failed", "error": "MLflow was away", "verdict": None}
+    assert decision_sign(None, failed, ZONE).level == "bad"
+    assert "MLflow was away" in decision_sign(None, failed, ZONE).sentence

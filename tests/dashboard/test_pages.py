@@ -1,0 +1,134 @@
+"""Every page as a script: with data, with nothing, with parts of the system away."""
+
+from __future__ import annotations
+
+import pytest
+from dashboards import Dashboard
+from servers import free_port
+from streamlit.testing.v1 import AppTest
+
+from energy_demand.database.engine import opened
+from logged import away
+from support import make_settings
+
+PAGES = ["overview", "model_performance", "drift_monitor", "training_history", "feature_importance"]
+
+
+def _script(page: str) -> None:
+    from dashboard.app import show  # noqa: PLC0415  (this runs as a script of its own)
+
+    show(page)
+
+
+def run(page: str = "overview") -> AppTest:
+    """The app after a visit to a page."""
+    return AppTest.from_function(_script, default_timeout=60, kwargs={"page": page}).run()
+
+
+def said(app: AppTest) -> str:
+    """Every sentence of a page."""
+    parts = [*app.error, *app.warning, *app.info, *app.caption, *app.markdown, *app.subheader]
+    return "\n".join(str(part.value) for part in parts)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_shows_what_there_is(page, shown, environment):
+    environment(shown)
+    app = run(page)
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
+    assert len(app.get("plotly_chart")) >= {"overview": 1, "model_performance": 7}.get(page, 1)
+    assert "Weather data by [Open-Meteo.com]" in said(app)
+    assert "Synthetic data" in said(app)
+
+
+def test_the_first_screen_answers_what_is_asked_of_it(shown, environment):
+    environment(shown)
+    app = run()
+    metrics = {each.label: each.value for each in app.metric}
+    (peak,) = (value for label, value in metrics.items() if label.startswith("Peak"))
+    assert peak.endswith(" MW")
+    assert (
+        metrics["Predictions logged"] == "719"
+    )  # thirty days, the one of the clock change has 23 hours + 25
+    text = said(app)
+    assert "Tomorrow, Thursday 13 March 2025: NY" in text
+    assert "by version 1, scheduled" in text
+    for badge in ("Model: version 1: ", "Data: 1 h old", "Drift: share 0.50", "Last decision: leave it"):
+        assert badge in text
+    assert "no drift" not in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_database_says_what_to_run(page, settings, environment):
+    with opened(settings):
+        pass  # its tables are made
+    environment(settings)
+    app = run(page)
+    assert not app.exception
+    assert "Run `energy-demand" in said(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_database_without_tables_says_what_to_run(page, settings, environment):
+    environment(settings)
+    app = run(page)
+    assert not app.exception
+    assert "energy-demand db upgrade" in said(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_database_that_is_away_is_told_and_is_back_when_it_is(page, shown, environment):
+    environment(shown)
+    with away(shown.database_url.get_secret_value()):
+        app = run(page)
+        assert not app.exception
+        assert "cannot be used" in said(app)
+    app = app.run()
+    assert not app.exception
+    assert "cannot be used" not in said(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_while_mlflow_is_away_the_rest_is_shown(page, shown, environment, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    gone = f"http://127.0.0.1:{free_port()}"
+    environment(shown.model_copy(update={"mlflow_tracking_uri": gone}))
+    app = run(page)
+    assert not app.exception
+    text = said(app)
+    if page in {"overview", "training_history", "feature_importance"}:
+        assert "MLflow at" in text
+    if page == "overview":
+        assert "Data: 1 h old" in text
+        assert app.get("plotly_chart")
+    assert "Weather data by" in text
+
+
+def test_a_version_that_made_nothing_leaves_a_sentence(shown, environment):
+    environment(shown)
+    app = run("model_performance")
+    app.slider(key="leads").set_value((45, 48)).run()
+    assert not app.exception
+    assert "No forecast fits these filters" in said(app)
+
+
+def test_where_no_forecast_was_scheduled_it_is_made_now_and_said_so(shown, environment, tmp_path):
+    later = shown.energy_demand_now.replace(day=11)  # nothing for the twelfth was made by then
+    environment(shown.model_copy(update={"energy_demand_now": later.replace(hour=6)}))
+    app = run()
+    assert not app.exception
+    assert "Made just now by version 1 and not logged" in said(app)
+
+
+def test_a_fixed_present_hides_what_came_later(shown, environment):
+    environment(shown.model_copy(update={"energy_demand_now": shown.energy_demand_now.replace(day=1)}))
+    text = said(run("drift_monitor"))
+    assert "Sat 01 Mar 2025" in text or "Fri 28 Feb 2025" in text
+    assert "2025-03-12" not in text
+
+
+def test_settings_reach_the_script_by_the_environment_alone():
+    given = make_settings(database_url="postgresql://nobody@127.0.0.1:9/nothing")
+    assert Dashboard.variables(given)["DATABASE_URL"] == "postgresql://nobody@127.0.0.1:9/nothing"
