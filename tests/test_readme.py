@@ -15,7 +15,21 @@ from energy_demand.config import Settings, load_settings
 from support import PRESENT
 
 ROOT = Path(__file__).resolve().parents[1]
-COMPOSE_ONLY = {"APP_DB_PASSWORD", "MLFLOW_DB_PASSWORD", "PREFECT_DB_PASSWORD"}
+COMPOSE_ONLY = {
+    "APP_DB_PASSWORD",
+    "MLFLOW_DB_PASSWORD",
+    "PREFECT_DB_PASSWORD",
+    "GRAFANA_DB_PASSWORD",
+    "POSTGRES_PASSWORD",
+    "GRAFANA_ADMIN_PASSWORD",
+    "ALERT_CONTACT",
+    "ALERT_WEBHOOK_URL",
+    "ALERT_EMAIL",
+    "ALERT_SMTP_HOST",
+    "ALERT_SMTP_USER",
+    "ALERT_SMTP_PASSWORD",
+    "ALERT_SMTP_FROM",
+}
 
 
 def test_the_python_of_the_readme_runs_as_it_stands(synthetic_upstream, tmp_path):

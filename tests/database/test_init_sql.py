@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from energy_demand.database.embedded import EmbeddedServer
-from energy_demand.database.embedded_host import packaged_binaries
+from image import PASSWORDS, connect_as, image_server, run_init
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INIT_SQL = Path(__file__).parents[2] / "infra/postgres/init.sql"
+    from energy_demand.database.embedded import EmbeddedServer
+
 NAMES = ["energy_demand", "mlflow", "prefect"]
-PASSWORDS = {
-    "APP_DB_PASSWORD": 'it\'s; a "hard" $one\\',
-    "MLFLOW_DB_PASSWORD": "second",
-    "PREFECT_DB_PASSWORD": "third",
-}
 
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedServer]:
-    folder = Path(tempfile.mkdtemp(prefix="init-sql-"))
-    folder.chmod(0o755)
-    server = EmbeddedServer(folder / "home", superuser="postgres", database="postgres")
-    try:
-        server.start()
+    with image_server() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
-
-
-def run_init(server: EmbeddedServer, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    psql = packaged_binaries() / "pginstall/bin/psql"
-    return subprocess.run(
-        [psql, "--no-password", "--no-psqlrc", "--dbname", server.libpq_url(), "--file", INIT_SQL],
-        env={"PATH": os.defpath, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
 
 
 def query(server: EmbeddedServer, text: str) -> list[tuple[object, ...]]:
@@ -57,16 +28,11 @@ def query(server: EmbeddedServer, text: str) -> list[tuple[object, ...]]:
         return connection.execute(text).fetchall()
 
 
-def connect_as(server: EmbeddedServer, role: str, password: str, database: str) -> psycopg.Connection:
-    port = int(server.libpq_url().rsplit(":", 1)[1].split("/")[0])
-    return psycopg.connect(host="127.0.0.1", port=port, user=role, password=password, dbname=database)
-
-
 OWNERS = """
     SELECT datname, pg_get_userbyid(datdba) FROM pg_database
     WHERE datname IN ('energy_demand', 'mlflow', 'prefect') ORDER BY datname
 """
-ROLES = "SELECT rolname FROM pg_roles WHERE rolname IN ('energy_demand', 'mlflow', 'prefect')"
+ROLES = "SELECT rolname FROM pg_roles WHERE rolname IN ('energy_demand', 'mlflow', 'prefect', 'grafana')"
 
 
 def test_each_program_has_a_role_and_a_database_that_only_it_may_enter(server: EmbeddedServer) -> None:
@@ -74,7 +40,7 @@ def test_each_program_has_a_role_and_a_database_that_only_it_may_enter(server: E
     assert (done.returncode, done.stderr) == (0, "")
     assert query(server, OWNERS) == [(name, name) for name in NAMES]
 
-    passwords = dict(zip(NAMES, PASSWORDS.values(), strict=True))
+    passwords = dict(zip(NAMES, list(PASSWORDS.values())[:3], strict=True))
     for role, password in passwords.items():
         with connect_as(server, role, password, role) as connection:
             connection.execute("CREATE TABLE alembic_version (version_num text)")
@@ -90,6 +56,48 @@ def test_each_program_has_a_role_and_a_database_that_only_it_may_enter(server: E
 
     log = (server.data / "server.log").read_text(encoding="utf-8")
     assert not [password for password in PASSWORDS.values() if password in log + done.stdout]
+
+
+WRITES = [
+    "INSERT INTO demand VALUES (2)",
+    "UPDATE demand SET value = 2",
+    "DELETE FROM demand",
+    "TRUNCATE demand",
+    "DROP TABLE demand",
+    "ALTER TABLE demand ADD COLUMN another int",
+    "CREATE TABLE public.mine (value int)",
+    "CREATE TEMPORARY TABLE mine (value int)",
+    "CREATE SCHEMA mine",
+    "SELECT setval('demand_number_seq', 5)",
+    "SET ROLE energy_demand",
+]
+
+
+def test_grafana_reads_what_the_application_makes_later_and_writes_nothing(server: EmbeddedServer) -> None:
+    assert run_init(server, PASSWORDS).returncode == 0
+    grafana = PASSWORDS["GRAFANA_DB_PASSWORD"]
+    with connect_as(server, "energy_demand", PASSWORDS["APP_DB_PASSWORD"], "energy_demand") as connection:
+        connection.execute("CREATE TABLE demand (value int, number serial)")
+        connection.execute("INSERT INTO demand VALUES (1)")
+    with connect_as(server, "grafana", grafana, "energy_demand") as connection:
+        assert connection.execute("SELECT value FROM demand").fetchall() == [(1,)]
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("DELETE FROM demand")
+    with connect_as(server, "grafana", grafana, "energy_demand") as connection:
+        connection.autocommit = True
+        connection.execute("SET default_transaction_read_only = off")
+        for statement in WRITES:
+            with pytest.raises(
+                psycopg.errors.InsufficientPrivilege, match=r"permission denied|must be owner"
+            ):
+                connection.execute(statement)
+        assert connection.execute("SELECT count(*) FROM demand").fetchone() == (1,)
+    for other in ("mlflow", "prefect"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            connect_as(server, "grafana", grafana, other)
+    (limits,) = query(server, "SELECT rolconnlimit, rolconfig::text FROM pg_roles WHERE rolname = 'grafana'")
+    assert limits[0] == 10
+    assert "statement_timeout=15s" in str(limits[1])
 
 
 def test_a_missing_or_empty_password_is_named_and_nothing_is_made(server: EmbeddedServer) -> None:

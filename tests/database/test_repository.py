@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.database import predictions, repository, state
 from energy_demand.database.repository import Written
-from energy_demand.database.tables import demand_flag
 from logged import line, row
 
 HOUR = timedelta(hours=1)
@@ -305,68 +304,3 @@ def test_old_predictions_are_found_by_utc_day_read_by_span_and_deleted_by_id(dat
         "request-3",
         "request-4",
     ]
-
-
-def scheduled(database, predictions: dict[int, float], **given) -> None:
-    numbered = enumerate(predictions.items(), start=len(logged_values(database, "id")))
-    log(
-        database,
-        *(
-            line(
-                number,
-                **{
-                    "timestamp": at(hour).isoformat(),
-                    "predicted_demand": value,
-                    "source": "scheduled",
-                    **given,
-                },
-            )
-            for number, (hour, value) in numbered
-        ),
-    )
-
-
-def watched(database, now: datetime) -> state.Watched:
-    with database.transaction() as connection:
-        return state.watched(connection, "NY", now)
-
-
-def test_of_an_empty_database_nothing_is_watched(database):
-    assert watched(database, at(0)) == state.Watched(None, None, None, 0, None, None)
-
-
-def test_the_watched_error_is_that_of_scheduled_forecasts_for_hours_that_are_known(database):
-    write(database, demand({1: 100.0, 2: 200.0, 3: 300.0}), at(1000))
-    scheduled(database, {1: 110.0, 2: 160.0, 3: 9_999.0, 4: 9_999.0})
-    found = watched(database, at(3))  # hour 3 is known an hour later
-    assert (found.newest, found.mae, found.mape) == (at(2), 25.0, pytest.approx(15.0))
-
-
-@pytest.mark.parametrize(
-    ("given", "hour"),
-    [
-        pytest.param({"source": "request"}, 2, id="a forecast that somebody asked for"),
-        pytest.param({"source": "backfill"}, 2, id="one made afterwards"),
-        pytest.param({"respondent": "PJM"}, 2, id="one for another respondent"),
-        pytest.param({}, 3, id="one for an hour that screening doubts"),
-        pytest.param({}, -170, id="one for an hour a week ago"),
-        pytest.param({}, 4, id="one for an hour without demand"),
-    ],
-)
-def test_the_watched_error_leaves_out(database, given, hour):
-    write(database, demand({1: 100.0, 2: 100.0, 3: 100.0, -160: 100.0, -170: 100.0}), at(1000))
-    with database.transaction() as connection:
-        connection.execute(
-            sa.insert(demand_flag).values(respondent="NY", period=at(3), flag="SPIKE", flagged_at=at(4))
-        )
-    scheduled(database, {1: 110.0, -160: 110.0})
-    scheduled(database, {hour: 9_999.0}, **given)
-    found = watched(database, at(5))
-    assert (found.newest, found.mae, found.mape) == (at(2), 10.0, pytest.approx(10.0))
-
-
-def test_an_hour_of_no_demand_counts_for_the_error_in_mwh_alone(database):
-    write(database, demand({1: 100.0, 2: 0.0}), at(1000))
-    scheduled(database, {1: 110.0, 2: 30.0})
-    found = watched(database, at(5))
-    assert (found.mae, found.mape) == (20.0, pytest.approx(10.0))

@@ -8,15 +8,22 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
-from energy_demand.database import predictions
+from energy_demand.database import decisions, predictions, turns
 from energy_demand.database.tables import demand_flag, drift_log, raw_demand
+from energy_demand.database.turns import Job
 from energy_demand.monitoring import state_metrics
 from energy_demand.monitoring.state_metrics import StateCollector
 from logged import HOUR, away, row
 from support import PRESENT, make_settings
 
-EMPTY = {"database_up": 1.0, "retrain_triggered_total": 0.0}
-AWAY = {"database_up": 0.0}
+AWAY = {"database_up": 0.0, "region_local_hour": 9.0}
+EMPTY = {
+    "database_up": 1.0,
+    "region_local_hour": 9.0,
+    "retrain_triggered_total": 0.0,
+    "forecast_tomorrow_hours": 0.0,
+    "feature_rows": 0.0,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -26,11 +33,15 @@ def _every_scrape_looks(monkeypatch):
 
 @pytest.fixture
 def scrape(settings):
-    """Gives name → value, as Prometheus would see them."""
+    """Gives name → value, as Prometheus would see them; a name with a label is `name{value}`."""
     registry = CollectorRegistry()
     with closing(StateCollector(settings)) as collector:
         registry.register(collector)
-        yield lambda: {each.name: each.value for metric in registry.collect() for each in metric.samples}
+        yield lambda: {
+            f"{each.name}{{{each.labels['flow']}}}" if each.labels else each.name: each.value
+            for metric in registry.collect()
+            for each in metric.samples
+        }
 
 
 def store(database, table: sa.Table, **values: object) -> None:
@@ -44,7 +55,9 @@ def demand(database, hours_ago: int, value: float = 16_000.0) -> None:
     store(database, raw_demand, respondent="NY", series="D", period=period, value=value, origin="NY", **known)
 
 
-def check(database, hours_ago: int, share: float, *, drifted: bool, retrain: bool = False) -> None:
+def check(
+    database, hours_ago: int, share: float, *, drifted: bool, retrain: bool = False, **details: object
+) -> None:
     store(
         database,
         drift_log,
@@ -54,7 +67,7 @@ def check(database, hours_ago: int, share: float, *, drifted: bool, retrain: boo
         drift_share=share,
         n_drifted_features=3,
         n_total_features=10,
-        drift_details={},
+        drift_details=details,
         triggered_retrain=retrain,
         reason="a test",
     )
@@ -80,25 +93,63 @@ def test_freshness_is_the_age_of_the_newest_hour_that_is_not_doubted(scrape, dat
 
 def test_drift_is_that_of_the_last_check_and_retrainings_are_counted(scrape, database):
     check(database, 3, 0.8, drifted=True, retrain=True)
-    check(database, 2, 0.7, drifted=True, retrain=True)
+    check(database, 2, 0.7, drifted=True, retrain=True, champion_test_mae=400.0)
     found = scrape()
-    assert (found["drift_share"], found["drift_detected"]) == (0.7, 1.0)
-    check(database, 1, 0.0, drifted=False)
+    assert (found["drift_share"], found["drift_detected"], found["champion_test_mae_mwh"]) == (
+        0.7,
+        1.0,
+        400.0,
+    )
+    check(database, 1, 0.0, drifted=False, champion_test_mae=None)
     assert scrape() == {
-        "database_up": 1.0,
+        **EMPTY,
         "retrain_triggered_total": 2.0,
         "drift_share": 0.0,
         "drift_detected": 0.0,
+        "last_drift_check_timestamp_seconds": (PRESENT - HOUR).timestamp(),
     }
 
 
 def test_errors_of_scheduled_forecasts_are_told(scrape, database):
     demand(database, 2, 16_000.0)
-    made = row(timestamp=(PRESENT - 2 * HOUR).isoformat(), predicted_demand=16_400.0, source="scheduled")
+    moments = {"timestamp": (PRESENT - 2 * HOUR).isoformat(), "issued_at": (PRESENT - 24 * HOUR).isoformat()}
+    made = row(**moments, predicted_demand=16_400.0, source="scheduled")
     with database.transaction() as connection:
         predictions.insert_predictions(connection, [made])
     found = scrape()
     assert (found["model_mae_mwh"], found["model_mape_percent"]) == (400.0, 2.5)
+
+
+def test_hours_of_tomorrow_that_are_forecast_are_told(scrape, database):
+    made = [row(number, timestamp=(PRESENT + (16 + number) * HOUR).isoformat()) for number in range(24)]
+    with database.transaction() as connection:
+        predictions.insert_predictions(connection, made)
+    assert scrape()["forecast_tomorrow_hours"] == 0.0, "somebody asked for them"
+    with database.transaction() as connection:
+        late = [{**each, "request_id": "scheduled NY 2025-03-13"} for each in made]
+        predictions.insert_predictions(connection, late)
+    assert scrape()["forecast_tomorrow_hours"] == 24.0
+
+
+def test_how_flows_and_the_last_retraining_ended_is_told(scrape, database):
+    began = PRESENT - HOUR
+    with database.transaction() as connection:
+        turns.began(connection, Job.DRIFT_CHECK, "NY", began)
+        turns.ended(connection, Job.DRIFT_CHECK, "NY", began)
+        turns.began(connection, Job.RETRAIN, "NY", began)
+        turns.ended(connection, Job.RETRAIN, "NY", began, "MLflow is away")
+    assert scrape() == {
+        **EMPTY,
+        "flow_failed{drift-check}": 0.0,
+        "flow_failed{retrain}": 1.0,
+        "flow_last_success_timestamp_seconds{drift-check}": began.timestamp(),
+        "retraining_failed": 1.0,
+    }
+    with database.transaction() as connection:
+        number = decisions.begin_retraining(connection, "NY", PRESENT, "age", "a test")
+        decisions.end_retraining(connection, number, PRESENT, "promoted")
+        turns.ended(connection, Job.RETRAIN, "NY", PRESENT)
+    assert scrape()["retraining_failed"] == 0.0
 
 
 def test_a_database_that_is_away_is_told_and_is_back_when_it_is(scrape, database, database_url):
@@ -114,8 +165,7 @@ def test_a_database_that_is_away_is_told_and_is_back_when_it_is(scrape, database
 def test_a_database_that_was_never_there_is_told():
     settings = make_settings(database_url="postgresql://nobody@127.0.0.1:9/nothing")
     with closing(StateCollector(settings)) as collector:
-        (only,) = collector.collect()
-    assert (only.name, only.samples[0].value) == ("database_up", 0.0)
+        assert {each.name: each.samples[0].value for each in collector.collect()} == AWAY
 
 
 def test_a_database_that_does_not_answer_does_not_hold_up_the_scrape(scrape, database, monkeypatch):
@@ -136,4 +186,9 @@ def test_scrapes_close_together_share_one_look(settings, database, monkeypatch):
         check(database, 1, 0.5, drifted=False)
         assert {metric.name for metric in collector.collect()} == first
         monkeypatch.setattr(state_metrics, "HELD_SECONDS", 0.0)
-        assert {metric.name for metric in collector.collect()} == {*first, "drift_share", "drift_detected"}
+        assert {metric.name for metric in collector.collect()} == {
+            *first,
+            "drift_share",
+            "drift_detected",
+            "last_drift_check_timestamp_seconds",
+        }

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from children import run_and_kill, run_job
+from short import TESTED
 
 from energy_demand.config import CHAMPION_ALIAS, REGISTERED_MODEL
 from energy_demand.database import decisions, predictions
@@ -69,6 +70,7 @@ def test_a_check_that_decides_nothing_is_stored_with_its_reason_and_writes_the_r
     assert (stored.respondent, stored.check_timestamp) == ("NY", PRESENT)
     details = stored.drift_details
     assert (details["champion"], details["trigger"]) == ("1", None)
+    assert details["champion_test_mae"] == TESTED["test_mae"]
     assert details["window"]["end"] == (PRESENT - HOUR).isoformat()
     assert stored.n_total_features == len(
         [each for each in details["per_feature"].values() if each["status"] == "compared"]

@@ -5,22 +5,12 @@ Functions take a connection and so join the caller's transaction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from energy_demand.database.tables import (
-    demand_flag,
-    drift_log,
-    prediction_log,
-    quarantine,
-    raw_demand,
-    source_state,
-    watermark,
-)
+from energy_demand.database.tables import quarantine, source_state, watermark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +18,6 @@ if TYPE_CHECKING:
 
 # Any number; the same in every process, so that two ingestions take turns instead of colliding.
 INGEST_LOCK = 727_100_402
-# Scheduled forecasts of as long a span tell how well the model does now.
-WATCHED_SPAN = timedelta(days=7)
 
 
 def lock_ingestion(connection: sa.Connection) -> None:
@@ -151,72 +139,3 @@ def quarantined(connection: sa.Connection, ids: Sequence[int] | None = None) -> 
 def mark_released(connection: sa.Connection, ids: Sequence[int], now: datetime) -> None:
     """Note that rows left the quarantine; they stay on record."""
     connection.execute(sa.update(quarantine).where(quarantine.c.id.in_(ids)).values(released_at=now))
-
-
-@dataclass(frozen=True)
-class Watched:
-    """What is watched of a respondent; None: nothing is stored that would tell.
-
-    Attributes:
-        newest: the newest hour of demand that screening does not doubt.
-        drift_share: share of drifted features, of the last check.
-        drifted: its verdict.
-        retrainings: checks that asked for a retraining.
-        mae: mean absolute error of scheduled forecasts for the hours of the last week (MWh).
-        mape: the same in percent of demand.
-    """
-
-    newest: datetime | None
-    drift_share: float | None
-    drifted: bool | None
-    retrainings: int
-    mae: float | None
-    mape: float | None
-
-
-def watched(connection: sa.Connection, respondent: str, now: datetime) -> Watched:
-    """What is watched of a respondent, as known at `now`."""
-    demand, flags = raw_demand.c, demand_flag.c
-    flagged = sa.exists().where(flags.respondent == demand.respondent, flags.period == demand.period)
-    newest = connection.scalar(
-        sa.select(demand.period)
-        .where(demand.respondent == respondent, demand.series == "D", demand.known_at <= now, ~flagged)
-        .order_by(demand.period.desc())
-        .limit(1)
-    )
-    checks = drift_log.c
-    last = connection.execute(
-        sa.select(checks.drift_share, checks.dataset_drift_detected)
-        .where(checks.respondent == respondent)
-        .order_by(checks.check_timestamp.desc())
-        .limit(1)
-    ).one_or_none()
-    retrainings = connection.scalar(
-        sa.select(sa.func.count()).where(checks.respondent == respondent, checks.triggered_retrain)
-    )
-    made = prediction_log.c
-    missed = sa.func.abs(made.predicted_demand - demand.value)
-    mae, mape = connection.execute(
-        sa.select(sa.func.avg(missed), 100 * sa.func.avg(missed / sa.func.nullif(demand.value, 0)))
-        .join_from(
-            prediction_log,
-            raw_demand,
-            (made.respondent == demand.respondent) & (made.timestamp == demand.period),
-        )
-        .where(
-            made.respondent == respondent,
-            made.source == "scheduled",
-            made.timestamp > now - WATCHED_SPAN,
-            demand.series == "D",
-            demand.known_at <= now,
-            ~flagged,
-        )
-    ).one()
-    return Watched(
-        newest=newest,
-        drift_share=None if last is None else last.drift_share,
-        drifted=None if last is None else last.dataset_drift_detected,
-        retrainings=int(retrainings or 0),
-        mae=mae,
-        mape=mape,
-    )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from sqlalchemy.exc import ProgrammingError
 
-from energy_demand.database import state
 from energy_demand.database.engine import Database, open_database
+from energy_demand.database.watched import watched
 from energy_demand.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from energy_demand.config import Settings
-    from energy_demand.database.state import Watched
+    from energy_demand.database.watched import FlowRun, Watched
 
 HELD_SECONDS = 10.0  # scrapes closer together than this share one look
 STATEMENT_SECONDS = 3.0
@@ -44,12 +44,22 @@ class StateCollector:
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics of section 9 of the contract that are stored, and whether the database answers."""
+        """The metrics that are stored, whether the database answers, and the local hour."""
         with self._guard:
             if time.monotonic() - self._looked > HELD_SECONDS:
                 self._held = self._look()
                 self._looked = time.monotonic()
-            return self._metrics(self._held, self._settings.present())
+            now = self._settings.present()
+            local = now.astimezone(self._settings.region.zone)
+            metrics = [
+                _gauge("database_up", "Whether the database answered.", float(self._held is not None)),
+                _gauge(
+                    "region_local_hour",
+                    "The region's time of day in hours, such as 9.5 at half past nine.",
+                    local.hour + local.minute / 60,
+                ),
+            ]
+            return metrics if self._held is None else [*metrics, *_stored(self._held, now)]
 
     def close(self) -> None:
         """Give the connections back."""
@@ -58,45 +68,75 @@ class StateCollector:
             self._database = None
 
     def _look(self) -> Watched | None:
+        region = self._settings.region
         try:
             if self._database is None:
                 self._database = open_database(
                     self._settings, migrate_now=False, statement_seconds=STATEMENT_SECONDS
                 )
             with self._database.transaction() as connection:
-                return state.watched(connection, self._settings.region.respondent, self._settings.present())
+                return watched(connection, region.respondent, region.zone, self._settings.present())
         except (UserError, ProgrammingError) as error:  # ProgrammingError: no tables yet
             _log.warning("metrics of the database are left out: %s", error)
             self.close()
             return None
 
-    @staticmethod
-    def _metrics(seen: Watched | None, now: datetime) -> list[Metric]:
-        up = GaugeMetricFamily("database_up", "Whether the database answered.", value=float(seen is not None))
-        if seen is None:
-            return [up]
-        metrics: list[Metric] = [
-            up,
-            CounterMetricFamily(
-                "retrain_triggered", "Drift checks that asked for a retraining.", value=seen.retrainings
+
+def _stored(seen: Watched, now: datetime) -> list[Metric]:
+    """What one look found, as metrics; what nothing tells is left out."""
+    gauges: list[tuple[str, str, float | None]] = [
+        (
+            "data_freshness_hours",
+            "Hours since the newest valid hour of demand.",
+            None if seen.newest is None else (now - seen.newest).total_seconds() / 3600,
+        ),
+        ("model_mae_mwh", "Mean absolute error of a week's scheduled forecasts.", seen.mae),
+        ("model_mape_percent", "Mean absolute error of the same, in percent of demand.", seen.mape),
+        (
+            "forecast_tomorrow_hours",
+            "Hours of the region's tomorrow that the morning's forecast covers.",
+            seen.tomorrow_hours,
+        ),
+        ("retraining_failed", "1 if the last retraining that ended failed.", seen.retraining_failed),
+        ("feature_rows", "Stored rows of features.", seen.feature_rows),
+    ]
+    if seen.check is not None:
+        gauges += [
+            ("drift_share", "Share of features that drifted, of the last check.", seen.check.drift_share),
+            ("drift_detected", "1 if the last check found drift.", seen.check.drifted),
+            (
+                "last_drift_check_timestamp_seconds",
+                "When the last check for drift was made.",
+                seen.check.checked_at.timestamp(),
+            ),
+            (
+                "champion_test_mae_mwh",
+                "Mean absolute error of the champion in its own test, as the last check for drift found it.",
+                seen.check.champion_mae,
             ),
         ]
-        gauges = {
-            "data_freshness_hours": (
-                "Hours since the newest valid hour of demand.",
-                None if seen.newest is None else (now - seen.newest).total_seconds() / 3600,
-            ),
-            "drift_share": ("Share of features that drifted, of the last check.", seen.drift_share),
-            "drift_detected": (
-                "1 if the last check found drift.",
-                None if seen.drifted is None else float(seen.drifted),
-            ),
-            "model_mae_mwh": ("Mean absolute error of a week's scheduled forecasts.", seen.mae),
-            "model_mape_percent": ("Mean absolute error of the same, in percent of demand.", seen.mape),
-        }
-        metrics += [
-            GaugeMetricFamily(name, text, value=value)
-            for name, (text, value) in gauges.items()
-            if value is not None
-        ]
-        return metrics
+    return [
+        CounterMetricFamily(
+            "retrain_triggered", "Drift checks that asked for a retraining.", value=seen.retrainings
+        ),
+        *(_gauge(name, text, float(value)) for name, text, value in gauges if value is not None),
+        *_flows(seen.flows),
+    ]
+
+
+def _flows(runs: Iterable[FlowRun]) -> list[Metric]:
+    failed = GaugeMetricFamily("flow_failed", "1 if the flow's last run that ended failed.", labels=["flow"])
+    success = GaugeMetricFamily(
+        "flow_last_success_timestamp_seconds",
+        "When the flow's newest run began that went well.",
+        labels=["flow"],
+    )
+    for run in runs:
+        failed.add_metric([run.flow], float(run.failed))
+        if run.last_success is not None:
+            success.add_metric([run.flow], run.last_success.timestamp())
+    return [failed, success]
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)

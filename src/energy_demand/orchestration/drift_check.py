@@ -102,6 +102,7 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
         "drift_details": {
             **details,
             "champion": champion.version,
+            "champion_test_mae": champion.metrics.get("test_mae"),
             "window": {"start": newest - timedelta(days=DRIFT_WINDOW_DAYS), "end": newest},
             "concept": asdict(concept),
             "comparison": asdict(comparison),

@@ -1,0 +1,208 @@
+"""What monitoring watches of a respondent, in one look: figures that flows in any process stored.
+
+Only what is stored is told: a figure that nothing would tell is None, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from energy_demand.database.predictions import ISSUE_HOUR
+from energy_demand.database.tables import (
+    demand_flag,
+    drift_log,
+    features,
+    job_run,
+    prediction_log,
+    raw_demand,
+    retraining_log,
+)
+from energy_demand.database.turns import Job
+from energy_demand.timeaxis import MAX_LEAD_HOURS, local_day, local_midnight
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+# Scheduled forecasts of as long a span tell how well the model does now.
+WATCHED_SPAN = timedelta(days=7)
+# By the names that the flows have at Prefect.
+FLOWS = {
+    Job.INGESTION.name: "data-ingestion",
+    Job.FORECAST.name: "forecast",
+    Job.DRIFT_CHECK.name: "drift-check",
+    Job.RETRAIN.name: "retrain",
+}
+
+
+@dataclass(frozen=True)
+class LastCheck:
+    """The newest check for drift; `champion_mae` is the champion's own test error in MWh, if it has one."""
+
+    checked_at: datetime
+    drift_share: float
+    drifted: bool
+    champion_mae: float | None
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """How the newest run of a flow that ended did, and when the newest one began that went well."""
+
+    flow: str
+    last_success: datetime | None
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is watched of a respondent.
+
+    Attributes:
+        newest: the newest hour of demand that screening does not doubt.
+        check: the newest check for drift.
+        retrainings: checks that asked for a retraining.
+        mae: mean absolute error of forecasts scheduled at 09:00 for the hours of the last week (MWh).
+        mape: the same in percent of demand.
+        tomorrow_hours: hours of the local tomorrow that the morning's forecast covers, also a late one.
+        retraining_failed: whether the newest retraining that ended failed; None: there was none.
+        flows: the flows that have run.
+        feature_rows: stored rows of features.
+    """
+
+    newest: datetime | None
+    check: LastCheck | None
+    retrainings: int
+    mae: float | None
+    mape: float | None
+    tomorrow_hours: int
+    retraining_failed: bool | None
+    flows: tuple[FlowRun, ...]
+    feature_rows: int
+
+
+def watched(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime) -> Watched:
+    """What is watched of a respondent whose days are those of `zone`, as known at `now`."""
+    asked = sa.select(sa.func.count()).where(
+        drift_log.c.respondent == respondent, drift_log.c.triggered_retrain
+    )
+    rows = sa.select(sa.func.count()).where(features.c.respondent == respondent)
+    mae, mape = _errors(connection, respondent, zone, now)
+    runs = _runs(connection, respondent)
+    return Watched(
+        newest=_newest_demand(connection, respondent, now),
+        check=_last_check(connection, respondent, now),
+        retrainings=connection.scalar(asked) or 0,
+        mae=mae,
+        mape=mape,
+        tomorrow_hours=_tomorrow_hours(connection, respondent, zone, now),
+        retraining_failed=_retraining_failed(connection, respondent, runs),
+        flows=runs,
+        feature_rows=connection.scalar(rows) or 0,
+    )
+
+
+def _doubted() -> sa.Exists:
+    flags, demand = demand_flag.c, raw_demand.c
+    return sa.exists().where(flags.respondent == demand.respondent, flags.period == demand.period)
+
+
+def _newest_demand(connection: sa.Connection, respondent: str, now: datetime) -> datetime | None:
+    demand = raw_demand.c
+    found: datetime | None = connection.scalar(
+        sa.select(demand.period)
+        .where(demand.respondent == respondent, demand.series == "D", demand.known_at <= now, ~_doubted())
+        .order_by(demand.period.desc())
+        .limit(1)
+    )
+    return found
+
+
+def _last_check(connection: sa.Connection, respondent: str, now: datetime) -> LastCheck | None:
+    checks = drift_log.c
+    found = connection.execute(
+        sa.select(
+            checks.check_timestamp,
+            checks.drift_share,
+            checks.dataset_drift_detected,
+            sa.cast(checks.drift_details["champion_test_mae"].astext, sa.Double),
+        )
+        .where(checks.respondent == respondent, checks.check_timestamp <= now)
+        .order_by(checks.check_timestamp.desc(), checks.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if found is None else LastCheck(*found)
+
+
+def _errors(
+    connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime
+) -> tuple[float | None, float | None]:
+    made, demand = prediction_log.c, raw_demand.c
+    since = now - WATCHED_SPAN
+    missed = sa.func.abs(made.predicted_demand - demand.value)
+    mae, mape = connection.execute(
+        sa.select(sa.func.avg(missed), 100 * sa.func.avg(missed / sa.func.nullif(demand.value, 0)))
+        .join_from(
+            prediction_log,
+            raw_demand,
+            (made.respondent == demand.respondent) & (made.timestamp == demand.period),
+        )
+        .where(
+            made.respondent == respondent,
+            made.source == "scheduled",
+            made.timestamp > since,
+            demand.period > since,  # follows, but PostgreSQL does not see that
+            sa.extract("hour", sa.func.timezone(zone.key, made.issued_at)) == ISSUE_HOUR,
+            demand.series == "D",
+            demand.known_at <= now,
+            ~_doubted(),
+        )
+    ).one()
+    return mae, mape
+
+
+def _tomorrow_hours(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime) -> int:
+    made = prediction_log.c
+    day = local_day(now, zone) + timedelta(days=1)
+    start, end = local_midnight(day, zone), local_midnight(day + timedelta(days=1), zone)
+    of_the_day = sa.select(made.timestamp).where(
+        made.respondent == respondent, made.timestamp > start, made.timestamp <= end
+    )
+    # Two plain searches of an index each, where one with OR would read every answer for tomorrow.
+    hours = sa.union(
+        of_the_day.where(
+            made.source == "scheduled", made.issued_at >= start - timedelta(hours=MAX_LEAD_HOURS)
+        ),
+        of_the_day.where(made.request_id == f"scheduled {respondent} {day}"),
+    ).subquery()
+    return connection.scalar(sa.select(sa.func.count()).select_from(hours)) or 0
+
+
+def _runs(connection: sa.Connection, respondent: str) -> tuple[FlowRun, ...]:
+    runs = job_run.c
+    query = sa.select(runs.job, runs.last_success_at, runs.last_error).where(runs.respondent == respondent)
+    found = connection.execute(query.order_by(runs.job)).all()
+    return tuple(
+        FlowRun(FLOWS[row.job], row.last_success_at, row.last_error is not None)
+        for row in found
+        if row.job in FLOWS
+    )
+
+
+def _retraining_failed(connection: sa.Connection, respondent: str, runs: tuple[FlowRun, ...]) -> bool | None:
+    retrainings = retraining_log.c
+    outcome = connection.scalar(
+        sa.select(retrainings.outcome)
+        .where(retrainings.respondent == respondent, retrainings.finished_at.is_not(None))
+        .order_by(retrainings.finished_at.desc(), retrainings.id.desc())
+        .limit(1)
+    )
+    ended = [run for run in runs if run.flow == FLOWS[Job.RETRAIN.name] and (run.failed or run.last_success)]
+    if outcome is None and not ended:
+        return None
+    # One with too few rows to train on ends its flow with an error too, but nothing failed.
+    return outcome == "failed" or (outcome != "skipped" and any(run.failed for run in ended))

@@ -1,0 +1,281 @@
+"""What monitoring watches, in one look at rows as flows leave them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from energy_demand.columns import BASE_COLUMNS
+from energy_demand.database import decisions, predictions, turns
+from energy_demand.database.tables import demand_flag, drift_log, features, raw_demand
+from energy_demand.database.turns import Job
+from energy_demand.database.watched import FlowRun, LastCheck, Watched, watched
+from logged import HOUR, row
+
+ZONE = ZoneInfo("America/New_York")
+NOW = datetime(2025, 3, 12, 13, tzinfo=UTC)  # 09:00 in New York
+ISSUED = NOW - 24 * HOUR
+EMPTY = Watched(None, None, 0, None, None, 0, None, (), 0)
+
+
+def at(hours: int) -> datetime:
+    return NOW + hours * HOUR
+
+
+@pytest.fixture
+def look(database):
+    def found(now: datetime = NOW, zone: ZoneInfo = ZONE) -> Watched:
+        with database.transaction() as connection:
+            return watched(connection, "NY", zone, now)
+
+    return found
+
+
+@pytest.fixture
+def demand(database):
+    """Stores demand by hours from now, each known an hour later."""
+
+    def store(values: dict[int, float]) -> None:
+        rows = [
+            {
+                "respondent": "NY",
+                "series": "D",
+                "period": at(hour),
+                "value": value,
+                "known_at": at(hour + 1),
+                "ingested_at": NOW,
+                "origin": "NY",
+            }
+            for hour, value in values.items()
+        ]
+        with database.transaction() as connection:
+            connection.execute(sa.insert(raw_demand), rows)
+
+    return store
+
+
+@pytest.fixture
+def forecast(database):
+    """Logs forecasts by hours from now, scheduled at yesterday's 09:00 unless told otherwise."""
+    requests = iter(range(1000))
+
+    def log(values: dict[int, float], **given: object) -> None:
+        rows = [
+            row(
+                next(requests),
+                **{
+                    "timestamp": at(hour).isoformat(),
+                    "predicted_demand": value,
+                    "source": "scheduled",
+                    "issued_at": ISSUED.isoformat(),
+                    **given,
+                },
+            )
+            for hour, value in values.items()
+        ]
+        with database.transaction() as connection:
+            predictions.insert_predictions(connection, rows)
+
+    return log
+
+
+@pytest.fixture
+def run(database):
+    """Runs a function with a connection and commits."""
+
+    def within(work):
+        with database.transaction() as connection:
+            return work(connection)
+
+    return within
+
+
+def test_of_an_empty_database_nothing_is_watched(look):
+    assert look() == EMPTY
+
+
+def test_the_error_is_that_of_scheduled_forecasts_for_hours_that_are_known(look, demand, forecast):
+    demand({-3: 100.0, -2: 200.0, 0: 300.0})
+    forecast({-3: 110.0, -2: 160.0, 0: 9_999.0, 1: 9_999.0})  # hour 0 is known in an hour
+    found = look()
+    assert (found.newest, found.mae, found.mape) == (at(-2), 25.0, pytest.approx(15.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "hour"),
+    [
+        pytest.param({"source": "request"}, -3, id="a forecast that somebody asked for"),
+        pytest.param({"source": "backfill"}, -3, id="one made afterwards"),
+        pytest.param({"respondent": "PJM"}, -3, id="one for another respondent"),
+        pytest.param({"issued_at": at(-23).isoformat()}, -3, id="one scheduled at ten"),
+        pytest.param({}, -2, id="one for an hour that screening doubts"),
+        pytest.param({"issued_at": at(-192).isoformat()}, -170, id="one for an hour a week ago"),
+        pytest.param({}, -5, id="one for an hour without demand"),
+    ],
+)
+def test_the_error_leaves_out(look, demand, forecast, run, given, hour):
+    demand({-4: 100.0, -3: 100.0, -2: 100.0, -165: 100.0, -170: 100.0})
+    flag = {"respondent": "NY", "period": at(-2), "flag": "SPIKE", "flagged_at": NOW}
+    run(lambda connection: connection.execute(sa.insert(demand_flag).values(**flag)))
+    forecast({-4: 110.0})
+    forecast({-165: 110.0}, issued_at=at(-191).isoformat())  # 09:00 before the clocks changed
+    forecast({hour: 9_999.0}, **given)
+    found = look()
+    assert (found.newest, found.mae, found.mape) == (at(-3), 10.0, pytest.approx(10.0))
+
+
+def test_an_hour_of_no_demand_counts_for_the_error_in_mwh_alone(look, demand, forecast):
+    demand({-4: 100.0, -3: 0.0})
+    forecast({-4: 110.0, -3: 30.0})
+    found = look()
+    assert (found.mae, found.mape) == (20.0, pytest.approx(10.0))
+
+
+def check(hours_ago: int, share: float, **details: object) -> sa.Insert:
+    return sa.insert(drift_log).values(
+        respondent="NY",
+        check_timestamp=at(-hours_ago),
+        dataset_drift_detected=share > 0.3,
+        drift_share=share,
+        n_drifted_features=3,
+        n_total_features=10,
+        drift_details=details,
+        triggered_retrain=share > 0.3,
+        reason="a test",
+    )
+
+
+@pytest.mark.parametrize(("details", "mae"), [({"champion_test_mae": 412.5}, 412.5), ({}, None)])
+def test_the_newest_check_by_now_counts(look, run, details, mae):
+    run(lambda connection: [connection.execute(each) for each in (check(1, 0.1, **details), check(2, 0.5))])
+    run(lambda connection: connection.execute(check(-1, 0.9)))
+    found = look()
+    assert found.check == LastCheck(at(-1), 0.1, drifted=False, champion_mae=mae)
+    assert found.retrainings == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "hours"),
+    [
+        pytest.param({"issued_at": NOW.isoformat()}, 24, id="scheduled"),
+        pytest.param({"source": "request", "request_id": "scheduled NY 2025-03-13"}, 24, id="late"),
+        pytest.param({"source": "request", "request_id": "scheduled PJM 2025-03-13"}, 0, id="asked for"),
+        pytest.param({"issued_at": NOW.isoformat(), "respondent": "PJM"}, 0, id="another respondent's"),
+    ],
+)
+def test_hours_of_tomorrow_that_have_a_forecast_are_counted_once(look, forecast, given, hours):
+    tomorrow = range(16, 40)  # hours that end after midnight, New York's
+    forecast(dict.fromkeys((14, 15, *tomorrow, 40), 1.0), **given)
+    assert look().tomorrow_hours == hours
+    forecast(dict.fromkeys(tomorrow, 1.0), **{**given, "request_id": "again"})
+    assert look().tomorrow_hours == hours
+
+
+def test_a_forecast_scheduled_yesterday_covers_nothing_of_tomorrow(look, forecast):
+    forecast(dict.fromkeys(range(-8, 16), 1.0))
+    assert look().tomorrow_hours == 0
+
+
+@pytest.mark.parametrize(("day", "hours"), [((2025, 3, 8), 23), ((2025, 11, 1), 25)])
+def test_the_day_that_the_clocks_change_has_its_own_length(look, forecast, day, hours):
+    morning = datetime(*day, 9, tzinfo=ZONE).astimezone(UTC)
+    start = round((morning - NOW) / HOUR) + 15
+    forecast(dict.fromkeys(range(start + 1, start + 49), 1.0), issued_at=morning.isoformat())
+    assert look(morning).tomorrow_hours == hours
+
+
+def retrain(outcome: str, hours_ago: int):
+    def store(connection: sa.Connection) -> None:
+        number = decisions.begin_retraining(connection, "NY", at(-hours_ago), "age", "a test")
+        if outcome != "running":
+            decisions.end_retraining(connection, number, at(-hours_ago) + timedelta(minutes=5), outcome)
+
+    return store
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "failed"),
+    [
+        (["running"], None),
+        (["promoted"], False),
+        (["failed"], True),
+        (["failed", "not_promoted"], False),
+        (["promoted", "failed", "running"], True),
+    ],
+)
+def test_a_retraining_failed_where_the_last_one_that_ended_did(look, run, outcomes, failed):
+    for number, outcome in enumerate(outcomes):
+        run(retrain(outcome, 10 - number))
+    assert look().retraining_failed is failed
+
+
+@pytest.mark.parametrize(
+    ("error", "failed"), [(None, False), ("MLflow is away", True)], ids=["went well", "went wrong"]
+)
+def test_a_retraining_that_failed_before_it_was_noted_failed_too(look, run, error, failed):
+    run(lambda connection: turns.began(connection, Job.RETRAIN, "NY", at(-1)))
+    assert look().retraining_failed is None, "it has only begun"
+    run(lambda connection: turns.ended(connection, Job.RETRAIN, "NY", at(-1), error))
+    assert look().retraining_failed is failed
+
+
+def test_one_that_had_too_few_rows_did_not_fail(look, run):
+    run(lambda connection: turns.began(connection, Job.RETRAIN, "NY", at(-1)))
+    run(retrain("skipped", 1))
+    run(lambda connection: turns.ended(connection, Job.RETRAIN, "NY", at(-1), "900 rows"))
+    assert look().retraining_failed is False
+
+
+def test_flows_are_told_by_their_names_at_prefect(look, run):
+    for job, error in ((Job.INGESTION, None), (Job.FORECAST, "no champion")):
+        run(lambda connection, job=job: turns.began(connection, job, "NY", at(-2)))
+        run(lambda connection, job=job: turns.ended(connection, job, "NY", at(-2)))
+        run(lambda connection, job=job, error=error: turns.ended(connection, job, "NY", at(-1), error))
+    assert look().flows == (
+        FlowRun("forecast", at(-2), failed=True),
+        FlowRun("data-ingestion", at(-1), failed=False),
+    )
+
+
+def test_rows_of_features_are_counted(look, run):
+    rows = [
+        {"respondent": name, "timestamp": at(hour), "lead_hours": 24, "created_at": NOW}
+        | dict.fromkeys(BASE_COLUMNS, 1.0)
+        for name in ("NY", "PJM")
+        for hour in range(3)
+    ]
+    run(lambda connection: connection.execute(sa.insert(features), rows))
+    assert look().feature_rows == 3
+
+
+def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run):
+    """In a log of 60,000 answers, nearly all of them for requests about tomorrow."""
+    run(
+        lambda connection: connection.exec_driver_sql(
+            "INSERT INTO prediction_log (respondent, timestamp, issued_at, lead_hours, predicted_demand, "
+            "model_version, quality, source, request_id, prediction_made_at) SELECT 'NY', "
+            "'2025-03-12 13:00+00'::timestamptz + make_interval(hours => mod(n, 48)), '2025-03-12 13:00+00', "
+            "24, 1, '1', 'q', 'request', 'request ' || n, '2025-03-12 13:00+00' "
+            "FROM generate_series(1, 60000) n"
+        )
+    )
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE prediction_log")
+    asked: list[tuple[str, object]] = []
+
+    def note(connection, cursor, statement, parameters, context, executemany):
+        asked.append((statement, parameters))
+
+    with database.transaction() as connection:
+        sa.event.listen(connection, "before_cursor_execute", note)
+        watched(connection, "NY", ZONE, NOW)
+        sa.event.remove(connection, "before_cursor_execute", note)
+        plans = [
+            "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}", given).scalars()) for text, given in asked
+        ]
+    about = [plan for plan in plans if "prediction_log" in plan]
+    assert len(about) == 2
+    assert not [plan for plan in about if "Seq Scan on prediction_log" in plan]
