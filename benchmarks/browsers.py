@@ -33,10 +33,13 @@ def browser() -> Iterator[Browser]:
             opened.close()
 
 
-def settled(page: Page) -> None:
-    """Wait until the script has ended and every plot is drawn."""
+def settled(page: Page, *, pause: int = 300) -> None:
+    """Wait until the script has ended and every plot is drawn.
+
+    With a `pause` (milliseconds) before: a change is sent a moment after the key that made it.
+    """
     page.get_by_text("Weather data by").wait_for(timeout=PATIENCE)
-    page.wait_for_timeout(300)  # a change is sent a moment after the key that made it
+    page.wait_for_timeout(pause)
     page.wait_for_function(
         """() => {
             const app = document.querySelector('[data-testid=stApp]');

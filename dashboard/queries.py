@@ -147,12 +147,12 @@ def judged_span(
     return None if first is None else (first, last)
 
 
-def versions(connection: sa.Connection, respondent: str, zone: str, now: datetime) -> list[str]:
-    """The models that made scheduled forecasts by `now`, the newest first."""
+def versions(connection: sa.Connection, which: Judged) -> list[str]:
+    """The models that made the scheduled forecasts of these hours, whatever `which.version`; newest first."""
     made = prediction_log.c
     query = (
         sa.select(made.model_version)
-        .where(*_scheduled(respondent, zone, now))
+        .where(*_chosen(which))
         .group_by(made.model_version)
         .order_by(sa.func.max(made.issued_at).desc())
     )
@@ -186,48 +186,64 @@ def days(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     """Each local day.
 
     Columns: day, hours (forecast), means of predicted, actual and the bounds; of the known hours: known (how
-    many), mae, rmse (MWh), mape, bias, coverage_80, coverage_95 (percent).
-    """
-    rows = _with_truth(which)
-    day = sa.cast(_local(rows.c.timestamp, which.zone), sa.Date).label("day")
-    columns: list[sa.ColumnElement[Any]] = [
-        day,
-        sa.func.count().label("hours"),
-        *(
-            sa.func.avg(rows.c[name]).label(name)
-            for name in ("predicted", "actual", "lower_80", "upper_80", "lower_95", "upper_95")
-        ),
-        *_errors(rows),
-    ]
-    return _frame(connection, sa.select(*columns).group_by(day).order_by(day))
-
-
-def scores(connection: sa.Connection, which: Judged) -> dict[str, Any]:
-    """The error columns of `days` over all hours, and others on hours that they share with the model.
-
-    `seasonal_naive_24_mape`, `seasonal_naive_168_mape` and `naive_own_mape` (the model's) are of the
-    `naive_known` hours for which both naive forecasts are logged; `operator_mape` and `operator_own_mape` of
-    the `operator_known` hours for which the operator published one.
+    many), mae, rmse (MWh), mape, bias, coverage_80, coverage_95 (percent). Of those for which both naive
+    forecasts are logged: naive_known, seasonal_naive_24_mape, seasonal_naive_168_mape, and the model's own
+    there, naive_own_mape; likewise operator_known, operator_mape, operator_own_mape where the operator
+    published a forecast.
     """
     rows = _with_truth(which, naive=True)
     columns = rows.c
+    day = sa.cast(_local(columns.timestamp, which.zone), sa.Date).label("day")
     both = sa.and_(*(columns[name].is_not(None) for name in NAIVE), columns.actual.is_not(None))
     published = sa.and_(columns.operator > 0, columns.actual.is_not(None))
 
-    def mape(name: str, where: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+    def mape(name: str, where: sa.ColumnElement[bool], label: str) -> sa.Label[Any]:
         off = sa.func.abs(columns[name] - columns.actual) / sa.func.nullif(columns.actual, 0)
-        return 100 * sa.func.avg(off).filter(where)
+        return (100 * sa.func.avg(off).filter(where)).label(label)
 
     query = sa.select(
+        day,
+        sa.func.count().label("hours"),
+        *(
+            sa.func.avg(columns[name]).label(name)
+            for name in ("predicted", "actual", "lower_80", "upper_80", "lower_95", "upper_95")
+        ),
         *_errors(rows),
         sa.func.count().filter(both).label("naive_known"),
-        *(mape(name, both).label(f"{name}_mape") for name in NAIVE),
-        mape("predicted", both).label("naive_own_mape"),
+        *(mape(name, both, f"{name}_mape") for name in NAIVE),
+        mape("predicted", both, "naive_own_mape"),
         sa.func.count().filter(published).label("operator_known"),
-        mape("operator", published).label("operator_mape"),
-        mape("predicted", published).label("operator_own_mape"),
+        mape("operator", published, "operator_mape"),
+        mape("predicted", published, "operator_own_mape"),
     )
-    return dict(connection.execute(query).mappings().one())
+    return _frame(connection, query.group_by(day).order_by(day))
+
+
+def over_all(days: pd.DataFrame) -> dict[str, float | None]:
+    """The error columns of `days` over all their hours; None where no hour can be judged.
+
+    Args:
+        days: of `days`.
+    """
+    days = days.assign(square=days["rmse"] ** 2)
+
+    def mean(name: str, weight: str) -> float | None:
+        counted = days[days[weight] > 0]
+        total = counted[weight].sum()
+        return None if total == 0 else float((counted[name] * counted[weight]).sum() / total)
+
+    found: dict[str, float | None] = {
+        name: mean(name, "known") for name in ("mae", "mape", "bias", "coverage_80", "coverage_95")
+    }
+    square = mean("square", "known")
+    found["rmse"] = None if square is None else square**0.5
+    for name in (*(f"{each}_mape" for each in NAIVE), "naive_own_mape"):
+        found[name] = mean(name, "naive_known")
+    for name in ("operator_mape", "operator_own_mape"):
+        found[name] = mean(name, "operator_known")
+    for name in ("known", "naive_known", "operator_known"):
+        found[name] = int(days[name].sum())
+    return found
 
 
 def error_histogram(connection: sa.Connection, which: Judged, width: float) -> pd.DataFrame:
@@ -334,6 +350,16 @@ def _scheduled(respondent: str, zone: str, now: datetime) -> tuple[sa.ColumnElem
     )
 
 
+def _chosen(which: Judged) -> tuple[sa.ColumnElement[bool], ...]:
+    made = prediction_log.c
+    return (
+        *_scheduled(which.respondent, which.zone, which.now),
+        made.timestamp > which.start,
+        made.timestamp <= which.end,
+        made.lead_hours.between(*which.leads),
+    )
+
+
 def _with_truth(which: Judged, *, naive: bool = False, newest_only: bool = True) -> sa.CTE:
     """The judged forecasts beside what came and what the operator had said.
 
@@ -356,12 +382,7 @@ def _with_truth(which: Judged, *, naive: bool = False, newest_only: bool = True)
         made.upper_95,
         made.model_version,
         *lags,
-    ).where(
-        *_scheduled(which.respondent, which.zone, which.now),
-        made.timestamp > which.start,
-        made.timestamp <= which.end,
-        made.lead_hours.between(*which.leads),
-    )
+    ).where(*_chosen(which))
     if which.version is not None:
         query = query.where(made.model_version == which.version)
     if newest_only:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -65,23 +66,12 @@ def judged_filters() -> Judged | None:
     with left:
         chosen = st.date_input(
             "Days (New York)",
-            value=(
-                max(first, min(last, today) - timedelta(days=DEFAULT_DAYS - 1)),
-                last,
-            ),
+            value=(max(first, min(last, today) - timedelta(days=DEFAULT_DAYS - 1)), last),
             min_value=first,
             max_value=last,
             key="days",
             bind="query-params",
             format="YYYY-MM-DD",
-        )
-    with middle:
-        version = st.selectbox(
-            "Model version",
-            [None, *store.read(queries.versions, respondent, zone, now)],
-            format_func=lambda value: "all" if value is None else f"version {value}",
-            key="version",
-            bind="query-params",
         )
     with right:
         leads = st.slider(
@@ -94,15 +84,23 @@ def judged_filters() -> Judged | None:
             help="16 to 40 are all hours of tomorrow from 09:00 today.",
         )
     begin, end = _both(chosen)
-    return Judged(
+    which = Judged(
         respondent=respondent,
         zone=zone,
         start=local_midnight(begin, region_zone),
         end=local_midnight(end + timedelta(days=1), region_zone),
         now=now,
         leads=(int(leads[0]), int(leads[1])),
-        version=version,
     )
+    with middle:
+        version = st.selectbox(
+            "Model version",
+            [None, *store.read(queries.versions, which)],
+            format_func=lambda value: "all" if value is None else f"version {value}",
+            key="version",
+            bind="query-params",
+        )
+    return replace(which, version=version)
 
 
 def download(rows: pd.DataFrame, name: str, what: str) -> None:

@@ -16,7 +16,7 @@ from energy_demand.timeaxis import HOUR, day_periods, local_day
 if TYPE_CHECKING:
     from energy_demand.model.predict import Forecast
 
-SAMPLE = 14 * 24  # newest hours that SHAP values are taken over
+SAMPLE = 7 * 24  # newest hours that SHAP values are taken over
 
 
 def show() -> None:

@@ -29,42 +29,76 @@ def show() -> None:
     if which is None:
         st.info(widgets.NO_FORECASTS)
         return
-    summary = store.read(queries.scores, which)
     days = store.read(queries.days, which)
     if days.empty:
         st.info("No forecast fits these filters; choose other days, another version or other leads.")
         return
+    summary = queries.over_all(days)
     _summary(summary)
-    st.markdown("**Demand against forecast**")
-    _curve(which, days)
     if not summary["known"]:
+        _curve(which, days)
         st.info("Demand of these hours is not known yet; run `energy-demand ingest` when it is.")
         return
+    views = {
+        "Over time": _over_time,
+        "By hour and lead": _by_hour_and_lead,
+        "Calibration": _calibration,
+        "Against the operator": _operator,
+    }
+    names = list(views)
+    view = st.segmented_control(
+        "View", names, default=names[0], required=True, key="view", bind="query-params"
+    )
+    views[str(view)](which, days, float(summary["mae"] or 0.0))
+
+
+def _over_time(which: Judged, days: pd.DataFrame, mae: float) -> None:
+    st.markdown("**Demand against forecast**")
+    _curve(which, days)
     left, right = st.columns(2)
     with left:
         st.markdown("**Error, rolling 7 days**")
         widgets.plot(figures.rolling_error(days), "rolling", "Mean absolute error by day and over seven days")
+    with right:
+        st.markdown("**Error distribution**")
+        width = _bin_width(mae)
+        bins = store.read(queries.error_histogram, which, width)
+        widgets.plot(figures.error_histogram(bins, width), "histogram", "Hours by how far they were off")
+
+
+def _by_hour_and_lead(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: ARG001
+    left, right = st.columns(2)
+    with left:
         st.markdown("**MAPE by hour and weekday**")
         grid = store.read(queries.errors_by_hour_and_weekday, which)
         widgets.plot(figures.hour_and_weekday(grid), "heat", "Error by hour of the day and weekday")
+        widgets.download(grid, "errors_by_hour_and_weekday", "These hours of the week")
+    with right:
+        st.markdown("**Error by lead**")
+        leads = _leads(which)
+        widgets.plot(figures.error_by_lead(leads), "by lead", "Error by hours ahead")
+        widgets.download(leads, "errors_by_lead", "These leads")
+
+
+def _calibration(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: ARG001
+    st.caption("Of the hours that an 80 % interval was given for, 80 % should lie within it.")
+    left, right = st.columns(2)
+    with left:
         st.markdown("**Interval calibration by day**")
         known = days[days["known"] > 0]
-        widgets.plot(figures.calibration(known, "day"), "calibration", "Share of hours within the intervals")
+        widgets.plot(figures.calibration(known, "day"), "calibration", "Share of hours within, by day")
     with right:
-        st.markdown("**Error distribution**")
-        width = _bin_width(float(summary["mae"]))
-        bins = store.read(queries.error_histogram, which, width)
-        widgets.plot(figures.error_histogram(bins, width), "histogram", "Hours by how far they were off")
-        st.markdown("**Error by lead**")
-        leads = store.read(queries.errors_by_lead, which)
-        leads = leads[leads["known"] > 0]
-        widgets.plot(figures.error_by_lead(leads), "leads", "Error by hours ahead")
         st.markdown("**Interval calibration by lead**")
         widgets.plot(
-            figures.calibration(leads, "lead_hours"), "calibration leads", "Hours within, by hours ahead"
+            figures.calibration(_leads(which), "lead_hours"),
+            "calibration by lead",
+            "By hours ahead",
         )
-    with widgets.told():
-        _operator(which, days)
+
+
+def _leads(which: Judged) -> pd.DataFrame:
+    leads = store.read(queries.errors_by_lead, which)
+    return leads[leads["known"] > 0]
 
 
 def _summary(summary: dict[str, Any]) -> None:
@@ -108,7 +142,7 @@ def _curve(which: Judged, days: pd.DataFrame) -> None:
     widgets.download(rows, f"forecasts_by_{name}", f"These {name}")
 
 
-def _operator(which: Judged, days: pd.DataFrame) -> None:
+def _operator(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: ARG001
     """Daily totals beside the operator's own day-ahead forecast."""
     st.markdown("**Daily energy against the grid operator's own forecast**")
     compared = _operator_days(which, days)

@@ -116,7 +116,7 @@ def _model_sign(now: datetime) -> Any:
     version = store.champion_version()
     own = next((run.metrics.get("test_mae") for run in store.runs() if run.serves), None)
     week = Judged(store.respondent(), store.zone(), now - WEEK, now, now, widgets.DAY_AHEAD_LEADS, version)
-    return model_sign(store.read(queries.scores, week), version, own)
+    return model_sign(queries.over_all(store.read(queries.days, week)), version, own)
 
 
 def _links() -> None:

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from browsers import browser, chromium_path, settled
 
+from browsers import browser, chromium_path, settled
 from dashboard.app import TITLES
 
 if TYPE_CHECKING:
@@ -145,15 +145,25 @@ def test_filters_change_the_plots(visit):
     tab = visit()
     page = tab.open("model_performance")
     before = figures(page)
-    assert len(before) == 7
+    assert len(before) == 3
     slider = page.get_by_role("slider").first
     slider.focus()
     for _ in range(8):
         slider.press("ArrowRight")
     settled(page)
     after = figures(page)
-    assert len(after) == 7
-    assert [one == other for one, other in zip(before, after, strict=True)] == [False] * 7
+    assert len(after) == 3
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False] * 3
+    assert tab.troubles == []
+
+
+def test_every_view_of_the_model_has_its_plots(visit):
+    tab = visit()
+    page = tab.open("model_performance")
+    for view, plots in (("By hour and lead", 2), ("Calibration", 2), ("Over time", 3)):
+        page.get_by_role("radio", name=view).click()
+        settled(page)
+        assert page.locator(".js-plotly-plot").count() == plots
     assert tab.troubles == []
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 
-from dashboard.health import decision_sign, drift_sign, freshness_sign, model_sign
+from dashboard.health import STALE_HOURS, decision_sign, drift_sign, freshness_sign, model_sign
+from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
+from energy_demand.monitoring.performance_monitor import WORSE_RATIO
+from energy_demand.monitoring.retraining_policy import MAE_THRESHOLD_MWH
 from support import PRESENT
+
+ALERTS = Path(__file__).parents[2] / "infra/prometheus/rules/alerts.yml"
 
 ZONE = ZoneInfo("America/New_York")
 CHECK = {
@@ -55,6 +62,18 @@ def test_without_a_model_or_a_forecast_to_judge_it_says_what_to_run():
 @pytest.mark.parametrize(("hours", "level"), [(1, "good"), (48, "good"), (49, "bad")])
 def test_data_is_stale_after_two_days(hours, level):
     assert freshness_sign(PRESENT - timedelta(hours=hours), PRESENT, ZONE).level == level
+
+
+def test_the_limits_are_those_of_the_alerts():
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    expressions = {rule["alert"]: rule["expr"].strip() for rule in group["rules"]}
+    for alert, limit in (
+        ("DataStale", STALE_HOURS),
+        ("DriftShareHigh", DRIFT_SHARE_THRESHOLD),
+        ("ModelErrorHigh", MAE_THRESHOLD_MWH),
+        ("ModelErrorAboveChampion", WORSE_RATIO),
+    ):
+        assert expressions[alert].endswith(f"> {limit:g}")
 
 
 def test_without_data_it_says_what_to_run():

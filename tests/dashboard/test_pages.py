@@ -38,7 +38,11 @@ def test_every_page_shows_what_there_is(page, shown, environment):
     assert not app.exception
     assert not app.error
     assert not app.warning
-    assert len(app.get("plotly_chart")) >= {"overview": 1, "model_performance": 7}.get(page, 1)
+    assert len(app.get("plotly_chart")) >= {
+        "model_performance": 3,
+        "drift_monitor": 2,
+        "feature_importance": 4,
+    }.get(page, 1)
     assert "Weather data by [Open-Meteo.com]" in said(app)
     assert "Synthetic data" in said(app)
 
@@ -104,6 +108,16 @@ def test_while_mlflow_is_away_the_rest_is_shown(page, shown, environment, monkey
         assert "Data: 1 h old" in text
         assert app.get("plotly_chart")
     assert "Weather data by" in text
+
+
+@pytest.mark.parametrize("view", ["By hour and lead", "Calibration", "Against the operator"])
+def test_every_view_of_the_model_is_shown(view, shown, environment):
+    environment(shown)
+    app = run("model_performance")
+    app.get("button_group")[0].set_value([view]).run()
+    assert not app.exception
+    wanted = {"By hour and lead": "Error by lead", "Calibration": "Interval calibration by lead"}
+    assert wanted.get(view, "grid operator's own forecast") in said(app)
 
 
 def test_a_version_that_made_nothing_leaves_a_sentence(shown, environment):

@@ -31,6 +31,10 @@ def connection(shown):
         yield opened_connection
 
 
+def scored(connection, which: Judged) -> dict:
+    return queries.over_all(queries.days(connection, which))
+
+
 @pytest.fixture
 def judged(connection) -> pd.DataFrame:
     """The rows that the monitor judges, with the demand that came."""
@@ -41,7 +45,7 @@ def judged(connection) -> pd.DataFrame:
 
 
 def test_scores_are_those_of_evaluate(connection, judged):
-    found = queries.scores(connection, WHICH)
+    found = scored(connection, WHICH)
     known = judged.dropna(subset=["actual"])
     wanted = scores(known["actual"], known["predicted_demand"])
     assert found["known"] == wanted["n"] > 600
@@ -87,7 +91,11 @@ def test_days_weekdays_leads_and_bins_add_up_to_the_whole(connection, judged):
 
 
 def test_filters_choose(connection):
-    assert queries.versions(connection, "NY", ZONE, PRESENT) == ["1"]
+    assert (
+        queries.versions(connection, WHICH)
+        == queries.versions(connection, replace(WHICH, version="2"))
+        == ["1"]
+    )
     assert queries.hours(connection, replace(WHICH, version="2")).empty
     fewer = queries.hours(connection, replace(WHICH, leads=(16, 20)))
     assert set(fewer["lead_hours"]) == set(range(16, 21))
@@ -159,13 +167,13 @@ def test_the_operator_is_scored_on_the_hours_that_it_published(database, one_hou
     period = PRESENT - 2 * HOUR
     published = {"respondent": "NY", "series": "DF", "origin": "NY", "ingested_at": PRESENT}
     with database.transaction() as opened_connection:
-        assert queries.scores(opened_connection, which)["operator_known"] == 0
+        assert scored(opened_connection, which)["operator_known"] == 0
         opened_connection.execute(
             sa.insert(raw_demand).values(
                 period=period, value=16_160.0, known_at=period - 24 * HOUR, **published
             )
         )
-        found = queries.scores(opened_connection, which)
+        found = scored(opened_connection, which)
     assert (found["operator_known"], found["operator_mape"]) == (1, pytest.approx(1.0))
     assert found["operator_own_mape"] == pytest.approx(100 * 998.5 / 16_000)
 
@@ -173,13 +181,13 @@ def test_the_operator_is_scored_on_the_hours_that_it_published(database, one_hou
 def test_an_hour_that_screening_doubts_is_no_truth(database, one_hour):
     one_hour(1, source="scheduled")
     with database.transaction() as opened_connection:
-        assert queries.scores(opened_connection, replace(WHICH, leads=(1, 48)))["known"] == 1
+        assert scored(opened_connection, replace(WHICH, leads=(1, 48)))["known"] == 1
         opened_connection.execute(
             sa.insert(demand_flag).values(
                 respondent="NY", period=PRESENT - 2 * HOUR, flag="SPIKE", flagged_at=PRESENT
             )
         )
-        found = queries.scores(opened_connection, replace(WHICH, leads=(1, 48)))
+        found = scored(opened_connection, replace(WHICH, leads=(1, 48)))
     assert (found["known"], found["mae"], found["coverage_80"]) == (0, None, None)
 
 
