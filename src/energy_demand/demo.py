@@ -29,13 +29,14 @@ from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.orchestration.drift_check import DriftOutcome, run_check
 from energy_demand.orchestration.ingestion import run_ingestion
 from energy_demand.orchestration.retraining import Retrained, run_retraining
+from energy_demand.orchestration.scheduled_forecast import forecast_tomorrow
 from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import Disturbance, SyntheticWorld
 from energy_demand.terminal.console import err, out, progress_bars
 from energy_demand.terminal.forecasts import print_forecast
-from energy_demand.timeaxis import local_day
+from energy_demand.timeaxis import day_ahead_issue, local_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 # breaks the first model; in others its daily refresh copes, and a challenger would be refused.
 PRESENT = datetime(2025, 7, 31, 13, tzinfo=UTC)  # 09:00 in New York
 HISTORY_DAYS = 430
+SCHEDULED_DAYS = 15  # of forecasts, the last one for tomorrow
 SEED = 1
 # The heat wave begins half a day after the first model was trained and is still on when it is looked for.
 BEGAN = PRESENT - timedelta(days=25)
@@ -135,6 +137,7 @@ def _heat_wave(database: Database, registry: Registry, settings: Settings, story
     if done and done[0]["trigger"] == Trigger.DRIFT and done[0]["outcome"] in decisions.JUDGED:
         story.before = done[0]
         return
+    _mornings(database, registry, settings)
     with err.status("looking for drift"):
         story.check = run_check(database, registry, settings, PRESENT)
     decision = story.check.decision
@@ -156,6 +159,16 @@ def _heat_wave(database: Database, registry: Registry, settings: Settings, story
         f"version {training.version.version} trained in {training.seconds:.0f} s: {training.verdict.reason}",
         soft_wrap=True,
     )
+
+
+def _mornings(database: Database, registry: Registry, settings: Settings) -> None:
+    """The forecasts that were scheduled at 09:00 in the last two weeks."""
+    zone = settings.region.zone
+    tomorrow = local_day(PRESENT, zone) + timedelta(days=1)
+    with err.status("forecasting as it was scheduled since"):
+        for ago in reversed(range(SCHEDULED_DAYS)):
+            issued_at = day_ahead_issue(tomorrow - timedelta(days=ago), zone)
+            forecast_tomorrow(database, registry, settings, issued_at)
 
 
 @contextmanager
@@ -208,6 +221,7 @@ def _summary(story: Story, champion: Champion, settings: Settings, registry_uri:
     out.print(
         "Next:\n"
         f"  what it holds   {there} .venv/bin/energy-demand status\n"
+        f"  in a browser    {there} .venv/bin/energy-demand dashboard\n"
         f"  over HTTP       {there} .venv/bin/energy-demand serve\n"
         f"  take it back    {there} .venv/bin/energy-demand rollback\n"
         f"  its runs        .venv/bin/mlflow ui --backend-store-uri "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ class Morning:
 
     day: date
     forecast: Forecast | None
-    trouble: str | None
+    trouble: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -69,18 +69,28 @@ def run_morning(
         ForecastError: no rung of the ladder could answer.
         NoChampionError: no model serves yet.
     """
-    zone, respondent = settings.region.zone, settings.region.respondent
-    day = local_day(now, zone) + timedelta(days=1)
-    request_id = f"scheduled {respondent} {day}"
     trouble = None
     try:
         run_ingestion(database, settings, trailing_span(database, settings, now), now, progress)
     except UserError as error:
         trouble = str(error)
         _log.error("nothing new was ingested: %s", error)
+    return replace(forecast_tomorrow(database, registry, settings, now), trouble=trouble)
+
+
+def forecast_tomorrow(database: Database, registry: Registry, settings: Settings, now: datetime) -> Morning:
+    """Forecast all hours of tomorrow from what is stored, and log them once; as in `run_morning`.
+
+    Raises:
+        ForecastError: no rung of the ladder could answer.
+        NoChampionError: no model serves yet.
+    """
+    zone, respondent = settings.region.zone, settings.region.respondent
+    day = local_day(now, zone) + timedelta(days=1)
+    request_id = f"scheduled {respondent} {day}"
     with database.transaction() as connection:
         if predictions.is_logged(connection, request_id):
-            return Morning(day, None, trouble)
+            return Morning(day, None)
     in_time = now.astimezone(zone).hour == ISSUE_HOUR_LOCAL
     made = run_forecast(
         database,
@@ -92,4 +102,4 @@ def run_morning(
         request_id=request_id,
         source="scheduled" if in_time else "request",
     )
-    return Morning(day, made, trouble)
+    return Morning(day, made)
