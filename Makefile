@@ -5,7 +5,7 @@ UV := $(BIN)/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock backfill ingest train drift clean
+.PHONY: help setup demo test lint format lock backfill ingest train drift dashboard clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -63,6 +63,9 @@ train: $(READY)  ## train, judge, promote
 
 drift: $(READY)  ## look for drift, retrain where that is decided
 	$(BIN)/energy-demand drift
+
+dashboard: $(READY) ## forecasts, model quality, drift and decisions in a browser
+	$(BIN)/energy-demand dashboard
 
 clean:           ## remove .venv/ and caches; data and models stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

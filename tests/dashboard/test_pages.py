@@ -114,7 +114,8 @@ def test_while_mlflow_is_away_the_rest_is_shown(page, shown, environment, monkey
 def test_every_view_of_the_model_is_shown(view, shown, environment):
     environment(shown)
     app = run("model_performance")
-    app.get("button_group")[0].set_value([view]).run()
+    app.session_state["view"] = view
+    app.run()
     assert not app.exception
     wanted = {"By hour and lead": "Error by lead", "Calibration": "Interval calibration by lead"}
     assert wanted.get(view, "grid operator's own forecast") in said(app)
