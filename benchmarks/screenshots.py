@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from browsers import browser, settled
-from dashboard.app import TITLES
+from dashboard.menu import TITLES
 from energy_demand.config import default_home
 from energy_demand.demo import PRESENT
 

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import sqlalchemy as sa
 import streamlit as st
 
-from dashboard import store, widgets
-from energy_demand.database.tables import database_stamp
+from dashboard import queries, store, widgets
+from dashboard.menu import TITLES
 from energy_demand.errors import UserError
 
 PAGES = Path(__file__).with_name("pages")
-TITLES = {
-    "overview": ("Overview", "bolt"),
-    "model_performance": ("Model Performance", "monitoring"),
-    "drift_monitor": ("Drift Monitor", "airwave"),
-    "training_history": ("Training History", "history"),
-    "feature_importance": ("Feature Importance", "bar_chart"),
-}
 # By a style and not by a theme: a theme of one's own is either light or dark.
 STYLE = (
     "<style>[data-testid=stMetricValue] {font-size: 1.6rem} .stMainBlockContainer {padding-top: 4rem}</style>"
 )
 ICON = Path(__file__).with_name("icon.svg")
-
-
-def kind(connection: sa.Connection) -> str | None:
-    """`live`, `recorded` or `synthetic`, or None before the first write."""
-    return connection.scalar(sa.select(database_stamp.c.kind))
 
 
 def show(first: str = "overview") -> None:
@@ -43,7 +30,7 @@ def show(first: str = "overview") -> None:
         position="top",
     )
     try:
-        held = store.read(kind)
+        held = store.read(queries.kind)
         if held == "synthetic":
             st.info("Synthetic data: formulas made it, not New York.", icon=":material/science:")
         fixed = store.settings().energy_demand_now

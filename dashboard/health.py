@@ -37,7 +37,8 @@ def model_sign(recent: Mapping[str, Any] | None, champion: str | None, test_mae:
     """How the model does.
 
     Args:
-        recent: `known`, `mae`, `mape` of the last week's scheduled forecasts; None: no database to ask.
+        recent: `known`, `mae`, `mape` of the last week's scheduled forecasts, by whichever version; None: no
+            database to ask.
         champion: its version; None: none serves.
         test_mae: its own test error (MWh), where it is known.
     """
@@ -60,7 +61,7 @@ def model_sign(recent: Mapping[str, Any] | None, champion: str | None, test_mae:
     return Sign(
         title,
         "bad" if bad else "good",
-        f"version {champion}: {mape:.2f} % off",
+        f"version {champion}, {mape:.2f} % off",
         f"MAE {mae:,.0f} MWh over {recent['known']} hours of the last 7 days{beside}.",
     )
 

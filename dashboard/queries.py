@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
 from energy_demand.database.predictions import ISSUE_HOUR
 from energy_demand.database.tables import (
+    database_stamp,
     demand_flag,
     drift_log,
     features,
@@ -52,6 +53,11 @@ class Judged:
     now: datetime
     leads: tuple[int, int]
     version: str | None = None
+
+
+def kind(connection: sa.Connection) -> str | None:
+    """`live`, `recorded` or `synthetic`, or None before the first write."""
+    return connection.scalar(sa.select(database_stamp.c.kind))
 
 
 def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[str, Any]:

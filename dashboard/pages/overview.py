@@ -115,7 +115,7 @@ def _signs(now: datetime) -> None:
 def _model_sign(now: datetime) -> Any:
     version = store.champion_version()
     own = next((run.metrics.get("test_mae") for run in store.runs() if run.serves), None)
-    week = Judged(store.respondent(), store.zone(), now - WEEK, now, now, widgets.DAY_AHEAD_LEADS, version)
+    week = Judged(store.respondent(), store.zone(), now - WEEK, now, now, widgets.DAY_AHEAD_LEADS)
     return model_sign(queries.over_all(store.read(queries.days, week)), version, own)
 
 
@@ -138,8 +138,9 @@ def _links() -> None:
         if settings.grafana_public_url is not None:
             st.page_link(settings.grafana_public_url, label="Grafana", icon=":material/dvr:")
     if mlflow is None:
-        store_uri = f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
-        st.caption(f"MLflow's pages: `mlflow ui --backend-store-uri {store_uri}`")
+        held = settings.home / "mlflow" / "mlflow.db"
+        path = held.relative_to(Path.cwd()) if held.is_relative_to(Path.cwd()) else held
+        st.caption(f"MLflow's pages: `mlflow ui --backend-store-uri sqlite:///{path}`")
 
 
 def _counts(now: datetime) -> None:

@@ -69,10 +69,7 @@ def _champions(runs: Sequence[RunSummary]) -> None:
     if not promoted:
         st.caption("No model was promoted yet.")
     for run in promoted:
-        contest = [run.metrics.get(f"contest_{side}_mape") for side in ("challenger", "champion")]
         words = f"**Version {run.version}** (ran {run.started_at:%Y-%m-%d %H:%M} UTC): {run.verdict}."
-        if None not in contest:
-            words += f" {contest[0]:.2f} % against {contest[1]:.2f} %."
         if run.previous:
             words += f" It replaced version {run.previous}."
         if run.rolled_back:

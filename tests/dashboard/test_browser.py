@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from browsers import browser, chromium_path, settled
-from dashboard.app import TITLES
+from dashboard.menu import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,11 @@
+"""The pages: file, title and icon, in the order of the menu."""
+
+from __future__ import annotations
+
+TITLES = {
+    "overview": ("Overview", "bolt"),
+    "model_performance": ("Model Performance", "monitoring"),
+    "drift_monitor": ("Drift Monitor", "airwave"),
+    "training_history": ("Training History", "history"),
+    "feature_importance": ("Feature Importance", "bar_chart"),
+}
