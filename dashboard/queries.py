@@ -90,7 +90,7 @@ def newest_forecast(
     """The newest logged forecast of all `hours` after `start` through `end`, by hour; empty where none is.
 
     Columns: id, timestamp, issued_at, lead_hours, predicted_demand, the bounds, model_version, quality,
-    source. Single predictions, of features that a caller brought, are none.
+    source. Predictions from features that a caller brought are none, also a whole day of them.
     """
     made = prediction_log.c
     within = (
@@ -103,7 +103,11 @@ def newest_forecast(
         sa.select(made.request_id)
         .where(*within)
         .group_by(made.request_id)
-        .having(sa.func.count(made.timestamp.distinct()) == hours, sa.func.count() == hours)
+        .having(
+            sa.func.count(made.timestamp.distinct()) == hours,
+            sa.func.count() == hours,
+            sa.func.max(made.row_number) == 0,  # a batch numbers its rows
+        )
         .order_by(sa.func.max(made.issued_at).desc(), sa.func.max(made.id).desc())
         .limit(1)
         .scalar_subquery()

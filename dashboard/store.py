@@ -10,6 +10,7 @@ import types
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import ProgrammingError
 
 from energy_demand.config import Settings, load_settings
@@ -83,6 +84,8 @@ def _held(query: Callable[..., Any], *given: Any) -> Any:
         with database().transaction() as connection:
             return query(connection, *given)
     except ProgrammingError as error:
+        if not isinstance(error.orig, (UndefinedTable, UndefinedColumn)):
+            raise
         raise NoTablesError(
             f"{database().label} has no tables of this version yet; run `energy-demand db upgrade`, "
             "then `energy-demand backfill`"

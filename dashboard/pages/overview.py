@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -19,6 +19,8 @@ from energy_demand.timeaxis import HOUR, day_periods, local_day, utc_index
 
 if TYPE_CHECKING:
     from datetime import date, datetime
+
+    from dashboard.health import Sign
 
 BEFORE = timedelta(hours=48)  # of demand, drawn before the forecast
 WEEK = timedelta(days=7)
@@ -112,7 +114,7 @@ def _signs(now: datetime) -> None:
         widgets.show_sign(sign)
 
 
-def _model_sign(now: datetime) -> Any:
+def _model_sign(now: datetime) -> Sign:
     version = store.champion_version()
     own = next((run.metrics.get("test_mae") for run in store.runs() if run.serves), None)
     week = Judged(store.respondent(), store.zone(), now - WEEK, now, now, widgets.DAY_AHEAD_LEADS)

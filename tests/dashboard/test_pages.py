@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 from dashboards import Dashboard
 from servers import free_port
+from sqlalchemy.exc import InternalError
 from streamlit.testing.v1 import AppTest
 
+from dashboard import store
 from energy_demand.database.engine import opened
+from energy_demand.database.tables import prediction_log
 from logged import away
 from support import make_settings
 
@@ -142,6 +146,16 @@ def test_a_fixed_present_hides_what_came_later(shown, environment):
     text = said(run("drift_monitor"))
     assert "Sat 01 Mar 2025" in text or "Fri 28 Feb 2025" in text
     assert "2025-03-12" not in text
+
+
+def test_the_dashboard_cannot_write(shown, environment):
+    environment(shown)
+    with pytest.raises(InternalError, match="read-only transaction"):
+        store.read(delete_everything)
+
+
+def delete_everything(connection: sa.Connection) -> None:
+    connection.execute(sa.delete(prediction_log))
 
 
 def test_settings_reach_the_script_by_the_environment_alone():

@@ -203,6 +203,25 @@ def test_a_forecast_covers_the_whole_day_or_is_none(connection, shown):
     connection.rollback()
 
 
+def test_a_day_of_features_that_a_caller_brought_is_no_forecast(connection):
+    start = pd.Timestamp("2025-03-15", tz=ZONE)
+    given = ("NY", start.to_pydatetime(), (start + timedelta(days=1)).to_pydatetime(), 24)
+
+    def brought(**more: object) -> list[dict]:
+        hours = pd.date_range(start + HOUR, periods=24, freq="h").tz_convert("UTC")
+        return [
+            row(timestamp=hour.isoformat(), **{name: value(number) for name, value in more.items()})
+            for number, hour in enumerate(hours)
+        ]
+
+    batch = brought(request_id=lambda _: "batch", row_number=lambda number: number)
+    predictions.insert_predictions(connection, batch)
+    assert queries.newest_forecast(connection, *given, PRESENT).empty
+    predictions.insert_predictions(connection, brought(request_id=lambda _: "forecast"))
+    assert len(queries.newest_forecast(connection, *given, PRESENT)) == 24
+    connection.rollback()
+
+
 def test_checks_and_features_are_those_of_the_span(connection):
     since = PRESENT - timedelta(days=5)
     checks = queries.checks(connection, "NY", since, PRESENT)
