@@ -1,0 +1,135 @@
+"""Stage `evaluate`: the trained forecaster on the test days → `metrics.json`, plots, a row per hour.
+
+The forecaster is the one that was trained before them; its daily refresh goes on, as it does in service. All
+scores stand on the same hours, beside both naive forecasts and the operator's own.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from energy_demand.errors import UserError
+from energy_demand.model.backtest import walk_forward
+from energy_demand.model.scoring import YARDSTICKS, Operator, daily_totals, summary, with_operator
+from energy_demand.model.storage import from_texts
+from energy_demand.pipeline import files
+from energy_demand.pipeline.window import test_window
+from energy_demand.timeaxis import HOUR, utc_index
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from energy_demand.data.record import Record
+    from energy_demand.pipeline.params import Evaluate, Forecast
+    from energy_demand.pipeline.window import Window
+
+DECIMALS = 3  # a grid of percents and MWh below which machines, not models, differ
+SHOWN = {name: YARDSTICKS[name] for name in ("model", "seasonal_naive_24", "seasonal_naive_168", "operator")}
+
+
+class EvaluationError(UserError, RuntimeError):
+    """A forecaster that must not be scored on these days."""
+
+
+def run(forecast: Forecast, evaluate: Evaluate) -> str:
+    """Forecast the test days and score them; returns what came out, in a line.
+
+    Raises:
+        StageInputError: an earlier stage has not run.
+        EvaluationError: the forecaster knows of the test days, or was made for another publication delay.
+        ModelRefusedError: its files are damaged.
+        WindowError: no issued weather is on record by the test days.
+    """
+    about = files.read_about()
+    record = files.read_record(about.region)
+    window = test_window(record, forecast)
+    hours = _forecast(record, window, forecast)
+    zone, availability = about.region.zone, window.protocol.availability
+    operator = _operator()
+    truth = pd.Series(record.truth_mwh, index=record.periods)
+    scored = with_operator(hours, operator, truth, zone, availability)
+    try:
+        scores = summary(scored, daily_totals(scored, operator, zone), zone)
+    except ValueError as error:
+        raise EvaluationError(f"the days {window.first} to {window.last} cannot be scored: {error}") from None
+    body = {
+        "data": about.kind,
+        "protocol": forecast.protocol,
+        "weather": forecast.weather,
+        "publication_delay_hours": availability.delay_hours,
+        "start": window.first.isoformat(),
+        "end": window.last.isoformat(),
+        **scores,
+    }
+    files.write_json(files.METRICS, _rounded(body))
+    files.write_frame(files.BACKTEST, scored)
+    _write_plots(scored, zone, evaluate.shown_days)
+    return (
+        f"{forecast.protocol}, {window.first} to {window.last}, {about.kind} data: MAPE "
+        f"{scores['model']['mape']:.2f} % (same hour yesterday {scores['seasonal_naive_24']['mape']:.2f} %, "
+        f"last week {scores['seasonal_naive_168']['mape']:.2f} %)"
+    )
+
+
+def _forecast(record: Record, window: Window, forecast: Forecast) -> pd.DataFrame:
+    """Every hour of the test days from what was known at its issue; of `walk_forward`."""
+    model = from_texts(files.read_forecaster_texts())
+    if model.trained_through > window.trained_through:
+        raise EvaluationError(
+            f"the forecaster was trained through {model.trained_through:%Y-%m-%dT%H} UTC and knows of the "
+            f"test days, which begin on {window.first}; `dvc repro` trains the right one"
+        )
+    if model.publication_delay_hours != window.protocol.availability.delay_hours:
+        raise EvaluationError(
+            f"the forecaster was trained for a publication delay of {model.publication_delay_hours} h, "
+            f"{window.protocol.value} has another; `dvc repro` trains the right one"
+        )
+    return walk_forward(
+        record, iter(window.predictions), protocol=window.protocol, weather=forecast.weather, model=model
+    )
+
+
+def _operator() -> Operator:
+    """The operator's forecasts as they were served."""
+    served, daily = files.read_frame(files.SERVED_DEMAND), files.read_frame(files.DAILY)
+    own = served[served["series"] == "DF"]
+    hourly = pd.Series(own["value"].to_numpy(dtype=float), index=utc_index(own["period"]))
+    by_day = daily.pivot(index="day", columns="series", values="value").astype(float)  # noqa: PD010
+    if not by_day.empty:
+        # The corrected totals count days, so that none may be left out.
+        calendar = [each.date() for each in pd.date_range(by_day.index[0], by_day.index[-1], freq="D")]
+        by_day = by_day.reindex(calendar)
+    return Operator(hourly, by_day)
+
+
+def _rounded(value: Any) -> Any:
+    """Without what is not there, and without digits that only machines differ in."""
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items() if each is not None}
+    return round(value, DECIMALS) if isinstance(value, float) else value
+
+
+def _write_plots(scored: pd.DataFrame, zone: ZoneInfo, shown_days: int) -> None:
+    """Tables that `dvc plots` draws: MAPE by local hour and by day, and the newest hours."""
+    files.PLOTS.mkdir(parents=True, exist_ok=True)
+    known = scored[scored["actual_mwh"].notna()]
+    local = (utc_index(scored["period"]) - pd.Timedelta(HOUR)).tz_convert(zone)
+    starts = pd.Series(local, index=scored.index)
+    off = pd.DataFrame(
+        {
+            name: 100 * (known[column] - known["actual_mwh"]).abs() / known["actual_mwh"]
+            for name, column in SHOWN.items()
+        }
+    ).astype(float)
+    at = starts[known.index]
+    by_hour = off.groupby(at.dt.hour).mean().rename_axis("hour")
+    by_day = off.groupby(at.dt.strftime("%Y-%m-%d")).mean().rename_axis("day")
+    newest = starts > starts.max() - timedelta(days=shown_days)
+    shown = scored.loc[newest, ["actual_mwh", *SHOWN.values(), "lower_80", "upper_80"]]
+    # Without an offset a browser takes the text for its own local time, and so shows New York's hours.
+    hours = shown.astype(float).assign(hour=starts[newest].dt.strftime("%Y-%m-%dT%H:%M")).set_index("hour")
+    for name, table in (("mape_by_hour", by_hour), ("mape_by_day", by_day), ("newest_hours", hours)):
+        table.round(DECIMALS).to_csv(files.PLOTS / f"{name}.csv", lineterminator="\n")

@@ -1,0 +1,39 @@
+"""Stage `features`: raw demand and weather → screened demand, and the feature rows of the base booster.
+
+Each row sees what was known at its own issue, so that rows before a moment are the same whatever came later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energy_demand.columns import TARGET
+from energy_demand.data.screening import screen
+from energy_demand.model.backtest import Protocol
+from energy_demand.model.base_training import BaseRecipe
+from energy_demand.model.train import base_rows
+from energy_demand.pipeline import files
+
+if TYPE_CHECKING:
+    from energy_demand.pipeline.params import Forecast
+
+
+def run(forecast: Forecast) -> str:
+    """Screen and build; returns what was done, in a line.
+
+    Raises:
+        StageInputError: `ingest` has not run.
+    """
+    region = files.read_about().region
+    served = files.read_frame(files.SERVED_DEMAND)
+    hours = served.loc[served["series"] == "D"].rename(columns={"value": TARGET})
+    screened = screen(hours, region=region)
+    # As in `history.load_observed`: an hour that a look from both sides flags is no truth to learn from or
+    # to score; the causal flags alone would flatter.
+    sound = screen(hours, two_sided=True, region=region)["flag"].isna()
+    demand = screened.assign(truth_mwh=screened["served_mwh"].where(sound))
+    record = files.record_of(demand, region, demand["period"].max().to_pydatetime())
+    rows = base_rows(record, BaseRecipe(), Protocol(forecast.protocol).availability)
+    files.write_frame(files.SCREENED_DEMAND, demand)
+    files.write_frame(files.FEATURES, rows)
+    return f"{len(rows)} feature rows; {int(demand['imputed'].sum())} of {len(demand)} hours imputed"

@@ -1,0 +1,72 @@
+"""The test days, and the moment up to which a forecaster may know anything. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from energy_demand.errors import UserError
+from energy_demand.model.backtest import Predict, Protocol, schedule
+from energy_demand.timeaxis import HOUR, local_day
+
+if TYPE_CHECKING:
+    from energy_demand.data.record import Record
+    from energy_demand.pipeline.params import Forecast
+
+
+class WindowError(UserError, ValueError):
+    """The record cannot be split as the parameters say."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The newest days of a record.
+
+    Invariant: nothing that became known after `cut` may reach what is trained; `cut` is when the forecast
+    of the first test hour is issued.
+
+    Attributes:
+        protocol: of the forecasts.
+        first: first local day that is tested.
+        last: last one.
+        predictions: the forecasts of the test days, in the order of their issue.
+    """
+
+    protocol: Protocol
+    first: date
+    last: date
+    predictions: tuple[Predict, ...]
+
+    @property
+    def cut(self) -> datetime:
+        """When the first forecast is issued."""
+        return self.predictions[0].issued_at
+
+    @property
+    def trained_through(self) -> datetime:
+        """The newest hour of demand that training may know."""
+        return self.protocol.availability.newest_known(self.cut)
+
+
+def test_window(record: Record, forecast: Forecast) -> Window:
+    """The window of the newest `test_days` of a record.
+
+    Raises:
+        WindowError: forecasts go by issued weather, and none is on record by the first of them.
+    """
+    protocol, zone = Protocol(forecast.protocol), record.region.zone
+    last = local_day((record.periods[-1] - pd.Timedelta(HOUR)).to_pydatetime(), zone)
+    first = last - timedelta(days=forecast.test_days - 1)
+    events = schedule(protocol, first, last, zone)
+    window = Window(protocol, first, last, tuple(event for event in events if isinstance(event, Predict)))
+    runs = record.issued.issued_at
+    if forecast.weather == "as_issued" and (len(runs) == 0 or runs[0] > pd.Timestamp(window.cut)):
+        known = f"begin at {runs[0]:%Y-%m-%dT%H} UTC" if len(runs) else "are not on record"
+        raise WindowError(
+            f"weather forecasts as issued {known}, after the first forecast of the test days "
+            f"({window.cut:%Y-%m-%dT%H} UTC); set forecast.weather to observed, or choose later days"
+        )
+    return window
