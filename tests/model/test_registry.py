@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import mlflow
 import pytest
 
-from energy_demand.config import REGISTERED_MODEL
+from energy_demand.config import EXPERIMENT_NAME, REGISTERED_MODEL
 from energy_demand.errors import UserError
 from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.promotion import FIRST, SliceScore, Verdict
@@ -303,3 +303,14 @@ def test_a_pruned_version_cannot_be_rolled_back_to(champions):
     assert champions.rollback() == ("2", "3")
     with pytest.raises(NoRollbackError, match="there is no version 1; version 2 serves on. Kept: 2, 3"):
         champions.rollback()
+
+
+def test_a_pruned_version_takes_its_files_along(champions):
+    with champions._store.client() as client:
+        (experiment,) = client.search_experiments(filter_string=f"name = '{EXPERIMENT_NAME}'")
+        before = client.search_logged_models([experiment.experiment_id])
+        assert champions.prune(2) == ["1"]
+        kept = client.search_logged_models([experiment.experiment_id])
+        held = {version.source for version in champions._versions(client)}
+    assert (len(before), len(kept)) == (3, 2)
+    assert {f"models:/{model.model_id}" for model in kept} == held

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.promotion import Verdict
 
+LOGGED_MODEL = "models:/"
 FORECASTER_FOLDER = "forecaster"
 MODEL_PACKAGES = ("lightgbm", "numpy")
 PREVIOUS_TAG = "previous_champion"
@@ -112,7 +113,7 @@ class Registry:
                     (beside / file_name).write_text(text)
                 client.log_model_artifacts(info.model_id, folder)
                 version = client.create_model_version(
-                    self._registered(client), f"models:/{info.model_id}", run.info.run_id
+                    self._registered(client), f"{LOGGED_MODEL}{info.model_id}", run.info.run_id
                 )
             return Version(str(version.version), run.info.run_id)
 
@@ -226,8 +227,9 @@ class Registry:
             gone = [each for each in versions[:-keep] if str(each.version) not in needed]
             for each in gone:
                 client.delete_model_version(REGISTERED_MODEL, str(each.version))
-                if each.model_id:
-                    client.delete_logged_model(each.model_id)
+                # MLflow's database keeps no `model_id` with a version, but says where it came from.
+                if each.source.startswith(LOGGED_MODEL):
+                    client.delete_logged_model(each.source.removeprefix(LOGGED_MODEL))
             return [str(each.version) for each in gone]
 
     def _versions(self, client: MlflowClient) -> list[ModelVersion]:
