@@ -178,7 +178,9 @@ class HttpClient:
         def understand(response: httpx.Response, asked: str, secrets: Sequence[str]) -> T:
             if response.status_code != httpx.codes.OK:
                 response.read()
-                fault = self._fault(response, _parsed(response)) or Fault("no answer", retry=False)
+                body = _without(secrets, response.content)
+                fault = self._fault(response.status_code, body, _parsed(body))
+                fault = fault or Fault("no answer", retry=False)
                 raise self._refusal(response, fault, asked, secrets)
             try:
                 result = read(response.iter_bytes(STREAM_BYTES))
@@ -241,21 +243,22 @@ class HttpClient:
 
     def _json(self, response: httpx.Response, asked: str, secrets: Sequence[str]) -> Any:
         response.read()
-        body = _parsed(response)
-        fault = self._fault(response, body)
+        body = _without(secrets, response.content)
+        parsed = _parsed(body)
+        fault = self._fault(response.status_code, body, parsed)
         if fault:
             raise self._refusal(response, fault, asked, secrets)
         self._note_kind(response.headers.get(SANDBOX_HEADER, LIVE))
-        return body
+        return parsed
 
-    def _fault(self, response: httpx.Response, body: Any) -> Fault | None:
-        return self._dialect.fault(response.status_code, body) or _plain_fault(response, body)
+    def _fault(self, status: int, body: bytes, parsed: Any) -> Fault | None:
+        return self._dialect.fault(status, parsed) or _plain_fault(status, body, parsed)
 
     def _refusal(
         self, response: httpx.Response, fault: Fault, asked: str, secrets: Sequence[str]
     ) -> UpstreamError:
         reason = fault.reason
-        for secret in secrets:  # EIA repeats the key in its bodies, in whatever form
+        for secret in secrets:  # what was read piece by piece came as it is
             reason = reason.replace(secret, REDACTED)
         return self._error(
             asked,
@@ -314,19 +317,25 @@ def describe(url: str, params: Sequence[tuple[str, str]]) -> str:
     return redact(f"{url}?{shown}" if shown else url)
 
 
-def _parsed(response: httpx.Response) -> Any:
+def _without(secrets: Sequence[str], body: bytes) -> bytes:
+    """A body before anything is made of it: EIA repeats the key in its bodies, in whatever form."""
+    for secret in secrets:
+        body = body.replace(secret.encode(), REDACTED.encode())
+    return body
+
+
+def _parsed(body: bytes) -> Any:
     """The JSON body, or None where it is none."""
     try:
-        return response.json()
+        return json.loads(body)
     except (json.JSONDecodeError, UnicodeDecodeError):
         return None
 
 
-def _plain_fault(response: httpx.Response, body: Any) -> Fault | None:
-    status = response.status_code
-    if status == httpx.codes.OK and body is not None:
+def _plain_fault(status: int, body: bytes, parsed: Any) -> Fault | None:
+    if status == httpx.codes.OK and parsed is not None:
         return None
-    excerpt = " ".join(response.text[:120].split()) or "empty body"
+    excerpt = " ".join(body.decode("utf-8", "replace")[:120].split()) or "empty body"
     if status == httpx.codes.OK:
         return Fault(f"no complete JSON came ({excerpt!r})", retry=True)
     return Fault(excerpt, retry=status == httpx.codes.TOO_MANY_REQUESTS or status >= 500)

@@ -145,9 +145,10 @@ def database_url(settings: Settings) -> sa.URL:
         return sa.make_url(server.url())
     try:
         url = sa.make_url(settings.database_url.get_secret_value())
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # a port that is no number
         raise DatabaseUnavailableError(
-            "DATABASE_URL is no address; write it like postgresql://user:password@host:5432/energy_demand"
+            "DATABASE_URL is no address; write it like postgresql://user:password@host:5432/energy_demand, "
+            "with %2F for / and the like in the password"
         ) from None
     if not url.drivername.startswith("postgresql"):
         raise DatabaseUnavailableError(f"DATABASE_URL must be PostgreSQL, got {url.drivername}")
