@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand import __version__
-from energy_demand.commands import data, database, model, orchestration, servers
+from energy_demand.commands import data, database, local, model, orchestration, servers
 from energy_demand.errors import UserError
 from energy_demand.logs import configure_logging, redact
 
@@ -44,6 +44,7 @@ def _common(
 
 for command in (
     servers.demo,
+    local.local,
     data.backfill,
     data.ingest,
     model.train,
@@ -69,7 +70,7 @@ def main() -> None:
     """Run the command; a failure that a user can meet is one line and exit status 1."""
     sys.excepthook = _redacted_traceback
     try:
-        app()
+        typer.main.get_command(app)()  # calling `app` would put a hook of Typer's over ours
     except UserError as error:
         sys.stderr.write(f"error: {redact(str(error))}\n")
         sys.exit(1)

@@ -10,7 +10,7 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
@@ -29,6 +29,9 @@ from energy_demand.errors import UserError
 from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
 from energy_demand.timeaxis import Availability, parse_moment, to_utc
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 EXPERIMENT_NAME = "energy-demand-forecast"
 REGISTERED_MODEL = "energy-demand-lgbm"
 CHAMPION_ALIAS = "champion"
@@ -44,6 +47,8 @@ TELEMETRY_OFF = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # it would write over our own lines
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for what was asked
+    "GIT_PYTHON_REFRESH": "quiet",  # MLflow asks for git, and an image has none
 }
 # What libraries of a serving process read when they are loaded. One request is too small to share out over
 # threads, and whoever waits for MLflow waits seconds, not minutes.
@@ -273,12 +278,14 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: naming every variable that is malformed, or unknown under one of our prefixes.
     """
     env_file = (project_root() or Path.cwd()) / ".env"
-    _refuse_unknown(env_file)
     try:
+        _refuse_unknown(env_file)
         return Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
         lines = [f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         raise SettingsError("; ".join(lines)) from None
+    except OSError as error:
+        raise SettingsError(f"{env_file}: cannot be read: {error.strerror}; make it readable") from None
     except SourceError as error:
         # A list that is no JSON; its message names the field.
         named = re.search(r'field "(\w+)"', str(error))
@@ -314,6 +321,16 @@ def prepare_dashboard(settings: Settings) -> None:
         os.environ.setdefault(name, value)
     if settings.energy_demand_now is not None:
         os.environ["ENERGY_DEMAND_NOW"] = settings.energy_demand_now.isoformat()
+
+
+def environment_with(given: Mapping[str, str], *, settings: bool) -> dict[str, str]:
+    """This process's environment with `given` in it, for a process that it starts.
+
+    Without `settings` none of ours goes along: another program needs no key and no password of ours.
+    """
+    known = {name.upper() for name in Settings.model_fields}
+    kept = {name: value for name, value in os.environ.items() if settings or name.upper() not in known}
+    return {**kept, **given}
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
