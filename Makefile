@@ -4,8 +4,13 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 
+# Compose, of either generation.
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) \
+  --env-file .env --file infra/docker-compose.yml
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock backfill ingest train drift dashboard clean
+.PHONY: help setup demo local test lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
+        pipeline notebooks clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -31,18 +36,32 @@ uv:
 demo: $(READY)   ## the whole loop on synthetic data, with no key and no network
 	$(BIN)/energy-demand demo
 
+local: $(READY)  ## API, dashboard, MLflow, Prefect and its worker on this machine, without Docker
+	$(BIN)/energy-demand local
+
 test: $(READY)   ## all tests, on a real PostgreSQL and a real sandbox
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
-lint: $(READY)   ## style, types, the floors of the house
+lint: $(READY)   ## style, types, the floors of the house, images, Compose, workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/hadolint infra/Dockerfile.* infra/verify/Dockerfile.*
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec \
+	  infra/docker-compose.yml infra/verify/docker-compose.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet .github
+	@! command -v docker-compose > /dev/null || env $$(sed -n 's/.*$${\([A-Z_]*\):?.*/\1=any/p' infra/docker-compose.yml) \
+	  docker-compose --env-file .env.example --file infra/docker-compose.yml config --quiet
 
 format: $(READY) ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: $(READY)  ## check before each commit what CI would
+	$(BIN)/pre-commit install
 
 lock: uv         ## resolve pyproject.toml anew into requirements.txt, with hashes
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
@@ -51,6 +70,30 @@ lock: uv         ## resolve pyproject.toml anew into requirements.txt, with hash
 	echo 'uv==0.13.9' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --quiet --output-file requirements-uv.txt
+
+# The containers. `make env SANDBOX=1` instead: a system without a key, on made-up data.
+env:             ## .env for Compose, with random passwords
+	@$(PYTHON) infra/new_env.py $(if $(SANDBOX),--sandbox)
+
+up:              ## the whole system in containers; needs Docker and .env
+	@test -f .env || { echo 'there is no .env; run `make env` first, and put EIA_API_KEY into it' >&2; exit 1; }
+	DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach --build
+	infra/wait-healthy.sh 300 $(COMPOSE)
+
+down:            ## stop it; data, models and settings stay
+	$(COMPOSE) down
+
+logs:            ## what its containers print
+	$(COMPOSE) logs --follow --tail 100
+
+backup:          ## what the containers keep, into a new folder: make backup TO=FOLDER
+	infra/state.sh backup "$(TO)" $(COMPOSE)
+
+restore:         ## and back, in place of what they hold: make restore FROM=FOLDER
+	infra/state.sh restore "$(FROM)" $(COMPOSE)
+
+verify: $(READY) ## build all images and run the whole system without a registry; needs root, Docker, debootstrap
+	$(BIN)/python infra/verify/verify.py
 
 backfill: $(READY) ## history, e.g. make backfill START=2019-01-01 END=2025-07-31
 	$(BIN)/energy-demand backfill --start $(START) --end $(END)
@@ -66,6 +109,12 @@ drift: $(READY)  ## look for drift, retrain where that is decided
 
 dashboard: $(READY) ## forecasts, model quality, drift and decisions in a browser
 	$(BIN)/energy-demand dashboard
+
+pipeline: $(READY) ## ingest, features, train, evaluate with DVC; does only what changed
+	$(BIN)/dvc repro
+
+notebooks: $(READY) ## run all four and render them into docs/notebooks/
+	$(BIN)/python notebooks/render.py
 
 clean:           ## remove .venv/ and caches; data and models stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,6 +16,8 @@ from support import PRESENT
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE_ONLY = {
+    "COMPOSE_PROFILES",
+    "COMPOSE_SANDBOX_URL",
     "APP_DB_PASSWORD",
     "MLFLOW_DB_PASSWORD",
     "PREFECT_DB_PASSWORD",
@@ -73,7 +75,7 @@ def test_the_example_loads_once_its_passwords_are_filled_in(monkeypatch, tmp_pat
     monkeypatch.setattr(config, "project_root", lambda: tmp_path)
     settings = load_settings()
     assert settings.database_url.get_secret_value() == (
-        "postgresql://energy_demand:filled@postgres:5432/energy_demand"
+        "postgresql://energy_demand:filled@127.0.0.1:5432/energy_demand"
     )
     assert settings.region == Settings(_env_file=None).region
     assert (settings.eia_api_key, settings.api_key) == (None, None)

@@ -11,13 +11,14 @@ import yaml
 
 INFRA = Path(__file__).parents[2] / "infra"
 PROMETHEUS, GRAFANA = INFRA / "prometheus", INFRA / "grafana"
-PASSWORDS = (
+SECRETS = (
     "POSTGRES_PASSWORD",
     "APP_DB_PASSWORD",
     "MLFLOW_DB_PASSWORD",
     "PREFECT_DB_PASSWORD",
     "GRAFANA_DB_PASSWORD",
     "GRAFANA_ADMIN_PASSWORD",
+    "API_KEY",
 )
 
 

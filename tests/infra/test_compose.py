@@ -1,15 +1,25 @@
-"""The Compose file: it refuses to start without passwords, and opens nothing to the network."""
+"""The Compose file: it refuses to start without secrets, gives each to whom it concerns, opens nothing."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
-from files import GRAFANA, INFRA, PASSWORDS, read
+from files import GRAFANA, INFRA, SECRETS, read
 
+from energy_demand.config import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT = INFRA.parent
 COMPOSE = INFRA / "docker-compose.yml"
 SERVICES = read(COMPOSE)["services"]
 
@@ -35,9 +45,9 @@ def compose(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", PASSWORDS)
-def test_without_a_password_compose_refuses_and_names_it(compose, name):
-    given = dict.fromkeys(PASSWORDS, "given")
+@pytest.mark.parametrize("name", SECRETS)
+def test_without_a_secret_compose_refuses_and_names_it(compose, name):
+    given = dict.fromkeys(SECRETS, "given")
     for environment in ({**given, name: ""}, {key: value for key, value in given.items() if key != name}):
         done = compose(**environment)
         assert done.returncode != 0
@@ -47,7 +57,7 @@ def test_without_a_password_compose_refuses_and_names_it(compose, name):
 @pytest.mark.parametrize("kind", ["none", "webhook", "email"])
 def test_the_contact_is_the_one_that_is_set(compose, kind):
     chosen = {} if kind == "none" else {"ALERT_CONTACT": kind}
-    done = compose(**dict.fromkeys(PASSWORDS, "given"), **chosen)
+    done = compose(**dict.fromkeys(SECRETS, "given"), **chosen)
     assert done.returncode == 0, done.stderr
     assert (
         f"/infra/grafana/contact/{kind}.yml:/etc/grafana/provisioning/alerting/contact.yml:ro" in done.stdout
@@ -59,7 +69,7 @@ def test_the_example_names_every_variable_that_compose_and_grafana_use():
     settings = [line for line in lines if not line.lstrip().startswith("#")]
     used = {name for line in settings for name in re.findall(r"\$\{?([A-Z_]+)", line)}
     example = (INFRA.parent / ".env.example").read_text()
-    assert used >= {*PASSWORDS, "ALERT_CONTACT", "ALERT_WEBHOOK_URL", "ALERT_EMAIL"}
+    assert used >= {*SECRETS, "ALERT_CONTACT", "ALERT_WEBHOOK_URL", "ALERT_EMAIL"}
     assert used <= set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
 
 
@@ -67,16 +77,111 @@ def test_the_example_names_every_variable_that_compose_and_grafana_use():
 def test_each_service_is_pinned_bounded_and_open_to_this_machine_alone(name):
     service = SERVICES[name]
     assert re.search(r":v?\d+\.\d+(\.\d+)?(-[a-z]+)?$", service["image"])
-    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["read_only"]
     assert service["mem_limit"]
-    assert service["healthcheck"]["test"][0] == "CMD"
+    assert name == "migrate" or service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_every_file_that_is_mounted_is_there():
-    mounts = [mount for service in SERVICES.values() for mount in service["volumes"]]
-    sources = [re.sub(r"\$\{\w+:-(\w+)\}", r"\1", mount).partition(":")[0] for mount in mounts]
-    assert [source for source in sources if source[0] == "." and not (INFRA / source).exists()] == []
-    assert {source for source in sources if source[0] != "."} == set(read(COMPOSE)["volumes"])
+def test_our_images_are_of_the_version_that_the_package_has():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    ours = {
+        service["image"] for service in SERVICES.values() if service["image"].startswith("energy-demand/")
+    }
+    assert ours == {f"energy-demand/{name}:{version}" for name in ("api", "worker", "dashboard", "mlflow")}
+    built = {
+        service["image"]: service["build"]["dockerfile"]
+        for service in SERVICES.values()
+        if "build" in service
+    }
+    assert built == {
+        image: f"infra/Dockerfile.{image.partition('/')[2].partition(':')[0]}" for image in sorted(ours)
+    }
+
+
+def test_every_file_that_is_mounted_is_there_and_the_socket_is_the_log_collectors_alone():
+    mounts = [
+        (name, *mount.split(":")[:1])
+        for name, service in SERVICES.items()
+        for mount in service.get("volumes", [])
+    ]
+    sources = [(name, re.sub(r"\$\{\w+$", "none.yml", source)) for name, source in mounts]
+    assert [source for _, source in sources if source[0] == "." and not (INFRA / source).exists()] == []
+    assert {source for _, source in sources if source[0] not in "./"} == set(read(COMPOSE)["volumes"])
+    assert {(name, source) for name, source in sources if source[0] == "/"} == {
+        ("log-collector", "/var/run/docker.sock")
+    }
+
+
+@pytest.mark.parametrize(
+    ("secret", "holders"),
+    [
+        ("POSTGRES_PASSWORD", {"postgres"}),
+        ("MLFLOW_DB_PASSWORD", {"postgres", "mlflow"}),
+        ("PREFECT_DB_PASSWORD", {"postgres", "prefect-server"}),
+        ("GRAFANA_DB_PASSWORD", {"postgres", "grafana"}),
+        ("GRAFANA_ADMIN_PASSWORD", {"grafana"}),
+        ("APP_DB_PASSWORD", {"postgres", "migrate", "prefect-worker", "api", "streamlit"}),
+        ("API_KEY", {"api"}),
+        ("EIA_API_KEY", {"prefect-worker"}),
+        ("ALERT_SMTP_PASSWORD", {"grafana"}),
+    ],
+)
+def test_a_secret_reaches_whom_it_concerns_and_nobody_else(secret, holders):
+    used = {name for name, service in SERVICES.items() if f"${{{secret}:" in json.dumps(service)}
+    assert used == holders
+
+
+def test_every_setting_reaches_a_container():
+    given = {name for service in SERVICES.values() for name in service.get("environment", {})}
+    known = {name.upper() for name in Settings.model_fields}
+    # The images set it: it is a volume.
+    assert known - given == {"ENERGY_DEMAND_HOME"}
+
+
+class TestNewEnv:
+    """`make env`."""
+
+    def run(self, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, root / "infra" / "new_env.py", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @pytest.fixture
+    def root(self, tmp_path):
+        (tmp_path / "infra").mkdir()
+        for name in (".env.example", "infra/new_env.py", "infra/docker-compose.yml"):
+            shutil.copy(ROOT / name, tmp_path / name)
+        return tmp_path
+
+    def values(self, root: Path) -> dict[str, str]:
+        lines = (root / ".env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if line and line[0] != "#")
+
+    def test_every_secret_is_random_and_the_file_is_its_owners_alone(self, root):
+        assert self.run(root).returncode == 0
+        values = self.values(root)
+        made = [values[name] for name in SECRETS]
+        assert all(re.fullmatch(r"[0-9a-f]{48}", secret) for secret in made)
+        assert len(set(made)) == len(SECRETS)
+        assert (root / ".env").stat().st_mode & 0o777 == 0o600
+        assert (values["EIA_API_KEY"], values["SANDBOX_URL"]) == ("", "")
+
+    def test_an_env_that_is_there_stays(self, root):
+        (root / ".env").write_text("API_KEY=mine\n")
+        done = self.run(root)
+        assert done.returncode == 1
+        assert "is there already; nothing was changed" in done.stderr
+        assert (root / ".env").read_text() == "API_KEY=mine\n"
+
+    def test_a_system_without_a_key_has_the_sandbox(self, root, compose):
+        assert self.run(root, "--sandbox").returncode == 0
+        assert self.values(root)["COMPOSE_PROFILES"] == "sandbox"
+        done = compose(**self.values(root))
+        assert done.returncode == 0, done.stderr
+        assert "SANDBOX_URL: http://sandbox:8090" in done.stdout

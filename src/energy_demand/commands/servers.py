@@ -18,6 +18,7 @@ def sandbox(
     data: Annotated[
         Path | None, typer.Option(help="Folder of recorded files; without it the data is synthetic.")
     ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; it asks nobody for a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
     now: Annotated[
         datetime | None,
@@ -49,7 +50,14 @@ def sandbox(
         else:
             disturbances = [synthetic.Disturbance.parse(text) for text in disturb or ()]
             world = synthetic.SyntheticWorld(seed, disturbances)
-        server.run(world, port=port, now=now, require_key=require_key, archive_delay_days=archive_delay_days)
+        server.run(
+            world,
+            host=host,
+            port=port,
+            now=now,
+            require_key=require_key,
+            archive_delay_days=archive_delay_days,
+        )
     except errors.SandboxError as error:
         raise UserError(str(error)) from error
 

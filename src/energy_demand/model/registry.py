@@ -228,8 +228,9 @@ class Registry:
             for each in gone:
                 client.delete_model_version(REGISTERED_MODEL, str(each.version))
                 # MLflow's database keeps no `model_id` with a version, but says where it came from.
-                if each.source.startswith(LOGGED_MODEL):
-                    client.delete_logged_model(each.source.removeprefix(LOGGED_MODEL))
+                source = each.source or ""
+                if source.startswith(LOGGED_MODEL):
+                    client.delete_logged_model(source.removeprefix(LOGGED_MODEL))
             return [str(each.version) for each in gone]
 
     def _versions(self, client: MlflowClient) -> list[ModelVersion]:
