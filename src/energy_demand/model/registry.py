@@ -113,7 +113,10 @@ class Registry:
                     (beside / file_name).write_text(text)
                 client.log_model_artifacts(info.model_id, folder)
                 version = client.create_model_version(
-                    self._registered(client), f"{LOGGED_MODEL}{info.model_id}", run.info.run_id
+                    self._registered(client),
+                    f"{LOGGED_MODEL}{info.model_id}",
+                    run.info.run_id,
+                    model_id=info.model_id,  # a server refuses such a source without it
                 )
             return Version(str(version.version), run.info.run_id)
 
