@@ -5,6 +5,7 @@ Run it with the project's Python; arguments name some of them, such as `02_featu
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -46,7 +47,8 @@ def executed(path: Path) -> nbformat.NotebookNode:
         kernel = client.create_kernel_manager()
         kernel.kernel_spec_manager = KernelSpecManager(kernel_dirs=[folder])
         kernel.transport_encryption = "auto"
-        return client.execute()
+        # Plots go into the notebook, whatever else this machine draws with.
+        return client.execute(env={**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"})
 
 
 def write(notebook: nbformat.NotebookNode, name: str, folder: Path) -> None:

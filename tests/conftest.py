@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from records import QUICK, synthetic_record
 from support import PRESENT, SHARED_DATA, make_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from energy_demand.data.record import Record
     from energy_demand.model.forecaster import Forecaster
 
@@ -49,6 +52,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper() in {field.upper() for field in Settings.model_fields}:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _main_stays_main() -> Iterator[None]:
+    """Streamlit's AppTest puts a script of its own in place of `__main__`, and processes start from that."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session")

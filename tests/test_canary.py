@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -28,7 +29,6 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from energy_demand import cli, demo
 from energy_demand.config import TELEMETRY_OFF
 from energy_demand.database.embedded import EmbeddedServer
-from energy_demand.logs import configure_logging
 from energy_demand.model import backtest, training_job
 from energy_demand.orchestration import replay
 from energy_demand.sandbox.app import create_app
@@ -136,6 +136,8 @@ def run(shop):
 
     def call(*arguments: str, **changed: str) -> tuple[int, str]:
         told = io.StringIO()
+        loggers = [logging.getLogger(), logging.getLogger("energy_demand")]
+        before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(told), redirect_stderr(told):
             for name, value in {**shop, **changed}.items():
                 patch.setenv(name, value)
@@ -150,7 +152,9 @@ def run(shop):
             else:
                 status = 0
             finally:
-                configure_logging()  # its handler holds what is redirected here
+                for logger, level, handlers in before:
+                    logger.setLevel(level)
+                    logger.handlers[:] = handlers
         return status, told.getvalue()
 
     return call
