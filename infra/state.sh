@@ -7,6 +7,10 @@ set -euo pipefail
 action=$1
 folder=$2
 shift 2
+if [ -z "$folder" ]; then
+  echo "no folder is given; make backup TO=FOLDER, make restore FROM=FOLDER" >&2
+  exit 2
+fi
 DATABASES=(energy_demand mlflow prefect)
 WRITERS=(api prefect-worker streamlit prefect-server mlflow)
 

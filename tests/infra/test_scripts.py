@@ -78,6 +78,13 @@ def test_a_backup_writes_over_nothing(run, tmp_path):
     assert calls(tmp_path) == ""
 
 
+@pytest.mark.parametrize("action", ["backup", "restore"])
+def test_without_a_folder_nothing_is_done_and_the_line_says_how(run, tmp_path, action):
+    done = run("state.sh", action, "")
+    assert (done.returncode, calls(tmp_path)) == (2, "")
+    assert done.stderr == "no folder is given; make backup TO=FOLDER, make restore FROM=FOLDER\n"
+
+
 @pytest.fixture
 def backup(run, tmp_path):
     folder = tmp_path / "backup"
