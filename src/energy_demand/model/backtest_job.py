@@ -14,7 +14,7 @@ from energy_demand.database import repository
 from energy_demand.errors import UserError
 from energy_demand.model.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
 from energy_demand.model.scoring import Operator, daily_totals, summary, with_operator
-from energy_demand.timeaxis import local_day, utc_index
+from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,12 +133,7 @@ def load_operator(database: Database, settings: Settings, record: Record, now: d
         daily = repository.read_daily(
             connection, respondent, zone.key, local_day(first, zone), local_day(last, zone), now
         )
-    hourly = pd.Series(published["value"].to_numpy(dtype=float), index=utc_index(published["period"]))
-    by_day = daily.pivot(index="day", columns="series", values="value").astype(float)  # noqa: PD010
-    if not by_day.empty:
-        calendar = [each.date() for each in pd.date_range(by_day.index[0], by_day.index[-1], freq="D")]
-        by_day = by_day.reindex(calendar)
-    return Operator(hourly, by_day)
+    return Operator.of(published, daily)
 
 
 def _check(record: Record, start: date, end: date, weather: Weather) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from energy_demand.model.evaluate import Scores, coverage, scores
 from energy_demand.model.operator import corrected_daily, corrected_hourly, sound
-from energy_demand.timeaxis import HOUR, Availability
+from energy_demand.timeaxis import HOUR, Availability, utc_index
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -37,6 +37,22 @@ class Operator:
 
     hourly: pd.Series
     daily: pd.DataFrame
+
+    @classmethod
+    def of(cls, published: pd.DataFrame, totals: pd.DataFrame) -> Self:
+        """From rows as they are stored.
+
+        Args:
+            published: `DF` by the hour: `period`, `value`.
+            totals: daily totals: `day`, `series`, `value`.
+        """
+        hourly = pd.Series(published["value"].to_numpy(dtype=float), index=utc_index(published["period"]))
+        daily = totals.pivot(index="day", columns="series", values="value").astype(float)  # noqa: PD010
+        if not daily.empty:
+            # The corrected totals count days, so that none may be left out.
+            calendar = [each.date() for each in pd.date_range(daily.index[0], daily.index[-1], freq="D")]
+            daily = daily.reindex(calendar)
+        return cls(hourly, daily)
 
 
 def with_operator(

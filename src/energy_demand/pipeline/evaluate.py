@@ -95,14 +95,7 @@ def _forecast(record: Record, window: Window, forecast: Forecast) -> pd.DataFram
 def _operator() -> Operator:
     """The operator's forecasts as they were served."""
     served, daily = files.read_frame(files.SERVED_DEMAND), files.read_frame(files.DAILY)
-    own = served[served["series"] == "DF"]
-    hourly = pd.Series(own["value"].to_numpy(dtype=float), index=utc_index(own["period"]))
-    by_day = daily.pivot(index="day", columns="series", values="value").astype(float)  # noqa: PD010
-    if not by_day.empty:
-        # The corrected totals count days, so that none may be left out.
-        calendar = [each.date() for each in pd.date_range(by_day.index[0], by_day.index[-1], freq="D")]
-        by_day = by_day.reindex(calendar)
-    return Operator(hourly, by_day)
+    return Operator.of(served[served["series"] == "DF"], daily)
 
 
 def _rounded(value: Any) -> Any:
