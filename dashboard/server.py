@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 APP = Path(__file__).with_name("app.py")
 SLOW_TO_LOAD = (
     "mlflow",
-    "energy_demand.model.forecast_job",
+    "energy_demand.jobs.forecast",
     "energy_demand.model.run_history",
     "energy_demand.monitoring.performance_monitor",
     "streamlit.elements.plotly_chart",

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 from energy_demand.config import Settings, load_settings
 from energy_demand.database.engine import Database, DatabaseUnavailableError, open_database
 from energy_demand.errors import UserError
-from energy_demand.model.forecast_job import forecast_stored
+from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.model.predict import hours_of_day
 from energy_demand.model.registry import Champion, Registry
 from energy_demand.model.run_history import RunSummary, run_history

@@ -9,9 +9,9 @@ import pytest
 
 from energy_demand.data.ingest import backfill_span, ingest
 from energy_demand.database.engine import opened
-from energy_demand.model.forecast_job import forecast_stored, run_forecast
+from energy_demand.jobs.forecast import forecast_stored, run_forecast
+from energy_demand.jobs.training import run_training
 from energy_demand.model.registry import Registry
-from energy_demand.model.training_job import run_training
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld

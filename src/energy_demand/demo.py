@@ -20,16 +20,16 @@ from energy_demand.data.ingest import Span, backfill_span, trailing_span
 from energy_demand.database import decisions
 from energy_demand.database.engine import Database, opened
 from energy_demand.errors import UserError
-from energy_demand.model.forecast_job import run_forecast
+from energy_demand.jobs.drift_check import DriftOutcome, run_check
+from energy_demand.jobs.forecast import run_forecast
+from energy_demand.jobs.ingestion import run_ingestion
+from energy_demand.jobs.retraining import Retrained, run_retraining
+from energy_demand.jobs.scheduled_forecast import forecast_tomorrow
 from energy_demand.model.predict import utc_text
 from energy_demand.model.registry import Champion, NoChampionError, Registry
 from energy_demand.model.storage import ModelRefusedError
 from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
 from energy_demand.monitoring.retraining_policy import Trigger
-from energy_demand.orchestration.drift_check import DriftOutcome, run_check
-from energy_demand.orchestration.ingestion import run_ingestion
-from energy_demand.orchestration.retraining import Retrained, run_retraining
-from energy_demand.orchestration.scheduled_forecast import forecast_tomorrow
 from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energy_demand.columns import TARGET
+from energy_demand.evaluation.injection import Injection, Kind
 from energy_demand.monitoring.concept_drift import CHARTS, Chart, daily_surprises, run_charts
-from energy_demand.orchestration.injection import Injection, Kind
 from energy_demand.timeaxis import HOUR, Availability, local_midnight
 from records import altered_after
 

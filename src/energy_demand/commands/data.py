@@ -59,7 +59,7 @@ def ingest(now: Now = None, as_json: Json = False) -> None:
 def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None:
     from energy_demand.data.ingest import trailing_span  # noqa: PLC0415
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.orchestration.ingestion import run_ingestion  # noqa: PLC0415
+    from energy_demand.jobs.ingestion import run_ingestion  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
 
     with opened(settings) as database:
@@ -83,7 +83,7 @@ def status(now: Now = None, as_json: Json = False) -> None:
     Example: energy-demand status
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.status import status as look  # noqa: PLC0415
+    from energy_demand.jobs.status import status as look  # noqa: PLC0415
     from energy_demand.terminal.console import print_json  # noqa: PLC0415
     from energy_demand.terminal.stored import print_status  # noqa: PLC0415
 

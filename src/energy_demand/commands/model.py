@@ -57,7 +57,7 @@ def forecast(
     Example: energy-demand forecast --day tomorrow
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.model.forecast_job import run_forecast  # noqa: PLC0415
+    from energy_demand.jobs.forecast import run_forecast  # noqa: PLC0415
     from energy_demand.model.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.forecasts import print_forecast  # noqa: PLC0415
@@ -92,9 +92,9 @@ def _morning(settings: Settings, *, as_json: bool) -> None:
     """As the flow `forecast`, in this process."""
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
+    from energy_demand.jobs.scheduled_forecast import NothingNewError, run_morning  # noqa: PLC0415
     from energy_demand.model.registry import Registry  # noqa: PLC0415
-    from energy_demand.orchestration.scheduled_forecast import NothingNewError, run_morning  # noqa: PLC0415
-    from energy_demand.orchestration.turn_taking import in_turn  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.forecasts import peak_sentence  # noqa: PLC0415
 
@@ -144,8 +144,8 @@ def backtest(
     Example: energy-demand backtest --protocol day-ahead --start 2024-06-01 --end 2024-06-30
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.jobs.backtest import run_backtest  # noqa: PLC0415
     from energy_demand.model.backtest import Loss, Protocol  # noqa: PLC0415
-    from energy_demand.model.backtest_job import run_backtest  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.scores import print_backtest  # noqa: PLC0415
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
+    from energy_demand.jobs.retraining import Retrained
     from energy_demand.monitoring.retraining_policy import Trigger
-    from energy_demand.orchestration.retraining import Retrained
 
 
 def drift(
@@ -42,9 +42,9 @@ def drift(
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.jobs.drift_check import run_check  # noqa: PLC0415
+    from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
     from energy_demand.model.registry import Registry  # noqa: PLC0415
-    from energy_demand.orchestration.drift_check import run_check  # noqa: PLC0415
-    from energy_demand.orchestration.turn_taking import in_turn  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.monitoring import print_drift, print_retrained  # noqa: PLC0415
 
@@ -79,8 +79,8 @@ def retrain(now: Now = None, as_json: Json = False) -> None:
     Example: energy-demand retrain
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.jobs.retraining import BY_HAND  # noqa: PLC0415
     from energy_demand.monitoring.retraining_policy import Trigger  # noqa: PLC0415
-    from energy_demand.orchestration.retraining import BY_HAND  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.monitoring import print_retrained  # noqa: PLC0415
 
@@ -104,8 +104,8 @@ def rollback(
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.turns import Job, turn  # noqa: PLC0415
+    from energy_demand.jobs.drift_check import refresh_reference  # noqa: PLC0415
     from energy_demand.model.registry import Registry  # noqa: PLC0415
-    from energy_demand.orchestration.drift_check import refresh_reference  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
 
     settings = settings_at(now)
@@ -149,9 +149,9 @@ def replay(
     Example: energy-demand replay --policy triggered --start 2023-01-01 --end 2023-12-31
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.orchestration.injection import Injection, Kind  # noqa: PLC0415
-    from energy_demand.orchestration.replay import ReplayPolicy  # noqa: PLC0415
-    from energy_demand.orchestration.replay_job import run_replay  # noqa: PLC0415
+    from energy_demand.evaluation.injection import Injection, Kind  # noqa: PLC0415
+    from energy_demand.evaluation.policy_replay import ReplayPolicy  # noqa: PLC0415
+    from energy_demand.jobs.replay import run_replay  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.pictures import save_replay  # noqa: PLC0415
     from energy_demand.terminal.scores import print_replay  # noqa: PLC0415
@@ -201,9 +201,9 @@ def _retrain(
     database: Database, settings: Settings, now: datetime, trigger: Trigger, reason: str
 ) -> Retrained:
     from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
+    from energy_demand.jobs.retraining import run_retraining  # noqa: PLC0415
     from energy_demand.model.registry import Registry  # noqa: PLC0415
-    from energy_demand.orchestration.retraining import run_retraining  # noqa: PLC0415
-    from energy_demand.orchestration.turn_taking import in_turn  # noqa: PLC0415
     from energy_demand.terminal.console import err  # noqa: PLC0415
 
     registry = Registry(settings)

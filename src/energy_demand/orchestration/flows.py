@@ -13,14 +13,14 @@ from energy_demand.config import load_settings, opt_out_of_telemetry
 from energy_demand.data.ingest import IngestInterruptedError, RangeError, backfill_span, trailing_span
 from energy_demand.database.engine import DatabaseUnavailableError, opened
 from energy_demand.database.turns import Job, TurnTakenError
+from energy_demand.jobs.drift_check import run_check
+from energy_demand.jobs.ingestion import run_ingestion
+from energy_demand.jobs.job_lock import in_turn
+from energy_demand.jobs.retraining import BY_HAND, run_retraining
+from energy_demand.jobs.scheduled_forecast import NothingNewError, run_morning
 from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.registry import Registry
 from energy_demand.monitoring.retraining_policy import Trigger
-from energy_demand.orchestration.drift_check import run_check
-from energy_demand.orchestration.ingestion import run_ingestion
-from energy_demand.orchestration.retraining import BY_HAND, run_retraining
-from energy_demand.orchestration.scheduled_forecast import NothingNewError, run_morning
-from energy_demand.orchestration.turn_taking import in_turn
 from energy_demand.timeaxis import local_day
 
 opt_out_of_telemetry()  # Prefect reads it when it is imported
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
-    from energy_demand.orchestration.drift_check import DriftOutcome
-    from energy_demand.orchestration.ingestion import Ingested
-    from energy_demand.orchestration.retraining import Retrained
-    from energy_demand.orchestration.scheduled_forecast import Morning
+    from energy_demand.jobs.drift_check import DriftOutcome
+    from energy_demand.jobs.ingestion import Ingested
+    from energy_demand.jobs.retraining import Retrained
+    from energy_demand.jobs.scheduled_forecast import Morning
 
 # What may be back in a minute.
 AWAY = (IngestInterruptedError, DatabaseUnavailableError, RegistryUnavailableError)

@@ -9,8 +9,8 @@ from energy_demand.data.record import make_record
 from energy_demand.data.record_store import load_recent
 from energy_demand.database.embedded import EmbeddedServerError
 from energy_demand.database.engine import DatabaseUnavailableError, open_database
-from energy_demand.model.forecast_job import asked_hours
-from energy_demand.model.ladder import climb_down
+from energy_demand.jobs.fallback_ladder import climb_down
+from energy_demand.jobs.forecast import asked_hours
 from energy_demand.model.predict import Question
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from energy_demand.timeaxis import HOUR
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from energy_demand.jobs.replay import Replayed
     from energy_demand.model.predict import Forecast
-    from energy_demand.orchestration.replay_job import Replayed
 
 
 def picture_path() -> Path:

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from energy_demand.database.engine import opened
-from energy_demand.orchestration.injection import Injection, Kind
-from energy_demand.orchestration.replay import Event, Replay, ReplayPolicy, replay
-from energy_demand.orchestration.replay_job import ReplayError, run_replay
+from energy_demand.evaluation.injection import Injection, Kind
+from energy_demand.evaluation.policy_replay import Event, Replay, ReplayPolicy, replay
+from energy_demand.jobs.replay import ReplayError, run_replay
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, days_periods, local_midnight
 from records import QUICK, altered_after, synthetic_record

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import predictions
-from energy_demand.model.ladder import climb_down
+from energy_demand.jobs.fallback_ladder import climb_down
 from energy_demand.model.predict import Forecast, Question, hours_ahead, hours_of_day, utc_text
 from energy_demand.timeaxis import local_day
 

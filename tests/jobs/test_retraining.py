@@ -8,6 +8,7 @@ from children import held_at, run_and_kill, run_job
 from short import NOTHING_LISTENS, SHORT, poisoned
 
 from energy_demand.database.turns import Job, TurnTakenError
+from energy_demand.jobs.retraining import KILLED, run_retraining
 from energy_demand.model.base_training import TooFewRowsError
 from energy_demand.model.contest import compared, day_ahead, unseen_days
 from energy_demand.model.mlflow_store import RegistryUnavailableError
@@ -16,7 +17,6 @@ from energy_demand.model.registry import Registry
 from energy_demand.model.train import fit
 from energy_demand.monitoring.reference import read_reference
 from energy_demand.monitoring.retraining_policy import Trigger
-from energy_demand.orchestration.retraining import KILLED, run_retraining
 from records import QUICK, synthetic_record
 from support import PRESENT
 

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from energy_demand.data.record import Record, make_record
+from energy_demand.jobs.fallback_ladder import climb_down
 from energy_demand.model.forecaster import EXPLANATION
 from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
-from energy_demand.model.ladder import climb_down
 from energy_demand.model.predict import (
     Forecast,
     ForecastError,

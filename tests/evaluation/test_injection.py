@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from energy_demand.columns import TARGET
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS
-from energy_demand.orchestration.injection import RAMP_DAYS, Injection, Kind
+from energy_demand.evaluation.injection import RAMP_DAYS, Injection, Kind
 from energy_demand.timeaxis import HOUR, Availability, local_midnight
 
 DAY = date(2024, 9, 10)

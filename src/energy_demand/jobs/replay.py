@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from energy_demand.data.record_store import load_record
 from energy_demand.errors import UserError
-from energy_demand.model.backtest_job import FEWEST_DAYS_BEFORE
+from energy_demand.evaluation.policy_replay import Replay, ReplayPolicy, replay
+from energy_demand.jobs.backtest import FEWEST_DAYS_BEFORE
 from energy_demand.model.contest import weather_of
-from energy_demand.orchestration.replay import Replay, ReplayPolicy, replay
 from energy_demand.timeaxis import HOUR, local_day, local_midnight
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
+    from energy_demand.evaluation.injection import Injection
     from energy_demand.model.train import Recipe, Weather
-    from energy_demand.orchestration.injection import Injection
 
 LONGEST_DAYS = 5 * 366
 

@@ -11,7 +11,7 @@ from short import NOTHING_LISTENS
 
 from energy_demand.database.tables import prediction_log
 from energy_demand.database.turns import Job
-from energy_demand.orchestration.scheduled_forecast import run_morning
+from energy_demand.jobs.scheduled_forecast import run_morning
 from energy_demand.timeaxis import day_periods
 from support import PRESENT
 

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.database import decisions
+from energy_demand.jobs.drift_check import plain, refresh_reference
+from energy_demand.jobs.job_lock import LONGEST_ERROR
+from energy_demand.jobs.training import TrainingOutcome, run_training
 from energy_demand.logs import redact
 from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.train import TooFewRowsError
-from energy_demand.model.training_job import TrainingOutcome, run_training
-from energy_demand.orchestration.drift_check import plain, refresh_reference
-from energy_demand.orchestration.turn_taking import LONGEST_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable

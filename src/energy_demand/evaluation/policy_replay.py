@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from energy_demand.data.record import Record
+    from energy_demand.evaluation.injection import Injection
     from energy_demand.model.base_model import BaseModel
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.train import Trained, Weather
-    from energy_demand.orchestration.injection import Injection
     from energy_demand.timeaxis import Availability
 
 

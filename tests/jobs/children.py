@@ -14,13 +14,13 @@ from short import SHORT
 from energy_demand.data.ingest import trailing_span
 from energy_demand.database.engine import opened
 from energy_demand.database.turns import Job
+from energy_demand.jobs.drift_check import run_check
+from energy_demand.jobs.ingestion import run_ingestion
+from energy_demand.jobs.job_lock import in_turn
+from energy_demand.jobs.retraining import run_retraining
+from energy_demand.jobs.scheduled_forecast import run_morning
 from energy_demand.model.registry import Registry
 from energy_demand.monitoring.retraining_policy import Trigger
-from energy_demand.orchestration.drift_check import run_check
-from energy_demand.orchestration.ingestion import run_ingestion
-from energy_demand.orchestration.retraining import run_retraining
-from energy_demand.orchestration.scheduled_forecast import run_morning
-from energy_demand.orchestration.turn_taking import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Its children are forked from a process without threads that has imported what takes seconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["mlflow.lightgbm", "evidently.presets", "energy_demand.orchestration.replay"]
+    ["mlflow.lightgbm", "evidently.presets", "energy_demand.evaluation.policy_replay"]
 )
 SECONDS = 60.0
 

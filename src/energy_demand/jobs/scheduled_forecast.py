@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from energy_demand.data.ingest import trailing_span
 from energy_demand.database import predictions
 from energy_demand.errors import UserError
-from energy_demand.model.forecast_job import TOMORROW, run_forecast
-from energy_demand.orchestration.ingestion import run_ingestion
+from energy_demand.jobs.forecast import TOMORROW, run_forecast
+from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, local_day
 
 if TYPE_CHECKING:
