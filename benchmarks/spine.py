@@ -28,7 +28,7 @@ from energy_demand.data.response_features import MEMORY_HOURS, response_features
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.engine import opened
 from energy_demand.jobs.forecast import run_forecast
-from energy_demand.model.registry import Registry
+from energy_demand.registry.registry import Registry
 from energy_demand.timeaxis import parse_moment
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from energy_demand.model.run_history import RunSummary
+    from energy_demand.registry.run_history import RunSummary
 
 PREDICTED, ACTUAL, OPERATOR = "#3B8EEA", "#E4572E", "#2CA58D"
 GOOD, BAD, MUTED = "#2CA58D", "#E4572E", "#8A8F98"

@@ -24,7 +24,7 @@ APP = Path(__file__).with_name("app.py")
 SLOW_TO_LOAD = (
     "mlflow",
     "energy_demand.jobs.forecast",
-    "energy_demand.model.run_history",
+    "energy_demand.registry.run_history",
     "energy_demand.monitoring.performance_monitor",
     "streamlit.elements.plotly_chart",
 )
@@ -70,7 +70,7 @@ def _load() -> None:
 
 def _warm_up(settings: Settings) -> None:
     """Let MLflow open its store and load the champion once, before the first visit; pages tell what fails."""
-    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.registry.registry import Registry  # noqa: PLC0415
 
     with contextlib.suppress(UserError):
         Registry(settings).champion()

@@ -18,8 +18,8 @@ from energy_demand.database.engine import Database, DatabaseUnavailableError, op
 from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.model.predict import hours_of_day
-from energy_demand.model.registry import Champion, Registry
-from energy_demand.model.run_history import RunSummary, run_history
+from energy_demand.registry.registry import Champion, Registry
+from energy_demand.registry.run_history import RunSummary, run_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable

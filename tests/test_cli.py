@@ -16,7 +16,7 @@ from energy_demand import cli
 from energy_demand.database.engine import opened
 from energy_demand.database.turns import Job, turn
 from energy_demand.model.base_training import FEWEST_ROWS
-from energy_demand.model.registry import Registry
+from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
 
 COMMAND = Path(sys.executable).with_name("energy-demand")

@@ -11,7 +11,7 @@ from energy_demand.data.ingest import backfill_span, ingest
 from energy_demand.database.engine import opened
 from energy_demand.jobs.forecast import forecast_stored, run_forecast
 from energy_demand.jobs.training import run_training
-from energy_demand.model.registry import Registry
+from energy_demand.registry.registry import Registry
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld

@@ -15,7 +15,7 @@ from energy_demand.data.ingest import backfill_span, ingest
 from energy_demand.database.tables import metadata
 from energy_demand.errors import UserError
 from energy_demand.jobs.training import run_training
-from energy_demand.model.registry import Registry
+from energy_demand.registry.registry import Registry
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld

@@ -13,7 +13,7 @@ from energy_demand.database import decisions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from energy_demand.model.run_history import RunSummary
+    from energy_demand.registry.run_history import RunSummary
 
 METRICS = ("test_mape", "test_mae", "test_rmse", "test_bias_percent", "test_coverage_80", "test_coverage_95")
 RETRAININGS = 50  # newest, that are shown

@@ -26,11 +26,11 @@ from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.retraining import Retrained, run_retraining
 from energy_demand.jobs.scheduled_forecast import forecast_tomorrow
 from energy_demand.model.predict import utc_text
-from energy_demand.model.registry import Champion, NoChampionError, Registry
-from energy_demand.model.storage import ModelRefusedError
 from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.region import NEW_YORK
+from energy_demand.registry.registry import Champion, NoChampionError, Registry
+from energy_demand.registry.serialization import ModelRefusedError
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import Disturbance, SyntheticWorld

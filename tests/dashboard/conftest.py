@@ -18,8 +18,8 @@ from energy_demand.database.tables import drift_log, retraining_log
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.model.promotion import FIRST, Verdict
-from energy_demand.model.registry import Registry
 from energy_demand.monitoring.drift_detection import WATCHED, generate_drift_html_report
+from energy_demand.registry.registry import Registry
 from energy_demand.timeaxis import day_ahead_issue, day_periods
 from support import PRESENT, make_settings
 

@@ -10,7 +10,7 @@ import pytest
 
 from dashboard import figures
 from dashboard.widgets import as_csv
-from energy_demand.model.run_history import RunSummary
+from energy_demand.registry.run_history import RunSummary
 
 ZONE = "America/New_York"
 

@@ -21,8 +21,8 @@ from energy_demand.database.engine import opened
 from energy_demand.database.tables import features
 from energy_demand.database.turns import Job
 from energy_demand.model.promotion import FIRST
-from energy_demand.model.registry import Registry
 from energy_demand.region import NEW_YORK
+from energy_demand.registry.registry import Registry
 from energy_demand.serving.schemas import EXAMPLE
 from energy_demand.timeaxis import day_ahead_issue, day_periods, local_day
 from image import PASSWORDS, connect_as, image_server, port_of, run_init

@@ -19,8 +19,8 @@ from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import in_turn
 from energy_demand.jobs.retraining import run_retraining
 from energy_demand.jobs.scheduled_forecast import run_morning
-from energy_demand.model.registry import Registry
 from energy_demand.monitoring.retraining_policy import Trigger
+from energy_demand.registry.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,10 +16,10 @@ from energy_demand.database.tables import drift_log
 from energy_demand.database.turns import Job
 from energy_demand.jobs.drift_check import champion_reference, run_check
 from energy_demand.model.promotion import FIRST
-from energy_demand.model.registry import NoChampionError
 from energy_demand.monitoring.reference import Reference, read_reference, write_reference
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.region import NEW_YORK
+from energy_demand.registry.registry import NoChampionError
 from energy_demand.timeaxis import day_ahead_issue, local_day
 from logged import HOUR, row
 from support import PRESENT

@@ -24,9 +24,9 @@ from energy_demand.model.predict import (
     by_base_booster,
     by_forecaster,
 )
-from energy_demand.model.registry import Champion
-from energy_demand.model.storage import ModelRefusedError
 from energy_demand.model.train import fit
+from energy_demand.registry.registry import Champion
+from energy_demand.registry.serialization import ModelRefusedError
 from energy_demand.timeaxis import HOUR, Availability, horizon
 from records import QUICK, START, not_a_number
 

@@ -11,16 +11,16 @@ from energy_demand.database.turns import Job, TurnTakenError
 from energy_demand.jobs.retraining import KILLED, run_retraining
 from energy_demand.model.base_training import TooFewRowsError
 from energy_demand.model.contest import compared, day_ahead, unseen_days
-from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.promotion import judge
-from energy_demand.model.registry import Registry
 from energy_demand.model.train import fit
 from energy_demand.monitoring.reference import read_reference
 from energy_demand.monitoring.retraining_policy import Trigger
+from energy_demand.registry.mlflow_store import RegistryUnavailableError
+from energy_demand.registry.registry import Registry
 from records import QUICK, synthetic_record
 from support import PRESENT
 
-PROMOTE = "energy_demand.model.registry:Registry.promote"
+PROMOTE = "energy_demand.registry.registry:Registry.promote"
 END = "energy_demand.database.decisions:end_retraining"
 
 

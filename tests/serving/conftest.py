@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from servers import Server, fill
 
 from energy_demand.model.promotion import FIRST
-from energy_demand.model.registry import Registry
+from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
 
 if TYPE_CHECKING:

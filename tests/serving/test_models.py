@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from energy_demand.model.mlflow_store import RegistryUnavailableError
-from energy_demand.model.registry import Champion, NoChampionError, Registry
-from energy_demand.model.storage import ModelRefusedError
-from energy_demand.serving.kept_models import KeptModels
+from energy_demand.registry.local_cache import KeptModels
+from energy_demand.registry.mlflow_store import RegistryUnavailableError
+from energy_demand.registry.registry import Champion, NoChampionError, Registry
+from energy_demand.registry.serialization import ModelRefusedError
 from energy_demand.serving.models import LOOKS_UNTIL_RETRY, ModelHolder, ReloadInProgressError, ServedModel
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow
 from energy_demand.serving.service import Service

@@ -33,7 +33,7 @@ def local(
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.local_services import local_services  # noqa: PLC0415
-    from energy_demand.model.mlflow_store import MlflowStore  # noqa: PLC0415
+    from energy_demand.registry.mlflow_store import MlflowStore  # noqa: PLC0415
     from energy_demand.supervision import Supervisor, check_ports  # noqa: PLC0415
     from energy_demand.terminal.console import err  # noqa: PLC0415
 

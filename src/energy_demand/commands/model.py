@@ -58,7 +58,7 @@ def forecast(
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.forecast import run_forecast  # noqa: PLC0415
-    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.forecasts import print_forecast  # noqa: PLC0415
 
@@ -94,7 +94,7 @@ def _morning(settings: Settings, *, as_json: bool) -> None:
     from energy_demand.database.turns import Job  # noqa: PLC0415
     from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
     from energy_demand.jobs.scheduled_forecast import NothingNewError, run_morning  # noqa: PLC0415
-    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.forecasts import peak_sentence  # noqa: PLC0415
 

@@ -44,7 +44,7 @@ def drift(
     from energy_demand.database.turns import Job  # noqa: PLC0415
     from energy_demand.jobs.drift_check import run_check  # noqa: PLC0415
     from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
-    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.monitoring import print_drift, print_retrained  # noqa: PLC0415
 
@@ -105,7 +105,7 @@ def rollback(
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.turns import Job, turn  # noqa: PLC0415
     from energy_demand.jobs.drift_check import refresh_reference  # noqa: PLC0415
-    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
 
     settings = settings_at(now)
@@ -203,7 +203,7 @@ def _retrain(
     from energy_demand.database.turns import Job  # noqa: PLC0415
     from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
     from energy_demand.jobs.retraining import run_retraining  # noqa: PLC0415
-    from energy_demand.model.registry import Registry  # noqa: PLC0415
+    from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err  # noqa: PLC0415
 
     registry = Registry(settings)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
-    from energy_demand.model.registry import Champion, Registry
+    from energy_demand.registry.registry import Champion, Registry
 
 _log = logging.getLogger(__name__)
 

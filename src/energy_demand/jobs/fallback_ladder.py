@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from energy_demand.data.record import Record
-    from energy_demand.model.registry import Champion
+    from energy_demand.registry.registry import Champion
 
     Known = Callable[[datetime], Record]
 

@@ -15,8 +15,8 @@ from energy_demand.jobs.drift_check import plain, refresh_reference
 from energy_demand.jobs.job_lock import LONGEST_ERROR
 from energy_demand.jobs.training import TrainingOutcome, run_training
 from energy_demand.logs import redact
-from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.train import TooFewRowsError
+from energy_demand.registry.mlflow_store import RegistryUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
-    from energy_demand.model.registry import Registry, Version
     from energy_demand.model.train import Recipe
     from energy_demand.monitoring.retraining_policy import Trigger
+    from energy_demand.registry.registry import Registry, Version
 
 BY_HAND = "asked for by hand"
 KILLED = "its process ended before it did"

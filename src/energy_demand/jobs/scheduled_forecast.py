@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from energy_demand.data.ingest import Progress
     from energy_demand.database.engine import Database
     from energy_demand.model.predict import Forecast
-    from energy_demand.model.registry import Registry
+    from energy_demand.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.database import decisions, state
-from energy_demand.model.registry import NoChampionError, Registry
+from energy_demand.registry.registry import NoChampionError, Registry
 
 if TYPE_CHECKING:
     from datetime import datetime

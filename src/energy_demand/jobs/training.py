@@ -16,9 +16,9 @@ from energy_demand.model.contest import contest, day_ahead, test_error, unseen_d
 from energy_demand.model.evaluate import coverage, scores
 from energy_demand.model.intervals import LEVELS
 from energy_demand.model.promotion import Verdict, first
-from energy_demand.model.registry import NoChampionError
-from energy_demand.model.storage import ModelRefusedError
 from energy_demand.model.train import Recipe, Trained, fit
+from energy_demand.registry.registry import NoChampionError
+from energy_demand.registry.serialization import ModelRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
-    from energy_demand.model.registry import Registry, Version
+    from energy_demand.registry.registry import Registry, Version
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import in_turn
 from energy_demand.jobs.retraining import BY_HAND, run_retraining
 from energy_demand.jobs.scheduled_forecast import NothingNewError, run_morning
-from energy_demand.model.mlflow_store import RegistryUnavailableError
-from energy_demand.model.registry import Registry
 from energy_demand.monitoring.retraining_policy import Trigger
+from energy_demand.registry.mlflow_store import RegistryUnavailableError
+from energy_demand.registry.registry import Registry
 from energy_demand.timeaxis import local_day
 
 opt_out_of_telemetry()  # Prefect reads it when it is imported

@@ -14,9 +14,9 @@ import pandas as pd
 from energy_demand.errors import UserError
 from energy_demand.model.backtest import walk_forward
 from energy_demand.model.scoring import YARDSTICKS, Operator, daily_totals, summary, with_operator
-from energy_demand.model.storage import from_texts
 from energy_demand.pipeline import files
 from energy_demand.pipeline.window import test_window
+from energy_demand.registry.serialization import from_texts
 from energy_demand.timeaxis import HOUR, utc_index
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import pandas as pd
 from energy_demand.model.base_training import BaseRecipe, fit_base
 from energy_demand.model.outlook import OutlookRecipe
 from energy_demand.model.residual_stage import ResidualRecipe
-from energy_demand.model.storage import to_texts
 from energy_demand.model.train import Recipe, fit
 from energy_demand.monitoring.reference import Reference, write_reference
 from energy_demand.monitoring.watched_rows import reference_rows
 from energy_demand.pipeline import files
 from energy_demand.pipeline.window import test_window
+from energy_demand.registry.serialization import to_texts
 from energy_demand.timeaxis import utc_index
 
 if TYPE_CHECKING:

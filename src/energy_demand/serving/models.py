@@ -15,10 +15,10 @@ import numpy as np
 from energy_demand.errors import UserError
 from energy_demand.model.base_model import BOOSTER_COLUMNS
 from energy_demand.model.intervals import LEVELS
-from energy_demand.model.mlflow_store import RegistryUnavailableError
-from energy_demand.model.registry import NoChampionError
 from energy_demand.model.single_row import SingleRow
-from energy_demand.model.storage import ModelRefusedError
+from energy_demand.registry.mlflow_store import RegistryUnavailableError
+from energy_demand.registry.registry import NoChampionError
+from energy_demand.registry.serialization import ModelRefusedError
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from energy_demand.model.base_model import BaseModel
-    from energy_demand.model.registry import Champion, Registry
-    from energy_demand.serving.kept_models import KeptModels
+    from energy_demand.registry.local_cache import KeptModels
+    from energy_demand.registry.registry import Champion, Registry
 
     Floats = npt.NDArray[np.float64]
     Numbers = tuple[float, float, float, float, float]

@@ -13,11 +13,11 @@ import orjson
 
 from energy_demand.database.engine import Database, open_database
 from energy_demand.errors import UserError
-from energy_demand.model.registry import Registry
 from energy_demand.monitoring.prometheus_metrics import ServingMetrics
+from energy_demand.registry.local_cache import KeptModels
+from energy_demand.registry.registry import Registry
 from energy_demand.serving.answers import NotReadyError, read_body
 from energy_demand.serving.forecasts import STATEMENT_SECONDS, Forecasts
-from energy_demand.serving.kept_models import KeptModels
 from energy_demand.serving.models import ModelHolder, ReloadInProgressError, ServedModel
 from energy_demand.serving.prediction_log import PredictionLog
 from energy_demand.serving.predictions import Answerer

@@ -15,7 +15,7 @@ from servers import free_port, wait_until
 
 from energy_demand.config import TELEMETRY_OFF
 from energy_demand.model.promotion import FIRST
-from energy_demand.model.registry import Registry
+from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from energy_demand.model.registry import Champion
-from energy_demand.model.storage import ModelRefusedError, from_texts, to_texts
+from energy_demand.registry.registry import Champion
+from energy_demand.registry.serialization import ModelRefusedError, from_texts, to_texts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,9 @@ import pytest
 
 from energy_demand.config import EXPERIMENT_NAME, REGISTERED_MODEL
 from energy_demand.errors import UserError
-from energy_demand.model.mlflow_store import RegistryUnavailableError
 from energy_demand.model.promotion import FIRST, SliceScore, Verdict
-from energy_demand.model.registry import (
+from energy_demand.registry.mlflow_store import RegistryUnavailableError
+from energy_demand.registry.registry import (
     ROLLED_BACK_TAG,
     VERDICT_FILE,
     NoChampionError,
@@ -21,7 +21,7 @@ from energy_demand.model.registry import (
     Registry,
     Version,
 )
-from energy_demand.model.storage import MANIFEST_FILE, ModelRefusedError, to_texts
+from energy_demand.registry.serialization import MANIFEST_FILE, ModelRefusedError, to_texts
 from support import PRESENT, make_settings
 
 if TYPE_CHECKING:

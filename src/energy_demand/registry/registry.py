@@ -21,8 +21,8 @@ from energy_demand.config import (
 )
 from energy_demand.errors import UserError
 from energy_demand.model.base_model import BOOSTER_COLUMNS
-from energy_demand.model.mlflow_store import MlflowStore
-from energy_demand.model.storage import ModelRefusedError, from_texts, to_texts
+from energy_demand.registry.mlflow_store import MlflowStore
+from energy_demand.registry.serialization import ModelRefusedError, from_texts, to_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

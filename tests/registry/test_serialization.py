@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from energy_demand.errors import UserError
-from energy_demand.model.storage import MANIFEST_FILE, ModelRefusedError, from_texts, to_texts
+from energy_demand.registry.serialization import MANIFEST_FILE, ModelRefusedError, from_texts, to_texts
 from energy_demand.timeaxis import Availability
 from records import START
 
