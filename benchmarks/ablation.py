@@ -25,7 +25,7 @@ from energy_demand.data import response_features as groups
 from energy_demand.data.record_store import load_record
 from energy_demand.data.response_features import Responses, response_features
 from energy_demand.database.engine import opened
-from energy_demand.model.backtest import Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.backtest import Predict, Protocol, schedule, walk_forward
 from energy_demand.model.evaluate import scores
 from energy_demand.model.linear_stage import LinearRecipe, LinearStage
 from energy_demand.model.outlook import fit_guesses

@@ -29,9 +29,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from energy_demand import cli, demo
 from energy_demand.config import TELEMETRY_OFF
 from energy_demand.database.embedded import EmbeddedServer
+from energy_demand.evaluation import backtest
 from energy_demand.evaluation import policy_replay as replay
 from energy_demand.jobs import training as training_job
-from energy_demand.model import backtest
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import figures, queries, store, widgets
 from energy_demand.database import repository
-from energy_demand.model.operator import corrected_daily, sound
+from energy_demand.evaluation.operator_forecast import corrected_daily, sound
 from energy_demand.timeaxis import day_periods, local_day
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from energy_demand.data.ingest import backfill_span
 from energy_demand.database import predictions
 from energy_demand.database.engine import opened
 from energy_demand.database.tables import drift_log, retraining_log
+from energy_demand.evaluation.promotion import FIRST, Verdict
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
-from energy_demand.model.promotion import FIRST, Verdict
 from energy_demand.monitoring.drift_detection import WATCHED, generate_drift_html_report
 from energy_demand.registry.registry import Registry
 from energy_demand.timeaxis import day_ahead_issue, day_periods

@@ -20,7 +20,7 @@ from energy_demand.database import decisions, predictions, turns
 from energy_demand.database.engine import opened
 from energy_demand.database.tables import features
 from energy_demand.database.turns import Job
-from energy_demand.model.promotion import FIRST
+from energy_demand.evaluation.promotion import FIRST
 from energy_demand.region import NEW_YORK
 from energy_demand.registry.registry import Registry
 from energy_demand.serving.schemas import EXAMPLE

@@ -18,9 +18,9 @@ import typer
 import yaml
 
 from energy_demand.cli import app
+from energy_demand.evaluation.promotion import Verdict
 from energy_demand.jobs.retraining import Retrained
 from energy_demand.jobs.training import TrainingOutcome
-from energy_demand.model.promotion import Verdict
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.registry.registry import Version
 from energy_demand.terminal.console import print_json

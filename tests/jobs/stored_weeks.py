@@ -16,8 +16,8 @@ from energy_demand.data.ingest import backfill_span
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
 from energy_demand.database.tables import retraining_log
+from energy_demand.evaluation.promotion import FIRST
 from energy_demand.jobs.ingestion import run_ingestion
-from energy_demand.model.promotion import FIRST
 from energy_demand.model.train import fit
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings

@@ -11,7 +11,7 @@ import pytest
 
 from energy_demand.config import EXPERIMENT_NAME, REGISTERED_MODEL
 from energy_demand.errors import UserError
-from energy_demand.model.promotion import FIRST, SliceScore, Verdict
+from energy_demand.evaluation.promotion import FIRST, SliceScore, Verdict
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import (
     ROLLED_BACK_TAG,

@@ -14,7 +14,7 @@ import pytest
 from servers import free_port, wait_until
 
 from energy_demand.config import TELEMETRY_OFF
-from energy_demand.model.promotion import FIRST
+from energy_demand.evaluation.promotion import FIRST
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
 

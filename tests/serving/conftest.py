@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from servers import Server, fill
 
-from energy_demand.model.promotion import FIRST
+from energy_demand.evaluation.promotion import FIRST
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from energy_demand.model.backtest import Predict, Walk
-from energy_demand.model.contest import contest, day_ahead, test_error, unseen_days
+from energy_demand.evaluation.backtest import Predict, Walk
+from energy_demand.evaluation.contest import contest, day_ahead, test_error, unseen_days
 from energy_demand.model.evaluate import coverage, scores
 from energy_demand.model.train import Recipe, fit
 from energy_demand.monitoring.concept_drift import daily_surprises, run_charts

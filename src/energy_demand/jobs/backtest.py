@@ -12,8 +12,8 @@ import pandas as pd
 from energy_demand.data.record_store import load_record
 from energy_demand.database import repository
 from energy_demand.errors import UserError
-from energy_demand.model.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
-from energy_demand.model.scoring import Operator, daily_totals, summary, with_operator
+from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.report import Operator, daily_totals, summary, with_operator
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from energy_demand.data.record_store import load_record
 from energy_demand.errors import UserError
+from energy_demand.evaluation.contest import weather_of
 from energy_demand.evaluation.policy_replay import Replay, ReplayPolicy, replay
 from energy_demand.jobs.backtest import FEWEST_DAYS_BEFORE
-from energy_demand.model.contest import weather_of
 from energy_demand.timeaxis import HOUR, local_day, local_midnight
 
 if TYPE_CHECKING:

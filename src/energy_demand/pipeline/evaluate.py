@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from energy_demand.errors import UserError
-from energy_demand.model.backtest import walk_forward
-from energy_demand.model.scoring import YARDSTICKS, Operator, daily_totals, summary, with_operator
+from energy_demand.evaluation.backtest import walk_forward
+from energy_demand.evaluation.report import YARDSTICKS, Operator, daily_totals, summary, with_operator
 from energy_demand.pipeline import files
 from energy_demand.pipeline.window import test_window
 from energy_demand.registry.serialization import from_texts

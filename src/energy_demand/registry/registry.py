@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from energy_demand.evaluation.promotion import Verdict
     from energy_demand.model.forecaster import Forecaster
-    from energy_demand.model.promotion import Verdict
 
 LOGGED_MODEL = "models:/"
 FORECASTER_FOLDER = "forecaster"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.model.scoring import Operator, daily_totals, summary, with_operator
+from energy_demand.evaluation.report import Operator, daily_totals, summary, with_operator
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, days_periods
 

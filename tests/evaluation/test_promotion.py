@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from energy_demand.model.promotion import (
+from energy_demand.evaluation.promotion import (
     CONTEST_DAYS,
     FEWEST_HOURS,
     FIRST,

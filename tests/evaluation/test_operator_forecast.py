@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.model.operator import corrected_daily, corrected_hourly, sound
+from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, day_periods, days_periods
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.model.backtest import COLUMNS, Fit, Loss, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.backtest import COLUMNS, Fit, Loss, Predict, Protocol, schedule, walk_forward
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import local_midnight
 from records import QUICK, altered_after, synthetic_record

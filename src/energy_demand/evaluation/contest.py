@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from energy_demand.data.weather_path import MAIN
-from energy_demand.model.backtest import COLUMNS, Predict, Protocol, schedule, walk_forward
-from energy_demand.model.promotion import judge
+from energy_demand.evaluation.backtest import COLUMNS, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.promotion import judge
 from energy_demand.timeaxis import HOUR, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from energy_demand.data.record import Record
+    from energy_demand.evaluation.promotion import Verdict
     from energy_demand.model.forecaster import Forecaster
-    from energy_demand.model.promotion import Verdict
     from energy_demand.model.train import Weather
 
 SHARE_WITH_RUNS = 0.8  # of the days; with fewer, weather as it was foreseen says too little

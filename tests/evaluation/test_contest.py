@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energy_demand.data.weather_path import MAIN
-from energy_demand.model.backtest import COLUMNS
-from energy_demand.model.contest import compared, day_ahead, unseen_days, weather_of
-from energy_demand.model.contest import test_error as error_of_test  # else pytest takes it for a test
-from energy_demand.model.promotion import judge
+from energy_demand.evaluation.backtest import COLUMNS
+from energy_demand.evaluation.contest import compared, day_ahead, unseen_days, weather_of
+from energy_demand.evaluation.contest import test_error as error_of_test  # else pytest takes it for a test
+from energy_demand.evaluation.promotion import judge
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import (
     HOUR,
