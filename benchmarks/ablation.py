@@ -21,15 +21,15 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.config import load_settings
-from energy_demand.data import response_features as groups
 from energy_demand.data.record_store import load_record
-from energy_demand.data.response_features import Responses, response_features
 from energy_demand.database.engine import opened
 from energy_demand.evaluation.backtest import Predict, Protocol, schedule, walk_forward
-from energy_demand.model.evaluate import scores
-from energy_demand.model.linear_stage import LinearRecipe, LinearStage
-from energy_demand.model.outlook import fit_guesses
+from energy_demand.model.metrics import scores
+from energy_demand.model.stages import response_features as groups
+from energy_demand.model.stages.adaptive_regression import LinearRecipe, LinearStage
+from energy_demand.model.stages.response_features import Responses, response_features
 from energy_demand.model.train import fit
+from energy_demand.model.weather.outlook import fit_guesses
 from energy_demand.timeaxis import days_periods
 
 if TYPE_CHECKING:

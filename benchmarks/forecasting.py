@@ -31,7 +31,7 @@ from energy_demand.config import load_settings
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
-from energy_demand.model.base_training import BaseRecipe
+from energy_demand.model.base.training import BaseRecipe
 from energy_demand.timeaxis import Availability, days_periods
 
 if TYPE_CHECKING:

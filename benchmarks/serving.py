@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow
 from load_client import Load, post, run_load
 

@@ -24,10 +24,10 @@ import pandas as pd
 from energy_demand.config import Settings
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.record_store import load_record
-from energy_demand.data.response_features import MEMORY_HOURS, response_features
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.engine import opened
 from energy_demand.jobs.forecast import run_forecast
+from energy_demand.model.stages.response_features import MEMORY_HOURS, response_features
 from energy_demand.registry.registry import Registry
 from energy_demand.timeaxis import parse_moment
 

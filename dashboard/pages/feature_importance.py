@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import figures, queries, store, widgets
-from energy_demand.model.base_model import BOOSTER_COLUMNS, EXPECTED
+from energy_demand.model.base.booster import BOOSTER_COLUMNS, EXPECTED
 from energy_demand.model.forecaster import EXPLANATION, TYPICAL
 from energy_demand.timeaxis import HOUR, day_periods, local_day
 

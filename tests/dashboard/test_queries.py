@@ -15,7 +15,7 @@ from dashboard.queries import Judged
 from energy_demand.database import predictions
 from energy_demand.database.engine import opened
 from energy_demand.database.tables import demand_flag, prediction_log, raw_demand
-from energy_demand.model.evaluate import coverage, scores
+from energy_demand.model.metrics import coverage, scores
 from energy_demand.timeaxis import HOUR
 from logged import row
 from support import PRESENT

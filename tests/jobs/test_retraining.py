@@ -11,7 +11,7 @@ from energy_demand.database.turns import Job, TurnTakenError
 from energy_demand.evaluation.contest import compared, day_ahead, unseen_days
 from energy_demand.evaluation.promotion import judge
 from energy_demand.jobs.retraining import KILLED, run_retraining
-from energy_demand.model.base_training import TooFewRowsError
+from energy_demand.model.base.training import TooFewRowsError
 from energy_demand.model.train import fit
 from energy_demand.monitoring.reference import read_reference
 from energy_demand.monitoring.retraining_policy import Trigger

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.model.ahead import Ahead
 from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
+from energy_demand.model.weather.horizon import Ahead
 from energy_demand.timeaxis import Availability
 from records import START, altered_after
 
@@ -106,7 +106,7 @@ def test_a_warmer_summer_day_is_explained_by_temperature(judged, record):
     at = START + timedelta(days=20)
     now = replace(judged, errors=None, residual=None)
     first = record.position(at)
-    from energy_demand.data.response_features import response_features  # noqa: PLC0415
+    from energy_demand.model.stages.response_features import response_features  # noqa: PLC0415
 
     path = now.outlook.completed(record.observed.until(at, 24 * 19))
     warm = replace(path, values=path.values + np.array([4.0, 4.0, 0, 0, 0, 0]))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.model.evaluate import coverage
 from energy_demand.model.intervals import FEWEST_RESIDUALS, SHAPE, ConformalIntervals, ScaledIntervals
+from energy_demand.model.metrics import coverage
 
 BOUNDS = ["lower_80", "upper_80", "lower_95", "upper_95"]
 

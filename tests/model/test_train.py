@@ -11,7 +11,7 @@ import pytest
 from energy_demand.data.record import make_record
 from energy_demand.evaluation.contest import day_ahead, unseen_days, weather_of
 from energy_demand.evaluation.promotion import CONTEST_DAYS
-from energy_demand.model.base_training import TooFewRowsError
+from energy_demand.model.base.training import TooFewRowsError
 from energy_demand.model.train import fit
 from energy_demand.registry.serialization import to_texts
 from energy_demand.timeaxis import Availability, day_ahead_issue

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.model.ordinary import OrdinaryDays
+from energy_demand.model.expected_errors import OrdinaryDays
 from energy_demand.monitoring.performance_monitor import (
     FEWEST_DAYS,
     FEWEST_HOURS,

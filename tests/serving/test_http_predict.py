@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from servers import wait_until
 
-from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.schemas import DERIVED, EXAMPLE, MAX_BATCH_ROWS
 from support import PRESENT
 

@@ -18,13 +18,13 @@ from energy_demand.columns import TARGET
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.issued_weather import IssuedWeather
 from energy_demand.data.record import Record, make_record
-from energy_demand.data.response_features import MEMORY_HOURS, Responses, response_features
 from energy_demand.data.weather_path import WeatherPath
-from energy_demand.model.ahead import Ahead
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
 from energy_demand.model.forecaster import PREDICTED
-from energy_demand.model.linear_stage import REMEMBERED_HOURS
+from energy_demand.model.stages.adaptive_regression import REMEMBERED_HOURS
+from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
 from energy_demand.model.train import Recipe, fit
+from energy_demand.model.weather.horizon import Ahead
 from energy_demand.timeaxis import HOUR, Availability, day_ahead_issue, day_periods, days_periods
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from energy_demand.evaluation.backtest import Predict, Walk
 from energy_demand.evaluation.contest import contest, day_ahead, test_error, unseen_days
-from energy_demand.model.evaluate import coverage, scores
+from energy_demand.model.metrics import coverage, scores
 from energy_demand.model.train import Recipe, fit
 from energy_demand.monitoring.concept_drift import daily_surprises, run_charts
 from energy_demand.monitoring.drift_detection import run_drift_check, wasserstein_scores
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from energy_demand.data.record import Record
     from energy_demand.evaluation.injection import Injection
-    from energy_demand.model.base_model import BaseModel
+    from energy_demand.model.base.booster import BaseModel
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.train import Trained, Weather
     from energy_demand.timeaxis import Availability

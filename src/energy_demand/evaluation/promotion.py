@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from energy_demand.model.evaluate import Scores, scores
+from energy_demand.model.metrics import Scores, scores
 
 if TYPE_CHECKING:
     import numpy.typing as npt

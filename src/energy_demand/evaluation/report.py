@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
-from energy_demand.model.evaluate import Scores, coverage, scores
+from energy_demand.model.metrics import Scores, coverage, scores
 from energy_demand.timeaxis import HOUR, Availability, utc_index
 
 if TYPE_CHECKING:

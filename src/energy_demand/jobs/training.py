@@ -13,9 +13,9 @@ from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_record
 from energy_demand.evaluation.contest import contest, day_ahead, test_error, unseen_days
 from energy_demand.evaluation.promotion import Verdict, first
-from energy_demand.model.base_training import data_hash
-from energy_demand.model.evaluate import coverage, scores
+from energy_demand.model.base.training import data_hash
 from energy_demand.model.intervals import LEVELS
+from energy_demand.model.metrics import coverage, scores
 from energy_demand.model.train import Recipe, Trained, fit
 from energy_demand.registry.registry import NoChampionError
 from energy_demand.registry.serialization import ModelRefusedError

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.data import response_features as groups
-from energy_demand.data.response_features import MEMORY_HOURS, Responses, response_features
-from energy_demand.model.ahead import Ahead, foresee
-from energy_demand.model.error_stage import error_features
-from energy_demand.model.linear_stage import PERCENT
-from energy_demand.model.residual_stage import residual_features
+from energy_demand.model.stages import response_features as groups
+from energy_demand.model.stages.adaptive_regression import PERCENT
+from energy_demand.model.stages.error_stage import error_features
+from energy_demand.model.stages.residual_stage import residual_features
+from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
+from energy_demand.model.weather.horizon import Ahead, foresee
 from energy_demand.timeaxis import HOUR, Availability, lead_hours
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from energy_demand.data.record import Record
-    from energy_demand.model.base_model import BaseModel
-    from energy_demand.model.error_stage import ErrorStage
+    from energy_demand.model.base.booster import BaseModel
+    from energy_demand.model.expected_errors import OrdinaryDays
     from energy_demand.model.intervals import ScaledIntervals
-    from energy_demand.model.linear_stage import LinearStage
-    from energy_demand.model.ordinary import OrdinaryDays
-    from energy_demand.model.outlook import Outlook
-    from energy_demand.model.residual_stage import ResidualStage
+    from energy_demand.model.stages.adaptive_regression import LinearStage
+    from energy_demand.model.stages.error_stage import ErrorStage
+    from energy_demand.model.stages.residual_stage import ResidualStage
+    from energy_demand.model.weather.outlook import Outlook
 
     Floats = npt.NDArray[np.float64]
 

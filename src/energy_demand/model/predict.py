@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from energy_demand.data.record import Record
-    from energy_demand.model.base_model import BaseModel
+    from energy_demand.model.base.booster import BaseModel
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.timeaxis import Availability
 

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.data.feature_engineering import build_features
-from energy_demand.data.response_features import response_features
-from energy_demand.model.base_training import (
+from energy_demand.model.base.training import (
     BaseRecipe,
     TooFewRowsError,
     fit_base,
@@ -24,13 +23,14 @@ from energy_demand.model.base_training import (
     train_model,
     training_targets,
 )
-from energy_demand.model.error_stage import ErrorStage
 from energy_demand.model.forecaster import Forecaster
-from energy_demand.model.foretelling import Foretelling, day_ahead_issues, foretell
 from energy_demand.model.intervals import ScaledIntervals
-from energy_demand.model.linear_stage import LinearRecipe
-from energy_demand.model.outlook import OutlookRecipe, fit_corrections, fit_guesses
-from energy_demand.model.residual_stage import ResidualRecipe, ResidualStage
+from energy_demand.model.stages.adaptive_regression import LinearRecipe
+from energy_demand.model.stages.error_stage import ErrorStage
+from energy_demand.model.stages.prequential import Foretelling, day_ahead_issues, foretell
+from energy_demand.model.stages.residual_stage import ResidualRecipe, ResidualStage
+from energy_demand.model.stages.response_features import response_features
+from energy_demand.model.weather.outlook import OutlookRecipe, fit_corrections, fit_guesses
 from energy_demand.timeaxis import Availability
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from energy_demand.data.record import Record
-    from energy_demand.model.base_model import BaseModel
-    from energy_demand.model.linear_stage import LinearStage
+    from energy_demand.model.base.booster import BaseModel
+    from energy_demand.model.stages.adaptive_regression import LinearStage
 
     Weather = Literal["as_issued", "observed"]
 

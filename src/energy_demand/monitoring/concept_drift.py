@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from energy_demand.data.response_features import MEMORY_HOURS, response_features
-from energy_demand.model.linear_stage import PERCENT
-from energy_demand.model.ordinary import daily_levels
+from energy_demand.model.expected_errors import daily_levels
+from energy_demand.model.stages.adaptive_regression import PERCENT
+from energy_demand.model.stages.response_features import MEMORY_HOURS, response_features
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from scipy import stats
 
-from energy_demand.model.evaluate import coverage, scores
+from energy_demand.model.metrics import coverage, scores
 from energy_demand.timeaxis import HOUR, utc_index
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from energy_demand.model.ordinary import OrdinaryDays
+    from energy_demand.model.expected_errors import OrdinaryDays
 
 WINDOWS_DAYS = (1, 7, 14, 30)
 LEAD_BANDS = {"16-21": (16, 21), "22-27": (22, 27), "28-33": (28, 33), "34-40": (34, 40)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from energy_demand.columns import TARGET
 from energy_demand.data.screening import screen
 from energy_demand.evaluation.backtest import Protocol
-from energy_demand.model.base_training import BaseRecipe
+from energy_demand.model.base.training import BaseRecipe
 from energy_demand.model.train import base_rows
 from energy_demand.pipeline import files
 

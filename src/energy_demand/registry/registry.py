@@ -20,7 +20,7 @@ from energy_demand.config import (
     load_settings,
 )
 from energy_demand.errors import UserError
-from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.registry.mlflow_store import MlflowStore
 from energy_demand.registry.serialization import ModelRefusedError, from_texts, to_texts
 

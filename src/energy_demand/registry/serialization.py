@@ -18,15 +18,15 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.errors import UserError
-from energy_demand.model import residual_stage
-from energy_demand.model.base_model import BOOSTER_COLUMNS, BaseModel
-from energy_demand.model.error_stage import ErrorStage
+from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseModel
+from energy_demand.model.expected_errors import OrdinaryDays
 from energy_demand.model.forecaster import Forecaster
 from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
-from energy_demand.model.linear_stage import Filter, LinearRecipe, LinearStage
-from energy_demand.model.ordinary import OrdinaryDays
-from energy_demand.model.outlook import Climate, Outlook
-from energy_demand.model.residual_stage import ResidualStage
+from energy_demand.model.stages import residual_stage
+from energy_demand.model.stages.adaptive_regression import Filter, LinearRecipe, LinearStage
+from energy_demand.model.stages.error_stage import ErrorStage
+from energy_demand.model.stages.residual_stage import ResidualStage
+from energy_demand.model.weather.outlook import Climate, Outlook
 
 if TYPE_CHECKING:
     import numpy.typing as npt

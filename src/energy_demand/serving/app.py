@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from energy_demand import __version__
 from energy_demand.config import REGISTERED_MODEL, Settings
 from energy_demand.jobs.forecast import TOMORROW
-from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.answers import BadFieldError, read_body, request_id_of
 from energy_demand.serving.direct_route import DirectRoute
 from energy_demand.serving.failures import add_failures

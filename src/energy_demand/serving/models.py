@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from energy_demand.errors import UserError
-from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.base.booster import BOOSTER_COLUMNS
+from energy_demand.model.base.single_row import SingleRow
 from energy_demand.model.intervals import LEVELS
-from energy_demand.model.single_row import SingleRow
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import NoChampionError
 from energy_demand.registry.serialization import ModelRefusedError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from energy_demand.model.base_model import BaseModel
+    from energy_demand.model.base.booster import BaseModel
     from energy_demand.registry.local_cache import KeptModels
     from energy_demand.registry.registry import Champion, Registry
 

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from energy_demand.data.feature_engineering import local_calendar
-from energy_demand.model.base_model import BOOSTER_COLUMNS
+from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.model.predict import BASE_BOOSTER
 from energy_demand.serving.answers import BadFieldError
 from energy_demand.serving.schemas import FeatureRow, Interval, Prediction

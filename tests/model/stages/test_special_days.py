@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.data.special_days import SPECIAL_DAYS, special_day_columns
+from energy_demand.model.stages.special_days import SPECIAL_DAYS, special_day_columns
 
 
 def classes_of(day: str, country: str = "US") -> set[str]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import lightgbm as lgb
 import numpy as np
 
-from energy_demand.data.response_features import SPECIAL_DAY, Responses, dew_point
-from energy_demand.model import error_stage
+from energy_demand.model.stages import error_stage
+from energy_demand.model.stages.response_features import SPECIAL_DAY, Responses, dew_point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

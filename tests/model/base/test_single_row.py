@@ -12,8 +12,8 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from energy_demand.model.base_model import BOOSTER_COLUMNS
-from energy_demand.model.single_row import SingleRow
+from energy_demand.model.base.booster import BOOSTER_COLUMNS
+from energy_demand.model.base.single_row import SingleRow
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,7 +11,7 @@ import pytest
 
 from energy_demand.data.record import make_record
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST, WeatherPath
-from energy_demand.model.outlook import Outlook, OutlookRecipe, fit_corrections, fit_guesses
+from energy_demand.model.weather.outlook import Outlook, OutlookRecipe, fit_corrections, fit_guesses
 from records import QUICK, START, altered_after, synthetic_record
 
 COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.data.response_features import MEMORY_HOURS, Responses, joined
-from energy_demand.model.ahead import Ahead, foresee
-from energy_demand.model.error_stage import ErrorStage, error_features
-from energy_demand.model.linear_stage import PERCENT, LinearStage
-from energy_demand.model.ordinary import OrdinaryDays, ordinary_days
-from energy_demand.model.outlook import LEADS, fit_corrections
-from energy_demand.model.residual_stage import residual_features
+from energy_demand.model.expected_errors import OrdinaryDays, ordinary_days
+from energy_demand.model.stages.adaptive_regression import PERCENT, LinearStage
+from energy_demand.model.stages.error_stage import ErrorStage, error_features
+from energy_demand.model.stages.residual_stage import residual_features
+from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, joined
+from energy_demand.model.weather.horizon import Ahead, foresee
+from energy_demand.model.weather.outlook import LEADS, fit_corrections
 from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, Availability, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from energy_demand.data.record import Record
-    from energy_demand.model.linear_stage import LinearRecipe
-    from energy_demand.model.outlook import Outlook, OutlookRecipe
+    from energy_demand.model.stages.adaptive_regression import LinearRecipe
+    from energy_demand.model.weather.outlook import Outlook, OutlookRecipe
 
     Floats = npt.NDArray[np.float64]
     Positions = npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from energy_demand.model.ordinary import (
+from energy_demand.model.expected_errors import (
     FEWEST_HOURS,
     KEPT_DAYS,
     LEAST_SIGMA,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from energy_demand.columns import BASE_COLUMNS
-from energy_demand.model.base_model import BOOSTER_COLUMNS, BaseModel
+from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseModel
 from energy_demand.model.intervals import ConformalIntervals
 
 COUNT = 1500

@@ -12,8 +12,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from energy_demand.data import response_features as module
-from energy_demand.data.response_features import (
+from energy_demand.data.weather_path import (
+    CLOUD,
+    HUMIDITY,
+    MAIN,
+    PATH_COLUMNS,
+    RADIATION,
+    REST,
+    WIND,
+    WeatherPath,
+)
+from energy_demand.model.stages import response_features as module
+from energy_demand.model.stages.response_features import (
     AIR,
     BY_DAY,
     CALENDAR_GROUPS,
@@ -36,17 +46,7 @@ from energy_demand.data.response_features import (
     response_features,
     smoothed,
 )
-from energy_demand.data.special_days import SPECIAL_DAYS
-from energy_demand.data.weather_path import (
-    CLOUD,
-    HUMIDITY,
-    MAIN,
-    PATH_COLUMNS,
-    RADIATION,
-    REST,
-    WIND,
-    WeatherPath,
-)
+from energy_demand.model.stages.special_days import SPECIAL_DAYS
 from energy_demand.region import NEW_YORK, Region, Site
 from energy_demand.timeaxis import HOUR, day_periods, days_periods, hourly
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.data import response_features as groups
+from energy_demand.model.stages import response_features as groups
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from energy_demand.data.response_features import Responses
+    from energy_demand.model.stages.response_features import Responses
 
     Floats = npt.NDArray[np.float64]
     Integers = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ import pytest
 from energy_demand.columns import TARGET, WEATHER_VARIABLES
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.errors import UserError
-from energy_demand.model.base_training import (
+from energy_demand.model.base.training import (
     BaseRecipe,
     TooFewRowsError,
     data_hash,
@@ -22,7 +22,7 @@ from energy_demand.model.base_training import (
     training_targets,
 )
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
-from energy_demand.model.evaluate import coverage, scores
+from energy_demand.model.metrics import coverage, scores
 from energy_demand.sandbox.synthetic import SyntheticWorld
 from energy_demand.sandbox.world import SITES
 from energy_demand.timeaxis import hourly

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pvlib
 
-from energy_demand.data.special_days import special_day_columns
 from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, RADIATION, REST, WIND, WeatherPath
+from energy_demand.model.stages.special_days import special_day_columns
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.data.response_features import MEMORY_HOURS, Responses, response_features
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST, WeatherPath
+from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from energy_demand.data.record import Record
-    from energy_demand.model.linear_stage import LinearStage
-    from energy_demand.model.outlook import Outlook
+    from energy_demand.model.stages.adaptive_regression import LinearStage
+    from energy_demand.model.weather.outlook import Outlook
 
     Floats = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.data import response_features as groups
-from energy_demand.data.response_features import Responses
-from energy_demand.model.linear_stage import AGES, LinearRecipe, LinearStage
+from energy_demand.model.stages import response_features as groups
+from energy_demand.model.stages.adaptive_regression import AGES, LinearRecipe, LinearStage
+from energy_demand.model.stages.response_features import Responses
 from energy_demand.timeaxis import hourly
 from records import not_a_number
 

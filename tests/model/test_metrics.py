@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from energy_demand.model.evaluate import coverage, scores
+from energy_demand.model.metrics import coverage, scores
 
 
 def test_the_scores_are_those_of_the_contract():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.model.error_stage import FURTHEST, NAMES, ErrorStage, error_features
+from energy_demand.model.stages.error_stage import FURTHEST, NAMES, ErrorStage, error_features
 
 SIZE = 24 * 200
 

@@ -16,10 +16,10 @@ import pandas as pd
 
 from energy_demand.columns import BASE_COLUMNS, DERIVED_COLUMNS, LEAD, TARGET, WEATHER_COLUMNS
 from energy_demand.errors import UserError
-from energy_demand.model.base_model import BOOSTER_COLUMNS, BaseModel
+from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseModel
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
-from energy_demand.model.evaluate import coverage, scores
 from energy_demand.model.intervals import LEVELS, ConformalIntervals
+from energy_demand.model.metrics import coverage, scores
 from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The three stages of the forecaster and the columns that they see. Pure."""
