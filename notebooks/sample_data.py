@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from energy_demand.config import Settings, load_settings
 from energy_demand.data.eia_client import EIAClient
-from energy_demand.data.ingest import Report, backfill_span
-from energy_demand.data.ingest_demand import ingest_demand
-from energy_demand.data.ingest_run import Run
-from energy_demand.data.ingest_weather import ingest_issued, ingest_observed
+from energy_demand.data.ingestion.demand import ingest_demand
+from energy_demand.data.ingestion.ingest import Report, backfill_span
+from energy_demand.data.ingestion.ingestion_run import Run
+from energy_demand.data.ingestion.weather import ingest_issued, ingest_observed
 from energy_demand.data.weather_client import WeatherClient
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.engine import Database, opened

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from energy_demand import cli
 from energy_demand.database.engine import opened
-from energy_demand.database.turns import Job, turn
+from energy_demand.database.job_runs import Job, turn
 from energy_demand.model.base.training import FEWEST_ROWS
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings

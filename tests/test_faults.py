@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from contents import contents
 from energy_demand.data import eia_client
-from energy_demand.data.ingest import IngestInterruptedError, backfill_span, ingest
+from energy_demand.data.ingestion.ingest import IngestInterruptedError, backfill_span, ingest
 from energy_demand.database import repository
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.engine import DatabaseUnavailableError, open_database

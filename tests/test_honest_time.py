@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-from energy_demand.data.ingest import backfill_span, ingest
+from energy_demand.data.ingestion.ingest import backfill_span, ingest
 from energy_demand.database.engine import opened
 from energy_demand.jobs.forecast import forecast_stored, run_forecast
 from energy_demand.jobs.training import run_training

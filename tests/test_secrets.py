@@ -11,7 +11,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from energy_demand.data.ingest import backfill_span, ingest
+from energy_demand.data.ingestion.ingest import backfill_span, ingest
 from energy_demand.database.tables import metadata
 from energy_demand.errors import UserError
 from energy_demand.jobs.training import run_training

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.panel import Panel
 
 from energy_demand.config import Settings, load_settings
-from energy_demand.data.ingest import Span, backfill_span, trailing_span
+from energy_demand.data.ingestion.ingest import Span, backfill_span, trailing_span
 from energy_demand.database import decisions
 from energy_demand.database.engine import Database, opened
 from energy_demand.errors import UserError

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import streamlit as st
 from dashboards import Dashboard
 
-from energy_demand.data.ingest import backfill_span
+from energy_demand.data.ingestion.ingest import backfill_span
 from energy_demand.database import predictions
 from energy_demand.database.engine import opened
 from energy_demand.database.tables import drift_log, retraining_log

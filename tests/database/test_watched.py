@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand.columns import BASE_COLUMNS
-from energy_demand.database import decisions, predictions, turns
+from energy_demand.database import decisions, predictions
+from energy_demand.database import job_runs as turns
+from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import demand_flag, drift_log, features, raw_demand
-from energy_demand.database.turns import Job
 from energy_demand.database.watched import FlowRun, LastCheck, Watched, watched
 from logged import HOUR, row
 

@@ -16,10 +16,11 @@ from files import PROMETHEUS, alerts, dashboard, grafana_alerts, models, promql,
 from servers import Server, fill, free_port, wait_until
 
 from energy_demand.columns import BASE_COLUMNS
-from energy_demand.database import decisions, predictions, turns
+from energy_demand.database import decisions, predictions
+from energy_demand.database import job_runs as turns
 from energy_demand.database.engine import opened
+from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import features
-from energy_demand.database.turns import Job
 from energy_demand.evaluation.promotion import FIRST
 from energy_demand.region import NEW_YORK
 from energy_demand.registry.registry import Registry

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from short import SHORT
 
-from energy_demand.data.ingest import trailing_span
+from energy_demand.data.ingestion.ingest import trailing_span
 from energy_demand.database.engine import opened
-from energy_demand.database.turns import Job
+from energy_demand.database.job_runs import Job
 from energy_demand.jobs.drift_check import run_check
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import in_turn

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from children import silent
 from short import FIRST_DAY, LAST_DAY, SHORT, TESTED, TRAINED_AT, poisoned
 
-from energy_demand.data.ingest import backfill_span
+from energy_demand.data.ingestion.ingest import backfill_span
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
 from energy_demand.database.tables import retraining_log

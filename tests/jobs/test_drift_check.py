@@ -12,8 +12,8 @@ from short import TESTED
 
 from energy_demand.config import CHAMPION_ALIAS, REGISTERED_MODEL
 from energy_demand.database import decisions, predictions
+from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import drift_log
-from energy_demand.database.turns import Job
 from energy_demand.evaluation.promotion import FIRST
 from energy_demand.jobs.drift_check import champion_reference, run_check
 from energy_demand.monitoring.reference import Reference, read_reference, write_reference

@@ -9,12 +9,12 @@ from children import run_and_kill, run_job
 from contents import contents
 from energy_demand.database import predictions
 from energy_demand.database.engine import opened
-from energy_demand.database.turns import Job
+from energy_demand.database.job_runs import Job
 from logged import HOUR, row
 from support import PRESENT
 
 POINTS = {
-    "before the weather": ("before", "energy_demand.data.ingest:ingest_observed"),
+    "before the weather": ("before", "energy_demand.data.ingestion.ingest:ingest_observed"),
     "before the actual values": ("before", "energy_demand.database.predictions:fill_actuals"),
     "while these are written": ("after", "energy_demand.database.predictions:fill_actuals"),
 }

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from energy_demand.database.job_runs import Job, TurnTakenError, turn
 from energy_demand.database.tables import job_run
-from energy_demand.database.turns import Job, TurnTakenError, turn
 from energy_demand.errors import UserError
 from energy_demand.jobs.job_lock import LONGEST_ERROR, in_turn
 from support import PRESENT, make_settings

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from children import held_at, run_and_kill, run_job
 from short import NOTHING_LISTENS, SHORT, poisoned
 
-from energy_demand.database.turns import Job, TurnTakenError
+from energy_demand.database.job_runs import Job, TurnTakenError
 from energy_demand.evaluation.contest import compared, day_ahead, unseen_days
 from energy_demand.evaluation.promotion import judge
 from energy_demand.jobs.retraining import KILLED, run_retraining

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from children import run_and_kill, run_job, silent
 from short import NOTHING_LISTENS
 
+from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import prediction_log
-from energy_demand.database.turns import Job
 from energy_demand.jobs.scheduled_forecast import run_morning
 from energy_demand.timeaxis import day_periods
 from support import PRESENT
 
 INSERT = "energy_demand.database.predictions:insert_predictions"
-ENDED = "energy_demand.database.turns:ended"
+ENDED = "energy_demand.database.job_runs:ended"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from energy_demand.data.ingest import backfill_span, ingest
+from energy_demand.data.ingestion.ingest import backfill_span, ingest
 from energy_demand.data.record_store import load_recent
 from energy_demand.jobs.forecast import asked_hours, forecast_stored
 from energy_demand.model.predict import ForecastError, Question, by_forecaster

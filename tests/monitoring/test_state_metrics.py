@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
-from energy_demand.database import decisions, predictions, turns
+from energy_demand.database import decisions, predictions
+from energy_demand.database import job_runs as turns
+from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import demand_flag, drift_log, raw_demand
-from energy_demand.database.turns import Job
 from energy_demand.monitoring import state_metrics
 from energy_demand.monitoring.state_metrics import StateCollector
 from logged import HOUR, away, row

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from energy_demand.config import TELEMETRY_OFF
 from energy_demand.database.engine import opened
-from energy_demand.database.turns import Job, turn
+from energy_demand.database.job_runs import Job, turn
 from support import PRESENT
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from energy_demand.config import Settings
-from energy_demand.data.ingest import backfill_span, ingest
+from energy_demand.data.ingestion.ingest import backfill_span, ingest
 from energy_demand.database.engine import opened
 from support import PRESENT, make_settings
 

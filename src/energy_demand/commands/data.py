@@ -39,7 +39,7 @@ def backfill(
     """
     if folder is not None and source is not Source.BULK:
         raise typer.BadParameter("--folder goes with --source bulk")
-    from energy_demand.data.ingest import backfill_span  # noqa: PLC0415
+    from energy_demand.data.ingestion.ingest import backfill_span  # noqa: PLC0415
 
     settings = settings_at(now)
     if end < start:
@@ -57,7 +57,7 @@ def ingest(now: Now = None, as_json: Json = False) -> None:
 
 
 def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None:
-    from energy_demand.data.ingest import trailing_span  # noqa: PLC0415
+    from energy_demand.data.ingestion.ingest import trailing_span  # noqa: PLC0415
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.ingestion import run_ingestion  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
@@ -104,7 +104,7 @@ def quarantine(
 
     Example: energy-demand quarantine --release 12
     """
-    from energy_demand.data.release import release as let_in  # noqa: PLC0415
+    from energy_demand.data.quarantine import release as let_in  # noqa: PLC0415
     from energy_demand.database import state  # noqa: PLC0415
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415

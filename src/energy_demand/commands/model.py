@@ -91,7 +91,7 @@ def forecast(
 def _morning(settings: Settings, *, as_json: bool) -> None:
     """As the flow `forecast`, in this process."""
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.database.job_runs import Job  # noqa: PLC0415
     from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
     from energy_demand.jobs.scheduled_forecast import NothingNewError, run_morning  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415

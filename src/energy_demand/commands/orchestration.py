@@ -41,7 +41,7 @@ def drift(
     Example: energy-demand drift --check-only
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.database.job_runs import Job  # noqa: PLC0415
     from energy_demand.jobs.drift_check import run_check  # noqa: PLC0415
     from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
@@ -103,7 +103,7 @@ def rollback(
     Example: energy-demand rollback
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.database.turns import Job, turn  # noqa: PLC0415
+    from energy_demand.database.job_runs import Job, turn  # noqa: PLC0415
     from energy_demand.jobs.drift_check import refresh_reference  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
@@ -200,7 +200,7 @@ def worker() -> None:
 def _retrain(
     database: Database, settings: Settings, now: datetime, trigger: Trigger, reason: str
 ) -> Retrained:
-    from energy_demand.database.turns import Job  # noqa: PLC0415
+    from energy_demand.database.job_runs import Job  # noqa: PLC0415
     from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
     from energy_demand.jobs.retraining import run_retraining  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415

@@ -9,7 +9,7 @@ from energy_demand.columns import TARGET
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.history import load_observed
-from energy_demand.data.ingest_run import chunks_of
+from energy_demand.data.ingestion.ingestion_run import chunks_of
 from energy_demand.database import repository
 from energy_demand.database.repository import Written
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import ISSUE_HOUR
 from energy_demand.database.tables import (
     demand_flag,
@@ -21,7 +22,6 @@ from energy_demand.database.tables import (
     raw_demand,
     retraining_log,
 )
-from energy_demand.database.turns import Job
 from energy_demand.timeaxis import MAX_LEAD_HOURS, local_day, local_midnight
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.data.feature_store import refresh_features
-from energy_demand.data.ingest import ingest
+from energy_demand.data.ingestion.ingest import ingest
 from energy_demand.database import predictions
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from energy_demand.config import Settings
-    from energy_demand.data.ingest import Progress, Report, Span
+    from energy_demand.data.ingestion.ingest import Progress, Report, Span
     from energy_demand.database.engine import Database
     from energy_demand.database.repository import Written
 

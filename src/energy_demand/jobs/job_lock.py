@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from energy_demand.database import turns
+from energy_demand.database import job_runs as turns
 from energy_demand.logs import redact
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
-    from energy_demand.database.turns import Job
+    from energy_demand.database.job_runs import Job
 
     T = TypeVar("T")
 

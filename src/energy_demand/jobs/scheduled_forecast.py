@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.data.ingest import trailing_span
+from energy_demand.data.ingestion.ingest import trailing_span
 from energy_demand.database import predictions
 from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import TOMORROW, run_forecast
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from energy_demand.config import Settings
-    from energy_demand.data.ingest import Progress
+    from energy_demand.data.ingestion.ingest import Progress
     from energy_demand.database.engine import Database
     from energy_demand.model.predict import Forecast
     from energy_demand.registry.registry import Registry

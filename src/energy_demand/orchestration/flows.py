@@ -10,9 +10,14 @@ from datetime import date, datetime  # noqa: TC003  (Prefect reads the annotatio
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import load_settings, opt_out_of_telemetry
-from energy_demand.data.ingest import IngestInterruptedError, RangeError, backfill_span, trailing_span
+from energy_demand.data.ingestion.ingest import (
+    IngestInterruptedError,
+    RangeError,
+    backfill_span,
+    trailing_span,
+)
 from energy_demand.database.engine import DatabaseUnavailableError, opened
-from energy_demand.database.turns import Job, TurnTakenError
+from energy_demand.database.job_runs import Job, TurnTakenError
 from energy_demand.jobs.drift_check import run_check
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import in_turn

@@ -22,9 +22,9 @@ from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.answers import BadFieldError, read_body, request_id_of
 from energy_demand.serving.direct_route import DirectRoute
 from energy_demand.serving.failures import add_failures
+from energy_demand.serving.idempotency import Replayed
 from energy_demand.serving.middleware import Guarded, Limited, Observed
 from energy_demand.serving.openapi import body_of, described, responses
-from energy_demand.serving.replay import Replayed
 from energy_demand.serving.schemas import (
     Batch,
     FeatureRow,

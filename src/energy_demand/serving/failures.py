@@ -25,7 +25,7 @@ from energy_demand.serving.answers import (
     refused_fields,
     request_id_of,
 )
-from energy_demand.serving.models import ReloadInProgressError
+from energy_demand.serving.model_holder import ReloadInProgressError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
     from energy_demand.model.predict import Forecast
-    from energy_demand.serving.models import ServedModel
+    from energy_demand.serving.model_holder import ServedModel
 
 # A query that takes longer is given up: the thread is needed for the next request.
 STATEMENT_SECONDS = 5.0

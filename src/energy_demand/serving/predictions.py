@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from energy_demand.config import Settings
-    from energy_demand.serving.models import ServedModel
+    from energy_demand.serving.model_holder import ServedModel
     from energy_demand.serving.prediction_log import Lines, PredictionLog
     from energy_demand.serving.schemas import Batch
 

@@ -18,7 +18,7 @@ from energy_demand.registry.local_cache import KeptModels
 from energy_demand.registry.registry import Registry
 from energy_demand.serving.answers import NotReadyError, read_body
 from energy_demand.serving.forecasts import STATEMENT_SECONDS, Forecasts
-from energy_demand.serving.models import ModelHolder, ReloadInProgressError, ServedModel
+from energy_demand.serving.model_holder import ModelHolder, ReloadInProgressError, ServedModel
 from energy_demand.serving.prediction_log import PredictionLog
 from energy_demand.serving.predictions import Answerer
 from energy_demand.serving.request_log import FLUSH_SECONDS, RequestLog

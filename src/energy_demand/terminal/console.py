@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from energy_demand.data.ingest import Progress as StepProgress
+    from energy_demand.data.ingestion.ingest import Progress as StepProgress
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from energy_demand.data.eia_client import names_on_record
-from energy_demand.data.ingest_run import NoDataError, Run, chunks_of
+from energy_demand.data.ingestion.ingestion_run import NoDataError, Run, chunks_of
 from energy_demand.data.quality import check_daily, check_demand
 from energy_demand.database import repository, state
 from energy_demand.database.engine import stamp

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from energy_demand.data.feature_store import refresh_features
 from energy_demand.data.history import load_observed
-from energy_demand.data.ingest import (
+from energy_demand.data.ingestion.ingest import (
     IngestInterruptedError,
     NoDataError,
     RangeError,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from energy_demand.data.ingest_demand import EIA, SERIES
+from energy_demand.data.ingestion.demand import EIA, SERIES
 from energy_demand.data.quality import PERIOD_FORMAT
 from energy_demand.database import repository, state
 from energy_demand.errors import UserError

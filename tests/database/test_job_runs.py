@@ -11,16 +11,16 @@ import threading
 import pytest
 from servers import wait_until
 
-from energy_demand.database import turns
+from energy_demand.database import job_runs as turns
 from energy_demand.database.engine import DatabaseUnavailableError, open_database
-from energy_demand.database.turns import Job, TurnTakenError, turn
+from energy_demand.database.job_runs import Job, TurnTakenError, turn
 from logged import away
 from support import PRESENT
 
 HOLDER = """
 import signal, sys
 from energy_demand.database.engine import open_database
-from energy_demand.database.turns import Job, turn
+from energy_demand.database.job_runs import Job, turn
 from support import make_settings
 database = open_database(make_settings(database_url=sys.argv[1]))
 with turn(database, Job.RETRAIN, "NY"):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from energy_demand.data.eia_bulk import BulkClient
 from energy_demand.data.eia_client import EIAClient
-from energy_demand.data.ingest_demand import EIA, ingest_daily, ingest_demand
-from energy_demand.data.ingest_run import (
+from energy_demand.data.ingestion.demand import EIA, ingest_daily, ingest_demand
+from energy_demand.data.ingestion.ingestion_run import (
     IngestInterruptedError,
     NoDataError,
     Progress,
@@ -21,7 +21,7 @@ from energy_demand.data.ingest_run import (
     Run,
     Span,
 )
-from energy_demand.data.ingest_weather import ingest_issued, ingest_observed
+from energy_demand.data.ingestion.weather import ingest_issued, ingest_observed
 from energy_demand.data.weather_client import WeatherClient
 from energy_demand.database import state
 from energy_demand.timeaxis import days_periods

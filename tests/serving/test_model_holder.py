@@ -13,7 +13,12 @@ from energy_demand.registry.local_cache import KeptModels
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Champion, NoChampionError, Registry
 from energy_demand.registry.serialization import ModelRefusedError
-from energy_demand.serving.models import LOOKS_UNTIL_RETRY, ModelHolder, ReloadInProgressError, ServedModel
+from energy_demand.serving.model_holder import (
+    LOOKS_UNTIL_RETRY,
+    ModelHolder,
+    ReloadInProgressError,
+    ServedModel,
+)
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow
 from energy_demand.serving.service import Service
 from support import make_settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from energy_demand.data.release import ReleaseError, release
+from energy_demand.data.quarantine import ReleaseError, release
 from energy_demand.database import state
 from support import PRESENT
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from energy_demand.columns import WEATHER_VARIABLES
-from energy_demand.data.ingest_run import Run, chunks_of
+from energy_demand.data.ingestion.ingestion_run import Run, chunks_of
 from energy_demand.data.quality import check_weather
 from energy_demand.data.weather_client import MAX_PAST_DAYS, RUN_EVERY_HOURS, WeatherClient
 from energy_demand.database import repository, state

@@ -1,0 +1,1 @@
+"""Fetch, check, store: from the upstreams' answers to rows of the database."""
