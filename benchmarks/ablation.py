@@ -29,7 +29,7 @@ from energy_demand.model.stages import response_features as groups
 from energy_demand.model.stages.adaptive_regression import LinearRecipe, LinearStage
 from energy_demand.model.stages.response_features import Responses, response_features
 from energy_demand.model.train import fit
-from energy_demand.model.weather.outlook import fit_guesses
+from energy_demand.model.weather.training import fit_guesses
 from energy_demand.timeaxis import days_periods
 
 if TYPE_CHECKING:

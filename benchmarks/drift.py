@@ -24,7 +24,7 @@ from energy_demand.database.engine import opened
 from energy_demand.model.expected_errors import OrdinaryDays, daily_levels, ordinary_days
 from energy_demand.model.stages.adaptive_regression import PERCENT, LinearStage
 from energy_demand.model.stages.response_features import response_features
-from energy_demand.model.weather.outlook import fit_guesses
+from energy_demand.model.weather.training import fit_guesses
 from energy_demand.monitoring.concept_drift import run_charts
 from energy_demand.monitoring.drift_detection import (
     DRIFT_SHARE_THRESHOLD,

@@ -23,7 +23,7 @@ from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
 from energy_demand.model.stages.adaptive_regression import LinearRecipe, LinearStage
 from energy_demand.model.stages.response_features import response_features
-from energy_demand.model.weather.outlook import fit_guesses
+from energy_demand.model.weather.training import fit_guesses
 from energy_demand.timeaxis import days_periods
 
 FIRST, LAST = date(2022, 8, 1), date(2024, 7, 31)

@@ -12,7 +12,7 @@ from energy_demand.data.record import Record, make_record
 from energy_demand.model.base.training import BaseRecipe
 from energy_demand.model.stages.residual_stage import ResidualRecipe
 from energy_demand.model.train import Recipe
-from energy_demand.model.weather.outlook import OutlookRecipe
+from energy_demand.model.weather.training import OutlookRecipe
 from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.synthetic import SyntheticWorld
 from energy_demand.sandbox.world import SITES

@@ -18,7 +18,7 @@ from energy_demand.errors import UserError
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats, Integers
 
 HOUR = timedelta(hours=1)
 MAX_LEAD_HOURS = 48
@@ -133,9 +133,9 @@ def day_ahead_issue(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(before, time(ISSUE_HOUR_LOCAL), tzinfo=zone).astimezone(UTC)
 
 
-def lead_hours(periods: pd.DatetimeIndex, issued_at: datetime | pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+def lead_hours(periods: pd.DatetimeIndex, issued_at: datetime | pd.DatetimeIndex) -> Integers:
     """ceil((period − issued_at) / 1 h), for one issue time or one per period."""
     issue = pd.Timestamp(issued_at) if isinstance(issued_at, datetime) else issued_at
-    elapsed: npt.NDArray[np.float64] = np.asarray((periods - issue) / pd.Timedelta(HOUR), dtype=np.float64)
-    leads: npt.NDArray[np.int64] = np.ceil(elapsed).astype(np.int64)
+    elapsed: Floats = np.asarray((periods - issue) / pd.Timedelta(HOUR), dtype=np.float64)
+    leads: Integers = np.ceil(elapsed).astype(np.int64)
     return leads

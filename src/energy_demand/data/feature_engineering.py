@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats, Positions
 
-    Floats = npt.NDArray[np.float64]
-    Positions = npt.NDArray[np.int64]
 
 BALANCE_TEMPERATURE = 18.3  # °C; 65 °F, the base of degree days in the United States
 ROLLING_HOURS = 24

@@ -12,12 +12,9 @@ from energy_demand.data.weather_path import PATH_COLUMNS, weighted_sites
 from energy_demand.timeaxis import HOUR, utc_index
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Booleans, Floats, Positions
     from energy_demand.region import Region
 
-    Floats = npt.NDArray[np.float64]
-    Positions = npt.NDArray[np.int64]
 
 HOURS_BEFORE, HOURS_AFTER = 24, 120  # of a run that are kept, counted from the hour of its issue
 FRESH_HOURS = 24  # an older run is not what an issue would go by
@@ -40,7 +37,7 @@ class IssuedWeather:
         """For each moment the newest run issued by then, −1 where there is none."""
         return np.asarray(self.issued_at.searchsorted(moments, side="right") - 1, dtype=np.int64)
 
-    def fresh(self, moments: pd.DatetimeIndex) -> npt.NDArray[np.bool_]:
+    def fresh(self, moments: pd.DatetimeIndex) -> Booleans:
         """Whether a run of the day before each moment was known at it."""
         runs = self.newest(moments)
         known = runs >= 0

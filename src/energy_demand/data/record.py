@@ -19,11 +19,8 @@ from energy_demand.timeaxis import Availability, hourly, utc_index
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats
     from energy_demand.region import Region
-
-    Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

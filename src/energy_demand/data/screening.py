@@ -25,11 +25,8 @@ from energy_demand.region import NEW_YORK, Region
 from energy_demand.timeaxis import HOUR, utc_index
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from energy_demand.arrays import Booleans, Floats, Positions
 
-    Floats = npt.NDArray[np.float64]
-    Booleans = npt.NDArray[np.bool_]
-    Positions = npt.NDArray[np.int64]
 
 # All errors are in natural logarithms of demand (0.05 is about 5 %). "Measured" means: New York's record,
 # 2015-07 to 2023-12, known defects left out.

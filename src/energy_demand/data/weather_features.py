@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pvlib
 
+from energy_demand.arrays import weighted_mean_of_known
 from energy_demand.columns import WEATHER_COLUMNS
-from energy_demand.timeaxis import HOUR, utc_index
+from energy_demand.data.irradiance import clear_sky, under_clouds
+from energy_demand.timeaxis import utc_index
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats, Integers
     from energy_demand.region import Region, Site
-
-    Floats = npt.NDArray[np.float64]
 
 COLUMN_OF_VARIABLE = {
     "temperature_2m": "temperature",
@@ -40,35 +38,19 @@ def weather_features(
     weather = weather_df.rename(columns=COLUMN_OF_VARIABLE)
     if "site" not in weather:
         weather = weather.assign(site=region.sites[0].name)
-    total = {name: np.zeros(len(periods)) for name in WEATHER_COLUMNS}
-    weight = {name: np.zeros(len(periods)) for name in WEATHER_COLUMNS}
+    by_site: dict[str, list[tuple[float, Floats]]] = {name: [] for name in WEATHER_COLUMNS}
     for site in region.sites:
         of_site = weather[(weather["site"] == site.name).to_numpy()]
         rows = _rows(of_site, periods, issued_at)
         for name, values in _columns(of_site, site).items():
-            found = _pick(values, rows)
-            known = ~np.isnan(found)
-            total[name][known] += site.weight * found[known]
-            weight[name][known] += site.weight
-    return {name: _ratio(total[name], weight[name]) for name in WEATHER_COLUMNS}
+            by_site[name].append((site.weight, _pick(values, rows)))
+    return {name: weighted_mean_of_known(found) for name, found in by_site.items()}
 
 
 def estimate_radiation(timestamps: pd.DatetimeIndex, cloud_cover: Floats, site: Site) -> Floats:
-    """Global horizontal irradiance (W/m²) over the hour before each time, from cloud cover in percent.
-
-    Clear sky after Haurwitz (1945), at the middle of the hour; clouds after Kasten and Czeplak (1980):
-    GHI = clear · (1 − 0.75 n^3.4) with n the covered part of the sky.
-    """
-    if len(timestamps) == 0:
-        return np.empty(0)
-    middle = timestamps - pd.Timedelta(HOUR / 2)
-    position = pvlib.solarposition.get_solarposition(
-        middle, site.latitude, site.longitude, method="ephemeris"
-    )
-    clear = pvlib.clearsky.haurwitz(position["apparent_zenith"])["ghi"].to_numpy()
-    covered = np.clip(cloud_cover / 100.0, 0.0, 1.0)
-    radiation: Floats = clear * (1.0 - 0.75 * covered**3.4)
-    return radiation
+    """Global horizontal irradiance (W/m²) over the hour before each time, from cloud cover in percent."""
+    clear = clear_sky(timestamps, site.latitude, site.longitude)
+    return under_clouds(clear, np.clip(cloud_cover / 100.0, 0.0, 1.0))
 
 
 def _columns(of_site: pd.DataFrame, site: Site) -> dict[str, Floats]:
@@ -87,9 +69,7 @@ def _columns(of_site: pd.DataFrame, site: Site) -> dict[str, Floats]:
     return columns
 
 
-def _rows(
-    of_site: pd.DataFrame, periods: pd.DatetimeIndex, issued_at: pd.DatetimeIndex
-) -> npt.NDArray[np.int64]:
+def _rows(of_site: pd.DataFrame, periods: pd.DatetimeIndex, issued_at: pd.DatetimeIndex) -> Integers:
     """For each target, the row of `of_site` that holds its weather, or −1."""
     at = utc_index(of_site["timestamp"])
     if "issued_at" not in of_site:
@@ -101,7 +81,7 @@ def _rows(
         {"timestamp": periods, "issued_at": issued_at, "order": np.arange(len(periods))}
     ).sort_values("issued_at", kind="stable")
     newest = pd.merge_asof(wanted, forecasts, on="issued_at", by="timestamp").set_index("order")
-    rows: npt.NDArray[np.int64] = newest["row"].sort_index().fillna(-1).to_numpy(dtype=np.int64)
+    rows: Integers = newest["row"].sort_index().fillna(-1).to_numpy(dtype=np.int64)
     return rows
 
 
@@ -111,13 +91,7 @@ def _last_of_each(at: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return at
 
 
-def _pick(values: Floats, rows: npt.NDArray[np.int64]) -> Floats:
+def _pick(values: Floats, rows: Integers) -> Floats:
     picked = np.full(len(rows), np.nan)
     picked[rows >= 0] = values[rows[rows >= 0]]
     return picked
-
-
-def _ratio(total: Floats, weight: Floats) -> Floats:
-    mean = np.full(len(total), np.nan)
-    np.divide(total, weight, out=mean, where=weight > 0)
-    return mean

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from energy_demand.arrays import weighted_mean_of_known
 from energy_demand.timeaxis import HOUR, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats
     from energy_demand.region import Region
 
-    Floats = npt.NDArray[np.float64]
 
 MAIN, REST = "main_temperature", "rest_temperature"  # °C
 HUMIDITY, CLOUD, WIND, RADIATION = "humidity", "cloud_cover", "wind_speed", "radiation"  # %, %, km/h, W/m²
@@ -103,28 +102,15 @@ def weighted_sites(grid: Callable[[str, str], Floats], region: Region) -> dict[s
     main, *others = region.sites
     columns = {
         MAIN: grid(main.name, "temperature_2m"),
-        REST: _weighted([(site.weight, grid(site.name, "temperature_2m")) for site in others]),
+        REST: weighted_mean_of_known([(site.weight, grid(site.name, "temperature_2m")) for site in others]),
     }
     for name, variable in _VARIABLES.items():
-        columns[name] = _weighted([(site.weight, grid(site.name, variable)) for site in region.sites])
+        columns[name] = weighted_mean_of_known(
+            [(site.weight, grid(site.name, variable)) for site in region.sites]
+        )
     if not others:
         columns[REST] = columns[MAIN]
     return columns
-
-
-def _weighted(grids: list[tuple[float, Floats]]) -> Floats:
-    """The mean over the sites that have a value, weighted; NaN where none has."""
-    if not grids:
-        return np.empty(0)
-    total = np.zeros(grids[0][1].shape)
-    weight = np.zeros(grids[0][1].shape)
-    for share, values in grids:
-        known = ~np.isnan(values)
-        total[known] += share * values[known]
-        weight[known] += share
-    mean = np.full(total.shape, np.nan)
-    np.divide(total, weight, out=mean, where=weight > 0)
-    return mean
 
 
 def _bridged(values: Floats) -> Floats:

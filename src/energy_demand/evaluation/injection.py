@@ -16,11 +16,9 @@ from energy_demand.timeaxis import HOUR, local_midnight, utc_index
 if TYPE_CHECKING:
     from datetime import date
 
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats
     from energy_demand.data.record import Record
 
-    Floats = npt.NDArray[np.float64]
 
 STEP_PERCENT = 5.0
 RAMP_PERCENT, RAMP_DAYS = 5.0, 60

@@ -19,9 +19,8 @@ from scipy import stats
 from energy_demand.model.metrics import Scores, scores
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats
 
-    Floats = npt.NDArray[np.float64]
 
 CONTEST_DAYS = 14
 # A refit because of age needs only not to be worse.

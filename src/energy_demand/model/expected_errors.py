@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from datetime import date
     from zoneinfo import ZoneInfo
 
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats
 
-    Floats = npt.NDArray[np.float64]
 
 KEPT_DAYS = 3 * 365
 FEWEST_HOURS = 12  # of a day, to count it

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import lightgbm as lgb
-    import numpy.typing as npt
 
+    from energy_demand.arrays import Floats
     from energy_demand.data.record import Record
     from energy_demand.model.base.booster import BaseModel
     from energy_demand.model.expected_errors import OrdinaryDays
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from energy_demand.model.stages.residual_stage import ResidualStage
     from energy_demand.model.weather.outlook import Outlook
 
-    Floats = npt.NDArray[np.float64]
 
 PREDICTED = "predicted_demand_mwh"
 BOUNDS = ("lower_80", "upper_80", "lower_95", "upper_95")

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats, Integers
 
-    Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.int64]
 
 LEVELS = (80, 95)
 LAST_LEAD_OF_BUCKET = (6, 12, 24, 36)  # and one bucket beyond

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats
     from energy_demand.data.record import Record
     from energy_demand.model.base.booster import BaseModel
     from energy_demand.model.forecaster import Forecaster
@@ -325,14 +324,12 @@ def _rows(known: Record, question: Question) -> pd.DataFrame:
     )
 
 
-def _of_base(base: BaseModel, rows: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+def _of_base(base: BaseModel, rows: pd.DataFrame) -> dict[str, Floats]:
     answered = base.predict(rows)
     return {name: answered[name].to_numpy() for name in HOUR_COLUMNS}
 
 
-def _hours(
-    question: Question, rows: pd.DataFrame, columns: dict[str, npt.NDArray[np.float64]]
-) -> pd.DataFrame:
+def _hours(question: Question, rows: pd.DataFrame, columns: dict[str, Floats]) -> pd.DataFrame:
     return pd.DataFrame({"period": question.periods, LEAD: rows[LEAD].to_numpy(), **columns})
 
 

@@ -30,7 +30,7 @@ from energy_demand.model.stages.error_stage import ErrorStage
 from energy_demand.model.stages.prequential import Foretelling, day_ahead_issues, foretell
 from energy_demand.model.stages.residual_stage import ResidualRecipe, ResidualStage
 from energy_demand.model.stages.response_features import response_features
-from energy_demand.model.weather.outlook import OutlookRecipe, fit_corrections, fit_guesses
+from energy_demand.model.weather.training import OutlookRecipe, fit_corrections, fit_guesses
 from energy_demand.timeaxis import Availability
 
 if TYPE_CHECKING:

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    import numpy as np
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats
     from energy_demand.model.expected_errors import OrdinaryDays
 
 WINDOWS_DAYS = (1, 7, 14, 30)
@@ -114,9 +112,7 @@ def compare(
     return Comparison(days, mae, mape, float(expected.mean()), ratio, p_value, bool(worse))
 
 
-def _expected(
-    champion: Mapping[str, float], ordinary: OrdinaryDays, days: pd.DatetimeIndex
-) -> npt.NDArray[np.float64] | None:
+def _expected(champion: Mapping[str, float], ordinary: OrdinaryDays, days: pd.DatetimeIndex) -> Floats | None:
     """Daily MAPE to expect of a champion in the season of `days`, percent; None where it is not known.
 
     Its ordinary days in this season, scaled by what its test came to on the very same days: so neither a
@@ -129,7 +125,7 @@ def _expected(
     then, season = ordinary.on(tested), ordinary.season(days)
     if champion["test_mape"] <= 0 or len(then) == 0 or len(season) < FEWEST_DAYS or then.mean() <= 0:
         return None
-    scaled: npt.NDArray[np.float64] = season * (champion["test_mape"] / then.mean())
+    scaled: Floats = season * (champion["test_mape"] / then.mean())
     return scaled
 
 

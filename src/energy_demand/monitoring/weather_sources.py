@@ -19,9 +19,9 @@ from energy_demand.timeaxis import utc_index
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from energy_demand.arrays import Floats
     from energy_demand.region import Region
 
-    Floats = npt.NDArray[np.float64]
 
 ESTIMATED = "estimated"
 ALIKE = "alike at all sites"

@@ -13,7 +13,7 @@ import pandas as pd
 from energy_demand.model.base.training import BaseRecipe, fit_base
 from energy_demand.model.stages.residual_stage import ResidualRecipe
 from energy_demand.model.train import Recipe, fit
-from energy_demand.model.weather.outlook import OutlookRecipe
+from energy_demand.model.weather.training import OutlookRecipe
 from energy_demand.monitoring.reference import Reference, write_reference
 from energy_demand.monitoring.watched_rows import reference_rows
 from energy_demand.pipeline import files

@@ -26,12 +26,12 @@ from energy_demand.model.stages import residual_stage
 from energy_demand.model.stages.adaptive_regression import Filter, LinearRecipe, LinearStage
 from energy_demand.model.stages.error_stage import ErrorStage
 from energy_demand.model.stages.residual_stage import ResidualStage
-from energy_demand.model.weather.outlook import Climate, Outlook
+from energy_demand.model.weather.climate import Climate
+from energy_demand.model.weather.outlook import Outlook
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats
 
-    Floats = npt.NDArray[np.float64]
 
 FORMAT = 3
 MANIFEST_FILE = "manifest.json"

@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats
     from energy_demand.model.base.booster import BaseModel
     from energy_demand.registry.local_cache import KeptModels
     from energy_demand.registry.registry import Champion, Registry
 
-    Floats = npt.NDArray[np.float64]
     Numbers = tuple[float, float, float, float, float]
 
 # A version that was refused is tried again after this many looks: its files may have been mended.

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from energy_demand.data.irradiance import clear_sky
 from energy_demand.data.weather_path import (
     CLOUD,
     HUMIDITY,
@@ -41,7 +42,7 @@ from energy_demand.model.stages.response_features import (
     SUN,
     WEEKDAY,
     Responses,
-    clear_sky,
+    centre,
     dew_point,
     response_features,
     smoothed,
@@ -487,7 +488,7 @@ def test_clouds_are_a_share_between_nothing_and_all(cover, share):
 
 def test_the_clear_sky_is_dark_at_night_and_bright_at_noon():
     day = day_periods(date(2024, 6, 21), NEW_YORK.zone)
-    clear = clear_sky(day, NEW_YORK)
+    clear = clear_sky(day, *centre(NEW_YORK))
     assert not clear[[0, 1, 2, 3, 21, 22, 23]].any()
     assert (clear[6:20] > 0).all()
     assert 850 < clear.max() < 1100
@@ -496,14 +497,14 @@ def test_the_clear_sky_is_dark_at_night_and_bright_at_noon():
 
 def test_a_winter_noon_is_less_bright():
     day = day_periods(date(2024, 12, 21), NEW_YORK.zone)
-    assert 300 < clear_sky(day, NEW_YORK).max() < 550
+    assert 300 < clear_sky(day, *centre(NEW_YORK)).max() < 550
 
 
 def test_the_clear_sky_is_that_of_the_middle_of_the_hour_at_the_sites_centre():
     day = hourly(datetime(2024, 3, 20, 6, tzinfo=UTC), datetime(2024, 3, 21, 5, tzinfo=UTC))
-    weighted = float(np.average(np.arange(24) + 6 - 0.5, weights=clear_sky(day, NEW_YORK)))
-    centre = 0.65 * 74.006 + 0.12 * 73.7562 + 0.13 * 78.8784 + 0.10 * 76.1474
-    assert weighted == pytest.approx(12 + centre / 15 + 7.5 / 60, abs=0.02)  # solar noon on that day
+    weighted = float(np.average(np.arange(24) + 6 - 0.5, weights=clear_sky(day, *centre(NEW_YORK))))
+    longitude = 0.65 * 74.006 + 0.12 * 73.7562 + 0.13 * 78.8784 + 0.10 * 76.1474
+    assert weighted == pytest.approx(12 + longitude / 15 + 7.5 / 60, abs=0.02)  # solar noon on that day
 
 
 def test_the_sites_centre_is_weighted_by_population():
@@ -514,7 +515,7 @@ def test_the_sites_centre_is_weighted_by_population():
     centre = Site(name="centre", latitude=latitude, longitude=longitude, weight=1.0)
     alone = Region("NY", NEW_YORK.zone, "US", (centre,))
     day = day_periods(date(2024, 12, 21), NEW_YORK.zone)
-    np.testing.assert_allclose(clear_sky(day, NEW_YORK), clear_sky(day, alone), atol=1e-6)
+    np.testing.assert_allclose(clear_sky(day, *centre(NEW_YORK)), clear_sky(day, *centre(alone)), atol=1e-6)
 
 
 def test_no_hours_have_no_sun():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,11 @@ import pytest
 
 from energy_demand.data.record import make_record
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST, WeatherPath
-from energy_demand.model.weather.outlook import Outlook, OutlookRecipe, fit_corrections, fit_guesses
+from energy_demand.model.weather.training import OutlookRecipe, fit_corrections, fit_guesses
 from records import QUICK, START, altered_after, synthetic_record
+
+if TYPE_CHECKING:
+    from energy_demand.model.weather.outlook import Outlook
 
 COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}
 RECIPE = replace(QUICK.outlook, guess_trees=150, correction_trees=100)

@@ -15,8 +15,8 @@ from energy_demand.columns import BASE_COLUMNS, LEAD
 
 if TYPE_CHECKING:
     import lightgbm as lgb
-    import numpy.typing as npt
 
+    from energy_demand.arrays import Floats
     from energy_demand.model.intervals import ConformalIntervals
 
 BOOSTER_COLUMNS = (*BASE_COLUMNS, LEAD)
@@ -51,12 +51,10 @@ class BaseModel:
         bounds = self.intervals.bounds(predicted, leads, hours)
         return pd.DataFrame({"predicted_demand_mwh": predicted, **bounds}, index=rows.index)
 
-    def predict_point(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    def predict_point(self, rows: pd.DataFrame) -> Floats:
         """The point forecast of each row (MWh)."""
         matrix = rows.loc[:, list(BOOSTER_COLUMNS)].to_numpy(dtype=float)
-        predicted: npt.NDArray[np.float64] = np.asarray(
-            self.booster.predict(matrix, num_threads=1), dtype=float
-        )
+        predicted: Floats = np.asarray(self.booster.predict(matrix, num_threads=1), dtype=float)
         return predicted
 
     def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:

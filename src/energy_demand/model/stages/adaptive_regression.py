@@ -23,12 +23,9 @@ from energy_demand.timeaxis import HOUR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Booleans, Floats, Integers
     from energy_demand.model.stages.response_features import Responses
 
-    Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.int64]
 
 CLOCK_HOURS = 24
 AGES = 3  # a coefficient is one, two or three days old when it forecasts up to 72 hours ahead
@@ -252,7 +249,7 @@ class LinearStage:
         return np.nan_to_num((responses.values - self.centre) / self.scale)
 
 
-def _standard(responses: Responses, known: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _standard(responses: Responses, known: Booleans) -> tuple[Floats, Floats]:
     """Centre and scale of the columns; 0/1 columns and the level keep theirs."""
     values = responses.values[known]
     filled = np.where(np.isnan(values), 0.0, values)

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats, Positions
 
-    Floats = npt.NDArray[np.float64]
-    Positions = npt.NDArray[np.int64]
 
 FURTHEST = 72  # hours from the newest known hour to a target; beyond, the last regression serves
 MEAN_HOURS = (1, 3, 6, 12, 24, 72, 168)

@@ -19,20 +19,19 @@ from energy_demand.model.stages.error_stage import ErrorStage, error_features
 from energy_demand.model.stages.residual_stage import residual_features
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, joined
 from energy_demand.model.weather.horizon import Ahead, foresee
-from energy_demand.model.weather.outlook import LEADS, fit_corrections
+from energy_demand.model.weather.issues import LEADS
+from energy_demand.model.weather.training import fit_corrections
 from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, Availability, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Booleans, Floats, Positions
     from energy_demand.data.record import Record
     from energy_demand.model.stages.adaptive_regression import LinearRecipe
-    from energy_demand.model.weather.outlook import Outlook, OutlookRecipe
+    from energy_demand.model.weather.outlook import Outlook
+    from energy_demand.model.weather.training import OutlookRecipe
 
-    Floats = npt.NDArray[np.float64]
-    Positions = npt.NDArray[np.int64]
 
 FURTHEST_TRAINED = 49  # hours from the newest known hour: lead 48 and one hour of delay
 FOLD_DAYS = 15  # blocks that take turns when corrections of the weather are held out
@@ -58,7 +57,7 @@ class Tried:
     linear: Floats
     spread: Floats
 
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> Tried:
+    def rows(self, chosen: Booleans) -> Tried:
         """Some of the rows."""
         return Tried(
             self.known[chosen],

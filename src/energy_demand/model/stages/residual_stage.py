@@ -18,10 +18,8 @@ from energy_demand.model.stages.response_features import SPECIAL_DAY, Responses,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats, Positions
 
-    Floats = npt.NDArray[np.float64]
-    Positions = npt.NDArray[np.int64]
 
 RESPONSES = (
     "fast",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pvlib
 
+from energy_demand.data.irradiance import clear_sky, under_clouds
 from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, RADIATION, REST, WIND, WeatherPath
 from energy_demand.model.stages.special_days import special_day_columns
 from energy_demand.timeaxis import HOUR
@@ -21,11 +21,9 @@ from energy_demand.timeaxis import HOUR
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats, Integers
     from energy_demand.region import Region
 
-    Floats = npt.NDArray[np.float64]
 
 # Groups of columns: each adapts at its own pace, and an explanation adds up the columns of a group.
 LEVEL, SEASON, WEEKDAY, SPECIAL_DAY = "level", "season", "weekday", "special_day"
@@ -69,15 +67,15 @@ class Responses:
     """
 
     periods: pd.DatetimeIndex
-    hours: npt.NDArray[np.int64]
-    months: npt.NDArray[np.int64]
-    days_of_year: npt.NDArray[np.int64]
-    days_of_week: npt.NDArray[np.int64]
+    hours: Integers
+    months: Integers
+    days_of_year: Integers
+    days_of_week: Integers
     names: tuple[str, ...]
     groups: tuple[str, ...]
     values: Floats
 
-    def rows(self, chosen: slice | npt.NDArray[np.int64]) -> Responses:
+    def rows(self, chosen: slice | Integers) -> Responses:
         """Some of the rows."""
         return Responses(
             self.periods[chosen],
@@ -132,20 +130,12 @@ def response_features(path: WeatherPath, region: Region, last: int | None = None
     return whole if last is None else whole.rows(slice(max(0, len(path.periods) - last), None))
 
 
-def clear_sky(periods: pd.DatetimeIndex, region: Region) -> Floats:
-    """Clear-sky irradiance (W/m²) in the middle of each hour at the sites' weighted centre.
-
-    After Haurwitz (1945).
-    """
-    if len(periods) == 0:
-        return np.empty(0)
+def centre(region: Region) -> tuple[float, float]:
+    """Latitude and longitude of the sites, weighted by population."""
     weights = [site.weight for site in region.sites]
     latitude = np.average([site.latitude for site in region.sites], weights=weights)
     longitude = np.average([site.longitude for site in region.sites], weights=weights)
-    middle = periods - pd.Timedelta(HOUR / 2)
-    position = pvlib.solarposition.get_solarposition(middle, latitude, longitude, method="ephemeris")
-    clear: Floats = pvlib.clearsky.haurwitz(position["apparent_zenith"])["ghi"].to_numpy(dtype=float)
-    return clear
+    return float(latitude), float(longitude)
 
 
 def dew_point(temperature: Floats, humidity: Floats) -> Floats:
@@ -205,7 +195,7 @@ def _weather(
     add(BY_DAY, "cooling_weekend", cooling * weekend)
     add(BY_DAY, "heating_weekend", heating * weekend)
     hot, cold = np.clip((fast - 15.0) / 10, 0.0, 1.5), np.clip((14.0 - fast) / 10, 0.0, 2.5)
-    clear = clear_sky(path.periods, region) / WATTS_PER_KILOWATT
+    clear = clear_sky(path.periods, *centre(region)) / WATTS_PER_KILOWATT
     _moisture(add, temperature, path.column(HUMIDITY), hot, clear)
     _wind(add, path.column(WIND), hot, cold, heating)
     _solar(add, path, clear, hot, cold)
@@ -256,9 +246,8 @@ def _solar(
     add(CLOUDS, "cloud_squared", covered**2)
     add(CLOUDS, "cloud_smoothed", smoothed(covered, 1.5))
     add(CLOUDS, "cloud_half_day", smoothed(covered, 8.0))
-    # Clouds after Kasten and Czeplak (1980), where nobody measured.
     measured = path.column(RADIATION) / WATTS_PER_KILOWATT
-    radiation = np.where(np.isnan(measured), clear * (1.0 - 0.75 * covered**3.4), measured)
+    radiation = np.where(np.isnan(measured), under_clouds(clear, covered), measured)
     add(SUN, "radiation", radiation)
     add(SUN, "radiation_smoothed", smoothed(radiation, 1.0))
     add(SUN, "clear_sky", clear)

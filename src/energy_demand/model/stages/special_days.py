@@ -15,10 +15,8 @@ import pandas as pd
 from dateutil.easter import easter
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from energy_demand.arrays import Floats
 
-    Floats = npt.NDArray[np.float64]
 
 # Days of every year by (month, day).
 _FIXED = {

@@ -12,13 +12,11 @@ from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST, WeatherPat
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from energy_demand.arrays import Floats, Integers
     from energy_demand.data.record import Record
     from energy_demand.model.stages.adaptive_regression import LinearStage
     from energy_demand.model.weather.outlook import Outlook
 
-    Floats = npt.NDArray[np.float64]
 
 # °C by which foreseen temperatures are unsure, in the width of an interval. On as-issued days of 2023-12 …
 # 2024-07, quantiles learnt in the cold half and tried in the warm one, and the reverse, covered best so.
@@ -41,7 +39,7 @@ class Ahead:
     warmer: Responses | None = None
     doubt: Floats | None = None
 
-    def rows(self, chosen: slice | npt.NDArray[np.int64]) -> Ahead:
+    def rows(self, chosen: slice | Integers) -> Ahead:
         """Some of the hours."""
         if self.warmer is None or self.doubt is None:
             return Ahead(self.responses.rows(chosen))

@@ -1,0 +1,80 @@
+"""The usual temperature by day of year and clock hour. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.data.weather_path import MAIN, REST
+from energy_demand.timeaxis import HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
+
+    import numpy.typing as npt
+
+    from energy_demand.arrays import Floats
+    from energy_demand.data.weather_path import WeatherPath
+
+
+@dataclass(frozen=True)
+class Climate:
+    """What temperatures usually are.
+
+    Attributes:
+        coefficients: of `MAIN` and `REST`, for the harmonics of day of year and clock hour.
+        slope: °C by which `REST` departs from its climate for each that `MAIN` does.
+    """
+
+    coefficients: Mapping[str, Floats]
+    slope: float
+
+
+def fit_climate(path: WeatherPath, zone: ZoneInfo) -> Climate:
+    """The climate of a path of observed weather.
+
+    Raises:
+        ValueError: no temperature of the main site was observed.
+    """
+    basis = climate_basis(*clock(naive(path.periods - pd.Timedelta(HOUR)), zone))
+    main, rest = path.column(MAIN), path.column(REST)
+    if np.isnan(main).all():
+        raise ValueError("no temperature of the main site was observed; the outlook needs some")
+    if np.isnan(rest).all():
+        rest = main
+    coefficients = {MAIN: _regressed(basis, main), REST: _regressed(basis, rest)}
+    both = ~np.isnan(main) & ~np.isnan(rest)
+    of_main = main[both] - basis[both] @ coefficients[MAIN]
+    of_rest = rest[both] - basis[both] @ coefficients[REST]
+    return Climate(coefficients, float(np.dot(of_rest, of_main)) / max(float(np.dot(of_main, of_main)), 1e-9))
+
+
+def _regressed(basis: Floats, values: Floats) -> Floats:
+    known = ~np.isnan(values)
+    penalty = 1e-3 * known.sum() * np.eye(basis.shape[1])
+    penalty[0, 0] = 0.0
+    rows = basis[known]
+    return np.asarray(np.linalg.solve(rows.T @ rows + penalty, rows.T @ values[known]))
+
+
+def climate_basis(hour: Floats, day: Floats) -> Floats:
+    """Two harmonics of the day of year times two of the clock hour."""
+    year, clock = 2.0 * np.pi * day / 365.25, 2.0 * np.pi * hour / 24.0
+    seasons = [np.ones_like(year), np.sin(year), np.cos(year), np.sin(2 * year), np.cos(2 * year)]
+    hours = [np.ones_like(year), np.sin(clock), np.cos(clock), np.sin(2 * clock), np.cos(2 * clock)]
+    return np.stack([season * of_day for season in seasons for of_day in hours], axis=-1)
+
+
+def naive(moments: pd.DatetimeIndex) -> npt.NDArray[np.datetime64]:
+    """UTC moments as NumPy takes them, without a zone."""
+    return np.asarray(moments.tz_localize(None), dtype="datetime64[us]")
+
+
+def clock(starts: npt.NDArray[np.datetime64], zone: ZoneInfo) -> tuple[Floats, Floats]:
+    """Local clock hour and day of year of UTC hours."""
+    local = pd.DatetimeIndex(starts).tz_localize("UTC").tz_convert(zone)
+    return local.hour.to_numpy(dtype=float), local.dayofyear.to_numpy(dtype=float)
