@@ -1,6 +1,6 @@
 """What each ingredient of the forecaster gives, on validation years alone.
 
-Two tables in one JSON object. `linear`: the linear stage alone with a group of columns or a pace taken out,
+Two tables in one JSON object. `regression`: the adaptive regression alone, without a group of columns or a pace,
 2022-08-01 … 2024-07-31, observed weather. `stages`: the forecaster with stages, corrections or guesses taken
 out, `day-ahead`, 2023-12-01 … 2024-07-31 (recorded forecasts begin in 2023-10), observed and as issued, four
 fits. MAPE in percent. Nothing after 2024-07-31 is read. Works on the database of the settings, backfilled
@@ -26,7 +26,7 @@ from energy_demand.database.engine import opened
 from energy_demand.evaluation.backtest import Predict, Protocol, schedule, walk_forward
 from energy_demand.model.metrics import scores
 from energy_demand.model.stages import response_features as groups
-from energy_demand.model.stages.adaptive_regression import LinearRecipe, LinearStage
+from energy_demand.model.stages.adaptive_regression import AdaptiveRegression, RegressionRecipe
 from energy_demand.model.stages.response_features import Responses, response_features
 from energy_demand.model.train import fit
 from energy_demand.model.weather.training import fit_guesses
@@ -61,14 +61,14 @@ STAGES: dict[str, Callable[[Forecaster], Forecaster]] = {
 }
 
 
-def linear_table(record: Record) -> dict[str, dict[str, float]]:
-    """MAPE of the linear stage, coefficients one day old and as at 09:00 the day before."""
+def regression_table(record: Record) -> dict[str, dict[str, float]]:
+    """MAPE of the adaptive regression, coefficients one day old and as at 09:00 the day before."""
     outlook = fit_guesses(record.observed, record.issued, record.region.zone)
     whole = response_features(outlook.completed(record.observed), record.region)
     rows = whole.periods.isin(days_periods(*LINEAR_WINDOW, record.region.zone)) & ~np.isnan(record.truth_mwh)
 
-    def mape(responses: Responses, recipe: LinearRecipe | None = None) -> dict[str, float]:
-        stage = LinearStage.start(responses, record.demand_mwh, recipe)
+    def mape(responses: Responses, recipe: RegressionRecipe | None = None) -> dict[str, float]:
+        stage = AdaptiveRegression.start(responses, record.demand_mwh, recipe)
         said = stage.advance(responses, record.demand_mwh)[1].log_demand
         day_ahead = np.where(responses.hours <= 7, said[0], said[1])
         return {
@@ -92,7 +92,7 @@ def linear_table(record: Record) -> dict[str, dict[str, float]]:
         ("the slow filter alone", (0.1,)),
         ("one filter at pace 1", (1.0,)),
     ):
-        table[name] = mape(whole, replace(LinearRecipe(), paces=paces))
+        table[name] = mape(whole, replace(RegressionRecipe(), paces=paces))
     return table
 
 
@@ -106,7 +106,7 @@ def stages_table(record: Record) -> dict[str, dict[str, float]]:
             for event in schedule(Protocol.DAY_AHEAD, first, last, record.region.zone)
             if isinstance(event, Predict)
         ]
-        known = record.known_at(events[0].issued_at, Protocol.DAY_AHEAD.availability)
+        known = record.cut_at(events[0].issued_at, Protocol.DAY_AHEAD.availability)
         model = fit(known, judge=False).forecaster
         for name, refine in STAGES.items():
             for weather in ("observed", "as_issued"):
@@ -133,7 +133,7 @@ def main() -> None:
     settings = load_settings()
     with opened(settings) as database:
         record = load_record(database, settings, END)
-    print(json.dumps({"linear": linear_table(record), "stages": stages_table(record)}, indent=1))
+    print(json.dumps({"regression": regression_table(record), "stages": stages_table(record)}, indent=1))
 
 
 if __name__ == "__main__":

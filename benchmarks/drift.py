@@ -2,8 +2,8 @@
 
 One JSON object. `data`: share of weeks of 2021–2024 with a check over the drift share, by threshold of a
 column, season-matched (as it runs) and naive (the last seven days against all training data), over all weeks
-and over ordinary ones (weekly error of the linear stage within two robust standard deviations of the year
-before). `concept`: days until the charts alarm after an injected +5 % step and a +5 % ramp over 60 days, for
+and over typical ones (weekly error of the adaptive regression within two robust standard deviations of the
+year before). `concept`: days until the charts alarm after an injected +5 % step and a +5 % ramp over 60 days, for
 two grids of 24 placements, and alarms a year where nothing was injected. Champions are 90 days old at most.
 
     .venv/bin/python benchmarks/drift.py
@@ -21,8 +21,8 @@ import pandas as pd
 from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
-from energy_demand.model.expected_errors import OrdinaryDays, daily_levels, ordinary_days
-from energy_demand.model.stages.adaptive_regression import PERCENT, LinearStage
+from energy_demand.model.expected_errors import ExpectedErrors, daily_levels, expected_errors
+from energy_demand.model.stages.adaptive_regression import PERCENT, AdaptiveRegression
 from energy_demand.model.stages.response_features import response_features
 from energy_demand.model.weather.training import fit_guesses
 from energy_demand.monitoring.concept_drift import run_charts
@@ -105,25 +105,25 @@ def _share(found: dict[str, dict[str, Any]], threshold: float) -> float:
 
 
 class Line:
-    """The linear stage along a record, stopped where a champion is trained."""
+    """The adaptive regression along a record, stopped where a champion is trained."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
         path = fit_guesses(record.observed, record.issued, record.region.zone).completed(record.observed)
         self.responses = response_features(path, record.region)
         self.truth = PERCENT * np.log(record.truth_mwh)
-        start = LinearStage.start(self.responses, record.demand_mwh)
+        start = AdaptiveRegression.start(self.responses, record.demand_mwh)
         _, foretold = start.advance(self.responses, record.demand_mwh)
         self.missed = self.truth - foretold.log_demand[:2]
         self._stage, self._position = start, 0
 
-    def trained(self, day: pd.Timestamp) -> tuple[int, LinearStage, OrdinaryDays]:
+    def trained(self, day: pd.Timestamp) -> tuple[int, AdaptiveRegression, ExpectedErrors]:
         """The stage and the ordinary days of a champion trained at a midnight; days in order."""
         stop = int(self.record.periods.searchsorted(midnight(day, self.record.region.zone))) + 1
         part = slice(self._position, stop)
         self._stage, _ = self._stage.advance(self.responses.rows(part), self.record.demand_mwh[part])
         self._position = stop
-        known = ordinary_days(
+        known = expected_errors(
             self.record.periods[:stop],
             self.missed[0, :stop],
             self.missed[1, :stop],
@@ -132,10 +132,15 @@ class Line:
         )
         return stop, self._stage, known
 
-    def surprises(
-        self, start: int, stage: LinearStage, known: OrdinaryDays, days: int, factor: np.ndarray[Any, Any]
+    def residuals(
+        self,
+        start: int,
+        stage: AdaptiveRegression,
+        known: ExpectedErrors,
+        days: int,
+        factor: np.ndarray[Any, Any],
     ) -> pd.Series:
-        """As `daily_surprises`, of demand times a factor."""
+        """As `daily_residuals`, of demand times a factor."""
         part = slice(start, min(start + 24 * days, len(self.truth)))
         factor = factor[: part.stop - part.start]
         _, foretold = stage.advance(self.responses.rows(part), self.record.demand_mwh[part] * factor)
@@ -151,7 +156,7 @@ def concept_table(record: Record) -> dict[str, Any]:
     quiet, alarms = [], 0
     for day in pd.date_range(FIRST, LAST, freq=f"{CHAMPION_DAYS}D"):
         held = min(CHAMPION_DAYS, (LAST - day).days + 1)
-        series = line.surprises(*line.trained(day), held, np.ones(24 * held))
+        series = line.residuals(*line.trained(day), held, np.ones(24 * held))
         found = run_charts(series).alarms
         alarms += len(found)
         quiet += [each.isoformat() for each in found]
@@ -168,7 +173,7 @@ def concept_table(record: Record) -> dict[str, Any]:
                 ("step", np.where(np.arange(24 * days) >= before, STEP, 1.0)),
                 ("ramp", 1.0 + RAMP * np.clip(into / (24 * RAMP_DAYS), 0, 1)),
             ):
-                found = run_charts(line.surprises(*trained, days, factor)).alarms
+                found = run_charts(line.residuals(*trained, days, factor)).alarms
                 after = [(pd.Timestamp(each) - day).days + 1 for each in found if pd.Timestamp(each) >= day]
                 delays[kind].append(min(after) if after else None)
         table[name] = {kind: _spread(values) for kind, values in delays.items()}

@@ -101,12 +101,12 @@ def measure(home: Path, address: str) -> dict[str, object]:
 
 
 def refresh_of_a_day(record: Record, model: Forecaster) -> dict[str, object]:
-    """Time of taking one more day of demand into the linear stage, responses included."""
-    through = model.linear.through
+    """Time of taking one more day of demand into the adaptive regression, responses included."""
+    through = model.regression.through
     path = model.outlook.completed(record.observed.until(through, MEMORY_HOURS + 24))
     started = time.perf_counter()
     responses = response_features(path, record.region, last=24)
-    stage = replace(model.linear, through=through - pd.Timedelta(days=1))
+    stage = replace(model.regression, through=through - pd.Timedelta(days=1))
     first = record.position(through) - 23
     stage.advance(responses, record.demand_mwh[first : first + 24])
     return {"daily_refresh_seconds": round(time.perf_counter() - started, 3)}

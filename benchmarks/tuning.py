@@ -1,8 +1,8 @@
-"""Search for the pace of the linear stage on validation years, within a budget of time.
+"""Search for the pace of the adaptive regression on validation years, within a budget of time.
 
-Coordinate search: one variance of `LinearRecipe` at a time is tried at other sizes and kept where the score
-falls. The score is MAPE on 2022-08-01 … 2024-07-31 with observed weather, 0.4 × `rolling-24h` + 0.6 ×
-`day-ahead`, of the linear stage alone; nothing after that window is read. Works on the database of the
+Coordinate search: one variance of `RegressionRecipe` at a time is tried at other sizes and kept where the
+score falls. The score is MAPE on 2022-08-01 … 2024-07-31 with observed weather, 0.4 × `rolling-24h` + 0.6 ×
+`day-ahead`, of the adaptive regression alone; nothing after that window is read. Works on the database of the
 settings, backfilled before.
 
     .venv/bin/python benchmarks/tuning.py --minutes 15
@@ -21,7 +21,7 @@ import numpy as np
 from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
-from energy_demand.model.stages.adaptive_regression import LinearRecipe, LinearStage
+from energy_demand.model.stages.adaptive_regression import AdaptiveRegression, RegressionRecipe
 from energy_demand.model.stages.response_features import response_features
 from energy_demand.model.weather.training import fit_guesses
 from energy_demand.timeaxis import days_periods
@@ -34,7 +34,7 @@ NEWEST_AT_ISSUE = 7  # the clock hour that 09:00 knows of its own day
 
 
 class Score:
-    """MAPE of the linear stage on the validation window."""
+    """MAPE of the adaptive regression on the validation window."""
 
     def __init__(self) -> None:
         settings = load_settings()
@@ -46,9 +46,9 @@ class Score:
         window = days_periods(FIRST, LAST, record.region.zone)
         self._rows = self._responses.periods.isin(window) & ~np.isnan(self._truth)
 
-    def __call__(self, recipe: LinearRecipe) -> float:
+    def __call__(self, recipe: RegressionRecipe) -> float:
         """The score of a recipe."""
-        stage = LinearStage.start(self._responses, self._demand, recipe)
+        stage = AdaptiveRegression.start(self._responses, self._demand, recipe)
         said = stage.advance(self._responses, self._demand)[1].log_demand
         # At 09:00 the early hours of the day before are known, the later ones are two days old.
         day_ahead = np.where(self._responses.hours <= NEWEST_AT_ISSUE, said[0], said[1])
@@ -59,11 +59,11 @@ class Score:
         return float(0.4 * rolling + 0.6 * ahead)
 
 
-def search(minutes: float, seed: int) -> tuple[LinearRecipe, float, int]:
+def search(minutes: float, seed: int) -> tuple[RegressionRecipe, float, int]:
     """The best recipe found, its score, and how many were tried."""
     random = np.random.default_rng(seed)
     score = Score()
-    best = LinearRecipe()
+    best = RegressionRecipe()
     lowest, tried = score(best), 1
     print(f"{lowest:.4f} to begin with")
     deadline = time.monotonic() + 60 * minutes

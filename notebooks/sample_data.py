@@ -17,7 +17,7 @@ from energy_demand.config import Settings, load_settings
 from energy_demand.data.eia_client import EIAClient
 from energy_demand.data.ingestion.demand import ingest_demand
 from energy_demand.data.ingestion.ingest import Report, backfill_span
-from energy_demand.data.ingestion.ingestion_run import Run
+from energy_demand.data.ingestion.ingestion_run import IngestionRun
 from energy_demand.data.ingestion.weather import ingest_issued, ingest_observed
 from energy_demand.data.weather_client import WeatherClient
 from energy_demand.database.embedded import EmbeddedServer
@@ -74,7 +74,7 @@ def ingest_world(
         today = local_day(now, there.region.zone)
         history = backfill_span(there, today - timedelta(days=days), today, now)
         recent = replace(history, start=history.end - timedelta(days=issued_days))
-        run = Run(database, there, history, now, lambda step, done, total: None, Report())  # noqa: ARG005
+        run = IngestionRun(database, there, history, now, lambda step, done, total: None, Report())  # noqa: ARG005
         with EIAClient(there) as eia, WeatherClient(there) as weather:
             ingest_demand(run, eia)
             ingest_observed(run, weather)

@@ -492,7 +492,7 @@ def test_while_a_retraining_is_under_way_another_one_and_a_rollback_are_refused(
     with opened(settings) as database, turn(database, Job.RETRAIN, "NY"):
         status, out, err = call(shop, *command.split())
     assert (status, out) == (1, "")
-    assert err.strip().splitlines()[-1].startswith("error: another retrain of NY is under way")
+    assert err.strip().splitlines()[-1].startswith("error: another retrain job for NY is already running")
     assert retrainings() == before
 
 

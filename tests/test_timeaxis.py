@@ -20,7 +20,7 @@ from energy_demand.timeaxis import (
     day_periods,
     days_periods,
     floor_hour,
-    horizon,
+    horizon_periods,
     hourly,
     lead_hours,
     local_day,
@@ -114,13 +114,13 @@ def test_leads_are_whole_numbers_and_pair_each_period_with_its_own_issue_time():
 
 @given(moments, st.integers(1, 48))
 def test_the_horizon_has_the_leads_from_1_on(issued_at, hours):
-    periods = horizon(issued_at, hours)
+    periods = horizon_periods(issued_at, hours)
     assert lead_hours(periods, issued_at).tolist() == list(range(1, hours + 1))
     assert periods[0] > issued_at
 
 
 def test_a_forecast_issued_within_an_hour_begins_with_the_end_of_that_hour():
-    assert list(horizon(at("2025-01-15T09:30"), 2)) == [at("2025-01-15T10"), at("2025-01-15T11")]
+    assert list(horizon_periods(at("2025-01-15T09:30"), 2)) == [at("2025-01-15T10"), at("2025-01-15T11")]
 
 
 @pytest.mark.parametrize("delay", [0, 1, 3])
@@ -155,7 +155,7 @@ def test_a_moment_in_local_time_means_the_same_as_in_utc(moment):
     availability = Availability(1)
     assert availability.newest_known(local).astimezone(UTC) == availability.newest_known(utc)
     assert availability.known_at(local).astimezone(UTC) == availability.known_at(utc)
-    assert list(horizon(local, 3)) == list(horizon(utc, 3))
+    assert list(horizon_periods(local, 3)) == list(horizon_periods(utc, 3))
 
 
 def test_a_negative_delay_is_refused():

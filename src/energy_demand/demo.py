@@ -23,7 +23,7 @@ from energy_demand.errors import UserError
 from energy_demand.jobs.drift_check import DriftOutcome, run_check
 from energy_demand.jobs.forecast import run_forecast
 from energy_demand.jobs.ingestion import run_ingestion
-from energy_demand.jobs.retraining import Retrained, run_retraining
+from energy_demand.jobs.retraining import RetrainingOutcome, run_retraining
 from energy_demand.jobs.scheduled_forecast import forecast_tomorrow
 from energy_demand.model.predict import utc_text
 from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
@@ -68,9 +68,9 @@ class Story:
         before: the retraining of an earlier run, from the log.
     """
 
-    first: Retrained | None = None
+    first: RetrainingOutcome | None = None
     check: DriftOutcome | None = None
-    retrained: Retrained | None = None
+    retrained: RetrainingOutcome | None = None
     before: dict[str, Any] | None = None
 
 

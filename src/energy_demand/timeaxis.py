@@ -121,7 +121,7 @@ def hourly(start: datetime, end: datetime) -> pd.DatetimeIndex:
     return pd.date_range(to_utc(start), to_utc(end), freq="h", tz="UTC", unit="us")
 
 
-def horizon(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
+def horizon_periods(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
     """The periods with leads 1 to `hours` of a forecast issued at `issued_at`."""
     first = floor_hour(to_utc(issued_at)) + HOUR
     return hourly(first, first + (hours - 1) * HOUR)

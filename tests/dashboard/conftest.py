@@ -49,7 +49,7 @@ def shown(new_database_url, synthetic_upstream, trained, tmp_path_factory) -> Se
             metrics={"test_mape": 2.5, "test_mae": 400.0, "test_coverage_80": 81.0},
             started_at=PRESENT,
         )
-        registry.promote(version.run_id, verdict)
+        registry.apply_verdict(version.run_id, verdict)
     with opened(settings) as database:
         span = backfill_span(settings, date(2025, 1, 2), date(2025, 3, 12), PRESENT)
         run_ingestion(database, settings, span, PRESENT, lambda *_: None)

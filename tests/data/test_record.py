@@ -134,7 +134,7 @@ def test_the_runs_are_those_of_the_forecasts():
 def test_a_record_may_have_no_forecasts():
     made = make_record(demand(), weather(), forecasts().iloc[:0], NEW_YORK, at(LAST))
     assert len(made.issued.issued_at) == 0
-    assert len(made.known_at(at(10), Availability(1)).issued.issued_at) == 0
+    assert len(made.cut_at(at(10), Availability(1)).issued.issued_at) == 0
 
 
 def test_a_record_may_have_no_weather():
@@ -158,7 +158,7 @@ def test_a_record_without_an_hour_of_demand_is_refused(end):
 def test_making_a_record_leaves_the_frames_as_they_were():
     frames = demand(without=(3,)), weather(), forecasts()
     before = [frame.copy(deep=True) for frame in frames]
-    make_record(*frames, NEW_YORK, at(LAST)).known_at(at(9), Availability(1))
+    make_record(*frames, NEW_YORK, at(LAST)).cut_at(at(9), Availability(1))
     for frame, copy in zip(frames, before, strict=True):
         pd.testing.assert_frame_equal(frame, copy)
 
@@ -177,7 +177,7 @@ def test_making_a_record_leaves_the_frames_as_they_were():
     ],
 )
 def test_demand_is_hidden_until_it_is_published(as_of, delay, newest):
-    known = record().known_at(at(as_of), Availability(delay))
+    known = record().cut_at(at(as_of), Availability(delay))
     assert known.periods.equals(hourly(at(0), at(12)))
     assert pd.DatetimeIndex(known.demand["period"]).equals(known.periods)
     assert known_hours(known.demand_mwh) == list(range(newest + 1))
@@ -187,15 +187,15 @@ def test_demand_is_hidden_until_it_is_published(as_of, delay, newest):
 
 def test_the_moment_may_be_in_any_time_zone():
     local = at(12).astimezone(NEW_YORK.zone)
-    known = record().known_at(local, Availability(1))
-    pd.testing.assert_frame_equal(known.demand, record().known_at(at(12), Availability(1)).demand)
+    known = record().cut_at(local, Availability(1))
+    pd.testing.assert_frame_equal(known.demand, record().cut_at(at(12), Availability(1)).demand)
     assert known_hours(known.demand_mwh) == list(range(12))
 
 
 @pytest.mark.parametrize("delay", [0, 1])
 @pytest.mark.parametrize("as_of", [12, 12.5])
 def test_weather_is_known_at_its_time_and_not_before(as_of, delay):
-    known = record().known_at(at(as_of), Availability(delay))
+    known = record().cut_at(at(as_of), Availability(delay))
     assert known.weather["timestamp"].max() == at(12)
     assert len(known.weather) == (12 + 3 + 1) * 4
     assert known.observed.periods.equals(known.periods)
@@ -211,7 +211,7 @@ def test_weather_is_known_at_its_time_and_not_before(as_of, delay):
     ],
 )
 def test_a_forecast_is_known_once_it_is_issued(as_of, issues):
-    known = record().known_at(at(as_of), Availability(1))
+    known = record().cut_at(at(as_of), Availability(1))
     assert known.issued.issued_at.tolist() == [at(issue) for issue in issues]
     assert sorted(known.forecasts["issued_at"].unique()) == [at(issue) for issue in issues]
     assert known.issued.values[:, 24, 0].tolist() == [100.0 + issue for issue in issues]
@@ -222,7 +222,7 @@ def test_a_forecast_is_known_once_it_is_issued(as_of, issues):
 @pytest.mark.parametrize("as_of", [0, 5.5, 12, LAST])
 def test_a_record_cut_to_a_moment_is_the_one_that_would_have_been_made_then(as_of, delay):
     availability = Availability(delay)
-    cut = record(without=(2, 3)).known_at(at(as_of), availability)
+    cut = record(without=(2, 3)).cut_at(at(as_of), availability)
     early_demand = demand(without=(2, 3))
     early_demand = early_demand[early_demand["period"] <= at(as_of)]
     unpublished = early_demand["period"] + delay * HOUR > at(as_of)
@@ -241,14 +241,14 @@ def test_a_record_cut_to_a_moment_is_the_one_that_would_have_been_made_then(as_o
 
 
 def test_a_moment_after_the_last_hour_hides_nothing():
-    known = record().known_at(at(HOURS + 100), Availability(1))
+    known = record().cut_at(at(HOURS + 100), Availability(1))
     pd.testing.assert_frame_equal(known.demand, record().demand)
     np.testing.assert_array_equal(known.observed.values, record().observed.values)
 
 
 def test_cutting_leaves_the_record_as_it_was():
     whole, untouched = record(), record()
-    known = whole.known_at(at(12), Availability(3))
+    known = whole.cut_at(at(12), Availability(3))
     known.demand.loc[:, "demand_mwh"] = -1.0
     pd.testing.assert_frame_equal(whole.demand, untouched.demand)
     pd.testing.assert_frame_equal(whole.weather, untouched.weather)

@@ -1,4 +1,4 @@
-"""The turn of a job: one holder at a time, and free when the holder is gone, however it went."""
+"""The lock of a job: one holder at a time, and free when the holder is gone, however it went."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import threading
 import pytest
 from servers import wait_until
 
-from energy_demand.database import job_runs as turns
+from energy_demand.database import job_runs
 from energy_demand.database.engine import DatabaseUnavailableError, open_database
-from energy_demand.database.job_runs import Job, TurnTakenError, turn
+from energy_demand.database.job_runs import Job, JobRunningError, job_lock
 from logged import away
 from support import PRESENT
 
 HOLDER = """
 import signal, sys
 from energy_demand.database.engine import open_database
-from energy_demand.database.job_runs import Job, turn
+from energy_demand.database.job_runs import Job, job_lock
 from support import make_settings
 database = open_database(make_settings(database_url=sys.argv[1]))
-with turn(database, Job.RETRAIN, "NY"):
+with job_lock(database, Job.RETRAIN, "NY"):
     print("held", flush=True)
     signal.pause()
 """
@@ -31,22 +31,22 @@ with turn(database, Job.RETRAIN, "NY"):
 
 def is_free(database, job: Job = Job.RETRAIN) -> bool:
     try:
-        with turn(database, job, "NY"):
+        with job_lock(database, job, "NY"):
             return True
-    except TurnTakenError:
+    except JobRunningError:
         return False
 
 
-def test_of_many_at_once_one_has_the_turn(database):
+def test_of_many_at_once_one_gets_the_lock(database):
     everybody_tried = threading.Barrier(8)
     outcomes: list[str] = []
 
     def run() -> None:
         try:
-            with turn(database, Job.RETRAIN, "NY"):
+            with job_lock(database, Job.RETRAIN, "NY"):
                 outcomes.append("ran")
                 everybody_tried.wait(30)
-        except TurnTakenError as error:
+        except JobRunningError as error:
             outcomes.append(str(error))
             everybody_tried.wait(30)
 
@@ -57,7 +57,7 @@ def test_of_many_at_once_one_has_the_turn(database):
         thread.join()
     assert outcomes.count("ran") == 1
     (said,) = set(outcomes) - {"ran"}
-    assert said == f"another retrain of NY is under way on {database.label}; this one did nothing"
+    assert said == f"another retrain job for NY is already running on {database.label}; this one did nothing"
 
 
 def test_a_holder_that_is_killed_leaves_the_turn_free(database, database_url):
@@ -72,21 +72,21 @@ def test_a_holder_that_is_killed_leaves_the_turn_free(database, database_url):
 
 
 def test_jobs_and_regions_do_not_wait_for_each_other(database):
-    with turn(database, Job.RETRAIN, "NY"):
+    with job_lock(database, Job.RETRAIN, "NY"):
         assert is_free(database, Job.INGESTION)
-        with turn(database, Job.RETRAIN, "PJM"):
+        with job_lock(database, Job.RETRAIN, "PJM"):
             assert not is_free(database)
 
 
 def test_a_holder_that_fails_leaves_the_turn_free(database):
-    with pytest.raises(ZeroDivisionError), turn(database, Job.FORECAST, "NY"):
+    with pytest.raises(ZeroDivisionError), job_lock(database, Job.FORECAST, "NY"):
         raise ZeroDivisionError
     assert is_free(database, Job.FORECAST)
 
 
 def test_a_turn_leaves_no_connection_behind(database):
     for _ in range(30):  # more than the pool holds
-        with turn(database, Job.FORECAST, "NY"):
+        with job_lock(database, Job.FORECAST, "NY"):
             pass
     assert database.engine.pool.checkedout() == 0
 
@@ -96,23 +96,23 @@ def test_where_the_database_is_away_that_is_one_line(settings, database_url):
     with (
         away(database_url),
         pytest.raises(DatabaseUnavailableError, match="cannot be used"),
-        turn(database, Job.FORECAST, "NY"),
+        job_lock(database, Job.FORECAST, "NY"),
     ):
         pytest.fail("nobody can hold a turn there")
     database.close()
 
 
 def test_a_database_that_goes_away_while_the_turn_is_held_takes_it_along(database, database_url):
-    with turn(database, Job.FORECAST, "NY"), away(database_url):
+    with job_lock(database, Job.FORECAST, "NY"), away(database_url):
         pass
     assert is_free(database, Job.FORECAST)
 
 
 def test_notes_of_runs_are_by_job_and_region(database):
     with database.transaction() as connection:
-        turns.began(connection, Job.FORECAST, "NY", PRESENT)
-        assert turns.last_success(connection, Job.FORECAST, "NY") is None
-        turns.ended(connection, Job.FORECAST, "NY", PRESENT)
-        assert turns.last_success(connection, Job.FORECAST, "NY") == PRESENT
-        assert turns.last_success(connection, Job.FORECAST, "PJM") is None
-        assert turns.last_success(connection, Job.INGESTION, "NY") is None
+        job_runs.record_start(connection, Job.FORECAST, "NY", PRESENT)
+        assert job_runs.last_success(connection, Job.FORECAST, "NY") is None
+        job_runs.record_end(connection, Job.FORECAST, "NY", PRESENT)
+        assert job_runs.last_success(connection, Job.FORECAST, "NY") == PRESENT
+        assert job_runs.last_success(connection, Job.FORECAST, "PJM") is None
+        assert job_runs.last_success(connection, Job.INGESTION, "NY") is None

@@ -9,8 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand.columns import BASE_COLUMNS
-from energy_demand.database import decisions, predictions
-from energy_demand.database import job_runs as turns
+from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import demand_flag, drift_log, features, raw_demand
 from energy_demand.database.watched import FlowRun, LastCheck, Watched, watched
@@ -217,24 +216,26 @@ def test_a_retraining_failed_where_the_last_one_that_ended_did(look, run, outcom
     ("error", "failed"), [(None, False), ("MLflow is away", True)], ids=["went well", "went wrong"]
 )
 def test_a_retraining_that_failed_before_it_was_noted_failed_too(look, run, error, failed):
-    run(lambda connection: turns.began(connection, Job.RETRAIN, "NY", at(-1)))
+    run(lambda connection: job_runs.record_start(connection, Job.RETRAIN, "NY", at(-1)))
     assert look().retraining_failed is None, "it has only begun"
-    run(lambda connection: turns.ended(connection, Job.RETRAIN, "NY", at(-1), error))
+    run(lambda connection: job_runs.record_end(connection, Job.RETRAIN, "NY", at(-1), error))
     assert look().retraining_failed is failed
 
 
 def test_one_that_had_too_few_rows_did_not_fail(look, run):
-    run(lambda connection: turns.began(connection, Job.RETRAIN, "NY", at(-1)))
+    run(lambda connection: job_runs.record_start(connection, Job.RETRAIN, "NY", at(-1)))
     run(retrain("skipped", 1))
-    run(lambda connection: turns.ended(connection, Job.RETRAIN, "NY", at(-1), "900 rows"))
+    run(lambda connection: job_runs.record_end(connection, Job.RETRAIN, "NY", at(-1), "900 rows"))
     assert look().retraining_failed is False
 
 
 def test_flows_are_told_by_their_names_at_prefect(look, run):
     for job, error in ((Job.INGESTION, None), (Job.FORECAST, "no champion")):
-        run(lambda connection, job=job: turns.began(connection, job, "NY", at(-2)))
-        run(lambda connection, job=job: turns.ended(connection, job, "NY", at(-2)))
-        run(lambda connection, job=job, error=error: turns.ended(connection, job, "NY", at(-1), error))
+        run(lambda connection, job=job: job_runs.record_start(connection, job, "NY", at(-2)))
+        run(lambda connection, job=job: job_runs.record_end(connection, job, "NY", at(-2)))
+        run(
+            lambda connection, job=job, error=error: job_runs.record_end(connection, job, "NY", at(-1), error)
+        )
     assert look().flows == (
         FlowRun("forecast", at(-2), failed=True),
         FlowRun("data-ingestion", at(-1), failed=False),

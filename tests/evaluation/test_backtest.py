@@ -139,8 +139,8 @@ def test_a_loss_costs_something_and_not_everything(loss, protocol, record, train
 
 
 def test_a_stage_can_be_left_out_of_a_backtest(record, trained):
-    linear = replace(trained.judged, errors=None, residual=None)
-    whole, without = (frozen(record, Protocol.DAY_AHEAD, model) for model in (trained.judged, linear))
+    regression = replace(trained.judged, errors=None, residual=None)
+    whole, without = (frozen(record, Protocol.DAY_AHEAD, model) for model in (trained.judged, regression))
     assert not np.allclose(whole["predicted_mwh"], without["predicted_mwh"])
     np.testing.assert_array_equal(whole["base_mwh"], without["base_mwh"])
 

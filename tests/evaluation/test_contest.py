@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from energy_demand.data.weather_path import MAIN
 from energy_demand.evaluation.backtest import COLUMNS
 from energy_demand.evaluation.contest import compared, day_ahead, unseen_days, weather_of
-from energy_demand.evaluation.contest import test_error as error_of_test  # else pytest takes it for a test
+from energy_demand.evaluation.contest import holdout_error as error_of_test  # else pytest takes it for a test
 from energy_demand.evaluation.promotion import judge
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import (
@@ -57,7 +57,7 @@ def test_unseen_days_begin_with_the_first_forecast_after_training(judged, record
 def test_unseen_days_end_with_the_last_whole_one(judged, record):
     midnight = local_midnight(date(2025, 2, 20), ZONE)
     for moment, last in ((midnight, date(2025, 2, 19)), (midnight - HOUR, date(2025, 2, 18))):
-        known = record.known_at(moment, Availability(0))
+        known = record.cut_at(moment, Availability(0))
         assert unseen_days(known, judged)[-1] == last
 
 
@@ -175,9 +175,9 @@ def test_hours_that_cannot_be_judged_are_no_test():
 def test_the_state_of_a_frozen_model_is_refreshed_every_day(forecast, judged, record):
     """A forecast of the last day is the one that a model in service would have made."""
     day = forecast["issued_at"].iloc[-1]
-    known = record.known_at(day.to_pydatetime(), Availability(1))
+    known = record.cut_at(day.to_pydatetime(), Availability(1))
     served = judged.advance(known)
-    made = served.forecast(served.foresee(known, day.to_pydatetime()), day.to_pydatetime())
+    made = served.forecast(served.horizon(known, day.to_pydatetime()), day.to_pydatetime())
     last = forecast[forecast["issued_at"] == day]
     ours = made.set_index("period").loc[last["period"], "predicted_demand_mwh"]
     np.testing.assert_allclose(last["predicted_mwh"], ours, rtol=1e-4)

@@ -126,7 +126,7 @@ def test_a_day_after_the_record_changes_nothing(record, kind):
 @pytest.mark.parametrize("kind", list(Kind))
 def test_cutting_a_record_and_changing_it_come_to_the_same_in_either_order(record, kind):
     moment = (midnight(record) + timedelta(days=30)).to_pydatetime()
-    cut = record.known_at(moment, Availability(1))
+    cut = record.cut_at(moment, Availability(1))
     one = Injection(kind, DAY).into(cut).demand
-    other = Injection(kind, DAY).into(record).known_at(moment, Availability(1)).demand
+    other = Injection(kind, DAY).into(record).cut_at(moment, Availability(1)).demand
     pd.testing.assert_frame_equal(one, other)

@@ -72,7 +72,7 @@ def test_a_frozen_model_takes_nothing_from_the_demand_that_came_since(short_reco
 def test_a_weekly_policy_retrains_every_seven_days_without_a_contest(runs):
     made = runs[ReplayPolicy.WEEKLY]
     began = day_ahead_issue(FIRST, ZONE)
-    # Retrained at the first midnight at least seven days after the last fit.
+    # RetrainingOutcome at the first midnight at least seven days after the last fit.
     assert [(each.at - began).days for each in made.retrainings] == [7, 14, 21]
     assert {(each.kind, each.reason) for each in made.retrainings} == {("promoted", "by the calendar")}
     assert made.promotions == 3

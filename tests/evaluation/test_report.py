@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.evaluation.report import Operator, daily_totals, summary, with_operator
+from energy_demand.evaluation.report import OperatorForecast, daily_totals, summary, with_operator_forecast
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, days_periods
 
 ZONE = NEW_YORK.zone
 FIRST, LAST = date(2024, 3, 5), date(2024, 3, 14)
-NO_OPERATOR = Operator(pd.Series(dtype=float, index=pd.DatetimeIndex([], tz="UTC")), pd.DataFrame())
+NO_OPERATOR = OperatorForecast(pd.Series(dtype=float, index=pd.DatetimeIndex([], tz="UTC")), pd.DataFrame())
 
 
 def hours() -> pd.DataFrame:
@@ -40,18 +40,18 @@ def hours() -> pd.DataFrame:
     )
 
 
-def operator(rows: pd.DataFrame) -> Operator:
+def operator(rows: pd.DataFrame) -> OperatorForecast:
     day = (rows["period"] - pd.Timedelta(hours=1)).dt.tz_convert(ZONE).dt.date
     total = rows.groupby(day)["actual_mwh"].sum()
-    return Operator(
+    return OperatorForecast(
         pd.Series(rows["actual_mwh"].to_numpy() * 0.975, index=pd.DatetimeIndex(rows["period"])),
         pd.DataFrame({"D": total, "DF": total * 0.975}),
     )
 
 
-def scored(rows: pd.DataFrame, yardstick: Operator) -> dict:
+def scored(rows: pd.DataFrame, yardstick: OperatorForecast) -> dict:
     truth = pd.Series(rows["actual_mwh"].to_numpy(), index=pd.DatetimeIndex(rows["period"]))
-    beside = with_operator(rows, yardstick, truth, ZONE, Availability(1))
+    beside = with_operator_forecast(rows, yardstick, truth, ZONE, Availability(1))
     return summary(beside, daily_totals(beside, yardstick, ZONE), ZONE)
 
 

@@ -16,8 +16,7 @@ from files import PROMETHEUS, alerts, dashboard, grafana_alerts, models, promql,
 from servers import Server, fill, free_port, wait_until
 
 from energy_demand.columns import BASE_COLUMNS
-from energy_demand.database import decisions, predictions
-from energy_demand.database import job_runs as turns
+from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.engine import opened
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import features
@@ -76,8 +75,8 @@ def store(database: Database) -> None:
             decisions.insert_check(connection, check(days_ago))
         number = decisions.begin_retraining(connection, "NY", NOW - HOUR, "drift", "a test")
         decisions.end_retraining(connection, number, NOW, "failed", error="MLflow is away")
-        turns.began(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
-        turns.ended(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
+        job_runs.record_start(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
+        job_runs.record_end(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
         columns = dict.fromkeys(BASE_COLUMNS, 1.0)
         made_up = [
             {"respondent": "NY", "timestamp": period, "lead_hours": 24, "created_at": NOW, **columns}
@@ -120,7 +119,7 @@ def service(postgres, trained, tmp_path_factory) -> Iterator[Server]:
     version = registry.register(
         trained.judged, params={}, metrics={"test_mape": 2.5, "test_mae": 400.0}, started_at=PRESENT
     )
-    registry.promote(version.run_id, FIRST)
+    registry.apply_verdict(version.run_id, FIRST)
     server = Server(home, application_url(postgres), energy_demand_now=NOW.isoformat(), api_workers=2)
     try:
         yield server.start()

@@ -19,7 +19,7 @@ import yaml
 
 from energy_demand.cli import app
 from energy_demand.evaluation.promotion import Verdict
-from energy_demand.jobs.retraining import Retrained
+from energy_demand.jobs.retraining import RetrainingOutcome
 from energy_demand.jobs.training import TrainingOutcome
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.registry.registry import Version
@@ -215,7 +215,7 @@ def retrained(*, promoted: bool) -> dict[str, Any]:
         trained_through=moment,
         seconds=1.0,
     )
-    return Retrained(Trigger.MANUAL, "asked for by hand", outcome).to_json()
+    return RetrainingOutcome(Trigger.MANUAL, "asked for by hand", outcome).to_json()
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not on PATH (Debian: apt-get install jq)")

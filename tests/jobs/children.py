@@ -16,9 +16,9 @@ from energy_demand.database.engine import opened
 from energy_demand.database.job_runs import Job
 from energy_demand.jobs.drift_check import run_check
 from energy_demand.jobs.ingestion import run_ingestion
-from energy_demand.jobs.job_lock import in_turn
+from energy_demand.jobs.job_lock import run_exclusively
 from energy_demand.jobs.retraining import run_retraining
-from energy_demand.jobs.scheduled_forecast import run_morning
+from energy_demand.jobs.scheduled_forecast import run_scheduled_forecast
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.registry.registry import Registry
 
@@ -54,9 +54,9 @@ def run_job(job: Job, database: Database, settings: Settings) -> Any:
         Job.RETRAIN: lambda: run_retraining(
             database, registry, settings, now, trigger=Trigger.MANUAL, recipe=SHORT
         ),
-        Job.FORECAST: lambda: run_morning(database, registry, settings, now, silent),
+        Job.FORECAST: lambda: run_scheduled_forecast(database, registry, settings, now, silent),
     }
-    return in_turn(database, settings, job, now, work[job])
+    return run_exclusively(database, settings, job, now, work[job])
 
 
 def run_and_kill(job: Job, settings: Settings, point: Point) -> None:

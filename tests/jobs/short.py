@@ -20,7 +20,7 @@ SHORT = replace(QUICK, base=replace(QUICK.base, test_share=0.25, max_trees=15), 
 # The champion was trained then: fourteen whole days that it has not seen are left for a contest.
 TRAINED_AT = PRESENT - timedelta(days=18)
 NOTHING_LISTENS = "http://127.0.0.1:9"
-# What a champion was tested on, as `test_error` says it.
+# What a champion was tested on, as `holdout_error` says it.
 TESTED = {"test_mape": 2.5, "test_mae": 400.0, "test_first_day": 20250205.0, "test_last_day": 20250220.0}
 
 

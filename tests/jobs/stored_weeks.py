@@ -49,7 +49,7 @@ def filled(new_database_url, synthetic_upstream, tmp_path_factory) -> Settings:
         fitted = fit(learnt_from, SHORT, judge=False).forecaster
         version = registry.register(fitted, params={}, metrics=metrics, started_at=TRAINED_AT)
         if learnt_from is record:
-            registry.promote(version.run_id, FIRST)
+            registry.apply_verdict(version.run_id, FIRST)
     return settings
 
 
@@ -101,7 +101,7 @@ def registry(settings) -> Registry:
 @pytest.fixture
 def _worse_serves(registry):
     """Version 2 is the champion, so that a new model is better for certain."""
-    registry.promote(registry.load("2").run_id, FIRST)
+    registry.promote("2")
 
 
 @pytest.fixture

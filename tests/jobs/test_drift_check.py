@@ -14,7 +14,6 @@ from energy_demand.config import CHAMPION_ALIAS, REGISTERED_MODEL
 from energy_demand.database import decisions, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import drift_log
-from energy_demand.evaluation.promotion import FIRST
 from energy_demand.jobs.drift_check import champion_reference, run_check
 from energy_demand.monitoring.reference import Reference, read_reference, write_reference
 from energy_demand.monitoring.retraining_policy import Trigger
@@ -153,7 +152,7 @@ def test_a_reference_that_is_not_the_champion_s_is_made_anew(database, settings,
 
 
 def test_after_a_rollback_the_reference_is_that_of_the_one_that_serves(database, settings, registry):
-    registry.promote(registry.load("2").run_id, FIRST)
+    registry.promote("2")
     assert champion_reference(database, settings, registry.champion()).version == "2"
     registry.rollback()
     assert champion_reference(database, settings, registry.champion()).version == "1"

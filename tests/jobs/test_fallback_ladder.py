@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from energy_demand.data.record import Record, make_record
-from energy_demand.jobs.fallback_ladder import climb_down
+from energy_demand.jobs.fallback_ladder import best_available
 from energy_demand.model.forecaster import EXPLANATION
 from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
 from energy_demand.model.predict import (
@@ -27,7 +27,7 @@ from energy_demand.model.predict import (
 from energy_demand.model.train import fit
 from energy_demand.registry.registry import Champion
 from energy_demand.registry.serialization import ModelRefusedError
-from energy_demand.timeaxis import HOUR, Availability, horizon
+from energy_demand.timeaxis import HOUR, Availability, horizon_periods
 from records import QUICK, START, not_a_number
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 ISSUE = START + timedelta(days=222, hours=13)  # six days after the champion's fit
 WARM_UP = timedelta(days=56)
 AVAILABILITY = Availability(1)
-QUESTION = Question(ISSUE, horizon(ISSUE, 48), AVAILABILITY)
+QUESTION = Question(ISSUE, horizon_periods(ISSUE, 48), AVAILABILITY)
 
 
 @dataclass
 class Known:
-    """What is stored, read as `climb_down` reads it; keeps the starts that it was asked for."""
+    """What is stored, read as `best_available` reads it; keeps the starts that it was asked for."""
 
     record: Record
     starts: list[datetime] = field(default_factory=list)
@@ -75,7 +75,7 @@ def altered(
 @pytest.fixture(scope="module")
 def stored(record) -> Record:
     """Everything that was known at the hour of issue."""
-    return record.known_at(ISSUE, AVAILABILITY)
+    return record.cut_at(ISSUE, AVAILABILITY)
 
 
 @pytest.fixture
@@ -91,12 +91,12 @@ def champion(trained) -> Champion:
 @pytest.fixture(scope="module")
 def previous(record) -> Champion:
     """Trained ten weeks before the hour of issue."""
-    long_ago = record.known_at(START + timedelta(days=150), AVAILABILITY)
+    long_ago = record.cut_at(START + timedelta(days=150), AVAILABILITY)
     return Champion("1", "run 1", fit(long_ago, QUICK, judge=False).forecaster, {})
 
 
 def with_state(model: Forecaster, **parts: object) -> Forecaster:
-    return replace(model, linear=replace(model.linear, **parts))
+    return replace(model, regression=replace(model.regression, **parts))
 
 
 def with_widths(model: Forecaster, narrow: np.ndarray, wide: np.ndarray) -> Forecaster:
@@ -115,11 +115,11 @@ broken_forecasters = by_name(
     ("it gives no numbers", lambda model: with_state(model, reference=np.nan)),
     (
         "it gives seven times the demand",
-        lambda model: with_state(model, reference=model.linear.reference + 200),
+        lambda model: with_state(model, reference=model.regression.reference + 200),
     ),
     (
         "it gives a seventh of the demand",
-        lambda model: with_state(model, reference=model.linear.reference - 200),
+        lambda model: with_state(model, reference=model.regression.reference - 200),
     ),
     (
         "its intervals are endless",
@@ -183,7 +183,7 @@ def never() -> Champion | None:
 
 
 def test_the_champion_answers_and_nobody_else_is_asked(known, champion):
-    made = climb_down(known, QUESTION, champion, never)
+    made = best_available(known, QUESTION, champion, never)
     assert_answers(made, "champion", "2", explained=True)
     assert not made.in_sample
     assert known.starts == [ISSUE - WARM_UP]
@@ -193,14 +193,14 @@ def test_the_champion_answers_and_nobody_else_is_asked(known, champion):
 
 
 def test_a_champion_whose_state_is_old_is_given_the_hours_that_it_needs(known, previous):
-    made = climb_down(known, QUESTION, previous, never)
+    made = best_available(known, QUESTION, previous, never)
     assert_answers(made, "champion", "1", explained=True)
     assert known.starts == [previous.forecaster.needs_from]
     assert known.starts[0] < ISSUE - WARM_UP
 
 
 def test_a_champion_that_has_seen_the_hours_it_forecasts_says_so(known, forecaster):
-    made = climb_down(known, QUESTION, Champion("3", "run 3", forecaster, {}), never)
+    made = best_available(known, QUESTION, Champion("3", "run 3", forecaster, {}), never)
     assert_answers(made, "champion", "3", "trained on hours after 2025-02-08T13:00:00Z", explained=True)
     assert made.to_json()["in_sample"] is True
 
@@ -219,7 +219,7 @@ def test_how_much_weather_was_foreseen_decides_who_answers(
     hours, quality, version, words, stored, champion, previous
 ):
     known = Known(altered(stored, weather_until=ISSUE + hours * HOUR))
-    made = climb_down(known, QUESTION, champion, lambda: previous)
+    made = best_available(known, QUESTION, champion, lambda: previous)
     assert_answers(made, quality, version, *words, explained=quality != "base_booster")
 
 
@@ -230,7 +230,7 @@ def test_the_champion_goes_on_without_the_newest_demand_and_says_how_old_it_is(
     hours, warned, stored, champion
 ):
     late = altered(stored, demand_until=ISSUE - hours * HOUR)
-    made = climb_down(Known(late), QUESTION, champion, never)
+    made = best_available(Known(late), QUESTION, champion, never)
     assert (made.quality, made.demand_age_hours) == ("champion", hours)
     assert made.to_json()["demand_age_hours"] == hours
     assert made.warnings() == ([f"the newest demand known is {hours} hours old"] if warned else [])
@@ -241,7 +241,7 @@ def test_the_champion_goes_on_without_the_newest_demand_and_says_how_old_it_is(
 
 @broken_forecasters
 def test_the_previous_champion_answers_where_the_champion_is_broken(damage, known, champion, previous):
-    made = climb_down(
+    made = best_available(
         known, QUESTION, replace(champion, forecaster=damage(champion.forecaster)), lambda: previous
     )
     assert_answers(made, "previous_champion", "1", "champion before it did", explained=True)
@@ -249,13 +249,13 @@ def test_the_previous_champion_answers_where_the_champion_is_broken(damage, know
 
 def test_a_champion_of_another_region_does_not_answer(known, champion, previous, caplog):
     stranger = replace(champion, forecaster=replace(champion.forecaster, respondent="CAL"))
-    made = climb_down(known, QUESTION, stranger, lambda: previous)
+    made = best_available(known, QUESTION, stranger, lambda: previous)
     assert_answers(made, "previous_champion", "1", "champion before it did", explained=True)
     assert "champion (version 2): the model was trained for CAL, not NY" in caplog.text
 
 
 def test_a_previous_champion_that_needs_an_older_start_is_given_it(known, champion, previous):
-    made = climb_down(known, QUESTION, nan_forecaster(champion), lambda: previous)
+    made = best_available(known, QUESTION, nan_forecaster(champion), lambda: previous)
     assert known.starts == [ISSUE - WARM_UP, previous.forecaster.needs_from]
     pd.testing.assert_frame_equal(
         made.hours, by_forecaster(known.record, previous.forecaster, "1", QUESTION).hours, check_exact=True
@@ -263,13 +263,13 @@ def test_a_previous_champion_that_needs_an_older_start_is_given_it(known, champi
 
 
 def test_a_previous_champion_that_needs_no_older_start_answers_from_what_was_read(known, champion):
-    made = climb_down(known, QUESTION, nan_forecaster(champion), lambda: replace(champion, version="1"))
+    made = best_available(known, QUESTION, nan_forecaster(champion), lambda: replace(champion, version="1"))
     assert_answers(made, "previous_champion", "1", "champion before it did", explained=True)
     assert len(known.starts) == 1
 
 
 def test_the_previous_champion_answers_where_none_serves(known, previous):
-    made = climb_down(known, QUESTION, None, lambda: previous)
+    made = best_available(known, QUESTION, None, lambda: previous)
     assert_answers(made, "previous_champion", "1", "champion before it did", explained=True)
 
 
@@ -279,7 +279,7 @@ def test_the_previous_champion_answers_where_none_serves(known, previous):
 @broken_forecasters
 def test_the_base_booster_answers_where_there_is_no_previous_champion(damage, known, champion):
     broken = replace(champion, forecaster=damage(champion.forecaster))
-    made = climb_down(known, QUESTION, broken)
+    made = best_available(known, QUESTION, broken)
     assert_answers(made, "base_booster", "2", "the base booster did")
     pd.testing.assert_frame_equal(
         made.hours, by_base_booster(known.record, champion.forecaster, "2", QUESTION).hours, check_exact=True
@@ -294,7 +294,7 @@ def test_the_base_booster_answers_where_there_is_no_previous_champion(damage, kn
 def test_the_base_booster_answers_where_the_previous_champion_is_broken_too(
     damage, known, champion, previous
 ):
-    made = climb_down(
+    made = best_available(
         known,
         QUESTION,
         nan_forecaster(champion),
@@ -315,7 +315,7 @@ def test_the_base_booster_answers_where_the_previous_champion_cannot_be_loaded(
         raise error
 
     assert_answers(
-        climb_down(known, QUESTION, nan_forecaster(champion), load),
+        best_available(known, QUESTION, nan_forecaster(champion), load),
         "base_booster",
         "2",
         "the base booster did",
@@ -327,7 +327,7 @@ def test_the_base_booster_answers_where_what_is_stored_begins_after_every_state(
     stored, champion, previous, caplog
 ):
     begun = altered(stored, since=ISSUE - timedelta(days=4))
-    made = climb_down(lambda _: begun, QUESTION, champion, lambda: previous)
+    made = best_available(lambda _: begun, QUESTION, champion, lambda: previous)
     assert_answers(made, "base_booster", "2", "the base booster did")
     assert "state ends at 2025-02-02T00:00:00Z" in caplog.text
     assert "run `energy-demand backfill --start 2025-02-02 --end …`" in caplog.text
@@ -337,7 +337,7 @@ def test_the_base_booster_answers_where_what_is_stored_begins_after_every_state(
 
 
 def test_without_any_model_each_hour_is_the_same_hour_of_last_week(known, record):
-    made = climb_down(known, QUESTION, None)
+    made = best_available(known, QUESTION, None)
     assert_answers(made, "last_week", "none", "the same hour of last week")
     assert not made.in_sample
     first = record.position(QUESTION.periods[0]) - 168
@@ -346,7 +346,7 @@ def test_without_any_model_each_hour_is_the_same_hour_of_last_week(known, record
 
 
 def test_last_weeks_intervals_hold_what_demand_differed_by_from_week_to_week(known):
-    made = climb_down(known, QUESTION, None).hours
+    made = best_available(known, QUESTION, None).hours
     demand = known(ISSUE - WARM_UP).demand_mwh
     changes = np.abs(demand[168:] / demand[:-168] - 1)
     for level in (80, 95):
@@ -362,7 +362,7 @@ def test_last_weeks_intervals_are_those_of_the_local_time_of_day(stored):
     every_other_week, at_night = demand["period"].dt.isocalendar().week % 2 == 0, local.dt.hour < 3
     demand.loc[every_other_week & at_night, "demand_mwh"] = 18_000.0
     restless = make_record(demand, stored.weather, stored.forecasts, stored.region, stored.periods[-1])
-    made = climb_down(Known(restless), QUESTION, None).hours
+    made = best_available(Known(restless), QUESTION, None).hours
     wide = made["upper_80"] - made["lower_80"] > 1_000
     assert wide.tolist() == (made["period"] - HOUR).dt.tz_convert(stored.region.zone).dt.hour.lt(3).tolist()
 
@@ -370,13 +370,13 @@ def test_last_weeks_intervals_are_those_of_the_local_time_of_day(stored):
 @broken_bases
 def test_last_week_answers_where_the_base_booster_is_broken(damage, known, champion):
     broken = nan_forecaster(champion)
-    made = climb_down(known, QUESTION, replace(broken, forecaster=damage(broken.forecaster)))
+    made = best_available(known, QUESTION, replace(broken, forecaster=damage(broken.forecaster)))
     assert_answers(made, "last_week", "none", "the same hour of last week")
 
 
 def test_last_week_answers_where_the_only_model_is_another_regions(known, champion):
     stranger = replace(champion, forecaster=replace(champion.forecaster, respondent="CAL"))
-    made = climb_down(known, QUESTION, stranger)
+    made = best_available(known, QUESTION, stranger)
     assert_answers(made, "last_week", "none", "the same hour of last week")
 
 
@@ -385,7 +385,7 @@ def test_an_hour_that_was_missing_last_week_is_taken_from_the_week_before(stored
     demand = stored.demand.copy()
     demand.loc[missing, "demand_mwh"] = np.nan
     holed = make_record(demand, stored.weather, stored.forecasts, stored.region, stored.periods[-1])
-    made = climb_down(Known(holed), QUESTION, None)
+    made = best_available(Known(holed), QUESTION, None)
     assert_answers(made, "last_week", "none", "the same hour of last week")
     assert made.hours["predicted_demand_mwh"].iloc[0] == stored.demand_mwh[missing - 168]
 
@@ -396,7 +396,7 @@ def test_an_hour_that_was_missing_last_week_is_taken_from_the_week_before(stored
 def test_where_nobody_can_answer_each_says_why_and_what_to_do(stored, champion):
     few_days = altered(stored, since=ISSUE - timedelta(days=4))
     with pytest.raises(NoForecastError) as caught:
-        climb_down(lambda _: few_days, QUESTION, with_no_part_whole(champion))
+        best_available(lambda _: few_days, QUESTION, with_no_part_whole(champion))
     reasons = (
         "champion (version 2): the model's state ends at",
         "run `energy-demand backfill --start 2025-02-02 --end …`",
@@ -419,7 +419,7 @@ def test_without_demand_of_the_last_weeks_there_is_no_forecast_and_it_says_what_
     serves = {"the champion": champion, "an old champion": previous, "no champion": None}[serving]
     known = Known(altered(stored, demand_until=until))
     with pytest.raises(ForecastError, match=r"no demand .*known.*run `energy-demand ingest` or `backfill`"):
-        climb_down(known, QUESTION, serves, never)
+        best_available(known, QUESTION, serves, never)
 
 
 def test_a_fault_of_the_store_is_no_forecasters_fault_and_passes(champion):
@@ -427,7 +427,7 @@ def test_a_fault_of_the_store_is_no_forecasters_fault_and_passes(champion):
         raise ConnectionError("the store is away")
 
     with pytest.raises(ConnectionError, match="the store is away"):
-        climb_down(away, QUESTION, champion)
+        best_available(away, QUESTION, champion)
 
 
 # What the log says.
@@ -443,7 +443,7 @@ def test_a_fault_of_the_store_is_no_forecasters_fault_and_passes(champion):
 def test_a_fault_that_nobody_expected_is_logged_with_its_traceback(
     damage, traceback, known, champion, caplog
 ):
-    climb_down(known, QUESTION, replace(champion, forecaster=damage(champion.forecaster)))
+    best_available(known, QUESTION, replace(champion, forecaster=damage(champion.forecaster)))
     first = caplog.records[0]
     assert first.levelno == logging.WARNING
     assert first.getMessage().startswith("no forecast by the champion (version 2): ")

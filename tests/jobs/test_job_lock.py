@@ -1,4 +1,4 @@
-"""Jobs take turns, are noted, and catch up once for all the times they were missed."""
+"""Jobs run one at a time, are noted, and catch up once for all the times they were missed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from energy_demand.database.job_runs import Job, TurnTakenError, turn
+from energy_demand.database.job_runs import Job, JobRunningError, turn
 from energy_demand.database.tables import job_run
 from energy_demand.errors import UserError
-from energy_demand.jobs.job_lock import LONGEST_ERROR, in_turn
+from energy_demand.jobs.job_lock import LONGEST_ERROR, run_exclusively
 from support import PRESENT, make_settings
 
 HOUR = timedelta(hours=1)
@@ -40,25 +40,27 @@ def noted(database):
 
 
 def test_a_run_is_noted_when_it_begins_and_when_it_went_well(database, settings, noted):
-    seen = in_turn(database, settings, Job.FORECAST, PRESENT, lambda: noted(Job.FORECAST))
+    seen = run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: noted(Job.FORECAST))
     assert seen == (PRESENT, None, None)
     assert noted(Job.FORECAST) == (PRESENT, PRESENT, None)
     assert noted(Job.RETRAIN) is None
 
 
 def test_a_run_that_failed_is_noted_with_its_reason_and_the_last_success_stays(database, settings, noted):
-    in_turn(database, settings, Job.INGESTION, PRESENT, lambda: None)
+    run_exclusively(database, settings, Job.INGESTION, PRESENT, lambda: None)
     with pytest.raises(UserError, match="away"):
-        in_turn(database, settings, Job.INGESTION, PRESENT + HOUR, lambda: fail(UserError("EIA is away")))
+        run_exclusively(
+            database, settings, Job.INGESTION, PRESENT + HOUR, lambda: fail(UserError("EIA is away"))
+        )
     assert noted(Job.INGESTION) == (PRESENT + HOUR, PRESENT, "EIA is away")
-    in_turn(database, settings, Job.INGESTION, PRESENT + 2 * HOUR, lambda: None)
+    run_exclusively(database, settings, Job.INGESTION, PRESENT + 2 * HOUR, lambda: None)
     assert noted(Job.INGESTION) == (PRESENT + 2 * HOUR, PRESENT + 2 * HOUR, None)
 
 
 def test_a_reason_is_kept_short_and_without_secrets_and_never_empty(database, settings, noted):
     for error in (ValueError(f"postgresql://u:secret-word@h/d {'x' * 9999}"), KeyError()):
         with pytest.raises(type(error)):
-            in_turn(database, settings, Job.RETRAIN, PRESENT, lambda error=error: fail(error))
+            run_exclusively(database, settings, Job.RETRAIN, PRESENT, lambda error=error: fail(error))
         kept = noted(Job.RETRAIN)[2]
         assert 0 < len(kept) <= LONGEST_ERROR
         assert "secret-word" not in kept
@@ -75,9 +77,11 @@ def test_a_reason_is_kept_short_and_without_secrets_and_never_empty(database, se
     ],
 )
 def test_what_a_later_run_caught_up_is_not_run_again(database, settings, noted, scheduled_at, ran):
-    in_turn(database, settings, Job.DRIFT_CHECK, PRESENT, lambda: None)
+    run_exclusively(database, settings, Job.DRIFT_CHECK, PRESENT, lambda: None)
     late = PRESENT + 3 * HOUR
-    done = in_turn(database, settings, Job.DRIFT_CHECK, late, lambda: "ran", scheduled_at=scheduled_at)
+    done = run_exclusively(
+        database, settings, Job.DRIFT_CHECK, late, lambda: "ran", scheduled_at=scheduled_at
+    )
     assert done == ("ran" if ran else None)
     assert noted(Job.DRIFT_CHECK)[0] == (late if ran else PRESENT)
 
@@ -85,7 +89,7 @@ def test_what_a_later_run_caught_up_is_not_run_again(database, settings, noted, 
 def test_of_many_missed_runs_one_is_made_up_for(database, settings):
     made = []
     for hours in (30, 24, 18, 12, 6):  # as a server hands them out when it is back
-        in_turn(
+        run_exclusively(
             database,
             settings,
             Job.INGESTION,
@@ -98,23 +102,23 @@ def test_of_many_missed_runs_one_is_made_up_for(database, settings):
 
 def test_a_run_that_failed_catches_up_nothing(database, settings):
     with pytest.raises(RuntimeError):
-        in_turn(database, settings, Job.INGESTION, PRESENT, lambda: fail(RuntimeError("away")))
-    late = in_turn(
+        run_exclusively(database, settings, Job.INGESTION, PRESENT, lambda: fail(RuntimeError("away")))
+    late = run_exclusively(
         database, settings, Job.INGESTION, PRESENT + HOUR, lambda: "ran", scheduled_at=PRESENT - HOUR
     )
     assert late == "ran"
 
 
 def test_a_run_that_finds_another_one_is_not_noted(database, settings, noted):
-    with turn(database, Job.FORECAST, "NY"), pytest.raises(TurnTakenError):
-        in_turn(database, settings, Job.FORECAST, PRESENT, lambda: None)
+    with turn(database, Job.FORECAST, "NY"), pytest.raises(JobRunningError):
+        run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: None)
     assert noted(Job.FORECAST) is None
 
 
 def test_the_turn_is_free_again_after_a_run_whichever_way_it_ended(database, settings):
     with pytest.raises(RuntimeError):
-        in_turn(database, settings, Job.FORECAST, PRESENT, lambda: fail(RuntimeError("no")))
-    in_turn(database, settings, Job.FORECAST, PRESENT, lambda: None)
+        run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: fail(RuntimeError("no")))
+    run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: None)
     with turn(database, Job.FORECAST, "NY"):
         pass
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from children import held_at, run_and_kill, run_job
 from short import NOTHING_LISTENS, SHORT, poisoned
 
-from energy_demand.database.job_runs import Job, TurnTakenError
+from energy_demand.database.job_runs import Job, JobRunningError
 from energy_demand.evaluation.contest import compared, day_ahead, unseen_days
 from energy_demand.evaluation.promotion import judge
 from energy_demand.jobs.retraining import KILLED, run_retraining
@@ -50,7 +50,7 @@ def test_of_two_retrainings_at_once_one_runs_and_the_other_does_nothing(
     database, settings, registry, retrainings
 ):
     with held_at(Job.RETRAIN, settings, ("before", PROMOTE)) as first:
-        with pytest.raises(TurnTakenError, match="another retrain of NY is under way"):
+        with pytest.raises(JobRunningError, match="another retrain job for NY is already running"):
             run_job(Job.RETRAIN, database, settings)
         assert [row.outcome for row in retrainings()] == ["running"]
         assert registry.champion_version() == "2"

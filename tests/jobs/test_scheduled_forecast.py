@@ -11,7 +11,7 @@ from short import NOTHING_LISTENS
 
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import prediction_log
-from energy_demand.jobs.scheduled_forecast import run_morning
+from energy_demand.jobs.scheduled_forecast import run_scheduled_forecast
 from energy_demand.timeaxis import day_periods
 from support import PRESENT
 
@@ -34,7 +34,7 @@ def logged(database):
 @pytest.fixture
 def morning(database, registry, settings):
     def run(now: datetime = PRESENT, **changed: object):
-        return run_morning(database, registry, settings.model_copy(update=changed), now, silent)
+        return run_scheduled_forecast(database, registry, settings.model_copy(update=changed), now, silent)
 
     return run
 

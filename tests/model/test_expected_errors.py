@@ -19,9 +19,9 @@ from energy_demand.model.expected_errors import (
     LEAST_SIGMA,
     SEASON_DAYS,
     SIGMA_DAYS,
-    OrdinaryDays,
+    ExpectedErrors,
     daily_levels,
-    ordinary_days,
+    expected_errors,
 )
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import days_periods
@@ -32,9 +32,9 @@ EVEN = np.full(24, 1 / 24)
 FIRST = date(2025, 1, 10)
 
 
-def held(mape, first: date = FIRST, levels=None) -> OrdinaryDays:
+def held(mape, first: date = FIRST, levels=None) -> ExpectedErrors:
     mape = np.asarray(mape, dtype=float)
-    return OrdinaryDays(first, np.zeros(len(mape)) if levels is None else levels, mape, EVEN)
+    return ExpectedErrors(first, np.zeros(len(mape)) if levels is None else levels, mape, EVEN)
 
 
 def periods_of(days: int, first: date = FIRST) -> pd.DatetimeIndex:
@@ -44,7 +44,7 @@ def periods_of(days: int, first: date = FIRST) -> pd.DatetimeIndex:
 def test_a_day_is_the_mean_of_what_was_missed_in_its_local_hours():
     periods = periods_of(3)
     one_day = np.repeat([1.0, -2.0, 0.5], 24)
-    found = ordinary_days(periods, one_day, 2 * one_day, ALIKE, ZONE)
+    found = expected_errors(periods, one_day, 2 * one_day, ALIKE, ZONE)
     assert found.first == FIRST
     assert found.levels == pytest.approx([1.0, -2.0, 0.5])
     assert found.mape == pytest.approx(100 * np.abs(np.expm1([0.02, -0.04, 0.01])))
@@ -63,7 +63,7 @@ def test_days_of_23_and_25_hours_are_whole_days():
 def test_hours_that_vary_little_weigh_more():
     variance = np.where(np.arange(24) < 12, 1.0, 9.0)
     missed = np.where(np.arange(24) < 12, 4.0, 0.0)
-    found = ordinary_days(periods_of(1), missed, missed, variance, ZONE)
+    found = expected_errors(periods_of(1), missed, missed, variance, ZONE)
     assert found.weights.sum() == pytest.approx(1.0)
     assert found.weights[0] == pytest.approx(3 * found.weights[23])
     assert found.levels == pytest.approx([3.0])
@@ -73,7 +73,7 @@ def test_a_day_counts_from_twelve_known_hours_on():
     missed = np.full(48, np.nan)
     missed[: FEWEST_HOURS - 1] = 1.0
     missed[24 : 24 + FEWEST_HOURS] = 2.0
-    found = ordinary_days(periods_of(2), missed, missed, ALIKE, ZONE)
+    found = expected_errors(periods_of(2), missed, missed, ALIKE, ZONE)
     np.testing.assert_allclose(found.levels, [np.nan, 2.0])
     np.testing.assert_allclose(found.mape, [np.nan, 100 * np.expm1(0.02)])
 
@@ -81,7 +81,7 @@ def test_a_day_counts_from_twelve_known_hours_on():
 def test_days_that_are_not_there_are_unknown_days():
     whole = periods_of(5)
     apart = whole[:24].append(whole[-24:])
-    found = ordinary_days(apart, np.ones(48), np.ones(48), ALIKE, ZONE)
+    found = expected_errors(apart, np.ones(48), np.ones(48), ALIKE, ZONE)
     assert np.isnan(found.levels).tolist() == [False, True, True, True, False]
     assert np.isnan(found.mape).tolist() == [False, True, True, True, False]
 
@@ -89,7 +89,7 @@ def test_days_that_are_not_there_are_unknown_days():
 def test_no_more_than_three_years_are_kept():
     periods = periods_of(KEPT_DAYS + 5, date(2020, 1, 1))
     number = np.arange(len(periods)) / 1000
-    found = ordinary_days(periods, number, number, ALIKE, ZONE)
+    found = expected_errors(periods, number, number, ALIKE, ZONE)
     assert len(found.levels) == len(found.mape) == KEPT_DAYS
     assert found.first == date(2020, 1, 6)
     assert found.levels[-1] == pytest.approx(number[-24:].mean())
@@ -169,8 +169,8 @@ def test_the_season_of_several_days_counts_each_day_once():
     arrays.arrays(float, 40, elements=st.floats(-50, 50) | st.just(np.nan)),
 )
 def test_the_days_come_back_from_json(first, values):
-    days = OrdinaryDays(first, values, np.abs(values), ALIKE / 7)
-    read = OrdinaryDays.from_dict(json.loads(json.dumps(days.to_dict(), allow_nan=False)))
+    days = ExpectedErrors(first, values, np.abs(values), ALIKE / 7)
+    read = ExpectedErrors.from_dict(json.loads(json.dumps(days.to_dict(), allow_nan=False)))
     assert read.first == first
     np.testing.assert_allclose(read.levels, values, atol=5e-5)
     np.testing.assert_allclose(read.mape, np.abs(values), atol=5e-5)
@@ -178,7 +178,7 @@ def test_the_days_come_back_from_json(first, values):
 
 
 def test_a_forecaster_knows_its_ordinary_days(trained, record):
-    days = trained.judged.ordinary
+    days = trained.judged.expected_errors
     last = days.first + timedelta(days=len(days.levels) - 1)
     assert last == date(2025, 2, 1)  # the local day on which its training ends
     assert last < record.periods[-1].date()
@@ -188,7 +188,7 @@ def test_a_forecaster_knows_its_ordinary_days(trained, record):
 
 
 def test_ordinary_days_of_a_longer_fit_begin_with_those_of_a_shorter_one(trained):
-    short, long = trained.judged.ordinary, trained.forecaster.ordinary
+    short, long = trained.judged.expected_errors, trained.forecaster.expected_errors
     whole = len(short.levels) - 1  # the last one is cut
     assert long.first == short.first
     np.testing.assert_allclose(long.mape[:whole], short.mape[:whole])

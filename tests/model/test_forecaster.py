@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
-from energy_demand.model.weather.horizon import Ahead
+from energy_demand.model.weather.horizon import Horizon
 from energy_demand.timeaxis import Availability
 from records import START, altered_after
 
@@ -27,9 +27,9 @@ def judged(trained):
 
 
 def forecast_at(model, record: Record, issued_at=ISSUE) -> pd.DataFrame:
-    known = record.known_at(issued_at, Availability(1))
+    known = record.cut_at(issued_at, Availability(1))
     now = model.advance(known)
-    return now.forecast(now.foresee(known, issued_at), issued_at)
+    return now.forecast(now.horizon(known, issued_at), issued_at)
 
 
 def test_it_forecasts_48_hours_with_intervals_that_do_not_cross(judged, record):
@@ -44,8 +44,8 @@ def test_nothing_after_the_issue_changes_a_forecast(judged, record):
     # The outlook and the state are offered the altered hours and must not look at them.
     altered = altered_after(record, ISSUE)
     straight = forecast_at(judged, record)
-    now = judged.advance(altered.known_at(ISSUE, Availability(1)))
-    whole = now.forecast(now.foresee(altered, ISSUE), ISSUE)
+    now = judged.advance(altered.cut_at(ISSUE, Availability(1)))
+    whole = now.forecast(now.horizon(altered, ISSUE), ISSUE)
     pd.testing.assert_frame_equal(straight, forecast_at(judged, altered))
     pd.testing.assert_frame_equal(straight, whole)
     later = forecast_at(judged, altered, ISSUE + timedelta(days=1))
@@ -57,23 +57,23 @@ def test_nothing_after_the_issue_changes_a_forecast(judged, record):
 def test_advancing_by_days_comes_to_the_same_as_advancing_at_once(judged, record):
     step = judged
     for day in range(-3, 1):
-        step = step.advance(record.known_at(ISSUE + timedelta(days=day), Availability(1)))
-    at_once = judged.advance(record.known_at(ISSUE, Availability(1)))
-    assert step.linear.through == at_once.linear.through
-    known = record.known_at(ISSUE, Availability(1))
-    made = [each.forecast(each.foresee(known, ISSUE), ISSUE)[PREDICTED] for each in (step, at_once)]
+        step = step.advance(record.cut_at(ISSUE + timedelta(days=day), Availability(1)))
+    at_once = judged.advance(record.cut_at(ISSUE, Availability(1)))
+    assert step.regression.through == at_once.regression.through
+    known = record.cut_at(ISSUE, Availability(1))
+    made = [each.forecast(each.horizon(known, ISSUE), ISSUE)[PREDICTED] for each in (step, at_once)]
     # The slowest smoothing of the weather has forgotten all but a thousandth of what came before its window.
     np.testing.assert_allclose(made[0], made[1], rtol=1e-4)
 
 
 def test_advancing_again_with_the_same_record_changes_nothing(judged, record):
-    known = record.known_at(ISSUE, Availability(1))
+    known = record.cut_at(ISSUE, Availability(1))
     once = judged.advance(known)
     assert once.advance(known) is once
 
 
 def test_a_record_that_begins_after_the_state_is_refused(judged, record):
-    late = record.known_at(ISSUE + timedelta(days=10), Availability(1))
+    late = record.cut_at(ISSUE + timedelta(days=10), Availability(1))
     keep = 24 * 5
     short = replace(
         late,
@@ -85,16 +85,16 @@ def test_a_record_that_begins_after_the_state_is_refused(judged, record):
 
 
 def test_the_state_moves_and_the_fit_does_not(judged, record):
-    now = judged.advance(record.known_at(ISSUE, Availability(1)))
-    assert now.linear.through == pd.Timestamp(ISSUE - timedelta(hours=1))
+    now = judged.advance(record.cut_at(ISSUE, Availability(1)))
+    assert now.regression.through == pd.Timestamp(ISSUE - timedelta(hours=1))
     assert now.trained_through == judged.trained_through
     assert now.residual is judged.residual
 
 
 def test_the_parts_of_an_explanation_add_up_to_the_forecast(judged, record):
-    known = record.known_at(ISSUE, Availability(1))
+    known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
-    ahead = now.foresee(known, ISSUE)
+    ahead = now.horizon(known, ISSUE)
     parts = now.explain(ahead, ISSUE)
     assert list(parts.columns) == ["period", *EXPLANATION]
     np.testing.assert_allclose(
@@ -110,7 +110,7 @@ def test_a_warmer_summer_day_is_explained_by_temperature(judged, record):
 
     path = now.outlook.completed(record.observed.until(at, 24 * 19))
     warm = replace(path, values=path.values + np.array([4.0, 4.0, 0, 0, 0, 0]))
-    plain, warmer = (Ahead(response_features(each, record.region, last=24)) for each in (path, warm))
+    plain, warmer = (Horizon(response_features(each, record.region, last=24)) for each in (path, warm))
     assert first > 24 * 19
     change = (
         now.explain(warmer, at)[list(EXPLANATION)].mean() - now.explain(plain, at)[list(EXPLANATION)].mean()
@@ -120,28 +120,28 @@ def test_a_warmer_summer_day_is_explained_by_temperature(judged, record):
 
 
 def test_a_stage_can_be_taken_out(judged, record):
-    known = record.known_at(ISSUE, Availability(1))
+    known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
-    ahead = now.foresee(known, ISSUE)
+    ahead = now.horizon(known, ISSUE)
     whole = now.forecast(ahead, ISSUE)[PREDICTED]
     without_trees = replace(now, residual=None)
-    linear = replace(now, errors=None, residual=None)
+    regression = replace(now, errors=None, residual=None)
     explained = now.explain(ahead, ISSUE)
     assert not np.allclose(whole, without_trees.forecast(ahead, ISSUE)[PREDICTED])
     np.testing.assert_allclose(
-        linear.forecast(ahead, ISSUE)[PREDICTED], np.exp(now.linear.predict(ahead.responses) / 100)
+        regression.forecast(ahead, ISSUE)[PREDICTED], np.exp(now.regression.predict(ahead.responses) / 100)
     )
     assert (explained["trees"].abs() > 0).any()
     assert (without_trees.explain(ahead, ISSUE)["trees"] == 0).all()
-    assert (linear.explain(ahead, ISSUE)["recent_error"] == 0).all()
+    assert (regression.explain(ahead, ISSUE)["recent_error"] == 0).all()
 
 
 def test_doubtful_weather_widens_the_interval(judged, record):
-    known = record.known_at(ISSUE, Availability(1))
+    known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
-    foreseen = now.foresee(known, ISSUE)
+    foreseen = now.horizon(known, ISSUE)
     doubtful = now.forecast(foreseen, ISSUE)
-    certain = now.forecast(Ahead(foreseen.responses), ISSUE)
+    certain = now.forecast(Horizon(foreseen.responses), ISSUE)
     pd.testing.assert_series_equal(doubtful[PREDICTED], certain[PREDICTED])
     wider = (doubtful["upper_80"] - doubtful["lower_80"]) / (certain["upper_80"] - certain["lower_80"])
     assert (wider >= 1).all()
@@ -150,9 +150,9 @@ def test_doubtful_weather_widens_the_interval(judged, record):
 
 @pytest.mark.parametrize("late", [6, 30])
 def test_late_demand_is_forecast_without(late, judged, record):
-    known = record.known_at(ISSUE - timedelta(hours=late), Availability(1))
+    known = record.cut_at(ISSUE - timedelta(hours=late), Availability(1))
     now = judged.advance(known)
-    hours = now.forecast(now.foresee(record.known_at(ISSUE, Availability(1)), ISSUE), ISSUE)
+    hours = now.forecast(now.horizon(record.cut_at(ISSUE, Availability(1)), ISSUE), ISSUE)
     in_time = forecast_at(judged, record)
     assert hours[PREDICTED].notna().all()
     assert (hours[PREDICTED] / in_time[PREDICTED] - 1).abs().max() < 0.15
@@ -160,18 +160,18 @@ def test_late_demand_is_forecast_without(late, judged, record):
 
 def test_an_issue_long_before_the_state_remembers_no_errors(forecaster, record):
     issued = START + timedelta(days=150, hours=13)
-    known = record.known_at(issued, Availability(1))
-    ahead = forecaster.foresee(known, issued)
+    known = record.cut_at(issued, Availability(1))
+    ahead = forecaster.horizon(known, issued)
     assert (forecaster.explain(ahead, issued)["recent_error"] == 0).all()
     assert forecaster.forecast(ahead, issued)[PREDICTED].between(8_000, 35_000).all()
 
 
 def test_without_a_run_the_interval_is_wider_still(judged, record):
-    known = record.known_at(ISSUE, Availability(1))
+    known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
     blind = replace(known, issued=replace(known.issued, issued_at=known.issued.issued_at[:0]))
     widths = []
     for each in (known, blind):
-        hours = now.forecast(now.foresee(each, ISSUE), ISSUE)
+        hours = now.forecast(now.horizon(each, ISSUE), ISSUE)
         widths.append(((hours["upper_80"] - hours["lower_80"]) / hours[PREDICTED]).mean())
     assert widths[1] > 1.02 * widths[0]

@@ -11,7 +11,7 @@ from energy_demand.data.record_store import load_recent
 from energy_demand.jobs.forecast import asked_hours, forecast_stored
 from energy_demand.model.predict import ForecastError, Question, by_forecaster
 from energy_demand.registry.registry import Champion
-from energy_demand.timeaxis import day_periods, horizon
+from energy_demand.timeaxis import day_periods, horizon_periods
 from support import PRESENT, make_settings
 
 
@@ -43,7 +43,7 @@ def fill(database, settings, first: date) -> None:
 
 def test_the_state_is_brought_up_to_the_newest_hour_that_is_known(database, fed, champion):
     fill(database, fed, date(2025, 1, 2))
-    made = forecast_stored(database, fed, PRESENT, horizon(PRESENT, 48), champion)
+    made = forecast_stored(database, fed, PRESENT, horizon_periods(PRESENT, 48), champion)
     assert made.state_through == PRESENT - timedelta(hours=1)
     assert made.quality == "champion"
     assert not made.in_sample
@@ -56,7 +56,7 @@ def test_a_database_that_begins_after_the_state_says_from_when_to_backfill_and_t
     database, fed, champion, caplog
 ):
     fill(database, fed, date(2025, 3, 1))
-    question = Question(PRESENT, horizon(PRESENT, 24), fed.availability)
+    question = Question(PRESENT, horizon_periods(PRESENT, 24), fed.availability)
     recent = load_recent(database, fed, PRESENT - timedelta(days=56), PRESENT)
     with pytest.raises(
         ForecastError, match=r"state ends at 2025-02-02T00:00:00Z.*--start 2025-02-02"
@@ -73,8 +73,8 @@ def test_a_database_that_begins_after_the_state_says_from_when_to_backfill_and_t
 @pytest.mark.parametrize(
     ("asked", "periods"),
     [
-        pytest.param({}, horizon(PRESENT, 24), id="nothing said: a day"),
-        pytest.param({"hours": 48}, horizon(PRESENT, 48), id="as many hours as can be"),
+        pytest.param({}, horizon_periods(PRESENT, 24), id="nothing said: a day"),
+        pytest.param({"hours": 48}, horizon_periods(PRESENT, 48), id="as many hours as can be"),
         pytest.param({"day": "tomorrow"}, None, id="tomorrow"),
         pytest.param({"day": date(2025, 3, 13)}, None, id="tomorrow by its date"),
     ],

@@ -20,9 +20,9 @@ from records import QUICK, START, synthetic_record
 
 def test_the_judged_fit_ends_before_the_test_and_the_served_one_with_the_data(record, trained):
     assert trained.judged.trained_through == trained.test_from
-    assert trained.judged.linear.through == trained.test_from
+    assert trained.judged.regression.through == trained.test_from
     assert trained.forecaster.trained_through == record.periods[-1]
-    assert trained.forecaster.linear.through == record.periods[-1]
+    assert trained.forecaster.regression.through == record.periods[-1]
 
 
 def test_the_test_part_changes_nothing_of_the_fit_that_is_judged(record, trained):
@@ -43,7 +43,7 @@ def test_the_same_record_gives_the_same_forecaster(record, trained):
 
 
 def test_the_delay_is_that_of_the_availability(record):
-    known = record.known_at(START + timedelta(days=150), Availability(3))
+    known = record.cut_at(START + timedelta(days=150), Availability(3))
     made = fit(known, QUICK, availability=Availability(3), judge=False)
     assert made.judged is None
     assert made.forecaster.publication_delay_hours == 3
@@ -53,7 +53,7 @@ def test_the_delay_is_that_of_the_availability(record):
 def test_the_weather_that_the_intervals_are_for_changes_them_alone(record, trained):
     observed = fit(record, QUICK, weather="observed").forecaster
     np.testing.assert_array_equal(
-        observed.linear.filters[0].coefficients, trained.forecaster.linear.filters[0].coefficients
+        observed.regression.filters[0].coefficients, trained.forecaster.regression.filters[0].coefficients
     )
     assert not np.allclose(observed.intervals.quantiles[80], trained.forecaster.intervals.quantiles[80])
 

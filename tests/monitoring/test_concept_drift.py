@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from energy_demand.columns import TARGET
 from energy_demand.evaluation.injection import Injection, Kind
-from energy_demand.monitoring.concept_drift import CHARTS, Chart, daily_surprises, run_charts
+from energy_demand.monitoring.concept_drift import CHARTS, Chart, daily_residuals, run_charts
 from energy_demand.timeaxis import HOUR, Availability, local_midnight
 from records import altered_after
 
@@ -33,11 +33,11 @@ def noise(count: int, seed: int = 1) -> np.ndarray:
 @pytest.mark.parametrize(("sign", "direction"), [(1, "more"), (-1, "less")])
 def test_a_step_is_found_within_days(sign, direction):
     # 5 % is about three standard deviations of a day.
-    surprises = days(np.concatenate([noise(60), sign * 3.0 + noise(10, seed=2)]))
-    assert run_charts(surprises[:60]).alarms == ()
-    found = run_charts(surprises)
+    residuals = days(np.concatenate([noise(60), sign * 3.0 + noise(10, seed=2)]))
+    assert run_charts(residuals[:60]).alarms == ()
+    found = run_charts(residuals)
     assert date(2025, 4, 30) <= found.alarms[0] <= date(2025, 5, 6)
-    before = run_charts(surprises[: pd.Timestamp(found.alarms[0]) - DAY])
+    before = run_charts(residuals[: pd.Timestamp(found.alarms[0]) - DAY])
     assert before.alarms == ()
     assert before.direction == direction
 
@@ -90,9 +90,9 @@ def test_unknown_days_are_passed_over():
     assert (broken.height, broken.chart, broken.days) == (whole.height, whole.chart, 9)
 
 
-@pytest.mark.parametrize("surprises", [pd.Series(dtype=float), days([np.nan] * 3)], ids=["none", "not known"])
-def test_without_days_the_charts_are_at_zero(surprises):
-    found = run_charts(surprises)
+@pytest.mark.parametrize("residuals", [pd.Series(dtype=float), days([np.nan] * 3)], ids=["none", "not known"])
+def test_without_days_the_charts_are_at_zero(residuals):
+    found = run_charts(residuals)
     assert (found.alarms, found.height, found.days) == ((), 0.0, 0)
 
 
@@ -130,61 +130,61 @@ def judged(trained):
 
 
 @pytest.fixture(scope="module")
-def surprises(judged, record) -> pd.Series:
-    return daily_surprises(judged, record)
+def residuals(judged, record) -> pd.Series:
+    return daily_residuals(judged, record)
 
 
-def test_every_local_day_since_the_champion_was_trained_has_a_surprise(surprises, judged, record):
+def test_every_local_day_since_the_champion_was_trained_has_a_surprise(residuals, judged, record):
     # Trained through midnight in UTC: that local day has five hours left, too few to say anything.
-    assert surprises.index.tolist() == pd.date_range("2025-02-01", "2025-02-25", freq="D").tolist()
-    assert np.isnan(surprises.iloc[0])
-    assert surprises.iloc[1:].notna().all()
+    assert residuals.index.tolist() == pd.date_range("2025-02-01", "2025-02-25", freq="D").tolist()
+    assert np.isnan(residuals.iloc[0])
+    assert residuals.iloc[1:].notna().all()
 
 
-def test_a_world_without_change_surprises_as_on_ordinary_days(surprises):
-    assert surprises.abs().median() < 1.5
-    assert run_charts(surprises).alarms == ()
+def test_a_world_without_change_surprises_as_on_ordinary_days(residuals):
+    assert residuals.abs().median() < 1.5
+    assert run_charts(residuals).alarms == ()
 
 
 def test_a_step_of_five_percent_is_found_within_a_week(judged, record):
     day = date(2025, 2, 12)
-    stepped = daily_surprises(judged, Injection(Kind.STEP, day).into(record))
+    stepped = daily_residuals(judged, Injection(Kind.STEP, day).into(record))
     (alarm, *_) = run_charts(stepped).alarms
     assert day <= alarm < day + 7 * DAY
 
 
-def test_a_step_shows_on_its_first_day_in_full(judged, record, surprises):
+def test_a_step_shows_on_its_first_day_in_full(judged, record, residuals):
     day = pd.Timestamp("2025-02-12")
-    stepped = daily_surprises(judged, Injection(Kind.STEP, day.date()).into(record))
-    pd.testing.assert_series_equal(stepped[: day - DAY], surprises[: day - DAY])
-    assert (stepped - surprises)[day] == pytest.approx(100 * np.log(1.05) / judged.ordinary.sigma)
+    stepped = daily_residuals(judged, Injection(Kind.STEP, day.date()).into(record))
+    pd.testing.assert_series_equal(stepped[: day - DAY], residuals[: day - DAY])
+    assert (stepped - residuals)[day] == pytest.approx(100 * np.log(1.05) / judged.expected_errors.sigma)
     # From then on the champion learns it.
-    assert 0 < (stepped - surprises)[day + DAY] < (stepped - surprises)[day]
+    assert 0 < (stepped - residuals)[day + DAY] < (stepped - residuals)[day]
 
 
 @pytest.mark.parametrize("day", ["2025-02-13", "2025-02-20"])
-def test_what_happens_after_a_day_does_not_change_its_surprise(judged, record, surprises, day):
+def test_what_happens_after_a_day_does_not_change_its_surprise(judged, record, residuals, day):
     end = local_midnight(date.fromisoformat(day) + DAY, record.region.zone)
-    altered = daily_surprises(judged, altered_after(record, end))
-    pd.testing.assert_series_equal(altered[:day], surprises[:day])
-    assert not np.allclose(altered[day:][1:], surprises[day:][1:])
+    altered = daily_residuals(judged, altered_after(record, end))
+    pd.testing.assert_series_equal(altered[:day], residuals[:day])
+    assert not np.allclose(altered[day:][1:], residuals[day:][1:])
 
 
-def test_a_day_is_judged_the_same_at_midnight_as_later(judged, record, surprises):
+def test_a_day_is_judged_the_same_at_midnight_as_later(judged, record, residuals):
     """At midnight its last hour is not published yet."""
     day = date(2025, 2, 20)
     midnight = local_midnight(day + DAY, record.region.zone)
-    known = record.known_at(midnight, Availability(1))
-    assert daily_surprises(judged, known)[str(day)] == pytest.approx(surprises[str(day)], abs=1e-12)
+    known = record.cut_at(midnight, Availability(1))
+    assert daily_residuals(judged, known)[str(day)] == pytest.approx(residuals[str(day)], abs=1e-12)
 
 
-def test_the_last_hour_of_a_day_does_not_count(judged, record, surprises):
+def test_the_last_hour_of_a_day_does_not_count(judged, record, residuals):
     last_hour = local_midnight(date(2025, 2, 16), record.region.zone)  # of the 15th
     demand = record.demand.copy()
     demand.loc[demand["period"] == last_hour, "truth_mwh"] *= 2
-    assert daily_surprises(judged, replace(record, demand=demand))["2025-02-15"] == surprises["2025-02-15"]
+    assert daily_residuals(judged, replace(record, demand=demand))["2025-02-15"] == residuals["2025-02-15"]
     demand.loc[demand["period"] == last_hour - HOUR, "truth_mwh"] *= 2
-    assert daily_surprises(judged, replace(record, demand=demand))["2025-02-15"] > surprises["2025-02-15"]
+    assert daily_residuals(judged, replace(record, demand=demand))["2025-02-15"] > residuals["2025-02-15"]
 
 
 def test_a_day_of_which_too_little_is_known_has_no_surprise(judged, record):
@@ -192,16 +192,16 @@ def test_a_day_of_which_too_little_is_known_has_no_surprise(judged, record):
     demand = record.demand.copy()
     lost = (demand["period"] > start) & (demand["period"] <= start + 12 * HOUR)
     demand.loc[lost, [TARGET, "truth_mwh"]] = np.nan
-    found = daily_surprises(judged, replace(record, demand=demand))
+    found = daily_residuals(judged, replace(record, demand=demand))
     assert np.isnan(found["2025-02-15"])  # eleven of twelve hours count
     assert found[["2025-02-14", "2025-02-16"]].notna().all()
 
 
 def test_right_after_training_there_is_nothing_to_say(forecaster, record):
-    assert daily_surprises(forecaster, record).empty
-    assert run_charts(daily_surprises(forecaster, record)).days == 0
+    assert daily_residuals(forecaster, record).empty
+    assert run_charts(daily_residuals(forecaster, record)).days == 0
 
 
 def test_without_any_truth_there_is_nothing_to_say(judged, record):
     demand = record.demand.assign(truth_mwh=np.nan)
-    assert daily_surprises(judged, replace(record, demand=demand)).empty
+    assert daily_residuals(judged, replace(record, demand=demand)).empty

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.model.expected_errors import OrdinaryDays
+from energy_demand.model.expected_errors import ExpectedErrors
 from energy_demand.monitoring.performance_monitor import (
     FEWEST_DAYS,
     FEWEST_HOURS,
@@ -151,11 +151,11 @@ def jitter(count: int, seed: int = 1) -> np.ndarray:
     return 1 + np.random.default_rng(seed).uniform(-0.1, 0.1, count)
 
 
-def ordinary(summer: float = 2.0, april: float = 2.0) -> OrdinaryDays:
+def usual_errors(summer: float = 2.0, april: float = 2.0) -> ExpectedErrors:
     """Three years to the end of May 2025, 2 % but in June to August and in April."""
     held = pd.date_range(ORDINARY_FIRST, "2025-05-31", freq="D")
     mape = np.where(np.isin(held.month, [6, 7, 8]), summer, np.where(held.month == 4, april, 2.0))
-    return OrdinaryDays(
+    return ExpectedErrors(
         first=ORDINARY_FIRST,
         levels=np.zeros(len(held)),
         mape=mape * jitter(len(held)),
@@ -173,8 +173,8 @@ def served(percent: float, days: int = JUDGED_DAYS, hours: int = 24) -> pd.DataF
     return pd.concat(parts, ignore_index=True)
 
 
-def compared(rows: pd.DataFrame, champion=CHAMPION, days: OrdinaryDays | None = None) -> Comparison:
-    return compare(rows, champion, days or ordinary(), ZONE)
+def compared(rows: pd.DataFrame, champion=CHAMPION, days: ExpectedErrors | None = None) -> Comparison:
+    return compare(rows, champion, days or usual_errors(), ZONE)
 
 
 def test_errors_as_promised_are_not_worse():
@@ -212,8 +212,8 @@ def test_one_terrible_day_proves_nothing():
 
 def test_a_hard_season_does_not_count_against_the_champion():
     errors = served(4.0)
-    assert compared(errors, days=ordinary(summer=2.0)).worse
-    found = compared(errors, days=ordinary(summer=4.0))
+    assert compared(errors, days=usual_errors(summer=2.0)).worse
+    found = compared(errors, days=usual_errors(summer=4.0))
     assert found.expected_mape == pytest.approx(4.0, rel=0.03)
     assert not found.worse
 
@@ -221,16 +221,16 @@ def test_a_hard_season_does_not_count_against_the_champion():
 def test_a_lucky_test_does_not_count_against_the_champion():
     lucky = {**CHAMPION, "test_mape": 1.0}
     errors = served(2.0)
-    # The test's days were easy for the linear stage as well.
-    found = compared(errors, lucky, ordinary(april=1.0))
+    # The test's days were easy for the adaptive regression as well.
+    found = compared(errors, lucky, usual_errors(april=1.0))
     assert found.expected_mape == pytest.approx(2.0, rel=0.03)
     assert not found.worse
-    # They were ordinary, so the champion is really better than its linear stage.
-    assert compared(errors, lucky, ordinary(april=2.0)).worse
+    # They were ordinary, so the champion is really better than its adaptive regression.
+    assert compared(errors, lucky, usual_errors(april=2.0)).worse
 
 
 def test_an_easy_season_raises_the_bar():
-    assert compared(served(2.0), days=ordinary(summer=1.0)).worse
+    assert compared(served(2.0), days=usual_errors(summer=1.0)).worse
 
 
 @pytest.mark.parametrize("days", range(1, FEWEST_DAYS + 1))

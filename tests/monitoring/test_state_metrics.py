@@ -8,8 +8,7 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
-from energy_demand.database import decisions, predictions
-from energy_demand.database import job_runs as turns
+from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import demand_flag, drift_log, raw_demand
 from energy_demand.monitoring import state_metrics
@@ -135,10 +134,10 @@ def test_hours_of_tomorrow_that_are_forecast_are_told(scrape, database):
 def test_how_flows_and_the_last_retraining_ended_is_told(scrape, database):
     began = PRESENT - HOUR
     with database.transaction() as connection:
-        turns.began(connection, Job.DRIFT_CHECK, "NY", began)
-        turns.ended(connection, Job.DRIFT_CHECK, "NY", began)
-        turns.began(connection, Job.RETRAIN, "NY", began)
-        turns.ended(connection, Job.RETRAIN, "NY", began, "MLflow is away")
+        job_runs.record_start(connection, Job.DRIFT_CHECK, "NY", began)
+        job_runs.record_end(connection, Job.DRIFT_CHECK, "NY", began)
+        job_runs.record_start(connection, Job.RETRAIN, "NY", began)
+        job_runs.record_end(connection, Job.RETRAIN, "NY", began, "MLflow is away")
     assert scrape() == {
         **EMPTY,
         "flow_failed{drift-check}": 0.0,
@@ -149,7 +148,7 @@ def test_how_flows_and_the_last_retraining_ended_is_told(scrape, database):
     with database.transaction() as connection:
         number = decisions.begin_retraining(connection, "NY", PRESENT, "age", "a test")
         decisions.end_retraining(connection, number, PRESENT, "promoted")
-        turns.ended(connection, Job.RETRAIN, "NY", PRESENT)
+        job_runs.record_end(connection, Job.RETRAIN, "NY", PRESENT)
     assert scrape()["retraining_failed"] == 0.0
 
 

@@ -123,7 +123,7 @@ def test_a_flow_that_finds_another_run_ends_as_skipped(flows, settings, count, j
     with opened(settings) as database, turn(database, job, "NY"):
         state = getattr(flows, name)(return_state=True)
     assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
-    assert "under way" in state.message
+    assert "already running" in state.message
     assert count("job_run") == count("drift_log") == count("retraining_log") == count("prediction_log") == 0
 
 

@@ -52,7 +52,7 @@ def damage(tmp_path):
 
     def change(version: int) -> None:
         files = sorted(tmp_path.rglob(MANIFEST_FILE), key=lambda file: file.stat().st_mtime_ns)
-        stage = files[version - 1].with_name("linear_stage.json")
+        stage = files[version - 1].with_name("adaptive_regression.json")
         stage.write_text(stage.read_text().replace("1", "2", 1))
 
     return change
@@ -68,35 +68,38 @@ def test_before_the_first_promotion_there_is_no_champion(registry, register):
 
 def test_the_champion_is_the_version_promoted_last(registry, register):
     first, second = register(), register()
-    registry.promote(first.run_id, FIRST)
+    registry.apply_verdict(first.run_id, FIRST)
     assert registry.champion_version() == "1"
-    registry.promote(second.run_id, FIRST)
+    registry.apply_verdict(second.run_id, FIRST)
     assert registry.champion_version() == "2"
 
 
 def test_a_challenger_that_lost_leaves_the_champion(registry, register):
     first, second = register(), register()
-    registry.promote(first.run_id, FIRST)
-    assert not registry.promote(second.run_id, REFUSED)
+    registry.apply_verdict(first.run_id, FIRST)
+    assert not registry.apply_verdict(second.run_id, REFUSED)
     assert (registry.champion_version(), registry.champion().previous) == ("1", None)
 
 
 def test_a_version_comes_back_whole_whether_it_serves_or_not(registry, register, trained):
     register("judged", mape=2.5)
     second = register("forecaster", mape=1.5)
-    registry.promote(second.run_id, FIRST)
+    registry.apply_verdict(second.run_id, FIRST)
     for version, model, mape in (("1", trained.judged, 2.5), ("2", trained.forecaster, 1.5)):
         loaded = registry.load(version)
         assert (loaded.version, loaded.metrics["test_mape"]) == (version, mape)
-        assert to_texts(loaded.forecaster)["linear_stage.json"] == to_texts(model)["linear_stage.json"]
+        assert (
+            to_texts(loaded.forecaster)["adaptive_regression.json"]
+            == to_texts(model)["adaptive_regression.json"]
+        )
     assert registry.champion().run_id == second.run_id
 
 
 def test_the_previous_champion_is_the_one_that_served_until_the_promotion(registry, register, trained):
     runs = [register(), register("forecaster"), register()]
-    registry.promote(runs[0].run_id, FIRST)
-    registry.promote(runs[1].run_id, REFUSED)
-    registry.promote(runs[2].run_id, FIRST)
+    registry.apply_verdict(runs[0].run_id, FIRST)
+    registry.apply_verdict(runs[1].run_id, REFUSED)
+    registry.apply_verdict(runs[2].run_id, FIRST)
     champion = registry.champion()
     before = registry.previous(champion)
     assert (champion.version, champion.previous, before.version) == ("3", "1", "1")
@@ -105,7 +108,7 @@ def test_the_previous_champion_is_the_one_that_served_until_the_promotion(regist
 
 
 def test_the_first_champion_has_none_before_it(registry, register):
-    registry.promote(register().run_id, FIRST)
+    registry.apply_verdict(register().run_id, FIRST)
     champion = registry.champion()
     assert champion.previous is None
     assert registry.previous(champion) is None
@@ -114,7 +117,7 @@ def test_the_first_champion_has_none_before_it(registry, register):
 def test_after_a_way_back_the_previous_champion_is_the_one_that_was_left(registry, register):
     runs = [register(), register()]
     for run in (*runs, runs[0]):
-        registry.promote(run.run_id, FIRST)
+        registry.apply_verdict(run.run_id, FIRST)
     champion = registry.champion()
     assert (champion.version, registry.previous(champion).version) == ("1", "2")
 
@@ -122,11 +125,11 @@ def test_after_a_way_back_the_previous_champion_is_the_one_that_was_left(registr
 def test_a_damaged_version_is_refused_by_name_and_the_others_load(registry, register, damage):
     runs = [register(), register()]
     for run in runs:
-        registry.promote(run.run_id, FIRST)
+        registry.apply_verdict(run.run_id, FIRST)
     damage(1)
     champion = registry.champion()
     with pytest.raises(
-        ModelRefusedError, match="version 1 of energy-demand-lgbm: linear_stage.json does not"
+        ModelRefusedError, match="version 1 of energy-demand-lgbm: adaptive_regression.json does not"
     ):
         registry.previous(champion)
     damage(2)
@@ -166,7 +169,7 @@ def test_a_repeated_promotion_does_not_forget_the_champion_before(registry, trai
         registry.register(trained.forecaster, params={}, metrics={}, started_at=PRESENT) for _ in range(2)
     )
     for version in (first, second, second):
-        registry.promote(version.run_id, FIRST)
+        registry.apply_verdict(version.run_id, FIRST)
     assert registry.champion().previous == first.version
 
 
@@ -185,7 +188,7 @@ def three_champions(trained, tmp_path_factory) -> Path:
     store = Registry(make_settings(energy_demand_home=home))
     for _ in range(3):
         added = store.register(trained.judged, params={}, metrics={}, started_at=PRESENT)
-        store.promote(added.run_id, FIRST)
+        store.apply_verdict(added.run_id, FIRST)
     return home
 
 
@@ -214,7 +217,7 @@ def test_the_verdict_is_stored_with_the_version_and_its_run(registry, register):
         slices={"weekends": SliceScore(5, 2.5, 2.0, worse=True)},
     )
     added = register()
-    assert registry.promote(added.run_id, verdict) is False
+    assert registry.apply_verdict(added.run_id, verdict) is False
     stored = tags(registry, added.version)
     assert (stored["promoted"], stored["verdict"]) == ("false", "worse than the champion")
     with registry._store.client() as client:
@@ -229,7 +232,7 @@ def test_the_verdict_is_stored_with_the_version_and_its_run(registry, register):
 def test_a_run_without_a_version_cannot_be_promoted(registry, register):
     register()
     with pytest.raises(LookupError, match="no registered version"):
-        registry.promote("0" * 32, FIRST)
+        registry.apply_verdict("0" * 32, FIRST)
 
 
 def test_a_rollback_lets_the_champion_before_serve_and_goes_back_step_by_step(champions):
@@ -262,7 +265,7 @@ def test_a_rollback_that_leads_nowhere_is_refused_with_the_reason(champions):
 
 def test_a_rollback_to_a_damaged_version_is_refused_and_the_champion_stays(registry, register, damage):
     for _ in range(2):
-        registry.promote(register().run_id, FIRST)
+        registry.apply_verdict(register().run_id, FIRST)
     damage(1)
     for to in (None, "1"):
         with pytest.raises(ModelRefusedError, match="version 1"):
@@ -278,8 +281,8 @@ def test_before_the_first_promotion_there_is_nothing_to_roll_back(registry):
 
 def test_pruning_keeps_the_newest_and_the_champion_and_the_one_before_it(registry, register):
     runs = [register() for _ in range(6)]
-    registry.promote(runs[0].run_id, FIRST)
-    registry.promote(runs[2].run_id, FIRST)
+    registry.apply_verdict(runs[0].run_id, FIRST)
+    registry.apply_verdict(runs[2].run_id, FIRST)
     assert registry.prune(2) == ["2", "4"]
     assert registry.prune(2) == []
     champion = registry.champion()

@@ -61,7 +61,7 @@ def test_versions_are_registered_promoted_loaded_and_pruned_over_http(address, t
     registry = Registry(make_settings(energy_demand_home=tmp_path, mlflow_tracking_uri=address))
     for _ in range(3):
         made = registry.register(trained.judged, params={}, metrics={"test_mape": 2.5}, started_at=PRESENT)
-        assert registry.promote(made.run_id, FIRST)
+        assert registry.apply_verdict(made.run_id, FIRST)
     assert registry.champion().version == "3"
     assert registry.champion().forecaster.trained_through == trained.judged.trained_through
     assert mlflow.lightgbm.load_model("models:/energy-demand-lgbm@champion").num_trees() > 0

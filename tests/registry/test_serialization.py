@@ -25,12 +25,12 @@ def texts(forecaster) -> dict[str, str]:
 
 def test_what_comes_back_forecasts_the_same(forecaster, texts, record):
     again = from_texts(texts)
-    known = record.known_at(ISSUE, Availability(1))
+    known = record.cut_at(ISSUE, Availability(1))
     for one in (forecaster, again):
         assert one.respondent == "NY"
-    made = [one.forecast(one.foresee(known, ISSUE), ISSUE) for one in (forecaster, again)]
+    made = [one.forecast(one.horizon(known, ISSUE), ISSUE) for one in (forecaster, again)]
     pd.testing.assert_frame_equal(made[0], made[1], check_exact=True)
-    for one, other in zip(forecaster.linear.filters, again.linear.filters, strict=True):
+    for one, other in zip(forecaster.regression.filters, again.regression.filters, strict=True):
         np.testing.assert_array_equal(one.covariance, other.covariance)
     assert again.trained_through == forecaster.trained_through
     assert again.publication_delay_hours == forecaster.publication_delay_hours
@@ -39,7 +39,7 @@ def test_what_comes_back_forecasts_the_same(forecaster, texts, record):
 def test_what_comes_back_can_go_on(forecaster, texts, record):
     later = replace(record)
     state = from_texts(texts)
-    assert state.linear.through == forecaster.linear.through
+    assert state.regression.through == forecaster.regression.through
     assert state.advance(later) is state  # it has seen all of this record
 
 
@@ -60,7 +60,7 @@ def test_everything_is_text_without_a_pickle(texts):
     [
         "base_booster.txt",
         "residual_booster.txt",
-        "linear_stage.json",
+        "adaptive_regression.json",
         "outlook.json",
         "errors_and_intervals.json",
     ],

@@ -34,7 +34,7 @@ def registered(trained, tmp_path_factory) -> Path:
     for number, forecaster in enumerate((trained.judged, trained.forecaster)):
         version = registry.register(forecaster, params={}, metrics={"test_mape": 2.5}, started_at=PRESENT)
         if number == 0:
-            registry.promote(version.run_id, FIRST)
+            registry.apply_verdict(version.run_id, FIRST)
     return home
 
 
@@ -52,7 +52,7 @@ def promote(home) -> Callable[[int], None]:
 
     def make_champion(version: int) -> None:
         registry = Registry(make_settings(energy_demand_home=home))
-        registry.promote(registry.load(str(version)).run_id, FIRST)
+        registry.promote(str(version))
 
     return make_champion
 

@@ -242,19 +242,19 @@ def test_workers_converge_on_a_new_champion_and_each_exports_it(serve, promote):
 
 def test_a_damaged_champion_is_refused_and_the_old_one_serves_on(serve, home, registered):
     files = forecaster_files(registered, home, version=2)
-    whole = files.joinpath("linear_stage.json").read_text()
+    whole = files.joinpath("adaptive_regression.json").read_text()
     server = serve(model_watch_seconds=30)
     try:
-        files.joinpath("linear_stage.json").write_text(whole.replace("0", "1", 1))
+        files.joinpath("adaptive_regression.json").write_text(whole.replace("0", "1", 1))
         promote_without_loading(home, 2)
         refused = server.client.post("/reload-model")
         assert refused.status_code == 502
-        assert "linear_stage.json does not match its checksum" in refused.json()["detail"]
+        assert "adaptive_regression.json does not match its checksum" in refused.json()["detail"]
         assert "version 1 serves on" in refused.json()["detail"]
         assert server.client.post("/predict", json=EXAMPLE).json()["model_version"] == "1"
         assert "checksum" in server.client.get("/model").json()["problem"]
     finally:
-        files.joinpath("linear_stage.json").write_text(whole)
+        files.joinpath("adaptive_regression.json").write_text(whole)
     assert server.client.post("/reload-model").json() == {"version": "2", "replaced": "1"}
     assert server.client.get("/model").json()["problem"] is None
 

@@ -92,8 +92,8 @@ def _morning(settings: Settings, *, as_json: bool) -> None:
     """As the flow `forecast`, in this process."""
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.job_runs import Job  # noqa: PLC0415
-    from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
-    from energy_demand.jobs.scheduled_forecast import NothingNewError, run_morning  # noqa: PLC0415
+    from energy_demand.jobs.job_lock import run_exclusively  # noqa: PLC0415
+    from energy_demand.jobs.scheduled_forecast import NothingNewError, run_scheduled_forecast  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.forecasts import peak_sentence  # noqa: PLC0415
@@ -101,12 +101,12 @@ def _morning(settings: Settings, *, as_json: bool) -> None:
     with opened(settings) as database, progress_bars() as progress:
         err.print(f"database: {database.label}", soft_wrap=True)
         now = settings.present()
-        made = in_turn(
+        made = run_exclusively(
             database,
             settings,
             Job.FORECAST,
             now,
-            lambda: run_morning(database, Registry(settings), settings, now, progress),
+            lambda: run_scheduled_forecast(database, Registry(settings), settings, now, progress),
         )
     if made is None:
         raise AssertionError("only scheduled runs are caught up")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
-    from energy_demand.jobs.retraining import Retrained
+    from energy_demand.jobs.retraining import RetrainingOutcome
     from energy_demand.monitoring.retraining_policy import Trigger
 
 
@@ -43,7 +43,7 @@ def drift(
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.job_runs import Job  # noqa: PLC0415
     from energy_demand.jobs.drift_check import run_check  # noqa: PLC0415
-    from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
+    from energy_demand.jobs.job_lock import run_exclusively  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.monitoring import print_drift, print_retrained  # noqa: PLC0415
@@ -53,7 +53,7 @@ def drift(
         err.print(f"database: {database.label}", soft_wrap=True)
         present = settings.present()
         with err.status("checking"):
-            found = in_turn(
+            found = run_exclusively(
                 database,
                 settings,
                 Job.DRIFT_CHECK,
@@ -103,7 +103,7 @@ def rollback(
     Example: energy-demand rollback
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.database.job_runs import Job, turn  # noqa: PLC0415
+    from energy_demand.database.job_runs import Job, job_lock  # noqa: PLC0415
     from energy_demand.jobs.drift_check import refresh_reference  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
@@ -113,7 +113,7 @@ def rollback(
         registry = Registry(settings)
         err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
         # A retraining under way would promote over it.
-        with turn(database, Job.RETRAIN, settings.region.respondent):
+        with job_lock(database, Job.RETRAIN, settings.region.respondent):
             serves, served = registry.rollback(to)
             refresh_reference(database, registry, settings)
     if as_json:
@@ -199,9 +199,9 @@ def worker() -> None:
 
 def _retrain(
     database: Database, settings: Settings, now: datetime, trigger: Trigger, reason: str
-) -> Retrained:
+) -> RetrainingOutcome:
     from energy_demand.database.job_runs import Job  # noqa: PLC0415
-    from energy_demand.jobs.job_lock import in_turn  # noqa: PLC0415
+    from energy_demand.jobs.job_lock import run_exclusively  # noqa: PLC0415
     from energy_demand.jobs.retraining import run_retraining  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err  # noqa: PLC0415
@@ -209,7 +209,7 @@ def _retrain(
     registry = Registry(settings)
     err.print(f"mlflow:   {registry.label}", soft_wrap=True)
     with err.status("starting") as working:
-        made = in_turn(
+        made = run_exclusively(
             database,
             settings,
             Job.RETRAIN,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from energy_demand.columns import TARGET
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.feature_engineering import build_features
-from energy_demand.data.history import load_observed
+from energy_demand.data.history import load_with_truth
 from energy_demand.data.ingestion.ingestion_run import chunks_of
 from energy_demand.database import repository
 from energy_demand.database.repository import Written
@@ -42,7 +42,7 @@ def refresh_features(
 def _refresh(
     database: Database, settings: Settings, start: datetime, end: datetime, now: datetime
 ) -> Written:
-    history = load_observed(database, settings.region, start - WARM_UP, end, now)
+    history = load_with_truth(database, settings.region, start - WARM_UP, end, now)
     rows = build_features(
         history.demand,
         history.weather,

@@ -35,7 +35,7 @@ class History:
     as_of: datetime
 
 
-def load_observed(
+def load_with_truth(
     database: Database, region: Region, start: datetime, end: datetime, as_of: datetime
 ) -> History:
     """Demand and observed weather of the hours from `start` to `end`, as known at `as_of`.
@@ -52,7 +52,7 @@ def load_observed(
     return History(screened.assign(truth_mwh=screened["served_mwh"].where(sound)), weather, as_of)
 
 
-def load_issued(database: Database, region: Region, start: datetime, issued_at: datetime) -> History:
+def load_as_of(database: Database, region: Region, start: datetime, issued_at: datetime) -> History:
     """Demand and observed weather from `start` on, as known at `issued_at`."""
     with database.transaction() as connection:
         demand = repository.read_demand(connection, region.respondent, "D", start, issued_at, issued_at)

@@ -1,6 +1,6 @@
 """What is known of a region on one hourly axis: demand, observed weather, forecasts as issued. Pure.
 
-Training, backtests and serving all start from a record; `known_at` cuts it to what was known at a moment.
+Training, backtests and serving all start from a record; `cut_at` cuts it to what was known at a moment.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Record:
         """Index of an hour."""
         return self.observed.position(pd.Timestamp(period))
 
-    def known_at(self, as_of: datetime, availability: Availability) -> Record:
+    def cut_at(self, as_of: datetime, availability: Availability) -> Record:
         """The record as it was known at a moment.
 
         Demand is known once its publication delay has passed, observed weather at its time, a forecast

@@ -1,4 +1,4 @@
-"""The weather of a region hour by hour, as the linear stage sees it. Pure.
+"""The weather of a region hour by hour, as the adaptive regression sees it. Pure.
 
 A path has no holes in time: it runs from hours that were observed into hours that are only foreseen.
 Temperature is kept for the main site and for the rest apart, as both matter by themselves.

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import stamina
 from sqlalchemy.exc import OperationalError
 
+from energy_demand import locks
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.tables import database_stamp
 from energy_demand.errors import UserError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# Any number; the same in every process, so that two migrations never run at once.
-MIGRATION_LOCK = 727_100_401
 CONNECT_TIMEOUT_SECONDS = 5
 
 T = TypeVar("T")
@@ -168,7 +167,7 @@ def migrate(database: Database) -> bool:
     scripts = ScriptDirectory.from_config(config)
     newest = scripts.get_current_head()
     with database.transaction() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(locks.MIGRATION)))
         current = _revision(connection)
         if current == newest:
             return False

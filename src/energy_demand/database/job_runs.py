@@ -1,6 +1,6 @@
-"""One run of a job at a time, by a lock of the database's own.
+"""One run of a job at a time, by an advisory lock, and when each job last started, succeeded and failed.
 
-It goes with the connection, so that a run that is killed leaves nothing behind.
+PostgreSQL drops the lock with its connection, so a run that is killed leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
+from energy_demand import locks
 from energy_demand.database.tables import job_run
 from energy_demand.errors import UserError
 
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class Job(IntEnum):
-    """Jobs that take turns; the number is the lock's, the same in every process."""
+    """Jobs of which one run at a time is allowed; the number is that of the lock (`locks`)."""
 
-    INGESTION = 727_100_411
-    DRIFT_CHECK = 727_100_412
-    RETRAIN = 727_100_413
-    FORECAST = 727_100_414
+    INGESTION = locks.INGESTION_JOB
+    DRIFT_CHECK = locks.DRIFT_CHECK_JOB
+    RETRAIN = locks.RETRAIN_JOB
+    FORECAST = locks.FORECAST_JOB
 
     @property
     def title(self) -> str:
@@ -37,16 +38,16 @@ class Job(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-class TurnTakenError(UserError, RuntimeError):
+class JobRunningError(UserError, RuntimeError):
     """Another run of the job is under way; this one did nothing."""
 
 
 @contextmanager
-def turn(database: Database, job: Job, respondent: str) -> Iterator[None]:
+def job_lock(database: Database, job: Job, respondent: str) -> Iterator[None]:
     """Hold the job's lock for the length of a `with` block.
 
     Raises:
-        TurnTakenError: another process or thread holds it.
+        JobRunningError: another process or thread holds it.
         DatabaseUnavailableError: the database cannot be asked.
     """
     key = {"job": int(job), "respondent": respondent}
@@ -55,18 +56,19 @@ def turn(database: Database, job: Job, respondent: str) -> Iterator[None]:
         with database.transaction() as probe:  # tells in one line where the database is away
             probe.execute(sa.select(1))
         connection = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        taken = connection.scalar(sa.text("SELECT pg_try_advisory_lock(:job, hashtext(:respondent))"), key)
-        if not taken:
-            raise TurnTakenError(
-                f"another {job.title} of {respondent} is under way on {database.label}; this one did nothing"
+        acquired = connection.scalar(sa.text("SELECT pg_try_advisory_lock(:job, hashtext(:respondent))"), key)
+        if not acquired:
+            raise JobRunningError(
+                f"another {job.title} job for {respondent} is already running on {database.label}; "
+                "this one did nothing"
             )
         yield
     finally:
         if connection is not None:
-            _let_go(connection, key)
+            _release(connection, key)
 
 
-def began(connection: sa.Connection, job: Job, respondent: str, now: datetime) -> None:
+def record_start(connection: sa.Connection, job: Job, respondent: str, now: datetime) -> None:
     """Note that a run of the job began."""
     row = insert(job_run).values(job=job.name, respondent=respondent, last_started_at=now)
     connection.execute(
@@ -76,7 +78,7 @@ def began(connection: sa.Connection, job: Job, respondent: str, now: datetime) -
     )
 
 
-def ended(
+def record_end(
     connection: sa.Connection, job: Job, respondent: str, now: datetime, error: str | None = None
 ) -> None:
     """Note how the run that began at `now` ended."""
@@ -97,7 +99,7 @@ def last_success(connection: sa.Connection, job: Job, respondent: str) -> dateti
     )
 
 
-def _let_go(connection: sa.Connection, key: Mapping[str, object]) -> None:
+def _release(connection: sa.Connection, key: Mapping[str, object]) -> None:
     try:
         # Said aloud, as the server notices a closed session only a moment later.
         connection.execute(sa.text("SELECT pg_advisory_unlock(:job, hashtext(:respondent))"), key)

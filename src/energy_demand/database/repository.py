@@ -199,7 +199,7 @@ def read_forecasts(
     )
 
 
-def read_runs(
+def read_weather_runs(
     connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
 ) -> pd.DataFrame:
     """Every forecast issued in [start, end] and known at `as_of`, whole runs in the order of their issue.

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from energy_demand import locks
 from energy_demand.database.tables import quarantine, source_state, watermark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-# Any number; the same in every process, so that two ingestions take turns instead of colliding.
-INGEST_LOCK = 727_100_402
-
 
 def lock_ingestion(connection: sa.Connection) -> None:
     """Wait until no other ingestion is writing; held until the transaction ends."""
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(INGEST_LOCK)))
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(locks.INGESTION_ROWS)))
 
 
 def insert_quarantine(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> int:

@@ -24,7 +24,7 @@ from energy_demand.model.forecaster import PREDICTED
 from energy_demand.model.stages.adaptive_regression import REMEMBERED_HOURS
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
 from energy_demand.model.train import Recipe, fit
-from energy_demand.model.weather.horizon import Ahead
+from energy_demand.model.weather.horizon import Horizon
 from energy_demand.timeaxis import HOUR, Availability, day_ahead_issue, day_periods, days_periods
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class Walk:
     def fit(self, event: Fit, refine: Callable[[Forecaster], Forecaster]) -> None:
         """A new forecaster; the base booster's forecasts of the old one are made."""
         self._settle()
-        known = self._record.known_at(event.as_of - self._late, self._delay)
+        known = self._record.cut_at(event.as_of - self._late, self._delay)
         fitted = fit(known, self._recipe, availability=self._delay, weather=self._weather, judge=False)
         self._versions += 1
         self.serve(refine(fitted.forecaster))
@@ -216,7 +216,7 @@ class Walk:
     def serve(self, model: Forecaster) -> None:
         """Forecast with this one from now on."""
         self._model = model
-        start = self._model.linear.through
+        start = self._model.regression.through
         self._past = self._responses(self._record, start)
         self._seen = (
             self._past if self._available is self._record else self._responses(self._available, start)
@@ -227,9 +227,9 @@ class Walk:
         newest = pd.Timestamp(self._delay.newest_known(event.issued_at - self._late))
         self._advance(newest)
         if self._weather == "observed" and self._loss is not Loss.WEATHER:
-            ahead = Ahead(self._seen.rows(_slice(self._seen.periods, event.periods)))
+            ahead = Horizon(self._seen.rows(_slice(self._seen.periods, event.periods)))
         else:
-            foreseen = self._model.foresee(self._view(event.issued_at), event.issued_at)
+            foreseen = self._model.horizon(self._view(event.issued_at), event.issued_at)
             ahead = foreseen.rows(_slice(foreseen.responses.periods, event.periods))
         hours = self._model.forecast(ahead, event.issued_at)
         self._pending.append(hours.assign(issued_at=event.issued_at))
@@ -243,15 +243,15 @@ class Walk:
         return pd.concat(self._done, ignore_index=True)
 
     def _advance(self, newest: pd.Timestamp) -> None:
-        hours = int((newest - self._model.linear.through) // pd.Timedelta(HOUR))
+        hours = int((newest - self._model.regression.through) // pd.Timedelta(HOUR))
         if hours <= 0:
             return
         if not self._refresh:
             nothing = np.full(REMEMBERED_HOURS, np.nan)
-            linear = replace(self._model.linear, through=newest, innovations=nothing)
-            self._model = replace(self._model, linear=linear)
+            regression = replace(self._model.regression, through=newest, innovations=nothing)
+            self._model = replace(self._model, regression=regression)
             return
-        first = self._record.position(self._model.linear.through) + 1
+        first = self._record.position(self._model.regression.through) + 1
         demand = self._record.demand_mwh[first : first + hours]
         periods = self._record.periods[first : first + hours]
         self._model = self._model.after(self._past.rows(_slice(self._past.periods, periods)), demand)

@@ -110,7 +110,7 @@ def weather_of(record: Record, days: list[date]) -> Weather:
     return "as_issued" if fresh >= SHARE_WITH_RUNS else "observed"
 
 
-def test_error(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
+def holdout_error(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
     """What a champion's later days are compared with: the error of its test days, and which these were.
 
     Args:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from energy_demand.evaluation.backtest import Predict, Walk
-from energy_demand.evaluation.contest import contest, day_ahead, test_error, unseen_days
+from energy_demand.evaluation.contest import contest, day_ahead, holdout_error, unseen_days
 from energy_demand.model.metrics import coverage, scores
 from energy_demand.model.train import Recipe, fit
-from energy_demand.monitoring.concept_drift import daily_surprises, run_charts
+from energy_demand.monitoring.concept_drift import daily_residuals, run_charts
 from energy_demand.monitoring.drift_detection import run_drift_check, wasserstein_scores
 from energy_demand.monitoring.performance_monitor import JUDGED_DAYS, Comparison, compare
 from energy_demand.monitoring.retraining_policy import Evidence, Policy, Trigger, decide, signals
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from energy_demand.data.record import Record
     from energy_demand.evaluation.injection import Injection
-    from energy_demand.model.base.booster import BaseModel
+    from energy_demand.model.base.booster import BaseBooster
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.train import Trained, Weather
     from energy_demand.timeaxis import Availability
@@ -179,7 +179,7 @@ class _Run:
         self._done = Replay()
         self._made: list[pd.DataFrame] = []
         self._served_from = 0  # the champion's own forecasts begin here
-        self._base: BaseModel | None = None
+        self._base: BaseBooster | None = None
         self._champion: Forecaster
         self._metrics: dict[str, float]
         self._surprises: pd.Series
@@ -193,7 +193,7 @@ class _Run:
         trained = self._fit(moment, judge_it=True)
         self._base = trained.forecaster.base
         _, tested = self._tested(trained, moment)
-        self._serve(trained.forecaster, test_error(tested, self._record.region.zone))
+        self._serve(trained.forecaster, holdout_error(tested, self._record.region.zone))
         self._fitted = moment
 
     def forecast(self, day: date) -> None:
@@ -258,7 +258,7 @@ class _Run:
         return compare(
             rows.assign(actual_demand=actual.to_numpy()),
             self._metrics,
-            self._champion.ordinary,
+            self._champion.expected_errors,
             self._record.region.zone,
         )
 
@@ -280,17 +280,17 @@ class _Run:
         metrics = self._metrics
         if judged:
             challenger, tested = self._tested(trained, moment)
-            known = self._record.known_at(moment, self._availability)
+            known = self._record.cut_at(moment, self._availability)
             verdict = contest(tested, challenger, self._champion, known, refit=refit, weather=self._weather)
             promoted, reason = verdict.promoted, f"{why}; {verdict.reason}"
-            metrics = test_error(tested, self._record.region.zone)
+            metrics = holdout_error(tested, self._record.region.zone)
         if promoted:
             self._serve(trained.forecaster, metrics)
         self._done.retrainings.append(Event(moment, "promoted" if promoted else "not promoted", reason))
         self._done.training_seconds += time.perf_counter() - began
 
     def _fit(self, moment: datetime, *, judge_it: bool) -> Trained:
-        known = self._record.known_at(moment, self._availability)
+        known = self._record.cut_at(moment, self._availability)
         return fit(
             known,
             self._recipe,
@@ -305,7 +305,7 @@ class _Run:
         judged = trained.judged
         if judged is None:
             raise AssertionError("asked to be judged")
-        known = self._record.known_at(moment, self._availability)
+        known = self._record.cut_at(moment, self._availability)
         return judged, day_ahead(judged, known, unseen_days(known, judged), self._weather)
 
     def _serve(self, model: Forecaster, metrics: dict[str, float]) -> None:
@@ -313,6 +313,6 @@ class _Run:
         self._served_from = len(self._made)
         self._metrics = metrics
         self._walk.serve(model)
-        self._surprises = daily_surprises(model, self._record)
+        self._surprises = daily_residuals(model, self._record)
         last = model.trained_through
         self._reference = rows_between(self._watched, last - timedelta(days=REFERENCE_DAYS), last)

@@ -27,7 +27,7 @@ OPERATORS = ("operator", "operator_bias_corrected")
 
 
 @dataclass(frozen=True)
-class Operator:
+class OperatorForecast:
     """The operator's day-ahead forecast.
 
     Attributes:
@@ -55,8 +55,12 @@ class Operator:
         return cls(hourly, daily)
 
 
-def with_operator(
-    hours: pd.DataFrame, operator: Operator, truth: pd.Series, zone: ZoneInfo, availability: Availability
+def with_operator_forecast(
+    hours: pd.DataFrame,
+    operator: OperatorForecast,
+    truth: pd.Series,
+    zone: ZoneInfo,
+    availability: Availability,
 ) -> pd.DataFrame:
     """The hours of a backtest with `operator_mwh` and `operator_corrected_mwh`.
 
@@ -83,7 +87,7 @@ def with_operator(
     )
 
 
-def daily_totals(hours: pd.DataFrame, operator: Operator, zone: ZoneInfo) -> pd.DataFrame:
+def daily_totals(hours: pd.DataFrame, operator: OperatorForecast, zone: ZoneInfo) -> pd.DataFrame:
     """Totals of the local days all of whose hours were forecast, MWh.
 
     The actual total is the one EIA publishes for the day where there is one, else the sum of its hours if
@@ -118,7 +122,7 @@ def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[s
     """The scores of `backtest --json`.
 
     Args:
-        hours: of `with_operator`.
+        hours: of `with_operator_forecast`.
         totals: of `daily_totals`.
         zone: whose days have a peak hour.
 

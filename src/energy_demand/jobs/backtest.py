@@ -13,7 +13,7 @@ from energy_demand.data.record_store import load_record
 from energy_demand.database import repository
 from energy_demand.errors import UserError
 from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
-from energy_demand.evaluation.report import Operator, daily_totals, summary, with_operator
+from energy_demand.evaluation.report import OperatorForecast, daily_totals, summary, with_operator_forecast
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ def run_backtest(
         record, iter(events), protocol=protocol, weather=weather, recipe=recipe, loss=loss, progress=tell
     )
     progress("days", days, days)
-    operator = load_operator(database, settings, record, now)
+    operator = load_operator_forecast(database, settings, record, now)
     truth = pd.Series(record.truth_mwh, index=record.periods)
-    scored = with_operator(hours, operator, truth, zone, protocol.availability)
+    scored = with_operator_forecast(hours, operator, truth, zone, protocol.availability)
     totals = daily_totals(scored, operator, zone)
     seconds = time.perf_counter() - began
     body = {
@@ -124,7 +124,9 @@ def run_backtest(
     return Backtest(body, scored)
 
 
-def load_operator(database: Database, settings: Settings, record: Record, now: datetime) -> Operator:
+def load_operator_forecast(
+    database: Database, settings: Settings, record: Record, now: datetime
+) -> OperatorForecast:
     """The operator's forecasts over the whole record."""
     respondent, zone = settings.region.respondent, settings.region.zone
     first, last = record.periods[0].to_pydatetime(), record.periods[-1].to_pydatetime()
@@ -133,7 +135,7 @@ def load_operator(database: Database, settings: Settings, record: Record, now: d
         daily = repository.read_daily(
             connection, respondent, zone.key, local_day(first, zone), local_day(last, zone), now
         )
-    return Operator.of(published, daily)
+    return OperatorForecast.of(published, daily)
 
 
 def _check(record: Record, start: date, end: date, weather: Weather) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 from energy_demand.data.record_store import load_record
 from energy_demand.database import decisions, predictions
 from energy_demand.errors import UserError
-from energy_demand.monitoring.concept_drift import ConceptDrift, daily_surprises, run_charts
+from energy_demand.monitoring.concept_drift import ConceptDrift, daily_residuals, run_charts
 from energy_demand.monitoring.drift_detection import generate_drift_html_report, run_drift_check
 from energy_demand.monitoring.performance_monitor import WINDOWS_DAYS, compare, performance
 from energy_demand.monitoring.reference import Reference, read_reference, write_reference
@@ -81,7 +81,7 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
 
     made, last_retraining = database.run(read)
     own = made[made["model_version"] == champion.version]
-    comparison = compare(own, champion.metrics, champion.forecaster.ordinary, zone)
+    comparison = compare(own, champion.metrics, champion.forecaster.expected_errors, zone)
     evidence = Evidence(
         now=now,
         trained_through=champion.forecaster.trained_through,
@@ -119,9 +119,9 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
 
 def concept_drift(champion: Champion, record: Record, now: datetime) -> ConceptDrift:
     """The charts of the whole days since the champion was trained."""
-    surprises = daily_surprises(champion.forecaster, record)
+    residuals = daily_residuals(champion.forecaster, record)
     today = pd.Timestamp(local_day(now, record.region.zone))
-    return run_charts(surprises[surprises.index < today] if len(surprises) else surprises)
+    return run_charts(residuals[residuals.index < today] if len(residuals) else residuals)
 
 
 def champion_reference(database: Database, settings: Settings, champion: Champion) -> Reference:

@@ -43,7 +43,7 @@ LEAST_OF_LOWEST, MOST_OF_HIGHEST = 0.5, 2.0
 _log = logging.getLogger(__name__)
 
 
-def climb_down(
+def best_available(
     known: Known,
     question: Question,
     champion: Champion | None,

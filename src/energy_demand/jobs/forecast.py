@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import predictions
-from energy_demand.jobs.fallback_ladder import climb_down
-from energy_demand.model.predict import Forecast, Question, hours_ahead, hours_of_day, utc_text
+from energy_demand.jobs.fallback_ladder import best_available
+from energy_demand.model.predict import Forecast, Question, hours_of_day, next_hours, utc_text
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def asked_hours(
         day = local_day(issued_at, zone) + timedelta(days=1)
     if isinstance(day, date):
         return hours_of_day(day, issued_at, zone)
-    return hours_ahead(issued_at, FORECAST_HORIZON_HOURS if hours is None else hours)
+    return next_hours(issued_at, FORECAST_HORIZON_HOURS if hours is None else hours)
 
 
 def forecast_stored(
@@ -95,6 +95,6 @@ def forecast_stored(
         NoForecastError: none was known, or no rung of the ladder could answer.
     """
     question = Question(issued_at, periods, settings.availability)
-    return climb_down(
+    return best_available(
         lambda start: load_recent(database, settings, start, issued_at), question, champion, previous
     )

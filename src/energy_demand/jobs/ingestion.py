@@ -24,7 +24,7 @@ FILLED_BEFORE = timedelta(days=2)
 
 
 @dataclass(frozen=True)
-class Ingested:
+class IngestionOutcome:
     """What an ingestion stored.
 
     Attributes:
@@ -59,7 +59,7 @@ def run_ingestion(
     *,
     bulk: bool = False,
     bulk_folder: Path | None = None,
-) -> Ingested:
+) -> IngestionOutcome:
     """Fetch and store a span, then bring up to date what follows from it.
 
     Raises:
@@ -74,4 +74,4 @@ def run_ingestion(
     actuals = database.run(
         lambda connection: predictions.fill_actuals(connection, settings.region.respondent, since, now)
     )
-    return Ingested(span, report, features, actuals)
+    return IngestionOutcome(span, report, features, actuals)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from energy_demand.database import job_runs as turns
+from energy_demand.database import job_runs
 from energy_demand.logs import redact
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LONGEST_ERROR = 500
 _log = logging.getLogger(__name__)
 
 
-def in_turn(
+def run_exclusively(
     database: Database,
     settings: Settings,
     job: Job,
@@ -46,20 +46,20 @@ def in_turn(
         None where there was nothing to do.
 
     Raises:
-        TurnTakenError: another run is under way.
+        JobRunningError: another run is under way.
     """
     respondent = settings.region.respondent
-    with turns.turn(database, job, respondent):
-        done = database.run(lambda connection: turns.last_success(connection, job, respondent))
+    with job_runs.job_lock(database, job, respondent):
+        done = database.run(lambda connection: job_runs.last_success(connection, job, respondent))
         if scheduled_at is not None and done is not None and done >= scheduled_at:
             _log.info("%s of %s was caught up at %s; nothing to do", job.title, scheduled_at, done)
             return None
-        database.run(lambda connection: turns.began(connection, job, respondent, now))
+        database.run(lambda connection: job_runs.record_start(connection, job, respondent, now))
         try:
             result = work()
         except Exception as error:
             reason = redact(str(error) or type(error).__name__)[:LONGEST_ERROR]
-            database.run(lambda connection: turns.ended(connection, job, respondent, now, reason))
+            database.run(lambda connection: job_runs.record_end(connection, job, respondent, now, reason))
             raise
-        database.run(lambda connection: turns.ended(connection, job, respondent, now))
+        database.run(lambda connection: job_runs.record_end(connection, job, respondent, now))
         return result

@@ -67,7 +67,7 @@ def run_replay(
     _check(record, start, end, injection)
     zone = record.region.zone
     after = local_midnight(end + timedelta(days=1), zone)
-    record = record.known_at(after + settings.availability.delay_hours * HOUR, settings.availability)
+    record = record.cut_at(after + settings.availability.delay_hours * HOUR, settings.availability)
     days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
     weather = weather or weather_of(record, days)
     changed = record if injection is None else injection.into(record)

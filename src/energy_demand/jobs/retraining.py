@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Retrained:
+class RetrainingOutcome:
     """What a retraining came to."""
 
     trigger: Trigger
@@ -65,7 +65,7 @@ def run_retraining(
     reason: str = BY_HAND,
     recipe: Recipe | None = None,
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
-) -> Retrained:
+) -> RetrainingOutcome:
     """Train on all that is known, and let the new model serve if it is proven. Hold the turn while it runs.
 
     Raises:
@@ -112,7 +112,7 @@ def run_retraining(
     end("promoted" if training.verdict.promoted else "not_promoted", plain(asdict(training.verdict)))
     progress("keeping the reference")
     pruned = _afterwards(database, registry, settings)
-    return Retrained(trigger, reason, training, pruned)
+    return RetrainingOutcome(trigger, reason, training, pruned)
 
 
 def _settle(database: Database, registry: Registry, settings: Settings, now: datetime) -> None:

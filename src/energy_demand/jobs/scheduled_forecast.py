@@ -34,7 +34,7 @@ class NothingNewError(UserError, RuntimeError):
 
 
 @dataclass(frozen=True)
-class Morning:
+class ScheduledForecast:
     """What a morning came to.
 
     Attributes:
@@ -57,9 +57,9 @@ class Morning:
         }
 
 
-def run_morning(
+def run_scheduled_forecast(
     database: Database, registry: Registry, settings: Settings, now: datetime, progress: Progress
-) -> Morning:
+) -> ScheduledForecast:
     """Ingest, then forecast all hours of tomorrow and log them as scheduled.
 
     Where upstreams are away the forecast is made from what is stored: one that is late helps nobody. In the
@@ -78,8 +78,10 @@ def run_morning(
     return replace(forecast_tomorrow(database, registry, settings, now), trouble=trouble)
 
 
-def forecast_tomorrow(database: Database, registry: Registry, settings: Settings, now: datetime) -> Morning:
-    """Forecast all hours of tomorrow from what is stored, and log them once; as in `run_morning`.
+def forecast_tomorrow(
+    database: Database, registry: Registry, settings: Settings, now: datetime
+) -> ScheduledForecast:
+    """Forecast all hours of tomorrow from what is stored, and log them once; as in `run_scheduled_forecast`.
 
     Raises:
         ForecastError: no rung of the ladder could answer.
@@ -90,7 +92,7 @@ def forecast_tomorrow(database: Database, registry: Registry, settings: Settings
     request_id = f"scheduled {respondent} {day}"
     with database.transaction() as connection:
         if predictions.is_logged(connection, request_id):
-            return Morning(day, None)
+            return ScheduledForecast(day, None)
     in_time = now.astimezone(zone).hour == ISSUE_HOUR_LOCAL
     made = run_forecast(
         database,
@@ -102,4 +104,4 @@ def forecast_tomorrow(database: Database, registry: Registry, settings: Settings
         request_id=request_id,
         source="scheduled" if in_time else "request",
     )
-    return Morning(day, made)
+    return ScheduledForecast(day, made)

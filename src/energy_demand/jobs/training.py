@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_record
-from energy_demand.evaluation.contest import contest, day_ahead, test_error, unseen_days
+from energy_demand.evaluation.contest import contest, day_ahead, holdout_error, unseen_days
 from energy_demand.evaluation.promotion import Verdict, first
 from energy_demand.model.base.training import data_hash
 from energy_demand.model.intervals import LEVELS
 from energy_demand.model.metrics import coverage, scores
 from energy_demand.model.train import Recipe, Trained, fit
-from energy_demand.registry.registry import NoChampionError
+from energy_demand.registry.registry import NoChampionError, promote_to_champion
 from energy_demand.registry.serialization import ModelRefusedError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def run_training(
         started_at=now,
     )
     registered(version)
-    registry.promote(version.run_id, verdict)
+    promote_to_champion(version.run_id, verdict, registry=registry)
     return TrainingOutcome(
         version=version,
         verdict=verdict,
@@ -128,7 +128,7 @@ def _test_metrics(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
     known = tested[tested["actual_mwh"].notna()]
     if known.empty:
         return {"test_n": 0.0}
-    metrics = test_error(known, zone)
+    metrics = holdout_error(known, zone)
     for name, column in (
         ("test", "predicted_mwh"),
         ("test_base", "base_mwh"),
@@ -160,7 +160,7 @@ def _params(settings: Settings, recipe: Recipe, trained: Trained) -> dict[str, A
 
 
 def _flat(prefix: str, settings: Any) -> dict[str, Any]:
-    """Nested recipes as MLflow parameters: `linear.outlier`, `base.parameters.num_leaves`."""
+    """Nested recipes as MLflow parameters: `regression.outlier`, `base.parameters.num_leaves`."""
     named = (
         {each.name: getattr(settings, each.name) for each in fields(settings)}
         if is_dataclass(settings)

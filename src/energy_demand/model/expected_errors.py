@@ -1,4 +1,4 @@
-"""What is ordinary for a model: how far off its linear stage was, day by day, before it served. Pure.
+"""What is ordinary for a model: how far off its adaptive regression was, day by day, before it served. Pure.
 
 Each day was foreseen before it was learnt, given the weather that came, so the days are an honest sample of
 what the model misses when the world stays as it was. Charts of concept drift and the monitor of performance
@@ -31,7 +31,7 @@ SEASON_DAYS = 14  # on either side
 
 
 @dataclass(frozen=True)
-class OrdinaryDays:
+class ExpectedErrors:
     """Days before a model served.
 
     Attributes:
@@ -79,7 +79,7 @@ class OrdinaryDays:
         }
 
     @classmethod
-    def from_dict(cls, read: dict[str, Any]) -> OrdinaryDays:
+    def from_dict(cls, read: dict[str, Any]) -> ExpectedErrors:
         """The inverse of `to_dict`."""
         return cls(
             first=pd.Timestamp(read["first"]).date(),
@@ -89,9 +89,9 @@ class OrdinaryDays:
         )
 
 
-def ordinary_days(
+def expected_errors(
     periods: pd.DatetimeIndex, one_day: Floats, day_ahead: Floats, variance: Floats, zone: ZoneInfo
-) -> OrdinaryDays:
+) -> ExpectedErrors:
     """The newest `KEPT_DAYS` of a record.
 
     Args:
@@ -108,7 +108,7 @@ def ordinary_days(
     off = pd.Series(100.0 * np.abs(np.expm1(day_ahead / 100.0)), index=periods)
     mape = off.groupby(_local_days(periods, zone)).agg(_mean_of_enough).reindex(levels.index)
     kept = levels.index[-KEPT_DAYS:]
-    return OrdinaryDays(
+    return ExpectedErrors(
         kept[0].date(), levels[kept].to_numpy(dtype=float), mape[kept].to_numpy(dtype=float), weights
     )
 

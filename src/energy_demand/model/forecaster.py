@@ -17,7 +17,7 @@ from energy_demand.model.stages.adaptive_regression import PERCENT
 from energy_demand.model.stages.error_stage import error_features
 from energy_demand.model.stages.residual_stage import residual_features
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
-from energy_demand.model.weather.horizon import Ahead, foresee
+from energy_demand.model.weather.horizon import Horizon, weather_horizon
 from energy_demand.timeaxis import HOUR, Availability, lead_hours
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from energy_demand.arrays import Floats
     from energy_demand.data.record import Record
-    from energy_demand.model.base.booster import BaseModel
-    from energy_demand.model.expected_errors import OrdinaryDays
+    from energy_demand.model.base.booster import BaseBooster
+    from energy_demand.model.expected_errors import ExpectedErrors
     from energy_demand.model.intervals import ScaledIntervals
-    from energy_demand.model.stages.adaptive_regression import LinearStage
+    from energy_demand.model.stages.adaptive_regression import AdaptiveRegression
     from energy_demand.model.stages.error_stage import ErrorStage
     from energy_demand.model.stages.residual_stage import ResidualStage
     from energy_demand.model.weather.outlook import Outlook
@@ -56,23 +56,23 @@ class Forecaster:
     Attributes:
         base: the base booster with its own intervals, for callers with nothing but the twenty columns.
         outlook: completes and corrects the weather.
-        linear: the first stage, fitted through `linear.through`.
+        regression: the first stage, fitted through `regression.through`.
         errors: the second stage, or None to leave it out.
         residual: the third stage, or None to leave it out.
         intervals: quantiles from held-out hours.
-        ordinary: what its linear stage missed on the days before, each foreseen.
+        ordinary: what its adaptive regression missed on the days before, each foreseen.
         respondent: the region it was trained for.
         trained_through: the newest period that its stages were fitted on.
         publication_delay_hours: the delay that it was trained with.
     """
 
-    base: BaseModel
+    base: BaseBooster
     outlook: Outlook
-    linear: LinearStage
+    regression: AdaptiveRegression
     errors: ErrorStage | None
     residual: ResidualStage | None
     intervals: ScaledIntervals
-    ordinary: OrdinaryDays
+    expected_errors: ExpectedErrors
     respondent: str
     trained_through: datetime
     publication_delay_hours: int
@@ -90,50 +90,52 @@ class Forecaster:
     @property
     def needs_from(self) -> pd.Timestamp:
         """The first hour of weather that `advance` needs."""
-        return self.linear.through - pd.Timedelta(MEMORY_HOURS * HOUR)
+        return self.regression.through - pd.Timedelta(MEMORY_HOURS * HOUR)
 
     def advance(self, record: Record) -> Forecaster:
-        """This forecaster after the hours of demand that a record knows beyond `linear.through`.
+        """This forecaster after the hours of demand that a record knows beyond `regression.through`.
 
-        The version stays the same: only the state of the linear stage moves.
+        The version stays the same: only the state of the adaptive regression moves.
         """
         known = np.flatnonzero(~np.isnan(record.demand_mwh))
-        newest = record.periods[known[-1]] if len(known) else self.linear.through
-        hours = int((newest - self.linear.through) // pd.Timedelta(HOUR))
+        newest = record.periods[known[-1]] if len(known) else self.regression.through
+        hours = int((newest - self.regression.through) // pd.Timedelta(HOUR))
         if hours <= 0:
             return self
         path = self.outlook.completed(record.observed.until(newest, hours + MEMORY_HOURS))
         demand = record.demand_mwh[: known[-1] + 1][-hours:]
         if len(demand) < hours or len(path.periods) < hours:
-            raise ValueError(f"the record begins after {self.linear.through}, where the model's state ends")
+            raise ValueError(
+                f"the record begins after {self.regression.through}, where the model's state ends"
+            )
         return self.after(response_features(path, record.region, last=hours), demand)
 
     def after(self, responses: Responses, demand: Floats) -> Forecaster:
         """This forecaster after hours whose responses are at hand."""
-        return replace(self, linear=self.linear.advance(responses, demand)[0])
+        return replace(self, regression=self.regression.advance(responses, demand)[0])
 
-    def foresee(self, record: Record, issued_at: datetime) -> Ahead:
+    def horizon(self, record: Record, issued_at: datetime) -> Horizon:
         """The 48 hours after the hour of issue, with the weather as it was foreseen."""
-        return foresee(record, self.outlook, pd.Timestamp(issued_at))
+        return weather_horizon(record, self.outlook, pd.Timestamp(issued_at))
 
-    def forecast(self, ahead: Ahead, issued_at: datetime) -> pd.DataFrame:
+    def forecast(self, horizon: Horizon, issued_at: datetime) -> pd.DataFrame:
         """Point forecast and intervals of each hour.
 
         Args:
-            ahead: the target hours, all after `issued_at`.
+            horizon: the target hours, all after `issued_at`.
             issued_at: when the forecast is made; nothing later is in this forecaster's state.
 
         Returns:
             `period`, `lead_hours`, `predicted_demand_mwh` and the bounds (MWh).
         """
-        hours = ahead.responses
-        linear, correction, trees = self._stages(hours, issued_at)
-        predicted = np.exp((linear + correction + trees) / PERCENT)
+        hours = horizon.responses
+        regression, correction, trees = self._stages(hours, issued_at)
+        predicted = np.exp((regression + correction + trees) / PERCENT)
         leads = lead_hours(hours.periods, pd.Timestamp(issued_at).to_pydatetime())
-        bounds = self.intervals.bounds(predicted, ahead.spread(self.linear), leads, hours.months)
+        bounds = self.intervals.bounds(predicted, horizon.spread(self.regression), leads, hours.months)
         return pd.DataFrame({"period": hours.periods, "lead_hours": leads, PREDICTED: predicted, **bounds})
 
-    def explain(self, ahead: Ahead, issued_at: datetime) -> pd.DataFrame:
+    def explain(self, horizon: Horizon, issued_at: datetime) -> pd.DataFrame:
         """What each part adds to the forecast of each hour, MWh.
 
         Parts are additive in log demand; `typical` is the demand that the coefficients count from, and the
@@ -142,38 +144,40 @@ class Forecaster:
         Returns:
             `period` and the columns of `EXPLANATION`, which add up to the forecast.
         """
-        linear, correction, trees = self._stages(ahead.responses, issued_at)
-        each = self.linear.contributions(ahead.responses)
-        of_group = np.array(self.linear.groups)
+        regression, correction, trees = self._stages(horizon.responses, issued_at)
+        each = self.regression.contributions(horizon.responses)
+        of_group = np.array(self.regression.groups)
         parts = {name: each[:, np.isin(of_group, chosen)].sum(axis=1) for name, chosen in PARTS.items()}
         parts |= {RECENT_ERROR: correction, TREES: trees}
-        typical = np.exp(self.linear.reference / PERCENT)
-        total = linear + correction + trees - self.linear.reference
+        typical = np.exp(self.regression.reference / PERCENT)
+        total = regression + correction + trees - self.regression.reference
         predicted = typical * np.exp(total / PERCENT)
         small = np.abs(total) < 1e-9
         per_percent = np.where(small, typical / PERCENT, (predicted - typical) / np.where(small, 1.0, total))
         shares = {name: values * per_percent for name, values in parts.items()}
-        columns = {TYPICAL: np.full(len(linear), typical), **shares}
+        columns = {TYPICAL: np.full(len(regression), typical), **shares}
         return pd.DataFrame(
-            {"period": ahead.responses.periods, **{name: columns[name] for name in EXPLANATION}}
+            {"period": horizon.responses.periods, **{name: columns[name] for name in EXPLANATION}}
         )
 
     def _stages(self, ahead: Responses, issued_at: datetime) -> tuple[Floats, Floats, Floats]:
-        """Percent of log demand: the linear forecast, and what the other stages add."""
-        linear = self.linear.predict(ahead)
-        nothing = np.zeros(len(linear))
-        newest = min(self.linear.through, pd.Timestamp(self.availability.newest_known(issued_at)))
-        late = int((self.linear.through - newest) // pd.Timedelta(HOUR))
-        known = len(self.linear.innovations) - 1 - late
+        """Percent of log demand: the regression forecast, and what the other stages add."""
+        regression = self.regression.predict(ahead)
+        nothing = np.zeros(len(regression))
+        newest = min(self.regression.through, pd.Timestamp(self.availability.newest_known(issued_at)))
+        late = int((self.regression.through - newest) // pd.Timedelta(HOUR))
+        known = len(self.regression.innovations) - 1 - late
         distances = np.asarray((ahead.periods - newest) // pd.Timedelta(HOUR), dtype=np.int64)
         if self.errors is None:
-            return linear, nothing, nothing
+            return regression, nothing, nothing
         if known < 0:  # an issue long before the state's own time; nothing of it is remembered
-            errors = np.zeros((len(linear), self.errors.coefficients.shape[1]))
+            errors = np.zeros((len(regression), self.errors.coefficients.shape[1]))
         else:
-            errors = error_features(self.linear.innovations, np.full(len(linear), known), known + distances)
+            errors = error_features(
+                self.regression.innovations, np.full(len(regression), known), known + distances
+            )
         correction = self.errors.correction(errors, distances)
         if self.residual is None:
-            return linear, correction, nothing
-        rows = residual_features(ahead, linear, correction, errors, distances)
-        return linear, correction, self.residual.correction(rows)
+            return regression, correction, nothing
+        rows = residual_features(ahead, regression, correction, errors, distances)
+        return regression, correction, self.residual.correction(rows)

@@ -22,7 +22,7 @@ from energy_demand.timeaxis import (
     HOUR,
     MAX_LEAD_HOURS,
     day_periods,
-    horizon,
+    horizon_periods,
     local_day,
     local_midnight,
     utc_index,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from energy_demand.arrays import Floats
     from energy_demand.data.record import Record
-    from energy_demand.model.base.booster import BaseModel
+    from energy_demand.model.base.booster import BaseBooster
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.timeaxis import Availability
 
@@ -163,7 +163,7 @@ class Forecast:
         ]
 
 
-def hours_ahead(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
+def next_hours(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
     """The periods of a forecast for the next `hours` hours.
 
     Raises:
@@ -171,7 +171,7 @@ def hours_ahead(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
     """
     if not 1 <= hours <= MAX_LEAD_HOURS:
         raise ForecastError(f"hours must be between 1 and {MAX_LEAD_HOURS}, got {hours}")
-    return horizon(issued_at, hours)
+    return horizon_periods(issued_at, hours)
 
 
 def hours_of_day(day: date, issued_at: datetime, zone: ZoneInfo) -> pd.DatetimeIndex:
@@ -212,16 +212,16 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
     """
     issued_at, periods = question.issued_at, question.periods
     _check_region(known, model)
-    through = model.linear.through
+    through = model.regression.through
     if known.periods[0] > through + pd.Timedelta(HOUR):
         raise ForecastError(
             f"the model's state ends at {utc_text(through)}, and no demand is stored between that and "
             f"{utc_text(known.periods[0])}; run `energy-demand backfill --start {through:%Y-%m-%d} --end …`"
         )
     refreshed = model.advance(known)
-    ahead = refreshed.foresee(known, issued_at)
-    first = int((periods[0] - ahead.responses.periods[0]) // pd.Timedelta(HOUR))
-    ahead = ahead.rows(slice(first, first + len(periods)))
+    horizon = refreshed.horizon(known, issued_at)
+    first = int((periods[0] - horizon.responses.periods[0]) // pd.Timedelta(HOUR))
+    horizon = horizon.rows(slice(first, first + len(periods)))
     issues = utc_index(pd.DatetimeIndex([issued_at]))
     said = known.issued.around(issues, 0, MAX_LEAD_HOURS)[0, first + 1 : first + 1 + len(periods)]
     foretold = ~np.isnan(said[:, PATH_COLUMNS.index(MAIN)])
@@ -235,8 +235,8 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         state_through=newest_demand(known),
         quality=CHAMPION if foretold.all() else WITHOUT_WEATHER,
         in_sample=issued_at < model.trained_through,
-        hours=refreshed.forecast(ahead, issued_at),
-        explanation=refreshed.explain(ahead, issued_at),
+        hours=refreshed.forecast(horizon, issued_at),
+        explanation=refreshed.explain(horizon, issued_at),
         rows=_rows(known, question),
     )
 
@@ -324,7 +324,7 @@ def _rows(known: Record, question: Question) -> pd.DataFrame:
     )
 
 
-def _of_base(base: BaseModel, rows: pd.DataFrame) -> dict[str, Floats]:
+def _of_base(base: BaseBooster, rows: pd.DataFrame) -> dict[str, Floats]:
     answered = base.predict(rows)
     return {name: answered[name].to_numpy() for name in HOUR_COLUMNS}
 

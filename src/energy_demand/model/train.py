@@ -1,8 +1,8 @@
 """Trains the whole forecaster from a record: outlook, three stages, intervals, base booster. Pure.
 
-The linear stage runs through history once, always forecasting an hour before it sees it; the later stages
-and the intervals learn from those forecasts. The fit that is judged ends before the test part; the served
-one takes it in.
+The adaptive regression runs through history once and forecasts each hour before it sees it; the later stages
+and the intervals learn from those out-of-sample forecasts. The judged fit ends before the holdout; the served
+fit includes it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from energy_demand.model.base.training import (
     BaseRecipe,
     TooFewRowsError,
     fit_base,
+    holdout_start,
     lose_weather,
-    test_start,
     train_model,
     training_targets,
 )
 from energy_demand.model.forecaster import Forecaster
 from energy_demand.model.intervals import ScaledIntervals
-from energy_demand.model.stages.adaptive_regression import LinearRecipe
+from energy_demand.model.stages.adaptive_regression import RegressionRecipe
 from energy_demand.model.stages.error_stage import ErrorStage
-from energy_demand.model.stages.prequential import Foretelling, day_ahead_issues, foretell
+from energy_demand.model.stages.prequential import Prequential, day_ahead_issues, predict_prequentially
 from energy_demand.model.stages.residual_stage import ResidualRecipe, ResidualStage
 from energy_demand.model.stages.response_features import response_features
 from energy_demand.model.weather.training import OutlookRecipe, fit_corrections, fit_guesses
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from energy_demand.data.record import Record
-    from energy_demand.model.base.booster import BaseModel
-    from energy_demand.model.stages.adaptive_regression import LinearStage
+    from energy_demand.model.base.booster import BaseBooster
+    from energy_demand.model.stages.adaptive_regression import AdaptiveRegression
 
     Weather = Literal["as_issued", "observed"]
 
@@ -56,17 +56,17 @@ class Recipe:
     Attributes:
         base: of the base booster.
         outlook: of the weather.
-        linear: of the first stage.
+        regression: of the first stage.
         residual: of the third stage.
         error_ridge: penalty of the second stage.
-        warm_up_days: days at the beginning that only the linear stage learns from; at most a third.
+        warm_up_days: days at the beginning that only the adaptive regression learns from; at most a third.
         calibration_days: newest days whose errors set the intervals.
         fewest_issues: with fewer recorded runs the intervals come from observed weather.
     """
 
     base: BaseRecipe = field(default_factory=BaseRecipe)
     outlook: OutlookRecipe = field(default_factory=OutlookRecipe)
-    linear: LinearRecipe = field(default_factory=LinearRecipe)
+    regression: RegressionRecipe = field(default_factory=RegressionRecipe)
     residual: ResidualRecipe = field(default_factory=ResidualRecipe)
     error_ridge: float = 1000.0
     warm_up_days: int = 500
@@ -100,7 +100,7 @@ def fit(
     availability: Availability = Availability(1),  # noqa: B008  (frozen)
     weather: Weather = "as_issued",
     judge: bool = True,
-    base: BaseModel | None = None,
+    base: BaseBooster | None = None,
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> Trained:
     """Fit a forecaster on everything that a record knows.
@@ -123,7 +123,7 @@ def fit(
     if len(known) == 0 or np.isnan(record.observed.column("main_temperature")).all():
         raise TooFewRowsError("a forecaster needs hours of demand and of observed weather to learn from")
     end = int(known[-1]) + 1
-    test_from = test_start(record.periods[0], record.periods[end - 1], recipe.base)
+    test_from = holdout_start(record.periods[0], record.periods[end - 1], recipe.base)
     rows, judged_base, base_metrics = pd.DataFrame(), base, {}
     if base is None:
         progress("base booster")
@@ -136,23 +136,25 @@ def fit(
     guessing = fit_guesses(before, record.issued, record.region.zone, recipe.outlook)
     path = guessing.completed(record.observed)
     responses = response_features(path, record.region).rows(slice(0, end))
-    progress("linear stage")
+    progress("adaptive regression")
     days = recipe.calibration_days if weather == "as_issued" else 0
     issues = day_ahead_issues(record, end, days)
-    said = foretell(record, responses, recipe.linear, cut, availability, guessing, recipe.outlook, issues)
+    said = predict_prequentially(
+        record, responses, recipe.regression, cut, availability, guessing, recipe.outlook, issues
+    )
     progress("error and residual stage")
 
-    def forecaster(until: int, linear: LinearStage, base_model: BaseModel) -> Forecaster:
+    def forecaster(until: int, regression: AdaptiveRegression, base_model: BaseBooster) -> Forecaster:
         learnt = said.until(until)
         errors = ErrorStage.fit(learnt.errors, learnt.missed(recipe.warm_up_days), recipe.error_ridge)
         return Forecaster(
             base=base_model,
             outlook=fit_corrections(guessing, record, recipe.outlook, record.periods[until - 1]),
-            linear=linear,
+            regression=regression,
             errors=errors,
             residual=ResidualStage.fit(*learnt.residual_rows(errors, recipe.warm_up_days), recipe.residual),
             intervals=_calibrated(learnt, errors, recipe, availability),
-            ordinary=learnt.ordinary(linear, record.region.zone),
+            expected_errors=learnt.expected_errors(regression, record.region.zone),
             respondent=record.region.respondent,
             trained_through=record.periods[until - 1].to_pydatetime(),
             publication_delay_hours=availability.delay_hours,
@@ -168,7 +170,7 @@ def fit(
 
 
 def _calibrated(
-    said: Foretelling, errors: ErrorStage, recipe: Recipe, availability: Availability
+    said: Prequential, errors: ErrorStage, recipe: Recipe, availability: Availability
 ) -> ScaledIntervals:
     """Intervals from the newest days, which the residual stage that is tried on them has not seen."""
     tried = said.newest(recipe.calibration_days, recipe.fewest_issues)

@@ -1,8 +1,9 @@
 """Whether demand still follows from weather and calendar as the champion learnt it. Pure.
 
-Each day gives one number: by how many standard deviations demand was above what the champion's linear stage
-foresaw, given the weather that came. Two two-sided CUSUM charts (Page 1954) add them up since the champion
-was trained: a quick one for steps, a slow one for what creeps in. How they were set: docs/monitoring.md.
+Each day gives one number: by how many standard deviations demand exceeded the forecast of the champion's
+adaptive regression, given the observed weather. Two two-sided CUSUM charts (Page 1954) sum them since the
+champion was trained: a fast one for steps, a slow one for gradual change. How they were set:
+docs/monitoring.md.
 """
 
 from __future__ import annotations
@@ -61,43 +62,43 @@ class ConceptDrift:
     days: int
 
 
-def daily_surprises(model: Forecaster, record: Record) -> pd.Series:
-    """What demand was above the champion's expectation on each local day since it was trained.
+def daily_residuals(model: Forecaster, record: Record) -> pd.Series:
+    """By how much demand exceeded the champion's forecast on each local day since it was trained.
 
-    The linear stage takes in each day after it foresaw it, as it does when it serves. The record must know
-    the hours from the model's state on.
+    The adaptive regression learns each day after forecasting it, as it does when it serves. The record must
+    hold the hours from the model's state on.
 
     Returns:
         By local day, in standard deviations of the model's ordinary days; NaN where too little is known.
     """
-    start = model.linear.through
+    start = model.regression.through
     hours = int((record.periods[-1] - start) // pd.Timedelta(HOUR))
     truth = record.truth_mwh[-hours:] if hours > 0 else np.empty(0)
     if hours <= 0 or np.isnan(truth).all():
         return pd.Series(dtype=float)
     path = model.outlook.completed(record.observed.until(record.periods[-1], hours + MEMORY_HOURS))
     responses = response_features(path, record.region, last=hours)
-    _, foretold = model.linear.advance(responses, record.demand_mwh[-hours:])
+    _, foretold = model.regression.advance(responses, record.demand_mwh[-hours:])
     missed = PERCENT * np.log(truth) - foretold.log_demand[0]
     # At midnight the last hours of the day before are not published yet: no day is judged by them.
     known = np.arange(24) < 24 - model.publication_delay_hours
-    weights = np.where(known, model.ordinary.weights, 0.0)
+    weights = np.where(known, model.expected_errors.weights, 0.0)
     missed = np.where(weights[responses.hours] > 0, missed, np.nan)
     levels = daily_levels(responses.periods, missed, weights, record.region.zone)
-    return levels / model.ordinary.sigma
+    return levels / model.expected_errors.sigma
 
 
-def run_charts(surprises: pd.Series, charts: dict[str, Chart] | None = None) -> ConceptDrift:
+def run_charts(residuals: pd.Series, charts: dict[str, Chart] | None = None) -> ConceptDrift:
     """Add the days up.
 
     Args:
-        surprises: of `daily_surprises`.
+        residuals: of `daily_residuals`.
         charts: how; `CHARTS` by default.
     """
     charts = CHARTS if charts is None else charts
     sums = {(name, sign): 0.0 for name in charts for sign in (1.0, -1.0)}
     alarms: list[date] = []
-    known = surprises.dropna()
+    known = residuals.dropna()
     for day, surprise in known.items():
         for (name, sign), held in sums.items():
             chart = charts[name]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from energy_demand.arrays import Floats
-    from energy_demand.model.expected_errors import OrdinaryDays
+    from energy_demand.model.expected_errors import ExpectedErrors
 
 WINDOWS_DAYS = (1, 7, 14, 30)
 LEAD_BANDS = {"16-21": (16, 21), "22-27": (22, 27), "28-33": (28, 33), "34-40": (34, 40)}
@@ -77,14 +77,14 @@ def performance(forecasts: pd.DataFrame, now: datetime) -> dict[str, Any]:
 
 
 def compare(
-    forecasts: pd.DataFrame, champion: Mapping[str, float], ordinary: OrdinaryDays, zone: ZoneInfo
+    forecasts: pd.DataFrame, champion: Mapping[str, float], expected_errors: ExpectedErrors, zone: ZoneInfo
 ) -> Comparison:
     """The newest `JUDGED_DAYS` days with known demand against the champion's own test error.
 
     Args:
         forecasts: as for `performance`.
         champion: its metrics `test_mape`, `test_first_day`, `test_last_day`.
-        ordinary: its ordinary days, which tell how hard the season is.
+        expected_errors: its ordinary days, which tell how hard the season is.
         zone: of the days.
     """
     known = forecasts[forecasts["actual_demand"].notna()]
@@ -102,7 +102,7 @@ def compare(
     if recent.empty:
         return Comparison(0)
     mae, mape, days = float(recent["mae"].mean()), float(recent["mape"].mean()), len(recent)
-    expected = _expected(champion, ordinary, pd.DatetimeIndex(recent.index))
+    expected = _expected(champion, expected_errors, pd.DatetimeIndex(recent.index))
     if expected is None or days < FEWEST_DAYS:
         return Comparison(days, mae, mape)
     ratio = mape / float(expected.mean())
@@ -112,7 +112,9 @@ def compare(
     return Comparison(days, mae, mape, float(expected.mean()), ratio, p_value, bool(worse))
 
 
-def _expected(champion: Mapping[str, float], ordinary: OrdinaryDays, days: pd.DatetimeIndex) -> Floats | None:
+def _expected(
+    champion: Mapping[str, float], expected_errors: ExpectedErrors, days: pd.DatetimeIndex
+) -> Floats | None:
     """Daily MAPE to expect of a champion in the season of `days`, percent; None where it is not known.
 
     Its ordinary days in this season, scaled by what its test came to on the very same days: so neither a
@@ -122,7 +124,7 @@ def _expected(champion: Mapping[str, float], ordinary: OrdinaryDays, days: pd.Da
         return None
     first, last = (str(int(champion[f"test_{end}_day"])) for end in ("first", "last"))
     tested = pd.date_range(first, last, freq="D")
-    then, season = ordinary.on(tested), ordinary.season(days)
+    then, season = expected_errors.on(tested), expected_errors.season(days)
     if champion["test_mape"] <= 0 or len(then) == 0 or len(season) < FEWEST_DAYS or then.mean() <= 0:
         return None
     scaled: Floats = season * (champion["test_mape"] / then.mean())

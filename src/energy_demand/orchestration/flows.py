@@ -17,12 +17,12 @@ from energy_demand.data.ingestion.ingest import (
     trailing_span,
 )
 from energy_demand.database.engine import DatabaseUnavailableError, opened
-from energy_demand.database.job_runs import Job, TurnTakenError
+from energy_demand.database.job_runs import Job, JobRunningError
 from energy_demand.jobs.drift_check import run_check
 from energy_demand.jobs.ingestion import run_ingestion
-from energy_demand.jobs.job_lock import in_turn
+from energy_demand.jobs.job_lock import run_exclusively
 from energy_demand.jobs.retraining import BY_HAND, run_retraining
-from energy_demand.jobs.scheduled_forecast import NothingNewError, run_morning
+from energy_demand.jobs.scheduled_forecast import NothingNewError, run_scheduled_forecast
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
     from energy_demand.jobs.drift_check import DriftOutcome
-    from energy_demand.jobs.ingestion import Ingested
-    from energy_demand.jobs.retraining import Retrained
-    from energy_demand.jobs.scheduled_forecast import Morning
+    from energy_demand.jobs.ingestion import IngestionOutcome
+    from energy_demand.jobs.retraining import RetrainingOutcome
+    from energy_demand.jobs.scheduled_forecast import ScheduledForecast
 
 # What may be back in a minute.
 AWAY = (IngestInterruptedError, DatabaseUnavailableError, RegistryUnavailableError)
@@ -62,7 +62,7 @@ def ingest_task(
     if start is None and end is not None:
         raise RangeError(f"the end {end} needs a start; nothing was asked for")
 
-    def work(settings: Settings, database: Database, now: datetime) -> Ingested:
+    def work(settings: Settings, database: Database, now: datetime) -> IngestionOutcome:
         if start is None:
             span = trailing_span(database, settings, now, days_back)
         else:
@@ -98,7 +98,9 @@ def forecast_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
     """The morning job."""
     return _run(
         Job.FORECAST,
-        lambda settings, database, now: run_morning(database, Registry(settings), settings, now, _silent),
+        lambda settings, database, now: run_scheduled_forecast(
+            database, Registry(settings), settings, now, _silent
+        ),
         scheduled_at,
     )
 
@@ -136,7 +138,7 @@ def forecast_flow() -> Any:
 def _or_skipped(work: Callable[[], dict[str, Any] | None]) -> Any:
     try:
         done = work()
-    except TurnTakenError as error:
+    except JobRunningError as error:
         return Completed(name="Skipped", message=str(error))
     return Completed(name="Skipped", message="a later run caught up already") if done is None else done
 
@@ -149,14 +151,17 @@ def _scheduled_at() -> datetime | None:
 
 def _run(
     job: Job,
-    work: Callable[[Settings, Database, datetime], Ingested | DriftOutcome | Retrained | Morning],
+    work: Callable[
+        [Settings, Database, datetime],
+        IngestionOutcome | DriftOutcome | RetrainingOutcome | ScheduledForecast,
+    ],
     scheduled_at: datetime | None = None,
 ) -> dict[str, Any] | None:
     """A job in its turn, on the database of the settings; None where there was nothing to do."""
     settings = load_settings()
     with opened(settings) as database:
         now = settings.present()
-        done = in_turn(
+        done = run_exclusively(
             database,
             settings,
             job,

@@ -13,7 +13,13 @@ import pandas as pd
 
 from energy_demand.errors import UserError
 from energy_demand.evaluation.backtest import walk_forward
-from energy_demand.evaluation.report import YARDSTICKS, Operator, daily_totals, summary, with_operator
+from energy_demand.evaluation.report import (
+    YARDSTICKS,
+    OperatorForecast,
+    daily_totals,
+    summary,
+    with_operator_forecast,
+)
 from energy_demand.pipeline import files
 from energy_demand.pipeline.window import test_window
 from energy_demand.registry.serialization import from_texts
@@ -50,7 +56,7 @@ def run(forecast: Forecast, evaluate: Evaluate) -> str:
     zone, availability = about.region.zone, window.protocol.availability
     operator = _operator()
     truth = pd.Series(record.truth_mwh, index=record.periods)
-    scored = with_operator(hours, operator, truth, zone, availability)
+    scored = with_operator_forecast(hours, operator, truth, zone, availability)
     try:
         scores = summary(scored, daily_totals(scored, operator, zone), zone)
     except ValueError as error:
@@ -92,10 +98,10 @@ def _forecast(record: Record, window: Window, forecast: Forecast) -> pd.DataFram
     )
 
 
-def _operator() -> Operator:
+def _operator() -> OperatorForecast:
     """The operator's forecasts as they were served."""
     served, daily = files.read_frame(files.SERVED_DEMAND), files.read_frame(files.DAILY)
-    return Operator.of(served[served["series"] == "DF"], daily)
+    return OperatorForecast.of(served[served["series"] == "DF"], daily)
 
 
 def _rounded(value: Any) -> Any:

@@ -28,7 +28,7 @@ def run(forecast: Forecast) -> str:
     served = files.read_frame(files.SERVED_DEMAND)
     hours = served.loc[served["series"] == "D"].rename(columns={"value": TARGET})
     screened = screen(hours, region=region)
-    # As in `history.load_observed`: an hour that a look from both sides flags is no truth to learn from or
+    # As in `history.load_with_truth`: an hour that a look from both sides flags is no truth to learn from or
     # to score; the causal flags alone would flatter.
     sound = screen(hours, two_sided=True, region=region)["flag"].isna()
     demand = screened.assign(truth_mwh=screened["served_mwh"].where(sound))

@@ -40,7 +40,7 @@ def run(forecast: Forecast, train: Train) -> str:
     rows = files.read_frame(files.FEATURES)
     window = test_window(record, forecast)
     availability = window.protocol.availability
-    known = record.known_at(window.cut, availability)
+    known = record.cut_at(window.cut, availability)
     rows = rows[utc_index(rows["timestamp"]) <= pd.Timestamp(window.trained_through)]
     recipe = recipe_of(train)
     base = fit_base(rows, recipe.base).served

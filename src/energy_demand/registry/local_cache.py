@@ -22,7 +22,7 @@ KEPT = 2
 _log = logging.getLogger(__name__)
 
 
-class KeptModels:
+class ChampionCache:
     """The newest models that served, in one folder for all processes."""
 
     def __init__(self, folder: Path) -> None:

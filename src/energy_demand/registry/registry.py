@@ -160,8 +160,11 @@ class Registry:
         """
         return None if champion.previous is None else self.load(champion.previous)
 
-    def promote(self, run_id: str, verdict: Verdict) -> bool:
-        """Store the verdict with the version of this run, and let it serve if it was promoted.
+    def apply_verdict(self, run_id: str, verdict: Verdict) -> bool:
+        """Store the verdict with the version of this run, and promote the version if the verdict says so.
+
+        Returns:
+            Whether it was promoted.
 
         Raises:
             LookupError: the run has no registered version.
@@ -171,19 +174,23 @@ class Registry:
             if not found:
                 raise LookupError(f"run {run_id} has no registered version of {REGISTERED_MODEL}")
             version = str(found[0].version)
-            before = self._champion_version(client)
             tags = {"promoted": str(verdict.promoted).lower(), "verdict": verdict.reason}
-            if before is not None and str(before.version) != version:  # a repeated promotion forgets none
-                tags[PREVIOUS_TAG] = str(before.version)
             for key, value in tags.items():
                 client.set_model_version_tag(REGISTERED_MODEL, version, key, value)
-            for side, held in (("challenger", verdict.challenger), ("champion", verdict.champion)):
-                if held is not None:
-                    client.log_metric(run_id, f"contest_{side}_mape", held["mape"])
+            self._tag_previous(client, version)
+            for side, side_scores in (("challenger", verdict.challenger), ("champion", verdict.champion)):
+                if side_scores is not None:
+                    client.log_metric(run_id, f"contest_{side}_mape", side_scores["mape"])
             client.log_dict(run_id, asdict(verdict), VERDICT_FILE)
-            if verdict.promoted:
-                client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, version)
-            return verdict.promoted
+        if verdict.promoted:
+            self.promote(version)
+        return verdict.promoted
+
+    def promote(self, version: str) -> None:
+        """Let a registered version serve; it remembers the champion before it."""
+        with self._store.client() as client:
+            self._tag_previous(client, version)
+            client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, version)
 
     def rollback(self, to: str | None = None) -> tuple[str, str]:
         """Let the champion before this one serve again, or the version `to`.
@@ -236,6 +243,11 @@ class Registry:
                     client.delete_logged_model(source.removeprefix(LOGGED_MODEL))
             return [str(each.version) for each in gone]
 
+    def _tag_previous(self, client: MlflowClient, version: str) -> None:
+        before = self._champion_version(client)
+        if before is not None and str(before.version) != version:  # a repeated promotion forgets none
+            client.set_model_version_tag(REGISTERED_MODEL, version, PREVIOUS_TAG, str(before.version))
+
     def _versions(self, client: MlflowClient) -> list[ModelVersion]:
         return list(client.search_model_versions(f"name = '{REGISTERED_MODEL}'"))
 
@@ -284,9 +296,20 @@ def get_champion_model(settings: Settings | None = None) -> Forecaster:
     return Registry(settings or load_settings()).champion().forecaster
 
 
-def promote_to_champion(run_id: str, verdict: Verdict, settings: Settings | None = None) -> bool:
-    """Store the verdict on a run's version and let it serve if it was promoted; whether it was."""
-    return Registry(settings or load_settings()).promote(run_id, verdict)
+def promote_to_champion(
+    run_id: str, verdict: Verdict, settings: Settings | None = None, *, registry: Registry | None = None
+) -> bool:
+    """Store the verdict with a run's version and let the version serve if the verdict says so.
+
+    Returns:
+        Whether it serves now.
+
+    Raises:
+        LookupError: the run has no registered version.
+        RegistryUnavailableError: MLflow cannot be reached.
+    """
+    registry = registry or Registry(settings or load_settings())
+    return registry.apply_verdict(run_id, verdict)
 
 
 def _importance(forecaster: Forecaster) -> dict[str, dict[str, float]]:

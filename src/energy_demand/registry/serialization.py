@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.errors import UserError
-from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseModel
-from energy_demand.model.expected_errors import OrdinaryDays
+from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
+from energy_demand.model.expected_errors import ExpectedErrors
 from energy_demand.model.forecaster import Forecaster
 from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
 from energy_demand.model.stages import residual_stage
-from energy_demand.model.stages.adaptive_regression import Filter, LinearRecipe, LinearStage
+from energy_demand.model.stages.adaptive_regression import AdaptiveRegression, Filter, RegressionRecipe
 from energy_demand.model.stages.error_stage import ErrorStage
 from energy_demand.model.stages.residual_stage import ResidualStage
 from energy_demand.model.weather.climate import Climate
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from energy_demand.arrays import Floats
 
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST_FILE = "manifest.json"
 BASE_FILE = "base_booster.txt"
 RESIDUAL_FILE = "residual_booster.txt"
-LINEAR_FILE = "linear_stage.json"
+REGRESSION_FILE = "adaptive_regression.json"
 OUTLOOK_FILE = "outlook.json"
 SMALL_PARTS_FILE = "errors_and_intervals.json"
 _GUESS, _CORRECTION = "guess", "correction"
@@ -59,7 +59,7 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
     texts = {
         BASE_FILE: forecaster.base.booster.model_to_string(),
         RESIDUAL_FILE: forecaster.residual.booster.model_to_string(),
-        LINEAR_FILE: json.dumps(_linear_to_dict(forecaster.linear)),
+        REGRESSION_FILE: json.dumps(_regression_to_dict(forecaster.regression)),
         OUTLOOK_FILE: json.dumps(
             {
                 "zone": outlook.zone.key,
@@ -75,7 +75,7 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
                 "shrink": forecaster.residual.shrink,
                 "intervals": forecaster.intervals.to_dict(),
                 "base_intervals": forecaster.base.intervals.to_dict(),
-                "ordinary": forecaster.ordinary.to_dict(),
+                "expected_errors": forecaster.expected_errors.to_dict(),
             }
         ),
     }
@@ -84,7 +84,7 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
     manifest = {
         "format": FORMAT,
         "features": list(BOOSTER_COLUMNS),
-        "responses": list(forecaster.linear.names),
+        "responses": list(forecaster.regression.names),
         "residual_features": list(residual_stage.NAMES),
         "respondent": forecaster.respondent,
         "trained_through": forecaster.trained_through.isoformat(),
@@ -104,9 +104,9 @@ def from_texts(texts: dict[str, str]) -> Forecaster:
         manifest = json.loads(texts[MANIFEST_FILE])
         _check(manifest, texts)
         small, outlook = json.loads(texts[SMALL_PARTS_FILE]), json.loads(texts[OUTLOOK_FILE])
-        linear = _linear_from_dict(json.loads(texts[LINEAR_FILE]))
+        regression = _regression_from_dict(json.loads(texts[REGRESSION_FILE]))
         return Forecaster(
-            base=BaseModel(
+            base=BaseBooster(
                 lgb.Booster(model_str=texts[BASE_FILE]),
                 ConformalIntervals.from_dict(small["base_intervals"]),
             ),
@@ -119,11 +119,11 @@ def from_texts(texts: dict[str, str]) -> Forecaster:
                 corrections=_boosters(texts, _CORRECTION, outlook[_CORRECTION]),
                 zone=ZoneInfo(outlook["zone"]),
             ),
-            linear=linear,
+            regression=regression,
             errors=ErrorStage.from_dict(small["errors"]),
             residual=ResidualStage(lgb.Booster(model_str=texts[RESIDUAL_FILE]), float(small["shrink"])),
             intervals=ScaledIntervals.from_dict(small["intervals"]),
-            ordinary=OrdinaryDays.from_dict(small["ordinary"]),
+            expected_errors=ExpectedErrors.from_dict(small["expected_errors"]),
             respondent=manifest["respondent"],
             trained_through=datetime.fromisoformat(manifest["trained_through"]),
             publication_delay_hours=int(manifest["publication_delay_hours"]),
@@ -136,7 +136,8 @@ def from_texts(texts: dict[str, str]) -> Forecaster:
 def _check(manifest: dict[str, Any], texts: dict[str, str]) -> None:
     if manifest["format"] != FORMAT:
         raise ModelRefusedError(
-            f"the model files have format {manifest['format']}, this program reads {FORMAT}; train again"
+            f"the model files have format {manifest['format']} and this version of the program reads format "
+            f"{FORMAT}; run `energy-demand train` to train a new champion"
         )
     for key, expected in (
         ("features", BOOSTER_COLUMNS),
@@ -152,17 +153,17 @@ def _check(manifest: dict[str, Any], texts: dict[str, str]) -> None:
             raise ModelRefusedError(f"{name} does not match its checksum; it was changed after training")
 
 
-def _linear_to_dict(linear: LinearStage) -> dict[str, Any]:
+def _regression_to_dict(regression: AdaptiveRegression) -> dict[str, Any]:
     return {
-        "names": linear.names,
-        "groups": linear.groups,
-        "centre": linear.centre.tolist(),
-        "scale": linear.scale.tolist(),
-        "reference": linear.reference,
-        "through": linear.through.isoformat(),
-        "innovations": [None if np.isnan(each) else each for each in linear.innovations.tolist()],
-        "variance": linear.variance.tolist(),
-        "recipe": asdict(linear.recipe),
+        "names": regression.names,
+        "groups": regression.groups,
+        "centre": regression.centre.tolist(),
+        "scale": regression.scale.tolist(),
+        "reference": regression.reference,
+        "through": regression.through.isoformat(),
+        "innovations": [None if np.isnan(each) else each for each in regression.innovations.tolist()],
+        "variance": regression.variance.tolist(),
+        "recipe": asdict(regression.recipe),
         "filters": [
             {
                 "coefficients": _packed(each.coefficients),
@@ -170,14 +171,14 @@ def _linear_to_dict(linear: LinearStage) -> dict[str, Any]:
                 "noise": each.noise.tolist(),
                 "walk": each.walk.tolist(),
             }
-            for each in linear.filters
+            for each in regression.filters
         ],
     }
 
 
-def _linear_from_dict(read: dict[str, Any]) -> LinearStage:
+def _regression_from_dict(read: dict[str, Any]) -> AdaptiveRegression:
     recipe = read["recipe"]
-    return LinearStage(
+    return AdaptiveRegression(
         names=tuple(read["names"]),
         groups=tuple(read["groups"]),
         centre=np.array(read["centre"]),
@@ -195,7 +196,7 @@ def _linear_from_dict(read: dict[str, Any]) -> LinearStage:
         through=pd.Timestamp(read["through"]).as_unit("us"),
         innovations=np.array([np.nan if each is None else each for each in read["innovations"]], dtype=float),
         variance=np.array(read["variance"]),
-        recipe=LinearRecipe(**{**recipe, "paces": tuple(recipe["paces"])}),
+        recipe=RegressionRecipe(**{**recipe, "paces": tuple(recipe["paces"])}),
     )
 
 

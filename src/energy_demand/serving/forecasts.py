@@ -9,7 +9,7 @@ from energy_demand.data.record import make_record
 from energy_demand.data.record_store import load_recent
 from energy_demand.database.embedded import EmbeddedServerError
 from energy_demand.database.engine import DatabaseUnavailableError, open_database
-from energy_demand.jobs.fallback_ladder import climb_down
+from energy_demand.jobs.fallback_ladder import best_available
 from energy_demand.jobs.forecast import asked_hours
 from energy_demand.model.predict import Question
 
@@ -51,7 +51,7 @@ class Forecasts:
             DatabaseUnavailableError: the database is away, and nothing was read of it before.
         """
         periods = asked_hours(self._settings, issued_at, hours=hours, day=day)
-        return climb_down(
+        return best_available(
             lambda start: self._known(start, issued_at),
             Question(issued_at, periods, self._settings.availability),
             None if model is None else model.champion,

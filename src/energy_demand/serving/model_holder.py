@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from energy_demand.arrays import Floats
-    from energy_demand.model.base.booster import BaseModel
-    from energy_demand.registry.local_cache import KeptModels
+    from energy_demand.model.base.booster import BaseBooster
+    from energy_demand.registry.local_cache import ChampionCache
     from energy_demand.registry.registry import Champion, Registry
 
     Numbers = tuple[float, float, float, float, float]
@@ -117,7 +117,7 @@ class ModelHolder:
         clock: when a model was loaded.
     """
 
-    def __init__(self, registry: Registry, kept: KeptModels, clock: Callable[[], datetime]) -> None:
+    def __init__(self, registry: Registry, kept: ChampionCache, clock: Callable[[], datetime]) -> None:
         self._registry = registry
         self._kept = kept
         self._clock = clock
@@ -232,7 +232,7 @@ class ModelHolder:
         return "no model serves" if self.served is None else f"version {self.served.version} serves on"
 
 
-def _copy(base: BaseModel, text: str) -> BaseModel:
+def _copy(base: BaseBooster, text: str) -> BaseBooster:
     import lightgbm as lgb  # noqa: PLC0415
 
     return type(base)(lgb.Booster(model_str=text), base.intervals)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import sqlalchemy as sa
 
+from energy_demand import locks
 from energy_demand.database import predictions
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from energy_demand.database.engine import Database
 
-# Any number; the same in every process, so that two never write one day's file at once.
-ARCHIVE_LOCK = 727_100_403
 KEY = ["request_id", "row_number", "timestamp"]
 
 _log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ def archive_predictions(database: Database, folder: Path, before: datetime) -> i
     moved = 0
     for day in days:
         with database.transaction() as connection:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ARCHIVE_LOCK)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(locks.PREDICTION_ARCHIVE)))
             moved += _move(connection, folder, day)
     if moved:
         _log.info("%d predictions made before %s moved to %s", moved, midnight.date(), folder)

@@ -14,7 +14,7 @@ import orjson
 from energy_demand.database.engine import Database, open_database
 from energy_demand.errors import UserError
 from energy_demand.monitoring.prometheus_metrics import ServingMetrics
-from energy_demand.registry.local_cache import KeptModels
+from energy_demand.registry.local_cache import ChampionCache
 from energy_demand.registry.registry import Registry
 from energy_demand.serving.answers import NotReadyError, read_body
 from energy_demand.serving.forecasts import STATEMENT_SECONDS, Forecasts
@@ -51,7 +51,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.metrics = ServingMetrics()
-        self.models = ModelHolder(Registry(settings), KeptModels(settings.home / "models"), _clock)
+        self.models = ModelHolder(Registry(settings), ChampionCache(settings.home / "models"), _clock)
         self.requests = RequestLog(self.metrics, lambda: self.models.version)
         spool = Spool(settings.home / "spool", settings.prediction_spool_mb << 20)
         self.log = PredictionLog(spool, self._open_database)

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand.data.feature_store import refresh_features
-from energy_demand.data.history import load_observed
+from energy_demand.data.history import load_with_truth
 from energy_demand.data.ingestion.ingest import (
     IngestInterruptedError,
     NoDataError,
@@ -286,7 +286,7 @@ def test_features_of_the_database_are_those_of_the_builder(database, at_sandbox)
     assert stored["timestamp"].is_unique
     # The lag at the 24 h lead, delay 1, is the screened demand of the hour 25 h before the target.
     span = backfill_span(at_sandbox, FIRST, LAST, PRESENT)
-    screened = load_observed(database, at_sandbox.region, span.start, span.end, PRESENT).demand
+    screened = load_with_truth(database, at_sandbox.region, span.start, span.end, PRESENT).demand
     seen = screened.set_index("period")["demand_mwh"]
     lag = stored.set_index("timestamp")["demand_lag_1h"]
     assert lag.tolist() == seen.reindex(lag.index - pd.Timedelta(hours=25)).tolist()

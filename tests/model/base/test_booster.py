@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from energy_demand.columns import BASE_COLUMNS
-from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseModel
+from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
 from energy_demand.model.intervals import ConformalIntervals
 
 COUNT = 1500
@@ -28,7 +28,7 @@ def rows() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def base_model(rows) -> BaseModel:
+def base_model(rows) -> BaseBooster:
     booster = lgb.train(
         {"verbose": -1, "seed": 1, "deterministic": True, "num_leaves": 15},
         lgb.Dataset(
@@ -42,7 +42,7 @@ def base_model(rows) -> BaseModel:
         rows["lead_hours"].to_numpy(),
         rows["hour_of_day"].to_numpy(),
     )
-    return BaseModel(booster, intervals)
+    return BaseBooster(booster, intervals)
 
 
 def test_the_booster_takes_the_twenty_columns_and_the_lead():

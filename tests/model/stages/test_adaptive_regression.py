@@ -1,4 +1,4 @@
-"""The adaptive linear stage: it learns what drives demand, forgets slowly, and never looks ahead."""
+"""The adaptive adaptive regression: it learns what drives demand, forgets slowly, and never looks ahead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from energy_demand.model.stages import response_features as groups
-from energy_demand.model.stages.adaptive_regression import AGES, LinearRecipe, LinearStage
+from energy_demand.model.stages.adaptive_regression import AGES, AdaptiveRegression, RegressionRecipe
 from energy_demand.model.stages.response_features import Responses
 from energy_demand.timeaxis import hourly
 from records import not_a_number
@@ -42,8 +42,8 @@ def demand_of(rows: Responses, slope: np.ndarray | float = 0.01) -> np.ndarray:
     return 17_000 * np.exp(0.02 * np.sin(rows.hours / 4) + slope * (rows.values[:, 1] - 20.0))
 
 
-def run(rows: Responses, demand: np.ndarray, recipe: LinearRecipe | None = None):
-    return LinearStage.start(rows, demand, recipe).advance(rows, demand)
+def run(rows: Responses, demand: np.ndarray, recipe: RegressionRecipe | None = None):
+    return AdaptiveRegression.start(rows, demand, recipe).advance(rows, demand)
 
 
 def test_it_learns_a_straight_response_at_each_clock_hour():
@@ -77,7 +77,7 @@ def test_taking_the_hours_in_parts_comes_to_the_same(cut):
     rows = responses(zone="America/New_York")  # its 25-hour day is among them
     demand = demand_of(rows)
     whole, said = run(rows, demand)
-    first, early = LinearStage.start(rows, demand).advance(rows.rows(slice(0, cut)), demand[:cut])
+    first, early = AdaptiveRegression.start(rows, demand).advance(rows.rows(slice(0, cut)), demand[:cut])
     second, late = first.advance(rows.rows(slice(cut, SIZE)), demand[cut:])
     np.testing.assert_allclose(
         np.concatenate([early.log_demand[0], late.log_demand[0]]), said.log_demand[0], rtol=0, atol=1e-9
@@ -93,7 +93,7 @@ def test_what_is_said_of_an_hour_does_not_depend_on_it_or_on_what_comes_later():
     rows, at = responses(), 24 * 60 + 5
     demand = demand_of(rows)
     altered = np.where(np.arange(SIZE) >= at, demand * 2, demand)
-    start = LinearStage.start(rows, demand)
+    start = AdaptiveRegression.start(rows, demand)
     said, again = start.advance(rows, demand)[1], start.advance(rows, altered)[1]
     np.testing.assert_array_equal(said.log_demand[:, : at + 1], again.log_demand[:, : at + 1])
     np.testing.assert_array_equal(said.spread[: at + 1], again.spread[: at + 1])
@@ -104,7 +104,7 @@ def test_an_age_is_as_many_days_since_the_coefficients_last_saw_demand():
     rows, at = responses(), 24 * 60 + 5
     altered = demand_of(rows)
     altered[at] *= 1.1
-    start = LinearStage.start(rows, demand_of(rows))
+    start = AdaptiveRegression.start(rows, demand_of(rows))
     said, again = start.advance(rows, demand_of(rows))[1], start.advance(rows, altered)[1]
     changed = np.abs(said.log_demand - again.log_demand) > 1e-9
     for age in range(AGES):
@@ -115,10 +115,12 @@ def test_an_hour_without_demand_teaches_nothing():
     rows, at = responses(), np.arange(24 * 30, 24 * 33)
     demand = demand_of(rows)
     gap = not_a_number(demand, at)
-    stage, said = LinearStage.start(rows, demand).advance(rows, gap)
+    stage, said = AdaptiveRegression.start(rows, demand).advance(rows, gap)
     assert np.isfinite(said.log_demand).all()
-    before, _ = LinearStage.start(rows, demand).advance(rows.rows(slice(0, at[0])), demand[: at[0]])
-    after, _ = LinearStage.start(rows, demand).advance(rows.rows(slice(0, at[-1] + 1)), gap[: at[-1] + 1])
+    before, _ = AdaptiveRegression.start(rows, demand).advance(rows.rows(slice(0, at[0])), demand[: at[0]])
+    after, _ = AdaptiveRegression.start(rows, demand).advance(
+        rows.rows(slice(0, at[-1] + 1)), gap[: at[-1] + 1]
+    )
     np.testing.assert_array_equal(before.filters[0].coefficients, after.filters[0].coefficients)
     assert np.isnan(after.innovations[-72:]).all()
     assert np.isfinite(stage.innovations[-72:]).all()
@@ -129,10 +131,10 @@ def test_one_absurd_hour_moves_the_coefficients_no_more_than_an_outlier_may():
     demand = demand_of(rows) * np.exp(np.random.default_rng(1).normal(0, 0.01, SIZE))
     broken, worse = demand.copy(), demand.copy()
     broken[at], worse[at] = demand[at] * 3, demand[at] * 30
-    start = LinearStage.start(rows, demand)
+    start = AdaptiveRegression.start(rows, demand)
     coefficients = [start.advance(rows, each)[0].filters[0].coefficients for each in (demand, broken, worse)]
     np.testing.assert_allclose(coefficients[1], coefficients[2], atol=1e-9)
-    careless = LinearStage.start(rows, demand, replace(LinearRecipe(), outlier=1e9))
+    careless = AdaptiveRegression.start(rows, demand, replace(RegressionRecipe(), outlier=1e9))
     moved = [each.advance(rows, broken)[0].filters[0].coefficients for each in (start, careless)]
     assert np.abs(moved[0] - coefficients[0]).max() < 0.3 * np.abs(moved[1] - coefficients[0]).max()
 
@@ -164,7 +166,9 @@ def test_missing_weather_counts_as_average():
 
 def test_hours_that_do_not_follow_are_refused():
     rows = responses()
-    stage, _ = LinearStage.start(rows, demand_of(rows)).advance(rows.rows(slice(0, 24)), demand_of(rows)[:24])
+    stage, _ = AdaptiveRegression.start(rows, demand_of(rows)).advance(
+        rows.rows(slice(0, 24)), demand_of(rows)[:24]
+    )
     with pytest.raises(ValueError, match="the hour after .* is needed"):
         stage.advance(rows.rows(slice(30, 40)), demand_of(rows)[30:40])
     with pytest.raises(ValueError, match="24 hours of demand for 10 rows"):
@@ -181,7 +185,7 @@ def test_other_columns_are_refused():
 def test_nothing_known_is_refused():
     rows = responses()
     with pytest.raises(ValueError, match="no hour of demand is known"):
-        LinearStage.start(rows, np.full(SIZE, np.nan))
+        AdaptiveRegression.start(rows, np.full(SIZE, np.nan))
 
 
 def test_no_hours_change_nothing():

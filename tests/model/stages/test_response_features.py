@@ -1,4 +1,4 @@
-"""The linear stage's columns: by hand, across clock changes, and the property that nothing leaks."""
+"""The adaptive regression's columns: by hand, across clock changes, and the property that nothing leaks."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from energy_demand.data.eia_client import names_on_record
-from energy_demand.data.ingestion.ingestion_run import NoDataError, Run, chunks_of
+from energy_demand.data.ingestion.ingestion_run import IngestionRun, NoDataError, chunks_of
 from energy_demand.data.quality import check_daily, check_demand
 from energy_demand.database import repository, state
 from energy_demand.database.engine import stamp
@@ -45,7 +45,7 @@ class DemandSource(Protocol):
         """Rows with `period`, `respondent`, `type` and `value` as EIA writes them."""
 
 
-def ingest_demand(run: Run, source: DemandSource) -> None:
+def ingest_demand(run: IngestionRun, source: DemandSource) -> None:
     """Store the span's hours, then ask once more for those that did not come.
 
     Raises:
@@ -82,7 +82,7 @@ def ingest_demand(run: Run, source: DemandSource) -> None:
     run.database.run(lambda connection: _note(run, connection))
 
 
-def ingest_daily(run: Run, client: EIAClient) -> None:
+def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
     """Store the totals of the span's local days, the operator's day-ahead forecast among them.
 
     A total counts as known when the last hour of its day is.
@@ -118,7 +118,7 @@ def ingest_daily(run: Run, client: EIAClient) -> None:
     run.progress("daily totals", 1, 1)
 
 
-def _fetch(run: Run, source: DemandSource, first: datetime, last: datetime) -> int:
+def _fetch(run: IngestionRun, source: DemandSource, first: datetime, last: datetime) -> int:
     """Fetch, check and store one range in one transaction; how many rows held something."""
     rows = source.fetch_rows(first, last, SERIES)
     good, broken = check_demand(
@@ -145,7 +145,7 @@ def _fetch(run: Run, source: DemandSource, first: datetime, last: datetime) -> i
     return len(good) + len(broken)
 
 
-def _missing(run: Run, series: str) -> list[datetime]:
+def _missing(run: IngestionRun, series: str) -> list[datetime]:
     return run.database.run(
         lambda connection: repository.missing_periods(
             connection, run.respondent, series, run.span.start, run.span.end
@@ -164,6 +164,6 @@ def _holes(missing: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
     return holes if len(holes) <= MOST_HOLES else [(missing[0], missing[-1])]
 
 
-def _note(run: Run, connection: sa.Connection) -> None:
+def _note(run: IngestionRun, connection: sa.Connection) -> None:
     newest = state.get_watermark(connection, EIA, run.respondent)
     state.record_success(connection, EIA, run.respondent, run.now, newest, run.report.missing_hours)

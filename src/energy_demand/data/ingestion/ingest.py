@@ -14,11 +14,11 @@ from energy_demand.data.eia_client import EIAClient
 from energy_demand.data.ingestion.demand import EIA, ingest_daily, ingest_demand
 from energy_demand.data.ingestion.ingestion_run import (
     IngestInterruptedError,
+    IngestionRun,
     NoDataError,
     Progress,
     RangeError,
     Report,
-    Run,
     Span,
 )
 from energy_demand.data.ingestion.weather import ingest_issued, ingest_observed
@@ -95,7 +95,7 @@ def ingest(
         IngestInterruptedError: an upstream failed; what it names is stored.
         DataKindMismatchError: the database holds another kind of data.
     """
-    run = Run(database, settings, span, now, progress, Report())
+    run = IngestionRun(database, settings, span, now, progress, Report())
     if bulk:
         with BulkClient(settings, bulk_folder) as files:
             ingest_demand(run, files)

@@ -75,7 +75,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Run:
+class IngestionRun:
     """One ingestion under way."""
 
     database: Database

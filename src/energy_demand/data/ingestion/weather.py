@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from energy_demand.columns import WEATHER_VARIABLES
-from energy_demand.data.ingestion.ingestion_run import Run, chunks_of
+from energy_demand.data.ingestion.ingestion_run import IngestionRun, chunks_of
 from energy_demand.data.quality import check_weather
 from energy_demand.data.weather_client import MAX_PAST_DAYS, RUN_EVERY_HOURS, WeatherClient
 from energy_demand.database import repository, state
@@ -31,7 +31,7 @@ CALLS_AT_ONCE = 2  # one is read while the next is on its way
 EVERY_RUN_FOR = timedelta(days=2)
 
 
-def ingest_observed(run: Run, client: WeatherClient) -> None:
+def ingest_observed(run: IngestionRun, client: WeatherClient) -> None:
     """Store observed weather of the span; where the archive is late, the forecast API's recent past.
 
     Raises:
@@ -50,7 +50,7 @@ def ingest_observed(run: Run, client: WeatherClient) -> None:
     run.database.run(lambda connection: _note(run, connection, ARCHIVE))
 
 
-def _fill_gap(run: Run, client: WeatherClient, end: datetime) -> None:
+def _fill_gap(run: IngestionRun, client: WeatherClient, end: datetime) -> None:
     """The archive is days late: until it arrives, the forecast API's recent past stands in."""
     newest = run.database.run(lambda connection: state.get_watermark(connection, ARCHIVE, run.respondent))
     late = (run.now - newest) if newest else timedelta(0)
@@ -64,7 +64,7 @@ def _fill_gap(run: Run, client: WeatherClient, end: datetime) -> None:
     _store_observed(run, client, recent, "forecast_api")
 
 
-def _store_observed(run: Run, client: WeatherClient, frame: pd.DataFrame, source: str) -> None:
+def _store_observed(run: IngestionRun, client: WeatherClient, frame: pd.DataFrame, source: str) -> None:
     good, broken = check_weather(_with_values(frame[frame["timestamp"] <= run.now]))
     rows = good.assign(source=source, known_at=good["timestamp"], ingested_at=run.now)
 
@@ -82,7 +82,7 @@ def _store_observed(run: Run, client: WeatherClient, frame: pd.DataFrame, source
     run.report.quarantined += apart
 
 
-def ingest_issued(run: Run, client: WeatherClient) -> None:
+def ingest_issued(run: IngestionRun, client: WeatherClient) -> None:
     """Store the forecasts of the span as they were issued, those that are not stored yet.
 
     Raises:
@@ -108,7 +108,7 @@ def ingest_issued(run: Run, client: WeatherClient) -> None:
     run.progress("weather forecasts", len(wanted), len(wanted))
 
 
-def _wanted_runs(run: Run) -> list[datetime]:
+def _wanted_runs(run: IngestionRun) -> list[datetime]:
     """Model runs that are not stored yet, the newest first.
 
     Of each day the newest run known at the hour of issue, and the newest known now; of the last two days
@@ -132,7 +132,7 @@ def _wanted_runs(run: Run) -> list[datetime]:
     return sorted((start for start in runs if start + delay not in stored), reverse=True)
 
 
-def _store_issued(run: Run, client: WeatherClient, frame: pd.DataFrame) -> None:
+def _store_issued(run: IngestionRun, client: WeatherClient, frame: pd.DataFrame) -> None:
     good, broken = check_weather(frame)
     rows = good.assign(known_at=good["issued_at"], ingested_at=run.now)
 
@@ -149,7 +149,7 @@ def _store_issued(run: Run, client: WeatherClient, frame: pd.DataFrame) -> None:
     run.report.quarantined += apart
 
 
-def _note(run: Run, connection: sa.Connection, source: str) -> None:
+def _note(run: IngestionRun, connection: sa.Connection, source: str) -> None:
     newest = state.get_watermark(connection, source, run.respondent)
     state.record_success(connection, source, run.respondent, run.now, newest)
 

@@ -24,7 +24,7 @@ EXPECTED = "expected"
 
 
 @dataclass(frozen=True)
-class BaseModel:
+class BaseBooster:
     """Forecasts MWh for feature rows of any lead.
 
     Attributes:

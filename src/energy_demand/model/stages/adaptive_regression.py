@@ -35,7 +35,7 @@ REMEMBERED_HOURS = 15 * 24  # of innovations, for the error stage
 
 
 @dataclass(frozen=True)
-class LinearRecipe:
+class RegressionRecipe:
     """How fast the coefficients may walk, in units of the noise variance.
 
     Found on 2022-08 … 2024-07 by `benchmarks/tuning.py --minutes 12` on 2026-11-24: 174 recipes tried, score
@@ -119,7 +119,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class LinearStage:
+class AdaptiveRegression:
     """The filters, fitted through a moment.
 
     Attributes:
@@ -145,10 +145,12 @@ class LinearStage:
     through: pd.Timestamp
     innovations: Floats
     variance: Floats
-    recipe: LinearRecipe
+    recipe: RegressionRecipe
 
     @classmethod
-    def start(cls, responses: Responses, demand: Floats, recipe: LinearRecipe | None = None) -> LinearStage:
+    def start(
+        cls, responses: Responses, demand: Floats, recipe: RegressionRecipe | None = None
+    ) -> AdaptiveRegression:
         """A stage that has seen nothing yet, right before the first of these hours.
 
         Args:
@@ -159,7 +161,7 @@ class LinearStage:
         Raises:
             ValueError: no demand is known, or the lengths differ.
         """
-        recipe = recipe or LinearRecipe()
+        recipe = recipe or RegressionRecipe()
         if len(demand) != len(responses.periods):
             raise ValueError(f"{len(demand)} hours of demand for {len(responses.periods)} rows")
         known = ~np.isnan(demand)
@@ -190,7 +192,7 @@ class LinearStage:
             recipe=recipe,
         )
 
-    def advance(self, responses: Responses, demand: Floats) -> tuple[LinearStage, Foretold]:
+    def advance(self, responses: Responses, demand: Floats) -> tuple[AdaptiveRegression, Foretold]:
         """Take in the hours right after `through`, oldest first.
 
         Returns:
@@ -275,7 +277,12 @@ def _batches(hours: Integers) -> list[slice]:
 
 
 def _run(
-    before: Filter, rows: Floats, target: Floats, hours: Integers, batches: list[slice], recipe: LinearRecipe
+    before: Filter,
+    rows: Floats,
+    target: Floats,
+    hours: Integers,
+    batches: list[slice],
+    recipe: RegressionRecipe,
 ) -> tuple[Filter, Floats]:
     covariance, noise = before.covariance.copy(), before.noise.copy()
     history = np.repeat(before.coefficients[None], AGES, axis=0)  # newest first
@@ -307,7 +314,7 @@ def _run(
 
 
 def _running_variance(
-    before: Floats, surprise: Floats, hours: Integers, batches: list[slice], recipe: LinearRecipe
+    before: Floats, surprise: Floats, hours: Integers, batches: list[slice], recipe: RegressionRecipe
 ) -> tuple[Floats, Floats]:
     """The variance by clock hour after these hours, and the deviation that stood before each hour."""
     variance, spread = before.copy(), np.empty(len(surprise))

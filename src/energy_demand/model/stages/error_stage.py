@@ -1,4 +1,4 @@
-"""The second stage: what the linear stage got wrong lately says what it will get wrong next. Pure.
+"""The second stage: what the adaptive regression got wrong lately says what it will get wrong next. Pure.
 
 One small ridge regression for each distance between the target and the newest hour that is known.
 """
@@ -42,7 +42,7 @@ class ErrorStage:
         """Fit on history.
 
         Args:
-            errors: innovations of the linear stage, percent, one per hour; NaN: not known.
+            errors: innovations of the adaptive regression, percent, one per hour; NaN: not known.
             missed: ages × hours: what coefficients one, two and three days old got wrong, percent.
             ridge: penalty on the squared coefficients.
         """

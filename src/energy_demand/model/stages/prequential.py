@@ -1,4 +1,4 @@
-"""What the linear stage said of each hour before it saw it: the material of the later stages. Pure.
+"""What the adaptive regression said of each hour before it saw it: the material of the later stages. Pure.
 
 Forecasts of observed weather come with every hour; forecasts of the weather as it was foreseen are replayed
 for recorded runs, with corrections that were not learnt from the days they are tried on.
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.model.expected_errors import OrdinaryDays, ordinary_days
-from energy_demand.model.stages.adaptive_regression import PERCENT, LinearStage
+from energy_demand.model.expected_errors import ExpectedErrors, expected_errors
+from energy_demand.model.stages.adaptive_regression import PERCENT, AdaptiveRegression
 from energy_demand.model.stages.error_stage import ErrorStage, error_features
 from energy_demand.model.stages.residual_stage import residual_features
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, joined
-from energy_demand.model.weather.horizon import Ahead, foresee
+from energy_demand.model.weather.horizon import Horizon, weather_horizon
 from energy_demand.model.weather.issues import LEADS
 from energy_demand.model.weather.training import fit_corrections
 from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, Availability, day_ahead_issue, local_day, utc_index
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from energy_demand.arrays import Booleans, Floats, Positions
     from energy_demand.data.record import Record
-    from energy_demand.model.stages.adaptive_regression import LinearRecipe
+    from energy_demand.model.stages.adaptive_regression import RegressionRecipe
     from energy_demand.model.weather.outlook import Outlook
     from energy_demand.model.weather.training import OutlookRecipe
 
@@ -40,37 +40,37 @@ DAY = 24
 
 
 @dataclass(frozen=True)
-class Tried:
-    """Forecasts of the linear stage to be compared with what came, one row per hour that was forecast.
+class OutOfSample:
+    """Forecasts of the adaptive regression to be compared with what came, one row per hour that was forecast.
 
     Attributes:
         known: position of the newest hour that was known.
         target: position of the hour that is forecast.
         responses: of that hour, as they were foreseen.
-        linear: percent of log demand.
+        regression: percent of log demand.
         spread: percent.
     """
 
     known: Positions
     target: Positions
     responses: Responses
-    linear: Floats
+    regression: Floats
     spread: Floats
 
-    def rows(self, chosen: Booleans) -> Tried:
+    def rows(self, chosen: Booleans) -> OutOfSample:
         """Some of the rows."""
-        return Tried(
+        return OutOfSample(
             self.known[chosen],
             self.target[chosen],
             self.responses.rows(np.flatnonzero(chosen)),
-            self.linear[chosen],
+            self.regression[chosen],
             self.spread[chosen],
         )
 
 
 @dataclass(frozen=True)
-class Foretelling:
-    """Every hour of a record as the linear stage foresaw it.
+class Prequential:
+    """Every hour of a record as the adaptive regression foresaw it.
 
     Attributes:
         responses: of every hour.
@@ -88,11 +88,11 @@ class Foretelling:
     errors: Floats
     ages: Floats
     spread: Floats
-    at_cut: LinearStage
-    at_end: LinearStage
-    replayed: Tried
+    at_cut: AdaptiveRegression
+    at_end: AdaptiveRegression
+    replayed: OutOfSample
 
-    def until(self, end: int) -> Foretelling:
+    def until(self, end: int) -> Prequential:
         """Only the first `end` hours."""
         return replace(
             self,
@@ -110,13 +110,13 @@ class Foretelling:
         wrong[:, : self._first(warm_up_days)] = np.nan
         return wrong
 
-    def ordinary(self, linear: LinearStage, zone: ZoneInfo) -> OrdinaryDays:
-        """What was missed on the newest days, each foreseen; `linear` tells which hours are noisy."""
+    def expected_errors(self, regression: AdaptiveRegression, zone: ZoneInfo) -> ExpectedErrors:
+        """What was missed on the newest days, each foreseen; `regression` tells which hours are noisy."""
         missed = self.truth[None, :] - self.ages
         # At 09:00 the first hours of tomorrow are still forecast by yesterday's coefficients.
         early = self.responses.hours <= ISSUE_HOUR_LOCAL - 2
         ahead = np.where(early, missed[0], missed[1])
-        return ordinary_days(self.responses.periods, missed[0], ahead, linear.variance, zone)
+        return expected_errors(self.responses.periods, missed[0], ahead, regression.variance, zone)
 
     def residual_rows(self, errors: ErrorStage, warm_up_days: int) -> tuple[Floats, Floats]:
         """Rows of `residual_features`, two per hour at distances that take turns, and what is left there."""
@@ -127,15 +127,15 @@ class Foretelling:
         target = np.concatenate([hours, hours])
         return self.left_over(self._of_observed(target, distances), errors)
 
-    def left_over(self, tried: Tried, errors: ErrorStage) -> tuple[Floats, Floats]:
+    def left_over(self, tried: OutOfSample, errors: ErrorStage) -> tuple[Floats, Floats]:
         """Rows of `residual_features`, and what the first two stages miss there (percent)."""
         distances = tried.target - tried.known
         features = error_features(self.errors, tried.known, tried.target)
         correction = errors.correction(features, distances)
-        rows = residual_features(tried.responses, tried.linear, correction, features, distances)
-        return rows, self.truth[tried.target] - tried.linear - correction
+        rows = residual_features(tried.responses, tried.regression, correction, features, distances)
+        return rows, self.truth[tried.target] - tried.regression - correction
 
-    def newest(self, days: int, fewest_issues: int) -> Tried:
+    def newest(self, days: int, fewest_issues: int) -> OutOfSample:
         """Forecasts of the newest days: replayed runs where there are enough, else of observed weather."""
         if len(self.replayed.known) >= fewest_issues * len(LEADS):
             return self.replayed
@@ -144,8 +144,8 @@ class Foretelling:
         distances = np.tile(np.arange(4), len(target) // 4) * 12 + target % 12 + 1
         return self._of_observed(target, distances)
 
-    def _of_observed(self, target: Positions, distances: Positions) -> Tried:
-        return Tried(
+    def _of_observed(self, target: Positions, distances: Positions) -> OutOfSample:
+        return OutOfSample(
             target - distances,
             target,
             self.responses.rows(target),
@@ -157,17 +157,17 @@ class Foretelling:
         return min(warm_up_days * DAY, len(self.truth) // 3)
 
 
-def foretell(
+def predict_prequentially(
     record: Record,
     responses: Responses,
-    recipe: LinearRecipe,
+    recipe: RegressionRecipe,
     cut: int,
     availability: Availability,
     guessing: Outlook,
     outlook_recipe: OutlookRecipe,
     issues: pd.DatetimeIndex,
-) -> Foretelling:
-    """Run the linear stage through a record, stopping to forecast at each of `issues`.
+) -> Prequential:
+    """Run the adaptive regression through a record, stopping to forecast at each of `issues`.
 
     Args:
         record: with `truth_mwh`.
@@ -184,7 +184,7 @@ def foretell(
     known = [record.position(availability.newest_known(moment)) for moment in issues]
     ahead = _foreseen(record, issues, guessing, outlook_recipe, record.periods[cut - 1])
     at_stop = dict(zip(known, ahead, strict=True))
-    stage = LinearStage.start(responses.rows(slice(0, cut)), demand[:cut], recipe)
+    stage = AdaptiveRegression.start(responses.rows(slice(0, cut)), demand[:cut], recipe)
     at_cut, before, foretold, tried = stage, 0, [], []
     for stop in sorted({cut, end, *(each + 1 for each in known)}):
         stage, said = stage.advance(responses.rows(slice(before, stop)), demand[before:stop])
@@ -198,7 +198,7 @@ def foretell(
             target = record.position(periods[0]) + np.arange(len(periods))
             inside = target < end
             tried.append(
-                Tried(
+                OutOfSample(
                     np.full(len(target), stop - 1),
                     target,
                     hours.responses,
@@ -207,7 +207,7 @@ def foretell(
                 ).rows(inside)
             )
     ages = np.concatenate([said.log_demand for said in foretold], axis=1)
-    return Foretelling(
+    return Prequential(
         responses=responses,
         truth=PERCENT * np.log(record.truth_mwh[:end]),
         errors=PERCENT * np.log(demand) - ages[0],
@@ -239,7 +239,7 @@ def _foreseen(
     guessing: Outlook,
     recipe: OutlookRecipe,
     before: pd.Timestamp,
-) -> list[Ahead]:
+) -> list[Horizon]:
     """The leads of each issue as they were foreseen, with corrections learnt on other blocks of days."""
     if len(issues) == 0:
         return []
@@ -247,7 +247,10 @@ def _foreseen(
         fit_corrections(guessing, record, recipe, before, runs=_block(record.issued.issued_at) != fold)
         for fold in (0, 1)
     ]
-    return [foresee(record, folds[fold], moment) for moment, fold in zip(issues, _block(issues), strict=True)]
+    return [
+        weather_horizon(record, folds[fold], moment)
+        for moment, fold in zip(issues, _block(issues), strict=True)
+    ]
 
 
 def _block(moments: pd.DatetimeIndex) -> Positions:
@@ -255,14 +258,14 @@ def _block(moments: pd.DatetimeIndex) -> Positions:
     return np.asarray(days, dtype=np.int64) % 2
 
 
-def _joined(tried: list[Tried], like: Responses) -> Tried:
+def _joined(tried: list[OutOfSample], like: Responses) -> OutOfSample:
     if not tried:
         nothing = np.empty(0, dtype=np.int64)
-        return Tried(nothing, nothing, like.rows(nothing), np.empty(0), np.empty(0))
-    return Tried(
+        return OutOfSample(nothing, nothing, like.rows(nothing), np.empty(0), np.empty(0))
+    return OutOfSample(
         np.concatenate([each.known for each in tried]),
         np.concatenate([each.target for each in tried]),
         joined([each.responses for each in tried]),
-        np.concatenate([each.linear for each in tried]),
+        np.concatenate([each.regression for each in tried]),
         np.concatenate([each.spread for each in tried]),
     )

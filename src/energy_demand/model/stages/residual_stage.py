@@ -108,13 +108,13 @@ class ResidualStage:
 
 
 def residual_features(
-    responses: Responses, linear: Floats, correction: Floats, errors: Floats, distances: Positions
+    responses: Responses, regression: Floats, correction: Floats, errors: Floats, distances: Positions
 ) -> Floats:
     """Rows × `NAMES`.
 
     Args:
         responses: of the target hours.
-        linear: what the linear stage says, percent of log demand.
+        regression: what the adaptive regression says, percent of log demand.
         correction: what the error stage adds.
         errors: rows of `error_features`.
         distances: hours from the newest known hour.
@@ -133,7 +133,7 @@ def residual_features(
         responses.hours.astype(float),
         dew_point(at("fast"), 10.0 * at("humidity") + 70.0),
         distances.astype(float),
-        linear,
+        regression,
         correction,
     ]
     return np.concatenate([np.stack(columns, axis=1), errors], axis=1)

@@ -53,7 +53,7 @@ MEMORY_HOURS = 30 * 24
 
 @dataclass(frozen=True)
 class Responses:
-    """Rows of the linear stage.
+    """Rows of the adaptive regression.
 
     Attributes:
         periods: UTC, hour ending.

@@ -14,7 +14,7 @@ from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses
 if TYPE_CHECKING:
     from energy_demand.arrays import Floats, Integers
     from energy_demand.data.record import Record
-    from energy_demand.model.stages.adaptive_regression import LinearStage
+    from energy_demand.model.stages.adaptive_regression import AdaptiveRegression
     from energy_demand.model.weather.outlook import Outlook
 
 
@@ -26,7 +26,7 @@ DOUBT_WITHOUT_RUN = 1.5
 
 
 @dataclass(frozen=True)
-class Ahead:
+class Horizon:
     """Target hours.
 
     Attributes:
@@ -39,31 +39,31 @@ class Ahead:
     warmer: Responses | None = None
     doubt: Floats | None = None
 
-    def rows(self, chosen: slice | Integers) -> Ahead:
+    def rows(self, chosen: slice | Integers) -> Horizon:
         """Some of the hours."""
         if self.warmer is None or self.doubt is None:
-            return Ahead(self.responses.rows(chosen))
-        return Ahead(self.responses.rows(chosen), self.warmer.rows(chosen), self.doubt[chosen])
+            return Horizon(self.responses.rows(chosen))
+        return Horizon(self.responses.rows(chosen), self.warmer.rows(chosen), self.doubt[chosen])
 
-    def spread(self, linear: LinearStage) -> Floats:
+    def spread(self, regression: AdaptiveRegression) -> Floats:
         """Percent: recent errors at each clock hour, and what doubtful weather adds to them."""
-        recent = linear.spread(self.responses.hours)
+        recent = regression.spread(self.responses.hours)
         if self.warmer is None or self.doubt is None:
             return recent
-        per_degree = linear.predict(self.warmer) - linear.predict(self.responses)
+        per_degree = regression.predict(self.warmer) - regression.predict(self.responses)
         return np.asarray(np.sqrt(recent**2 + (self.doubt * per_degree) ** 2))
 
 
-def foresee(record: Record, outlook: Outlook, issued_at: pd.Timestamp) -> Ahead:
+def weather_horizon(record: Record, outlook: Outlook, issued_at: pd.Timestamp) -> Horizon:
     """The 48 hours after the hour of issue as they were foreseen at `issued_at`."""
     hour = issued_at.floor("h")
     past = outlook.completed(record.observed.until(hour, MEMORY_HOURS))
-    path = outlook.ahead(past, record.issued, issued_at)
+    path = outlook.horizon(past, record.issued, issued_at)
     warm = path.values.copy()
     warm[:, [PATH_COLUMNS.index(MAIN), PATH_COLUMNS.index(REST)]] += 1.0
     hours = len(path.periods)
     said = record.issued.around(pd.DatetimeIndex([issued_at]), 0, hours)[0, 1:, PATH_COLUMNS.index(MAIN)]
-    return Ahead(
+    return Horizon(
         response_features(past.then(path), record.region, last=hours),
         response_features(past.then(WeatherPath(path.periods, warm)), record.region, last=hours),
         np.where(np.isnan(said), DOUBT_WITHOUT_RUN, DOUBT),

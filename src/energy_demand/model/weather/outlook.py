@@ -57,7 +57,7 @@ class Outlook:
     corrections: Mapping[str, lgb.Booster]
     zone: ZoneInfo
 
-    def ahead(self, observed: WeatherPath, issued: IssuedWeather, issued_at: pd.Timestamp) -> WeatherPath:
+    def horizon(self, observed: WeatherPath, issued: IssuedWeather, issued_at: pd.Timestamp) -> WeatherPath:
         """The path of the `MAX_LEAD_HOURS` hours after the hour of issue.
 
         Args:
