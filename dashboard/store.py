@@ -18,7 +18,7 @@ from energy_demand.database.engine import Database, DatabaseUnavailableError, op
 from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.model.predict import hours_of_day
-from energy_demand.registry.registry import Champion, Registry
+from energy_demand.registry.registry import Registry
 from energy_demand.registry.run_history import RunSummary, run_history
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from energy_demand.model.predict import Forecast
+    from energy_demand.registry.champion import Champion
 
     P = ParamSpec("P")
 

@@ -25,18 +25,18 @@ from energy_demand.jobs.forecast import run_forecast
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.retraining import RetrainingOutcome, run_retraining
 from energy_demand.jobs.scheduled_forecast import forecast_tomorrow
-from energy_demand.model.predict import utc_text
 from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.region import NEW_YORK
-from energy_demand.registry.registry import Champion, NoChampionError, Registry
-from energy_demand.registry.serialization import ModelRefusedError
+from energy_demand.registry.champion import Champion, NoChampionError
+from energy_demand.registry.manifest import ModelRefusedError
+from energy_demand.registry.registry import Registry
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import Disturbance, SyntheticWorld
 from energy_demand.terminal.console import err, out, progress_bars
 from energy_demand.terminal.forecasts import print_forecast
-from energy_demand.timeaxis import day_ahead_issue, local_day
+from energy_demand.timeaxis import day_ahead_issue, local_day, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -139,3 +139,8 @@ def lead_hours(periods: pd.DatetimeIndex, issued_at: datetime | pd.DatetimeIndex
     elapsed: Floats = np.asarray((periods - issue) / pd.Timedelta(HOUR), dtype=np.float64)
     leads: Integers = np.ceil(elapsed).astype(np.int64)
     return leads
+
+
+def utc_text(moment: datetime) -> str:
+    """A UTC moment as JSON carries it: 2025-07-31T13:00:00Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

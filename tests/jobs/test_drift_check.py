@@ -18,7 +18,7 @@ from energy_demand.jobs.drift_check import champion_reference, run_check
 from energy_demand.monitoring.reference import Reference, read_reference, write_reference
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.region import NEW_YORK
-from energy_demand.registry.registry import NoChampionError
+from energy_demand.registry.champion import NoChampionError
 from energy_demand.timeaxis import day_ahead_issue, local_day
 from logged import HOUR, row
 from support import PRESENT

@@ -25,8 +25,8 @@ from energy_demand.model.predict import (
     by_forecaster,
 )
 from energy_demand.model.train import fit
-from energy_demand.registry.registry import Champion
-from energy_demand.registry.serialization import ModelRefusedError
+from energy_demand.registry.champion import Champion
+from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.timeaxis import HOUR, Availability, horizon_periods
 from records import QUICK, START, not_a_number
 

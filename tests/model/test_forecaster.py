@@ -95,7 +95,7 @@ def test_the_parts_of_an_explanation_add_up_to_the_forecast(judged, record):
     known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
     ahead = now.horizon(known, ISSUE)
-    parts = now.explain(ahead, ISSUE)
+    parts = now.explain(now.stages(ahead, ISSUE))
     assert list(parts.columns) == ["period", *EXPLANATION]
     np.testing.assert_allclose(
         parts[list(EXPLANATION)].sum(axis=1), now.forecast(ahead, ISSUE)[PREDICTED], rtol=1e-9
@@ -113,7 +113,8 @@ def test_a_warmer_summer_day_is_explained_by_temperature(judged, record):
     plain, warmer = (Horizon(response_features(each, record.region, last=24)) for each in (path, warm))
     assert first > 24 * 19
     change = (
-        now.explain(warmer, at)[list(EXPLANATION)].mean() - now.explain(plain, at)[list(EXPLANATION)].mean()
+        now.explain(now.stages(warmer, at))[list(EXPLANATION)].mean()
+        - now.explain(now.stages(plain, at))[list(EXPLANATION)].mean()
     )
     assert change["temperature"] == max(change)
     assert change["temperature"] > 100
@@ -126,14 +127,14 @@ def test_a_stage_can_be_taken_out(judged, record):
     whole = now.forecast(ahead, ISSUE)[PREDICTED]
     without_trees = replace(now, residual=None)
     regression = replace(now, errors=None, residual=None)
-    explained = now.explain(ahead, ISSUE)
+    explained = now.explain(now.stages(ahead, ISSUE))
     assert not np.allclose(whole, without_trees.forecast(ahead, ISSUE)[PREDICTED])
     np.testing.assert_allclose(
         regression.forecast(ahead, ISSUE)[PREDICTED], np.exp(now.regression.predict(ahead.responses) / 100)
     )
     assert (explained["trees"].abs() > 0).any()
-    assert (without_trees.explain(ahead, ISSUE)["trees"] == 0).all()
-    assert (regression.explain(ahead, ISSUE)["recent_error"] == 0).all()
+    assert (without_trees.explain(without_trees.stages(ahead, ISSUE))["trees"] == 0).all()
+    assert (regression.explain(regression.stages(ahead, ISSUE))["recent_error"] == 0).all()
 
 
 def test_doubtful_weather_widens_the_interval(judged, record):
@@ -162,7 +163,7 @@ def test_an_issue_long_before_the_state_remembers_no_errors(forecaster, record):
     issued = START + timedelta(days=150, hours=13)
     known = record.cut_at(issued, Availability(1))
     ahead = forecaster.horizon(known, issued)
-    assert (forecaster.explain(ahead, issued)["recent_error"] == 0).all()
+    assert (forecaster.explain(forecaster.stages(ahead, issued))["recent_error"] == 0).all()
     assert forecaster.forecast(ahead, issued)[PREDICTED].between(8_000, 35_000).all()
 
 

@@ -10,7 +10,7 @@ from energy_demand.data.ingestion.ingest import backfill_span, ingest
 from energy_demand.data.record_store import load_recent
 from energy_demand.jobs.forecast import asked_hours, forecast_stored
 from energy_demand.model.predict import ForecastError, Question, by_forecaster
-from energy_demand.registry.registry import Champion
+from energy_demand.registry.champion import Champion
 from energy_demand.timeaxis import day_periods, horizon_periods
 from support import PRESENT, make_settings
 

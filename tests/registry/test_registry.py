@@ -12,6 +12,7 @@ import pytest
 from energy_demand.config import EXPERIMENT_NAME, REGISTERED_MODEL
 from energy_demand.errors import UserError
 from energy_demand.evaluation.promotion import FIRST, SliceScore, Verdict
+from energy_demand.registry.manifest import MANIFEST_FILE, ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import (
     ROLLED_BACK_TAG,
@@ -21,7 +22,7 @@ from energy_demand.registry.registry import (
     Registry,
     Version,
 )
-from energy_demand.registry.serialization import MANIFEST_FILE, ModelRefusedError, to_texts
+from energy_demand.registry.serialization import to_texts
 from support import PRESENT, make_settings
 
 if TYPE_CHECKING:

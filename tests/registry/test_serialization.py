@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from energy_demand.errors import UserError
-from energy_demand.registry.serialization import MANIFEST_FILE, ModelRefusedError, from_texts, to_texts
+from energy_demand.registry.manifest import MANIFEST_FILE, ModelRefusedError
+from energy_demand.registry.serialization import from_texts, to_texts
 from energy_demand.timeaxis import Availability
 from records import START
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from energy_demand.registry.champion import Champion, NoChampionError
 from energy_demand.registry.local_cache import ChampionCache
+from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
-from energy_demand.registry.registry import Champion, NoChampionError, Registry
-from energy_demand.registry.serialization import ModelRefusedError
+from energy_demand.registry.registry import Registry
 from energy_demand.serving.model_holder import (
     LOOKS_UNTIL_RETRY,
     ModelHolder,

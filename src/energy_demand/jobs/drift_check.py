@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
-    from energy_demand.registry.registry import Champion, Registry
+    from energy_demand.registry.champion import Champion
+    from energy_demand.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
 

@@ -25,15 +25,15 @@ from energy_demand.model.predict import (
     by_forecaster,
     by_last_week,
     newest_demand,
-    utc_text,
 )
+from energy_demand.timeaxis import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from energy_demand.data.record import Record
-    from energy_demand.registry.registry import Champion
+    from energy_demand.registry.champion import Champion
 
     Known = Callable[[datetime], Record]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.database import decisions, state
-from energy_demand.registry.registry import NoChampionError, Registry
+from energy_demand.registry.registry import Registry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,24 +35,11 @@ def status(database: Database, settings: Settings, now: datetime) -> dict[str, A
         "demand": demand,
         "weather": weather,
         "sources": sources,
-        "champion": _champion(registry),
+        "champion": registry.champion_summary(),
         "last_drift_check": None if check is None else _checked(check),
         "last_retraining": _retrained(retrainings[0]) if retrainings else None,
         "database": database.label,
         "mlflow": registry.label,
-    }
-
-
-def _champion(registry: Registry) -> dict[str, Any] | None:
-    try:
-        champion = registry.champion()
-    except NoChampionError:
-        return None
-    return {
-        "version": champion.version,
-        "run_id": champion.run_id,
-        "trained_through": champion.forecaster.trained_through,
-        "mape": champion.metrics.get("test_mape"),
     }
 
 

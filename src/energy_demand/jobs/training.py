@@ -17,8 +17,9 @@ from energy_demand.model.base.training import data_hash
 from energy_demand.model.intervals import LEVELS
 from energy_demand.model.metrics import coverage, scores
 from energy_demand.model.train import Recipe, Trained, fit
-from energy_demand.registry.registry import NoChampionError, promote_to_champion
-from energy_demand.registry.serialization import ModelRefusedError
+from energy_demand.registry.champion import NoChampionError
+from energy_demand.registry.manifest import ModelRefusedError
+from energy_demand.registry.registry import promote_to_champion
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -50,6 +50,30 @@ EXPLANATION = (TYPICAL, *PARTS, RECENT_ERROR, TREES)
 
 
 @dataclass(frozen=True)
+class StageForecasts:
+    """What the three stages predict for some hours, percent of log demand.
+
+    Attributes:
+        horizon: the target hours.
+        issued_at: when the forecast is made.
+        regression: of the first stage.
+        correction: what the second stage adds.
+        trees: what the third stage adds.
+    """
+
+    horizon: Horizon
+    issued_at: datetime
+    regression: Floats
+    correction: Floats
+    trees: Floats
+
+    @property
+    def total(self) -> Floats:
+        """Log demand, percent."""
+        return self.regression + self.correction + self.trees
+
+
+@dataclass(frozen=True)
 class Forecaster:
     """Forecasts MWh up to 48 hours ahead.
 
@@ -119,23 +143,33 @@ class Forecaster:
         return weather_horizon(record, self.outlook, pd.Timestamp(issued_at))
 
     def forecast(self, horizon: Horizon, issued_at: datetime) -> pd.DataFrame:
-        """Point forecast and intervals of each hour.
+        """Point forecast and intervals of each hour; see `hours_of`."""
+        return self.hours_of(self.stages(horizon, issued_at))
+
+    def stages(self, horizon: Horizon, issued_at: datetime) -> StageForecasts:
+        """What each stage predicts; forecast and explanation are made from it.
 
         Args:
             horizon: the target hours, all after `issued_at`.
             issued_at: when the forecast is made; nothing later is in this forecaster's state.
+        """
+        regression, correction, trees = self._stages(horizon.responses, issued_at)
+        return StageForecasts(horizon, issued_at, regression, correction, trees)
+
+    def hours_of(self, stages: StageForecasts) -> pd.DataFrame:
+        """Point forecast and intervals of each hour.
 
         Returns:
             `period`, `lead_hours`, `predicted_demand_mwh` and the bounds (MWh).
         """
-        hours = horizon.responses
-        regression, correction, trees = self._stages(hours, issued_at)
-        predicted = np.exp((regression + correction + trees) / PERCENT)
-        leads = lead_hours(hours.periods, pd.Timestamp(issued_at).to_pydatetime())
-        bounds = self.intervals.bounds(predicted, horizon.spread(self.regression), leads, hours.months)
+        hours = stages.horizon.responses
+        predicted = np.exp(stages.total / PERCENT)
+        leads = lead_hours(hours.periods, pd.Timestamp(stages.issued_at).to_pydatetime())
+        spread = stages.horizon.spread(self.regression, stages.regression)
+        bounds = self.intervals.bounds(predicted, spread, leads, hours.months)
         return pd.DataFrame({"period": hours.periods, "lead_hours": leads, PREDICTED: predicted, **bounds})
 
-    def explain(self, horizon: Horizon, issued_at: datetime) -> pd.DataFrame:
+    def explain(self, stages: StageForecasts) -> pd.DataFrame:
         """What each part adds to the forecast of each hour, MWh.
 
         Parts are additive in log demand; `typical` is the demand that the coefficients count from, and the
@@ -144,30 +178,28 @@ class Forecaster:
         Returns:
             `period` and the columns of `EXPLANATION`, which add up to the forecast.
         """
-        regression, correction, trees = self._stages(horizon.responses, issued_at)
-        each = self.regression.contributions(horizon.responses)
+        responses = stages.horizon.responses
+        each = self.regression.contributions(responses)
         of_group = np.array(self.regression.groups)
         parts = {name: each[:, np.isin(of_group, chosen)].sum(axis=1) for name, chosen in PARTS.items()}
-        parts |= {RECENT_ERROR: correction, TREES: trees}
+        parts |= {RECENT_ERROR: stages.correction, TREES: stages.trees}
         typical = np.exp(self.regression.reference / PERCENT)
-        total = regression + correction + trees - self.regression.reference
+        total = stages.total - self.regression.reference
         predicted = typical * np.exp(total / PERCENT)
         small = np.abs(total) < 1e-9
         per_percent = np.where(small, typical / PERCENT, (predicted - typical) / np.where(small, 1.0, total))
         shares = {name: values * per_percent for name, values in parts.items()}
-        columns = {TYPICAL: np.full(len(regression), typical), **shares}
-        return pd.DataFrame(
-            {"period": horizon.responses.periods, **{name: columns[name] for name in EXPLANATION}}
-        )
+        columns = {TYPICAL: np.full(len(total), typical), **shares}
+        return pd.DataFrame({"period": responses.periods, **{name: columns[name] for name in EXPLANATION}})
 
-    def _stages(self, ahead: Responses, issued_at: datetime) -> tuple[Floats, Floats, Floats]:
-        """Percent of log demand: the regression forecast, and what the other stages add."""
-        regression = self.regression.predict(ahead)
+    def _stages(self, responses: Responses, issued_at: datetime) -> tuple[Floats, Floats, Floats]:
+        """Percent of log demand: the forecast of the regression, and what the other stages add."""
+        regression = self.regression.predict(responses)
         nothing = np.zeros(len(regression))
         newest = min(self.regression.through, pd.Timestamp(self.availability.newest_known(issued_at)))
         late = int((self.regression.through - newest) // pd.Timedelta(HOUR))
         known = len(self.regression.innovations) - 1 - late
-        distances = np.asarray((ahead.periods - newest) // pd.Timedelta(HOUR), dtype=np.int64)
+        distances = np.asarray((responses.periods - newest) // pd.Timedelta(HOUR), dtype=np.int64)
         if self.errors is None:
             return regression, nothing, nothing
         if known < 0:  # an issue long before the state's own time; nothing of it is remembered
@@ -179,5 +211,5 @@ class Forecaster:
         correction = self.errors.correction(errors, distances)
         if self.residual is None:
             return regression, correction, nothing
-        rows = residual_features(ahead, regression, correction, errors, distances)
+        rows = residual_features(responses, regression, correction, errors, distances)
         return regression, correction, self.residual.correction(rows)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,6 @@ import pandas as pd
 
 from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
 from energy_demand.data.feature_engineering import build_features
-from energy_demand.data.weather_path import MAIN, PATH_COLUMNS
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
 from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
@@ -26,9 +26,11 @@ from energy_demand.timeaxis import (
     local_day,
     local_midnight,
     utc_index,
+    utc_text,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
@@ -81,8 +83,8 @@ class Forecast:
         quality: one of `QUALITIES`.
         in_sample: the model was trained on hours after `issued_at`: no honest forecast.
         hours: `period`, `lead_hours`, `predicted_demand_mwh` and the interval bounds (MWh).
-        explanation: `period` and what each part adds to its forecast (MWh); None where no forecaster made it.
-        rows: the base feature rows of the same hours.
+        base_rows: makes the base feature rows of the same hours.
+        explain: makes the explanation; None where no forecaster made the forecast.
     """
 
     issued_at: datetime
@@ -91,8 +93,18 @@ class Forecast:
     quality: str
     in_sample: bool
     hours: pd.DataFrame
-    explanation: pd.DataFrame | None
-    rows: pd.DataFrame
+    base_rows: Callable[[], pd.DataFrame]
+    explain: Callable[[], pd.DataFrame] | None = None
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The base feature rows of the same hours."""
+        return self.base_rows()
+
+    @cached_property
+    def explanation(self) -> pd.DataFrame | None:
+        """`period` and what each part adds to its forecast (MWh); None where no forecaster made it."""
+        return None if self.explain is None else self.explain()
 
     @property
     def demand_age_hours(self) -> float:
@@ -222,22 +234,21 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
     horizon = refreshed.horizon(known, issued_at)
     first = int((periods[0] - horizon.responses.periods[0]) // pd.Timedelta(HOUR))
     horizon = horizon.rows(slice(first, first + len(periods)))
-    issues = utc_index(pd.DatetimeIndex([issued_at]))
-    said = known.issued.around(issues, 0, MAX_LEAD_HOURS)[0, first + 1 : first + 1 + len(periods)]
-    foretold = ~np.isnan(said[:, PATH_COLUMNS.index(MAIN)])
-    if foretold.mean() < LEAST_WEATHER:
+    has_run = np.ones(len(periods), dtype=bool) if horizon.has_run is None else horizon.has_run
+    if has_run.mean() < LEAST_WEATHER:
         raise ForecastError(
-            f"{foretold.sum()} of {len(periods)} hours have a weather forecast; run `energy-demand ingest`"
+            f"{has_run.sum()} of {len(periods)} hours have a weather forecast; run `energy-demand ingest`"
         )
+    stages = refreshed.stages(horizon, issued_at)
     return Forecast(
         issued_at=issued_at,
         model_version=version,
         state_through=newest_demand(known),
-        quality=CHAMPION if foretold.all() else WITHOUT_WEATHER,
+        quality=CHAMPION if has_run.all() else WITHOUT_WEATHER,
         in_sample=issued_at < model.trained_through,
-        hours=refreshed.forecast(horizon, issued_at),
-        explanation=refreshed.explain(horizon, issued_at),
-        rows=_rows(known, question),
+        hours=refreshed.hours_of(stages),
+        explain=lambda: refreshed.explain(stages),
+        base_rows=lambda: _rows(known, question),
     )
 
 
@@ -256,8 +267,7 @@ def by_base_booster(known: Record, model: Forecaster, version: str, question: Qu
         quality=BASE_BOOSTER,
         in_sample=question.issued_at < model.trained_through,
         hours=_hours(question, rows, _of_base(model.base, rows)),
-        explanation=None,
-        rows=rows,
+        base_rows=lambda: rows,
     )
 
 
@@ -288,8 +298,7 @@ def by_last_week(known: Record, question: Question) -> Forecast:
         quality=LAST_WEEK,
         in_sample=False,
         hours=_hours(question, rows, {PREDICTED: predicted, **bounds}),
-        explanation=None,
-        rows=rows,
+        base_rows=lambda: rows,
     )
 
 
@@ -339,8 +348,3 @@ def _hour_json(row: dict[Any, Any]) -> dict[str, Any]:
         "lead_hours": int(row[LEAD]),
         **{name: round(float(row[name]), 1) for name in HOUR_COLUMNS},
     }
-
-
-def utc_text(moment: datetime) -> str:
-    """A UTC moment as JSON carries it: 2025-07-31T13:00:00Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,25 +1,55 @@
-"""The models that served last, on this machine's disk, so that a start does not need MLflow to be there.
+"""The models that served last, on this machine's disk: for a start without MLflow, and for quick commands.
 
-Each is kept as the texts that the registry holds, with their checksums, and verified again when it is read.
+Each is kept as the texts that the registry holds, byte for byte, and verified again when it is loaded.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
 
-from energy_demand.registry.registry import Champion
-from energy_demand.registry.serialization import ModelRefusedError, from_texts, to_texts
+from energy_demand.registry.champion import Champion
+from energy_demand.registry.manifest import MANIFEST_FILE, ModelRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 KEPT = 2
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CachedModel:
+    """A kept model, not parsed yet."""
+
+    version: str
+    run_id: str
+    metrics: Mapping[str, float]
+    previous: str | None
+    texts: Mapping[str, str]
+
+    @property
+    def trained_through(self) -> str:
+        """The newest hour that the model was trained on, ISO."""
+        return str(json.loads(self.texts[MANIFEST_FILE])["trained_through"])
+
+    def load(self) -> Champion:
+        """The whole model.
+
+        Raises:
+            ModelRefusedError: its files are damaged.
+        """
+        from energy_demand.registry.serialization import from_texts  # noqa: PLC0415  (imports LightGBM)
+
+        forecaster = from_texts(dict(self.texts))
+        return Champion(self.version, self.run_id, forecaster, self.metrics, self.previous, self.texts)
 
 
 class ChampionCache:
@@ -29,10 +59,10 @@ class ChampionCache:
         self._folder = folder
 
     def keep(self, champion: Champion) -> None:
-        """Keep a model that serves now; what cannot be written is told and does no harm."""
+        """Keep a model that serves now; what cannot be written is logged and does no harm."""
         file = self._folder / f"{champion.version}.json"
         try:
-            if file.exists():  # a version never changes
+            if self.find(champion.version, champion.run_id) is not None:
                 os.utime(file)
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +74,7 @@ class ChampionCache:
                         "run_id": champion.run_id,
                         "metrics": dict(champion.metrics),
                         "previous": champion.previous,
-                        "texts": to_texts(champion.forecaster),
+                        "texts": dict(champion.texts),
                     }
                 )
             )
@@ -54,18 +84,38 @@ class ChampionCache:
         except OSError as error:
             _log.warning("version %s is not kept for a start without MLflow: %s", champion.version, error)
 
+    def find(self, version: str, run_id: str) -> CachedModel | None:
+        """A kept model; None where it is another registry's of the same number, damaged, or not kept."""
+        cached = self._read(self._folder / f"{version}.json")
+        return cached if cached is not None and cached.run_id == run_id else None
+
     def newest(self) -> Champion | None:
         """The model that served last, or None where none is kept whole."""
         for file in self._newest_first():
+            cached = self._read(file)
+            if cached is None:
+                continue
             try:
-                kept = orjson.loads(file.read_bytes())
-                forecaster = from_texts(kept["texts"])
-                return Champion(
-                    kept["version"], kept["run_id"], forecaster, kept["metrics"], kept["previous"]
-                )
-            except (OSError, KeyError, TypeError, ValueError, ModelRefusedError) as error:
-                _log.warning("%s is of no use: %s", file, error)
+                return cached.load()
+            except ModelRefusedError as error:
+                _log.warning("the cached model %s cannot be used: %s", file, error)
         return None
+
+    def _read(self, file: Path) -> CachedModel | None:
+        try:
+            content = orjson.loads(file.read_bytes())
+            return CachedModel(
+                str(content["version"]),
+                content["run_id"],
+                dict(content["metrics"]),
+                content["previous"],
+                dict(content["texts"]),
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            _log.warning("the cached model %s cannot be used: %s", file, error)
+            return None
 
     def _newest_first(self) -> list[Path]:
         return sorted(self._folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from httpx import HTTPError
 from sqlalchemy.exc import SQLAlchemyError
 
 from energy_demand.config import opt_out_of_telemetry
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from energy_demand.config import Settings
+
+
+_KINDS: tuple[type[Exception], ...] = (SQLAlchemyError, HTTPError, OSError)
 
 
 class RegistryUnavailableError(UserError, RuntimeError):
@@ -54,9 +58,15 @@ class MlflowStore:
 
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
-        try:
+        with self.failures(MlflowException):
             yield mlflow.MlflowClient(self.uri, self.uri)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+
+    @contextmanager
+    def failures(self, *kinds: type[Exception]) -> Iterator[None]:
+        """Turn failures of the store, and those of `kinds`, into `RegistryUnavailableError`."""
+        try:
+            yield
+        except _KINDS + kinds as error:
             reason = (redact(str(error)).splitlines() or [type(error).__name__])[0]
             raise RegistryUnavailableError(
                 f"MLflow at {self.label} failed: {reason}; the champion is unchanged. "

@@ -6,8 +6,9 @@ as text and JSON. Versions are added and the alias moves; the oldest are pruned,
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,13 @@ from energy_demand.config import (
 )
 from energy_demand.errors import UserError
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
+from energy_demand.registry.champion import Champion, NoChampionError
+from energy_demand.registry.champion_alias import PREVIOUS_TAG, AliasUnknownError, ChampionAlias, read_alias
+from energy_demand.registry.local_cache import ChampionCache
+from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.mlflow_store import MlflowStore
-from energy_demand.registry.serialization import ModelRefusedError, from_texts, to_texts
+from energy_demand.registry.serialization import from_texts, to_texts
+from energy_demand.timeaxis import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,13 +43,10 @@ if TYPE_CHECKING:
 LOGGED_MODEL = "models:/"
 FORECASTER_FOLDER = "forecaster"
 MODEL_PACKAGES = ("lightgbm", "numpy")
-PREVIOUS_TAG = "previous_champion"
 ROLLED_BACK_TAG = "rolled_back"
 VERDICT_FILE = "verdict.json"
 
-
-class NoChampionError(UserError, LookupError):
-    """No model has been promoted yet."""
+_log = logging.getLogger(__name__)
 
 
 class NoRollbackError(UserError, LookupError):
@@ -58,17 +61,6 @@ class Version:
     run_id: str
 
 
-@dataclass(frozen=True)
-class Champion:
-    """A version that serves or served, loaded whole; `previous` is the champion before it."""
-
-    version: str
-    run_id: str
-    forecaster: Forecaster
-    metrics: Mapping[str, float]
-    previous: str | None = None
-
-
 class Registry:
     """MLflow's tracking store and model registry at one address.
 
@@ -78,6 +70,7 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._store = MlflowStore(settings)
+        self._cache = ChampionCache(settings.home / "models")
         self.uri, self.label = self._store.uri, self._store.label
 
     def register(
@@ -121,22 +114,51 @@ class Registry:
             return Version(str(version.version), run.info.run_id)
 
     def champion(self) -> Champion:
-        """The champion with its forecaster, verified.
+        """The champion with its forecaster, verified; from this machine's copy where it has one.
 
         Raises:
             NoChampionError: none was promoted yet.
             ModelRefusedError: its files are damaged.
         """
-        version = self.champion_version()
-        if version is None:
+        alias = self._alias()
+        if alias is None:
             raise NoChampionError("no model serves yet; run `energy-demand train` first")
-        return self.load(version)
+        cached = self._cache.find(alias.version, alias.run_id)
+        if cached is not None:
+            try:
+                return replace(cached, previous=alias.previous).load()
+            except ModelRefusedError as error:
+                _log.warning("the local copy of version %s cannot be used: %s", alias.version, error)
+        champion = self.load(alias.version)
+        self._cache.keep(champion)
+        return champion
+
+    def champion_summary(self) -> dict[str, Any] | None:
+        """`version`, `run_id`, `trained_through` and `mape` (of the holdout) of the champion; None: none.
+
+        Reads this machine's copy where it has one, without parsing the model.
+        """
+        alias = self._alias()
+        if alias is None:
+            return None
+        cached = self._cache.find(alias.version, alias.run_id)
+        if cached is None:
+            champion = self.load(alias.version)
+            self._cache.keep(champion)
+            trained_through, metrics = champion.forecaster.trained_through, champion.metrics
+        else:
+            trained_through, metrics = parse_moment(cached.trained_through), cached.metrics
+        return {
+            "version": alias.version,
+            "run_id": alias.run_id,
+            "trained_through": trained_through,
+            "mape": metrics.get("test_mape"),
+        }
 
     def champion_version(self) -> str | None:
-        """Which version the alias stands for; None before the first promotion."""
-        with self._store.client() as client:
-            found = self._champion_version(client)
-            return None if found is None else str(found.version)
+        """Which version the alias names; None before the first promotion."""
+        alias = self._alias()
+        return None if alias is None else alias.version
 
     def load(self, version: str) -> Champion:
         """A registered version with its forecaster, verified.
@@ -147,10 +169,13 @@ class Registry:
         with self._store.client() as client:
             found = client.get_model_version(REGISTERED_MODEL, version)
             metrics = client.get_run(str(found.run_id)).data.metrics
-            forecaster = self._load(found)
-            return Champion(
-                version, str(found.run_id), forecaster, dict(metrics), found.tags.get(PREVIOUS_TAG)
-            )
+            texts = self._texts(found)
+            try:
+                forecaster = from_texts(texts)
+            except ModelRefusedError as error:
+                raise ModelRefusedError(f"version {version} of {REGISTERED_MODEL}: {error}") from error
+            previous = found.tags.get(PREVIOUS_TAG)
+            return Champion(version, str(found.run_id), forecaster, dict(metrics), previous, texts)
 
     def previous(self, champion: Champion) -> Champion | None:
         """The champion before this one, if there was one.
@@ -251,17 +276,24 @@ class Registry:
     def _versions(self, client: MlflowClient) -> list[ModelVersion]:
         return list(client.search_model_versions(f"name = '{REGISTERED_MODEL}'"))
 
-    def _load(self, version: ModelVersion) -> Forecaster:
+    def _alias(self) -> ChampionAlias | None:
+        with self._store.failures():
+            try:
+                return read_alias(self.uri)
+            except AliasUnknownError:
+                with self._store.client() as client:
+                    found = self._champion_version(client)
+                    if found is None:
+                        return None
+                    return ChampionAlias(str(found.version), str(found.run_id), found.tags.get(PREVIOUS_TAG))
+
+    def _texts(self, version: ModelVersion) -> dict[str, str]:
         import mlflow  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory() as folder:
             uri = f"models:/{REGISTERED_MODEL}/{version.version}"
             path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)) / FORECASTER_FOLDER
-            texts = {file.name: file.read_text() for file in path.glob("*")} if path.is_dir() else {}
-        try:
-            return from_texts(texts)
-        except ModelRefusedError as error:
-            raise ModelRefusedError(f"version {version.version} of {REGISTERED_MODEL}: {error}") from error
+            return {file.name: file.read_text() for file in path.glob("*")} if path.is_dir() else {}
 
     def _champion_version(self, client: MlflowClient) -> ModelVersion | None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415

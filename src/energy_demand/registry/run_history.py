@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from energy_demand.config import CHAMPION_ALIAS, EXPERIMENT_NAME, REGISTERED_MODEL
+from energy_demand.registry.champion_alias import PREVIOUS_TAG
 from energy_demand.registry.mlflow_store import MlflowStore
-from energy_demand.registry.registry import PREVIOUS_TAG, ROLLED_BACK_TAG
+from energy_demand.registry.registry import ROLLED_BACK_TAG
 from energy_demand.timeaxis import parse_moment
 
 if TYPE_CHECKING:

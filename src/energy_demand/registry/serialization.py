@@ -17,7 +17,6 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from energy_demand.errors import UserError
 from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
 from energy_demand.model.expected_errors import ExpectedErrors
 from energy_demand.model.forecaster import Forecaster
@@ -28,23 +27,18 @@ from energy_demand.model.stages.error_stage import ErrorStage
 from energy_demand.model.stages.residual_stage import ResidualStage
 from energy_demand.model.weather.climate import Climate
 from energy_demand.model.weather.outlook import Outlook
+from energy_demand.registry.manifest import BASE_FILE, MANIFEST_FILE, ModelRefusedError
 
 if TYPE_CHECKING:
     from energy_demand.arrays import Floats
 
 
 FORMAT = 4
-MANIFEST_FILE = "manifest.json"
-BASE_FILE = "base_booster.txt"
 RESIDUAL_FILE = "residual_booster.txt"
 REGRESSION_FILE = "adaptive_regression.json"
 OUTLOOK_FILE = "outlook.json"
 SMALL_PARTS_FILE = "errors_and_intervals.json"
 _GUESS, _CORRECTION = "guess", "correction"
-
-
-class ModelRefusedError(UserError, RuntimeError):
-    """Stored model files that are damaged or made for another program; nothing was loaded."""
 
 
 def to_texts(forecaster: Forecaster) -> dict[str, str]:

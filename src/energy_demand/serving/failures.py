@@ -12,9 +12,9 @@ from energy_demand.data.record_store import NoDemandError
 from energy_demand.database.embedded import EmbeddedServerError
 from energy_demand.database.engine import DatabaseUnavailableError
 from energy_demand.model.predict import ForecastError, NoForecastError
+from energy_demand.registry.champion import NoChampionError
+from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
-from energy_demand.registry.registry import NoChampionError
-from energy_demand.registry.serialization import ModelRefusedError
 from energy_demand.serving.answers import (
     INTERNAL,
     BadBodyError,

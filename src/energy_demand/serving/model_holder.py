@@ -16,9 +16,9 @@ from energy_demand.errors import UserError
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.model.base.single_row import SingleRow
 from energy_demand.model.intervals import LEVELS
+from energy_demand.registry.champion import NoChampionError
+from energy_demand.registry.manifest import BASE_FILE, ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
-from energy_demand.registry.registry import NoChampionError
-from energy_demand.registry.serialization import ModelRefusedError
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from energy_demand.arrays import Floats
     from energy_demand.model.base.booster import BaseBooster
+    from energy_demand.registry.champion import Champion
     from energy_demand.registry.local_cache import ChampionCache
-    from energy_demand.registry.registry import Champion, Registry
+    from energy_demand.registry.registry import Registry
 
     Numbers = tuple[float, float, float, float, float]
 
@@ -55,7 +56,7 @@ class ServedModel:
         self.previous = previous
         self.loaded_at = loaded_at
         base = champion.forecaster.base
-        text = base.booster.model_to_string()
+        text = champion.texts.get(BASE_FILE) or base.booster.model_to_string()
         self._intervals = base.intervals
         self._row = SingleRow(text, len(BOOSTER_COLUMNS))
         self._batch = _copy(base, text)

@@ -41,14 +41,16 @@ def off(outlook: Outlook, record, name: str, issued=None) -> float:
     missed = []
     for issue in ISSUES:
         moment = pd.Timestamp(issue)
-        path = outlook.horizon(record.observed, record.issued if issued is None else issued, moment)
+        path, _ = outlook.horizon(record.observed, record.issued if issued is None else issued, moment)
         came = record.observed.values[record.position(moment) + 1 :][: len(path.periods)]
         missed.append((path.values - came)[15:39, COLUMN[name]])
     return float(np.sqrt(np.mean(np.square(missed))))
 
 
 def test_it_reaches_48_hours_from_the_hour_of_issue(outlook, record):
-    path = outlook.horizon(record.observed, record.issued, pd.Timestamp(ISSUES[0]) + pd.Timedelta(minutes=20))
+    path, _ = outlook.horizon(
+        record.observed, record.issued, pd.Timestamp(ISSUES[0]) + pd.Timedelta(minutes=20)
+    )
     assert path.periods[0] == pd.Timestamp(ISSUES[0]) + pd.Timedelta(hours=1)
     assert len(path.periods) == 48
     assert not np.isnan(path.values[:, [COLUMN[MAIN], COLUMN[REST]]]).any()
@@ -62,7 +64,7 @@ def test_nothing_after_the_issue_changes_it(outlook, record):
 
 
 def each_path(outlook: Outlook, record, issue) -> np.ndarray:
-    return outlook.horizon(record.observed, record.issued, pd.Timestamp(issue)).values
+    return outlook.horizon(record.observed, record.issued, pd.Timestamp(issue))[0].values
 
 
 def test_what_is_learnt_does_not_depend_on_what_came_after_it(guessing, outlook, record):
@@ -137,5 +139,5 @@ def test_a_region_of_one_site_needs_no_guess_of_others(record):
     region = replace(record.region, sites=record.region.sites[:1])
     single = make_record(record.demand, alone, record.forecasts, region, record.periods[-1])
     outlook = fit_guesses(single.observed, single.issued, region.zone, RECIPE)
-    path = outlook.horizon(single.observed, single.issued, pd.Timestamp(ISSUES[0]))
+    path, _ = outlook.horizon(single.observed, single.issued, pd.Timestamp(ISSUES[0]))
     np.testing.assert_allclose(path.column(MAIN), path.column(REST))

@@ -197,13 +197,14 @@ def predict_prequentially(
             periods = hours.responses.periods
             target = record.position(periods[0]) + np.arange(len(periods))
             inside = target < end
+            predicted = stage.predict(hours.responses)
             tried.append(
                 OutOfSample(
                     np.full(len(target), stop - 1),
                     target,
                     hours.responses,
-                    stage.predict(hours.responses),
-                    hours.spread(stage),
+                    predicted,
+                    hours.spread(stage, predicted),
                 ).rows(inside)
             )
     ages = np.concatenate([said.log_demand for said in foretold], axis=1)

@@ -8,7 +8,7 @@ stand still meanwhile.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from energy_demand.model.stages.special_days import special_day_columns
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from energy_demand.arrays import Floats, Integers
     from energy_demand.region import Region
@@ -109,25 +109,44 @@ def response_features(path: WeatherPath, region: Region, last: int | None = None
     The first `MEMORY_HOURS` of a path lack some of their past: the smoothed columns are then means over
     the hours there are.
     """
-    local = (path.periods - pd.Timedelta(HOUR)).tz_convert(region.zone)
-    columns: dict[str, tuple[str, Floats]] = {}
+    return responses_of([path], region, last)[0]
 
-    def add(group: str, name: str, values: Floats) -> None:
-        columns[name] = (group, values)
 
-    _calendar(add, local, region.country)
-    _weather(add, path, local, region)
-    whole = Responses(
-        periods=path.periods,
-        hours=local.hour.to_numpy(dtype=np.int64),
-        months=local.month.to_numpy(dtype=np.int64),
-        days_of_year=local.dayofyear.to_numpy(dtype=np.int64),
-        days_of_week=local.dayofweek.to_numpy(dtype=np.int64),
-        names=tuple(columns),
-        groups=tuple(group for group, _ in columns.values()),
-        values=np.stack([values for _, values in columns.values()], axis=1),
+def responses_of(paths: Sequence[WeatherPath], region: Region, last: int | None = None) -> list[Responses]:
+    """`response_features` of several paths over the same hours; calendar and sun are computed once."""
+    periods = paths[0].periods
+    shown = slice(None) if last is None else slice(max(0, len(periods) - last), None)
+    local = (periods - pd.Timedelta(HOUR)).tz_convert(region.zone)
+    clear = clear_sky(periods, *centre(region)) / WATTS_PER_KILOWATT
+    local_shown = local[shown]
+    calendar: dict[str, tuple[str, Floats]] = {}
+    _calendar(
+        lambda group, name, values: calendar.update({name: (group, values)}), local_shown, region.country
     )
-    return whole if last is None else whole.rows(slice(max(0, len(path.periods) - last), None))
+    clock: dict[str, Any] = {
+        "periods": periods[shown],
+        "hours": local_shown.hour.to_numpy(dtype=np.int64),
+        "months": local_shown.month.to_numpy(dtype=np.int64),
+        "days_of_year": local_shown.dayofyear.to_numpy(dtype=np.int64),
+        "days_of_week": local_shown.dayofweek.to_numpy(dtype=np.int64),
+    }
+    found = []
+    for path in paths:
+        columns = dict(calendar)
+
+        def add(group: str, name: str, values: Floats, columns: dict[str, Any] = columns) -> None:
+            columns[name] = (group, values[shown])
+
+        _weather(add, path, local, region, clear)
+        found.append(
+            Responses(
+                **clock,
+                names=tuple(columns),
+                groups=tuple(group for group, _ in columns.values()),
+                values=np.stack([values for _, values in columns.values()], axis=1),
+            )
+        )
+    return found
 
 
 def centre(region: Region) -> tuple[float, float]:
@@ -172,6 +191,7 @@ def _weather(
     path: WeatherPath,
     local: pd.DatetimeIndex,
     region: Region,
+    clear: Floats,
 ) -> None:
     main, rest = path.column(MAIN), path.column(REST)
     share = region.sites[0].weight / sum(site.weight for site in region.sites)
@@ -195,7 +215,6 @@ def _weather(
     add(BY_DAY, "cooling_weekend", cooling * weekend)
     add(BY_DAY, "heating_weekend", heating * weekend)
     hot, cold = np.clip((fast - 15.0) / 10, 0.0, 1.5), np.clip((14.0 - fast) / 10, 0.0, 2.5)
-    clear = clear_sky(path.periods, *centre(region)) / WATTS_PER_KILOWATT
     _moisture(add, temperature, path.column(HUMIDITY), hot, clear)
     _wind(add, path.column(WIND), hot, cold, heating)
     _solar(add, path, clear, hot, cold)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST, WeatherPath
-from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
+from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, responses_of
 
 if TYPE_CHECKING:
-    from energy_demand.arrays import Floats, Integers
+    import pandas as pd
+
+    from energy_demand.arrays import Booleans, Floats, Integers
     from energy_demand.data.record import Record
     from energy_demand.model.stages.adaptive_regression import AdaptiveRegression
     from energy_demand.model.weather.outlook import Outlook
@@ -30,41 +31,42 @@ class Horizon:
     """Target hours.
 
     Attributes:
-        responses: of the weather that is expected.
+        responses: of the expected weather.
         warmer: of the same hours one degree warmer; None where the weather is certain.
-        doubt: °C by which each hour's temperature is unsure.
+        has_run: whether a weather forecast was known for each hour; None where the weather is certain.
     """
 
     responses: Responses
     warmer: Responses | None = None
-    doubt: Floats | None = None
+    has_run: Booleans | None = None
 
     def rows(self, chosen: slice | Integers) -> Horizon:
         """Some of the hours."""
-        if self.warmer is None or self.doubt is None:
+        if self.warmer is None or self.has_run is None:
             return Horizon(self.responses.rows(chosen))
-        return Horizon(self.responses.rows(chosen), self.warmer.rows(chosen), self.doubt[chosen])
+        return Horizon(self.responses.rows(chosen), self.warmer.rows(chosen), self.has_run[chosen])
 
-    def spread(self, regression: AdaptiveRegression) -> Floats:
-        """Percent: recent errors at each clock hour, and what doubtful weather adds to them."""
+    def spread(self, regression: AdaptiveRegression, predicted: Floats) -> Floats:
+        """Percent: recent errors at each clock hour, and what uncertain weather adds to them.
+
+        Args:
+            regression: the first stage.
+            predicted: what it predicts for these hours, percent of log demand.
+        """
         recent = regression.spread(self.responses.hours)
-        if self.warmer is None or self.doubt is None:
+        if self.warmer is None or self.has_run is None:
             return recent
-        per_degree = regression.predict(self.warmer) - regression.predict(self.responses)
-        return np.asarray(np.sqrt(recent**2 + (self.doubt * per_degree) ** 2))
+        per_degree = regression.predict(self.warmer) - predicted
+        doubt = np.where(self.has_run, DOUBT, DOUBT_WITHOUT_RUN)
+        return np.asarray(np.sqrt(recent**2 + (doubt * per_degree) ** 2))
 
 
 def weather_horizon(record: Record, outlook: Outlook, issued_at: pd.Timestamp) -> Horizon:
-    """The 48 hours after the hour of issue as they were foreseen at `issued_at`."""
-    hour = issued_at.floor("h")
-    past = outlook.completed(record.observed.until(hour, MEMORY_HOURS))
-    path = outlook.horizon(past, record.issued, issued_at)
+    """The 48 hours after the hour of issue, with the weather as forecast at `issued_at`."""
+    past = outlook.completed(record.observed.until(issued_at.floor("h"), MEMORY_HOURS))
+    path, has_run = outlook.horizon(past, record.issued, issued_at)
     warm = path.values.copy()
     warm[:, [PATH_COLUMNS.index(MAIN), PATH_COLUMNS.index(REST)]] += 1.0
-    hours = len(path.periods)
-    said = record.issued.around(pd.DatetimeIndex([issued_at]), 0, hours)[0, 1:, PATH_COLUMNS.index(MAIN)]
-    return Horizon(
-        response_features(past.then(path), record.region, last=hours),
-        response_features(past.then(WeatherPath(path.periods, warm)), record.region, last=hours),
-        np.where(np.isnan(said), DOUBT_WITHOUT_RUN, DOUBT),
-    )
+    paths = [past.then(each) for each in (path, WeatherPath(path.periods, warm))]
+    responses, warmer = responses_of(paths, record.region, last=len(path.periods))
+    return Horizon(responses, warmer, has_run)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import lightgbm as lgb
 
-    from energy_demand.arrays import Floats
+    from energy_demand.arrays import Booleans, Floats
     from energy_demand.data.issued_weather import IssuedWeather
     from energy_demand.model.weather.climate import Climate
 
@@ -57,8 +57,10 @@ class Outlook:
     corrections: Mapping[str, lgb.Booster]
     zone: ZoneInfo
 
-    def horizon(self, observed: WeatherPath, issued: IssuedWeather, issued_at: pd.Timestamp) -> WeatherPath:
-        """The path of the `MAX_LEAD_HOURS` hours after the hour of issue.
+    def horizon(
+        self, observed: WeatherPath, issued: IssuedWeather, issued_at: pd.Timestamp
+    ) -> tuple[WeatherPath, Booleans]:
+        """The path of the `MAX_LEAD_HOURS` hours after the hour of issue, and which of them a run covers.
 
         Args:
             observed: complete up to the hour of issue; what it holds later is not looked at.
@@ -69,9 +71,10 @@ class Outlook:
         moments = pd.DatetimeIndex([hour])
         seen = windows(observed, moments, SEEN_HOURS, 0)
         said = issued.around(pd.DatetimeIndex([issued_at]), SAID_BEFORE, SAID_AFTER)
-        values = self.expect(Issues(moments, seen, said, self.zone))[0]
+        issues = Issues(moments, seen, said, self.zone)
+        has_run = ~np.isnan(issues.said_ahead[0, :, COLUMN[MAIN]])
         periods = hour + pd.to_timedelta(LEADS, unit="h")
-        return WeatherPath(periods, values)
+        return WeatherPath(periods, self.expect(issues)[0]), has_run
 
     def completed(self, observed: WeatherPath) -> WeatherPath:
         """Observed weather with the temperatures that no site measured guessed from hours before."""
