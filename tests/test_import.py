@@ -8,6 +8,12 @@ import sys
 
 import pytest
 
+# What `--help` may load beside the standard library: Typer and what it draws with, JSON for logs.
+ALLOWED_FOR_HELP = {
+    *("__main__", "_distutils_hack", "energy_demand", "orjson"),
+    *("annotated_doc", "attr", "markdown_it", "mdurl", "pygments", "rich", "shellingham", "typer"),
+}
+
 # Alembic runs these with a connection at hand; they are scripts, not modules to import.
 SCRIPTS = "energy_demand.database.migrations"
 
@@ -86,3 +92,18 @@ def test_the_watch_would_notice(event, tmp_path):
     (tmp_path / "guilty.py").write_text(body)
     with pytest.raises(AssertionError, match="PermissionError"):
         imported("guilty", cwd=tmp_path)
+
+
+def test_help_loads_nothing_but_what_reads_a_command_line(tmp_path):
+    program = (
+        "import sys\n"
+        "sys.argv = ['energy-demand', '--help']\n"
+        "from energy_demand.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = set(ended.stdout.splitlines()[-1].split())
+    assert loaded - {"__editable___energy_demand", "sitecustomize"} <= ALLOWED_FOR_HELP

@@ -33,7 +33,10 @@ PORT_SETTINGS = ("API_PORT", "PROMETHEUS_PORT", "DASHBOARD_PORT")
 
 def plan(tmp_path, store="sqlite:////nowhere/mlflow.db", **given):
     settings = make_settings(energy_demand_home=tmp_path, api_host="0.0.0.0", **{**SECRETS, **given})
-    return {each.name: each for each in local_services(settings, Path("/bin"), store)}
+    return {
+        each.name: each
+        for each in local_services(settings, Path("/bin"), store, mlflow_port=5000, prefect_port=4200)
+    }
 
 
 def test_five_services_are_planned_on_the_ports_of_the_spec(tmp_path):

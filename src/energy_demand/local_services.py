@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
 
 HOST = "127.0.0.1"
-MLFLOW_PORT = 5000
-PREFECT_PORT = 4200
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ def local_services(
     programs: Path,
     mlflow_store: str,
     *,
-    mlflow_port: int = MLFLOW_PORT,
-    prefect_port: int = PREFECT_PORT,
+    mlflow_port: int,
+    prefect_port: int,
 ) -> tuple[Service, ...]:
     """The services of one machine, in the order in which they start.
 

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# Open-Meteo asks for it wherever its data is shown.
+ATTRIBUTION = "Weather data by Open-Meteo.com"
+
 
 class Site(BaseModel):
     """A place whose weather is fetched; `weight` is its share of the region's population."""

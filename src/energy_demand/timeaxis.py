@@ -2,6 +2,8 @@
 
 Everything that could leak the future goes through these few functions. Nothing here reads the clock:
 the present is always an argument.
+
+Every command needs this file, so pandas is imported where it is used.
 """
 
 from __future__ import annotations
@@ -10,13 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
 from energy_demand.errors import UserError
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    import pandas as pd
 
     from energy_demand.arrays import Floats, Integers
 
@@ -67,6 +68,8 @@ def utc_index(values: pd.Series | pd.DatetimeIndex) -> pd.DatetimeIndex:
 
     One resolution everywhere, so that keys from PostgreSQL, Parquet and JSON compare as integers.
     """
+    import pandas as pd  # noqa: PLC0415
+
     return pd.DatetimeIndex(pd.to_datetime(values, utc=True)).as_unit("us")
 
 
@@ -118,6 +121,8 @@ def days_periods(first: date, last: date, zone: ZoneInfo) -> pd.DatetimeIndex:
 
 def hourly(start: datetime, end: datetime) -> pd.DatetimeIndex:
     """Every full hour from `start` to `end`, both included, in UTC."""
+    import pandas as pd  # noqa: PLC0415
+
     return pd.date_range(to_utc(start), to_utc(end), freq="h", tz="UTC", unit="us")
 
 
@@ -135,6 +140,9 @@ def day_ahead_issue(day: date, zone: ZoneInfo) -> datetime:
 
 def lead_hours(periods: pd.DatetimeIndex, issued_at: datetime | pd.DatetimeIndex) -> Integers:
     """ceil((period − issued_at) / 1 h), for one issue time or one per period."""
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
     issue = pd.Timestamp(issued_at) if isinstance(issued_at, datetime) else issued_at
     elapsed: Floats = np.asarray((periods - issue) / pd.Timedelta(HOUR), dtype=np.float64)
     leads: Integers = np.ceil(elapsed).astype(np.int64)

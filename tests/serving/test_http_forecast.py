@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from servers import wait_until
 
+from energy_demand.serving.schemas import ForecastAnswer
 from support import PRESENT
 
 HOUR = timedelta(hours=1)
@@ -32,6 +33,13 @@ def test_the_next_hours_are_forecast_from_the_present_on(service, query, count):
     assert [hour["lead_hours"] for hour in body["hours"]] == list(range(1, count + 1))
     assert (body["model_version"], body["quality"], body["demand_age_hours"]) == ("1", "champion", 1.0)
     assert datetime.fromisoformat(body["state_through"]) == PRESENT - HOUR
+
+
+@pytest.mark.parametrize("query", ["", "?day=tomorrow&explain=true"])
+def test_the_answer_is_the_documented_one(service, query):
+    body = service.client.get(f"/forecast{query}").json()
+    answer = ForecastAnswer.model_validate(body)
+    assert answer.model_dump(mode="json", exclude_none=True) == body
 
 
 def test_intervals_hold_the_forecast_and_one_another_and_the_peak_is_the_highest_hour(service):

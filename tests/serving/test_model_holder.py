@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -197,7 +198,8 @@ def test_only_the_newest_two_models_are_kept(holder, home, promote, registry):
     for version in (1, 2):
         promote(version)
         holder.look()
-    third = Champion("3", "run", holder.served.champion.forecaster, {}, "2")
+    second = holder.served.champion
+    third = replace(second, version="3", run_id="run", metrics={}, previous="2")
     ChampionCache(home / "models").keep(third)
     assert sorted(file.name for file in (home / "models").iterdir()) == ["2.json", "3.json"]
     assert ChampionCache(home / "models").newest().version == "3"

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from energy_demand.commands import options
 from energy_demand.commands.options import Json, Now, settings_at
-from energy_demand.config import Settings
+
+if TYPE_CHECKING:
+    from energy_demand.config import Settings
 
 
 class Source(StrEnum):

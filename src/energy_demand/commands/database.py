@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from energy_demand.config import SettingsError, load_settings
+from energy_demand.commands.options import load_settings
 
 
 def upgrade() -> None:
@@ -36,6 +36,7 @@ def stop() -> None:
 
     Example: energy-demand db stop
     """
+    from energy_demand.config import SettingsError  # noqa: PLC0415
     from energy_demand.database.embedded import EmbeddedServer  # noqa: PLC0415
 
     settings = load_settings()

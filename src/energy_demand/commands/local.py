@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from energy_demand.config import load_settings
-from energy_demand.local_services import HOST, MLFLOW_PORT, PREFECT_PORT
+from energy_demand.commands.options import load_settings
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.local_services import Service
+
+MLFLOW_PORT, PREFECT_PORT = 5000, 4200
 
 
 def local(
@@ -60,6 +61,7 @@ def local(
 def _announce(services: Sequence[Service], database: str, settings: Settings) -> None:
     import httpx  # noqa: PLC0415
 
+    from energy_demand.local_services import HOST  # noqa: PLC0415
     from energy_demand.terminal.console import out  # noqa: PLC0415
 
     out.print("\neverything runs; Ctrl-C stops it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,9 @@ from energy_demand.commands.options import (
     choice,
     settings_at,
 )
-from energy_demand.config import Settings
+
+if TYPE_CHECKING:
+    from energy_demand.config import Settings
 
 
 def train(now: Now = None, as_json: Json = False) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from energy_demand.config import Settings, load_settings
 from energy_demand.timeaxis import TimeFormatError, parse_day, parse_moment
+
+if TYPE_CHECKING:
+    from energy_demand.config import Settings
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -45,6 +47,13 @@ Weather = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings; imported only now, so that `--help` answers at once."""
+    from energy_demand import config  # noqa: PLC0415
+
+    return config.load_settings(**overrides)
 
 
 def settings_at(now: datetime | None) -> Settings:

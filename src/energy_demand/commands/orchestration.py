@@ -17,6 +17,7 @@ from energy_demand.commands.options import (
     Weather,
     check_window,
     choice,
+    load_settings,
     settings_at,
 )
 
@@ -188,7 +189,7 @@ def worker() -> None:
 
     Example: PREFECT_API_URL=http://127.0.0.1:4200/api energy-demand worker
     """
-    from energy_demand.config import load_settings, prepare_flows  # noqa: PLC0415
+    from energy_demand.config import prepare_flows  # noqa: PLC0415
 
     settings = load_settings()
     prepare_flows(settings)

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from energy_demand.commands import options
-from energy_demand.commands.options import Now
-from energy_demand.config import load_settings
+from energy_demand.commands.options import Now, load_settings
 from energy_demand.errors import UserError
 
 

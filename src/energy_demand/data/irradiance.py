@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+import sys
+from functools import cache
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pvlib
 
 from energy_demand.timeaxis import HOUR
 
@@ -22,9 +26,35 @@ def clear_sky(periods: pd.DatetimeIndex, latitude: float, longitude: float) -> F
     if len(periods) == 0:
         return np.empty(0)
     middle = periods - pd.Timedelta(HOUR / 2)
-    position = pvlib.solarposition.get_solarposition(middle, latitude, longitude, method="ephemeris")
-    clear: Floats = pvlib.clearsky.haurwitz(position["apparent_zenith"])["ghi"].to_numpy(dtype=float)
+    solarposition = _solarposition()
+    position = solarposition.get_solarposition(middle, latitude, longitude, method="ephemeris")
+    cosine = np.cos(np.radians(position["apparent_zenith"].to_numpy(dtype=float)))
+    day = cosine > 0.0
+    clear = np.zeros(len(periods))
+    clear[day] = 1098.0 * cosine[day] * np.exp(-0.059 / cosine[day])
     return clear
+
+
+@cache
+def _solarposition() -> Any:
+    """`pvlib.solarposition` alone: the package imports all of SciPy, HDF5 and requests, which takes seconds.
+
+    The package's own module is held back for the length of the import, so that `import pvlib` elsewhere
+    still gives the whole of it.
+    """
+    if "pvlib" in sys.modules:
+        return importlib.import_module("pvlib.solarposition")
+    spec = find_spec("pvlib")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError("pvlib", name="pvlib")
+    bare = ModuleType("pvlib")
+    bare.__path__ = list(spec.submodule_search_locations)
+    sys.modules["pvlib"] = bare
+    try:
+        return importlib.import_module("pvlib.solarposition")
+    finally:
+        for name in [each for each in sys.modules if each == "pvlib" or each.startswith("pvlib.")]:
+            del sys.modules[name]
 
 
 def under_clouds(clear: Floats, covered: Floats) -> Floats:

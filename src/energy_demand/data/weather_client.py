@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from energy_demand.region import Site
 
-ATTRIBUTION = "Weather data by Open-Meteo.com"
 RUN_EVERY_HOURS = 6
 # Leads up to 48 h, of a run that may have started 18 h before.
 RUN_DAYS = 3

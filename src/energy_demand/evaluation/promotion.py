@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from energy_demand.model.metrics import Scores, scores
 
@@ -151,6 +150,8 @@ def diebold_mariano(gains: Floats, lag: int = 1) -> float | None:
     Returns:
         None where the days are too few or all alike.
     """
+    from scipy import stats  # noqa: PLC0415  (half a second that only a contest needs)
+
     size = len(gains)
     centred = gains - gains.mean() if size else gains
     if size < 3 or float(np.abs(centred).max()) < 1e-12:

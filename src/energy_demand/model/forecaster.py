@@ -23,9 +23,8 @@ from energy_demand.timeaxis import HOUR, Availability, lead_hours
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import lightgbm as lgb
-
     from energy_demand.arrays import Floats
+    from energy_demand.boosting import lgb
     from energy_demand.data.record import Record
     from energy_demand.model.base.booster import BaseBooster
     from energy_demand.model.expected_errors import ExpectedErrors

@@ -36,7 +36,7 @@ def read_alias(uri: str) -> ChampionAlias | None:
 
     Raises:
         AliasUnknownError: the store wants a login or is of another kind.
-        httpx.HTTPError, sqlalchemy.exc.SQLAlchemyError: it cannot be reached.
+        ConnectionError, sqlalchemy.exc.SQLAlchemyError: it cannot be reached.
     """
     scheme = uri.partition(":")[0]
     if scheme in {"http", "https"}:
@@ -49,11 +49,14 @@ def read_alias(uri: str) -> ChampionAlias | None:
 def _from_server(uri: str) -> ChampionAlias | None:
     import httpx  # noqa: PLC0415
 
-    answer = httpx.get(
-        f"{uri.rstrip('/')}/api/2.0/mlflow/registered-models/alias",
-        params={"name": REGISTERED_MODEL, "alias": CHAMPION_ALIAS},
-        timeout=TIMEOUT_SECONDS,
-    )
+    try:
+        answer = httpx.get(
+            f"{uri.rstrip('/')}/api/2.0/mlflow/registered-models/alias",
+            params={"name": REGISTERED_MODEL, "alias": CHAMPION_ALIAS},
+            timeout=TIMEOUT_SECONDS,
+        )
+    except httpx.HTTPError as error:
+        raise ConnectionError(str(error) or type(error).__name__) from error
     try:
         body: dict[str, Any] = answer.json()
     except ValueError:

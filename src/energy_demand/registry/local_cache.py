@@ -62,7 +62,8 @@ class ChampionCache:
         """Keep a model that serves now; what cannot be written is logged and does no harm."""
         file = self._folder / f"{champion.version}.json"
         try:
-            if self.find(champion.version, champion.run_id) is not None:
+            cached = self.find(champion.version, champion.run_id)
+            if cached is not None and cached.texts == champion.texts:
                 os.utime(file)
                 return
             self._folder.mkdir(parents=True, exist_ok=True)

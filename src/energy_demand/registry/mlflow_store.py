@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from httpx import HTTPError
 from sqlalchemy.exc import SQLAlchemyError
 
 from energy_demand.config import opt_out_of_telemetry
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
 
 
-_KINDS: tuple[type[Exception], ...] = (SQLAlchemyError, HTTPError, OSError)
+_KINDS: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
 
 
 class RegistryUnavailableError(UserError, RuntimeError):

@@ -21,13 +21,11 @@ from energy_demand.config import (
     load_settings,
 )
 from energy_demand.errors import UserError
-from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.registry.champion import Champion, NoChampionError
 from energy_demand.registry.champion_alias import PREVIOUS_TAG, AliasUnknownError, ChampionAlias, read_alias
 from energy_demand.registry.local_cache import ChampionCache
 from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.mlflow_store import MlflowStore
-from energy_demand.registry.serialization import from_texts, to_texts
 from energy_demand.timeaxis import parse_moment
 
 if TYPE_CHECKING:
@@ -84,6 +82,8 @@ class Registry:
     ) -> Version:
         """Log a run with its parameters, metrics and figures, and register its model as a new version."""
         import mlflow.lightgbm  # noqa: PLC0415  (importing MLflow takes seconds)
+
+        from energy_demand.registry.serialization import to_texts  # noqa: PLC0415
 
         with self._store.client() as client, tempfile.TemporaryDirectory() as folder:
             experiment = self._experiment(client)
@@ -166,6 +166,8 @@ class Registry:
         Raises:
             ModelRefusedError: its files are damaged.
         """
+        from energy_demand.registry.serialization import from_texts  # noqa: PLC0415  (imports LightGBM)
+
         with self._store.client() as client:
             found = client.get_model_version(REGISTERED_MODEL, version)
             metrics = client.get_run(str(found.run_id)).data.metrics
@@ -345,6 +347,8 @@ def promote_to_champion(
 
 
 def _importance(forecaster: Forecaster) -> dict[str, dict[str, float]]:
+    from energy_demand.model.base.booster import BOOSTER_COLUMNS  # noqa: PLC0415
+
     return {
         kind: dict(
             zip(

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from energy_demand.boosting import lgb
 from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
 from energy_demand.model.expected_errors import ExpectedErrors
 from energy_demand.model.forecaster import Forecaster

@@ -234,6 +234,6 @@ class ModelHolder:
 
 
 def _copy(base: BaseBooster, text: str) -> BaseBooster:
-    import lightgbm as lgb  # noqa: PLC0415
+    from energy_demand.boosting import lgb  # noqa: PLC0415
 
     return type(base)(lgb.Booster(model_str=text), base.intervals)

@@ -7,7 +7,7 @@ import gc
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -123,9 +123,7 @@ class Service:
         self.log.add(lines)
         return answer
 
-    async def forecast(
-        self, request_id: str, *, hours: int | None, day: date | str | None, explain: bool
-    ) -> dict[str, Any]:
+    async def forecast(self, request_id: str, *, hours: int | None, day: date | str | None) -> Forecast:
         """The best forecast of the next hours or of a whole day.
 
         Raises:
@@ -136,15 +134,15 @@ class Service:
         issued_at, model = self._settings.present(), self.models.served
 
         def work() -> tuple[Forecast, list[bytes]]:
-            made = self._forecasts.make(model, issued_at, hours=hours, day=day)
-            rows = made.log_rows(SOURCE, request_id, _clock(), self._settings.region.respondent)
-            return made, [orjson.dumps(row) for row in rows]
+            forecast = self._forecasts.make(model, issued_at, hours=hours, day=day)
+            rows = forecast.log_rows(SOURCE, request_id, _clock(), self._settings.region.respondent)
+            return forecast, [orjson.dumps(row) for row in rows]
 
-        made, lines = await self._forecast_thread.run(work)
+        forecast, lines = await self._forecast_thread.run(work)
         self.log.add(lines)
-        self.metrics.forecasts.labels(made.quality).inc()
-        self._newest_mwh = made.peak["predicted_demand_mwh"]
-        return made.to_json(explain=explain)
+        self.metrics.forecasts.labels(forecast.quality).inc()
+        self._newest_mwh = forecast.peak["predicted_demand_mwh"]
+        return forecast
 
     async def reload(self) -> tuple[ServedModel, str | None]:
         """Let the present champion serve; see `ModelHolder.reload`."""

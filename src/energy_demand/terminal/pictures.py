@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from energy_demand.config import project_root
-from energy_demand.data.weather_client import ATTRIBUTION
+from energy_demand.region import ATTRIBUTION
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
 
+from energy_demand.boosting import lgb
 from energy_demand.columns import BASE_COLUMNS
 from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
 from energy_demand.model.intervals import ConformalIntervals

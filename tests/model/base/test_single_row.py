@@ -8,10 +8,10 @@ from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 import pytest
 
+from energy_demand.boosting import lgb
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.model.base.single_row import SingleRow
 

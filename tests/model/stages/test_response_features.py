@@ -512,8 +512,8 @@ def test_the_sites_centre_is_weighted_by_population():
         sum(site.weight * getattr(site, name) for site in NEW_YORK.sites)
         for name in ("latitude", "longitude")
     )
-    centre = Site(name="centre", latitude=latitude, longitude=longitude, weight=1.0)
-    alone = Region("NY", NEW_YORK.zone, "US", (centre,))
+    middle = Site(name="centre", latitude=latitude, longitude=longitude, weight=1.0)
+    alone = Region("NY", NEW_YORK.zone, "US", (middle,))
     day = day_periods(date(2024, 12, 21), NEW_YORK.zone)
     np.testing.assert_allclose(clear_sky(day, *centre(NEW_YORK)), clear_sky(day, *centre(alone)), atol=1e-6)
 

@@ -14,9 +14,8 @@ import pandas as pd
 from energy_demand.columns import BASE_COLUMNS, LEAD
 
 if TYPE_CHECKING:
-    import lightgbm as lgb
-
     from energy_demand.arrays import Floats
+    from energy_demand.boosting import lgb
     from energy_demand.model.intervals import ConformalIntervals
 
 BOOSTER_COLUMNS = (*BASE_COLUMNS, LEAD)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 
-import lightgbm  # noqa: F401  (loads the library that is opened below)
-from lightgbm.libpath import _LIB as LIBRARY
+from energy_demand.boosting import LIBRARY
 
 _FLOAT64, _NORMAL = 1, 0  # C_API_DTYPE_FLOAT64, C_API_PREDICT_NORMAL
 _ALL_TREES = -1

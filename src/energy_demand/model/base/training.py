@@ -10,10 +10,10 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from energy_demand.boosting import lgb
 from energy_demand.columns import BASE_COLUMNS, DERIVED_COLUMNS, LEAD, TARGET, WEATHER_COLUMNS
 from energy_demand.errors import UserError
 from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 
+from energy_demand.boosting import lgb
 from energy_demand.model.stages import error_stage
 from energy_demand.model.stages.response_features import SPECIAL_DAY, Responses, dew_point
 

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-    import lightgbm as lgb
-
     from energy_demand.arrays import Booleans, Floats
+    from energy_demand.boosting import lgb
     from energy_demand.data.issued_weather import IssuedWeather
     from energy_demand.model.weather.climate import Climate
 

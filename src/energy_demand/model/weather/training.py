@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from energy_demand.boosting import lgb
 from energy_demand.data.weather_path import MAIN, REST
 from energy_demand.model.weather.climate import fit_climate
 from energy_demand.model.weather.issues import (

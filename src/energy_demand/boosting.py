@@ -1,0 +1,34 @@
+"""LightGBM without scikit-learn, which it would import for wrappers that nothing here uses (seconds).
+
+Import `lgb` from here, never `lightgbm` itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """Let imports of a package fail for the length of a `with` block, unless it is loaded already."""
+    if package in sys.modules:
+        yield
+        return
+    # None is what Python documents to make an import fail.
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+with _without("sklearn"):
+    import lightgbm as lgb
+    from lightgbm.libpath import _LIB as LIBRARY
+
+__all__ = ["LIBRARY", "lgb"]
