@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from contents import contents
-from energy_demand.database.state import INGEST_LOCK
+from energy_demand.locks import INGESTION_ROWS
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
@@ -146,7 +146,7 @@ def wait_for_write(address: str, number: int) -> bool:
     seen, held, give_up = 0, False, time.monotonic() + 30
     with engine.connect() as connection:
         while time.monotonic() < give_up:
-            before, held = held, bool(connection.scalar(query, {"lock": INGEST_LOCK}))
+            before, held = held, bool(connection.scalar(query, {"lock": INGESTION_ROWS}))
             seen += held and not before
             if seen == number:
                 return True
