@@ -21,13 +21,13 @@ import pandas as pd
 from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD
 from energy_demand.model.expected_errors import ExpectedErrors, daily_levels, expected_errors
 from energy_demand.model.stages.adaptive_regression import PERCENT, AdaptiveRegression
 from energy_demand.model.stages.response_features import response_features
 from energy_demand.model.weather.training import fit_guesses
 from energy_demand.monitoring.concept_drift import run_charts
 from energy_demand.monitoring.drift_detection import (
-    DRIFT_SHARE_THRESHOLD,
     THRESHOLD,
     WATCHED,
     run_drift_check,

@@ -26,7 +26,7 @@ import pandas as pd
 from mlforecast import MLForecast
 from mlforecast.lag_transforms import RollingMean, RollingStd
 
-from energy_demand.columns import BASE_COLUMNS, DERIVED_COLUMNS, TARGET, WEATHER_COLUMNS
+from energy_demand.columns import DERIVED_COLUMNS, FEATURE_COLUMNS, TARGET_COLUMN, WEATHER_COLUMNS
 from energy_demand.config import load_settings
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.record_store import load_record
@@ -59,12 +59,12 @@ def ours(record: Record) -> tuple[Rows, pd.DataFrame]:
     frame = build_features(record.demand, record.weather, leads=LEAD, availability=Availability(0))
     seconds = time.perf_counter() - started
     frame = frame.set_index("timestamp")
-    return Rows(frame[list(BASE_COLUMNS)], frame[TARGET], seconds), frame
+    return Rows(frame[list(FEATURE_COLUMNS)], frame[TARGET_COLUMN], seconds), frame
 
 
 def theirs(record: Record, weather: pd.DataFrame) -> Rows:
     """Mlforecast's rows, indexed by hour."""
-    series = record.demand.set_index("period")[TARGET].ffill()
+    series = record.demand.set_index("period")[TARGET_COLUMN].ffill()
     frame = pd.DataFrame({"unique_id": "NY", "ds": series.index.tz_localize(None), "y": series.to_numpy()})
     exogenous = weather[EXOGENOUS].reindex(series.index)
     frame = pd.concat([frame, exogenous.reset_index(drop=True)], axis=1)

@@ -13,9 +13,9 @@ from pydantic import SecretStr, ValidationError
 from energy_demand import config
 from energy_demand.config import (
     CHAMPION_ALIAS,
-    EXPERIMENT_NAME,
     FORECAST_HORIZON_HOURS,
-    REGISTERED_MODEL,
+    MLFLOW_EXPERIMENT_NAME,
+    MODEL_NAME,
     Settings,
     SettingsError,
     load_settings,
@@ -332,7 +332,7 @@ def test_the_publication_delay_becomes_the_availability_of_demand(monkeypatch):
 
 
 def test_the_constants_of_the_contract():
-    assert (EXPERIMENT_NAME, REGISTERED_MODEL) == ("energy-demand-forecast", "energy-demand-lgbm")
+    assert (MLFLOW_EXPERIMENT_NAME, MODEL_NAME) == ("energy-demand-forecast", "energy-demand-lgbm")
     assert (CHAMPION_ALIAS, FORECAST_HORIZON_HOURS) == ("champion", 24)
 
 

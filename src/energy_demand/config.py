@@ -32,8 +32,8 @@ from energy_demand.timeaxis import Availability, parse_moment, to_utc
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EXPERIMENT_NAME = "energy-demand-forecast"
-REGISTERED_MODEL = "energy-demand-lgbm"
+MLFLOW_EXPERIMENT_NAME = "energy-demand-forecast"
+MODEL_NAME = "energy-demand-lgbm"
 CHAMPION_ALIAS = "champion"
 FORECAST_HORIZON_HOURS = 24
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import sqlalchemy as sa
 
-from energy_demand.columns import BASE_COLUMNS, WEATHER_VARIABLES
+from energy_demand.columns import FEATURE_COLUMNS, WEATHER_VARIABLES
 from energy_demand.database import bulk
 from energy_demand.database.tables import (
     demand_flag,
@@ -80,7 +80,7 @@ def upsert_weather(connection: sa.Connection, frame: pd.DataFrame, now: datetime
 def upsert_features(connection: sa.Connection, frame: pd.DataFrame) -> Written:
     """Store feature rows: respondent, timestamp, lead_hours, demand_mwh, the columns, created_at."""
     return _upsert(
-        connection, features, None, frame, None, values=("lead_hours", "demand_mwh", *BASE_COLUMNS)
+        connection, features, None, frame, None, values=("lead_hours", "demand_mwh", *FEATURE_COLUMNS)
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
+from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
@@ -154,7 +154,7 @@ class Forecast:
         self, source: str, request_id: str, made_at: datetime, respondent: str
     ) -> list[dict[str, Any]]:
         """The rows of `prediction_log`; the features that an hour was predicted from stand beside it."""
-        features = self.rows[[*BASE_COLUMNS, LEAD]].astype(object)
+        features = self.rows[[*FEATURE_COLUMNS, LEAD]].astype(object)
         used = features.where(features.notna(), None).to_dict("records")
         return [
             {
@@ -308,7 +308,7 @@ def newest_demand(known: Record) -> datetime:
     Raises:
         NoForecastError: it has none.
     """
-    hours = known.demand.loc[known.demand[TARGET].notna(), "period"]
+    hours = known.demand.loc[known.demand[TARGET_COLUMN].notna(), "period"]
     if hours.empty:
         raise NoForecastError("no demand is known; run `energy-demand ingest` or `backfill`")
     newest: datetime = hours.iloc[-1].to_pydatetime()
