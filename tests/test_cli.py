@@ -242,6 +242,10 @@ def test_ingesting_what_is_there_already_adds_nothing(shop, call):
     assert {**rows(shop), "weather_forecast": 0} == {**before, "weather_forecast": 0}
 
 
+NOT_KNOWN_YET = (
+    "{} cannot be scored: demand is known through 2025-03-12T12:00Z, so the last day that can be scored is "
+    "2025-03-11; ingest first or end earlier"
+)
 NOTHING_LISTENS = "http://127.0.0.1:9"
 
 
@@ -317,8 +321,51 @@ BAD_INPUT = {
     "a backtest beyond the record": (
         "backtest --protocol day-ahead --start 2025-03-01 --end 2025-04-01",
         1,
-        "the record ends on 2025-03-1",
+        NOT_KNOWN_YET.format("2025-04-01"),
         {},
+    ),
+    "a backtest of the day that is not over": (
+        "backtest --protocol rolling-24h --start 2025-03-10 --end 2025-03-12",
+        1,
+        NOT_KNOWN_YET.format("2025-03-12"),
+        {},
+    ),
+    "a day-ahead backtest of the day that is not over": (
+        "backtest --protocol day-ahead --weather observed --start 2025-03-10 --end 2025-03-12",
+        1,
+        NOT_KNOWN_YET.format("2025-03-12"),
+        {},
+    ),
+    "a replay of the day that is not over": (
+        "replay --policy never --start 2025-03-10 --end 2025-03-12",
+        1,
+        NOT_KNOWN_YET.format("2025-03-12"),
+        {},
+    ),
+    "a backtest into a folder": (
+        "backtest --protocol day-ahead --start 2025-03-01 --end 2025-03-02 --output /tmp",
+        2,
+        "/tmp is a folder",
+        {},
+    ),
+    "a replay into a folder that is closed": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --output /proc/hours.parquet",
+        2,
+        "/proc/hours.parquet cannot be written",
+        {},
+    ),
+    "a replay's picture into a file that is closed": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --picture /proc/version",
+        2,
+        "/proc/version cannot be written",
+        {},
+    ),
+    "a forecast's picture into a folder": ("forecast --picture /tmp", 2, "/tmp is a folder", {}),
+    "a mistyped address of the database": (
+        "status",
+        1,
+        "DATABASE_ULR: no such setting; did you mean DATABASE_URL?",
+        {"DATABASE_ULR": "postgresql://elsewhere/d"},
     ),
     "a backtest into no folder": (
         "backtest --protocol day-ahead --start 2025-03-01 --end 2025-03-02 --output no/such.parquet",
@@ -383,7 +430,7 @@ BAD_INPUT = {
     "a replay beyond the record": (
         "replay --policy never --start 2025-03-01 --end 2025-04-01",
         1,
-        "the record ends on 2025-03-1",
+        NOT_KNOWN_YET.format("2025-04-01"),
         {},
     ),
     "a change outside the replay": (
