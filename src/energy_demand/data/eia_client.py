@@ -22,6 +22,8 @@ from energy_demand.timeaxis import HOUR, floor_hour, local_midnight, parse_momen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEMAND = "D"
+SERIES = (DEMAND, "DF")  # and the operator's own day-ahead forecast
 PAGE_ROWS = 5000
 HOURLY_ROUTE = "electricity/rto/region-data/data/"
 DAILY_ROUTE = "electricity/rto/daily-region-data/data/"
