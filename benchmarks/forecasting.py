@@ -18,7 +18,7 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightgbm as lgb
 import numpy as np
@@ -26,6 +26,7 @@ import pandas as pd
 from mlforecast import MLForecast
 from mlforecast.lag_transforms import RollingMean, RollingStd
 
+from answers import answer_alone
 from energy_demand.columns import DERIVED_COLUMNS, FEATURE_COLUMNS, TARGET_COLUMN, WEATHER_COLUMNS
 from energy_demand.config import load_settings
 from energy_demand.data.feature_engineering import build_features
@@ -109,6 +110,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object (the default says the same)")
     parser.parse_args()
+    with answer_alone():
+        body = compared()
+    print(json.dumps(body))
+
+
+def compared() -> dict[str, Any]:
+    """Both sides on the same hours."""
     settings = load_settings()
     with opened(settings) as database:
         record = load_record(database, settings, END)
@@ -118,17 +126,13 @@ def main() -> None:
     common = our_rows.features.index.intersection(their_rows.features.dropna(subset=["lag168"]).index)
     tested = common[common.isin(window)]
     fitted = common[common < window[0]]
-    print(
-        json.dumps(
-            {
-                "ours": judged(our_rows, fitted, tested, our_rows.target),
-                "mlforecast": judged(their_rows, fitted, tested, our_rows.target),
-                "rows": {"fitted": len(fitted), "tested": len(tested)},
-                "trees": TREES,
-                "leaves": BaseRecipe().parameters["num_leaves"],
-            }
-        )
-    )
+    return {
+        "ours": judged(our_rows, fitted, tested, our_rows.target),
+        "mlforecast": judged(their_rows, fitted, tested, our_rows.target),
+        "rows": {"fitted": len(fitted), "tested": len(tested)},
+        "trees": TREES,
+        "leaves": BaseRecipe().parameters["num_leaves"],
+    }
 
 
 if __name__ == "__main__":
