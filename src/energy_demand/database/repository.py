@@ -173,32 +173,6 @@ def read_weather(
     )
 
 
-def read_forecasts(
-    connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
-) -> pd.DataFrame:
-    """For each site and hour in [start, end] the newest forecast known at `as_of`.
-
-    Columns: site, timestamp, issued_at, the twelve variables.
-    """
-    names = bulk.moved(WEATHER_VARIABLES, "weather_forecast")
-    return bulk.copy_out(
-        connection,
-        f"""
-        SELECT DISTINCT ON (site, timestamp) site, timestamp, issued_at, {names} FROM weather_forecast
-        WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s
-          AND known_at <= %(as_of)s AND issued_at <= %(as_of)s
-        ORDER BY site, timestamp, issued_at DESC
-        """,  # noqa: S608
-        {"sites": list(sites), "start": start, "end": end, "as_of": as_of},
-        {
-            "site": "text",
-            "timestamp": "timestamp",
-            "issued_at": "timestamp",
-            **dict.fromkeys(WEATHER_VARIABLES, "number"),
-        },
-    )
-
-
 def read_weather_runs(
     connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
 ) -> pd.DataFrame:
