@@ -48,7 +48,6 @@ WITHOUT_WEATHER = "champion_without_weather"
 PREVIOUS = "previous_champion"
 BASE_BOOSTER = "base_booster"
 LAST_WEEK = "last_week"
-QUALITIES = (CHAMPION, WITHOUT_WEATHER, PREVIOUS, BASE_BOOSTER, LAST_WEEK)
 NO_MODEL = "none"
 # Weather forecasts for fewer of the hours than this, and the base booster is nearer than the forecaster.
 LEAST_WEATHER = 0.5
@@ -80,7 +79,7 @@ class Forecast:
         issued_at: everything known by then was used, nothing later.
         model_version: the registered version that made it; `none` where no model did.
         state_through: the newest hour of demand that was known.
-        quality: one of `QUALITIES`.
+        quality: which model answered, from `CHAMPION` to `LAST_WEEK`.
         in_sample: the model was trained on hours after `issued_at`: no honest forecast.
         hours: `period`, `lead_hours`, `predicted_demand_mwh` and the interval bounds (MWh).
         base_rows: makes the base feature rows of the same hours.
