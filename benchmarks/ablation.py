@@ -1,10 +1,10 @@
 """What each ingredient of the forecaster gives, on validation years alone.
 
-Two tables in one JSON object. `regression`: the adaptive regression alone, without a group of columns or a pace,
-2022-08-01 … 2024-07-31, observed weather. `stages`: the forecaster with stages, corrections or guesses taken
-out, `day-ahead`, 2023-12-01 … 2024-07-31 (recorded forecasts begin in 2023-10), observed and as issued, four
-fits. MAPE in percent. Nothing after 2024-07-31 is read. Works on the database of the settings, backfilled
-before.
+Two tables in one JSON object. `regression`: the adaptive regression alone, without a group of columns or a
+pace, 2022-08-01 … 2024-07-31, observed weather. `stages`: the forecaster with stages, corrections or guesses
+taken out, `day-ahead`, 2023-12-01 … 2024-07-31 (recorded forecasts begin in 2023-10), observed and as issued,
+four fits. MAPE in percent. Nothing after 2024-07-31 is read. Works on the database of the settings,
+backfilled before.
 
     .venv/bin/python benchmarks/ablation.py
 """
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from answers import answer_alone
 from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
@@ -130,10 +131,12 @@ def off(actual: object, predicted: object) -> float:
 
 def main() -> None:
     """Print both tables."""
-    settings = load_settings()
-    with opened(settings) as database:
-        record = load_record(database, settings, END)
-    print(json.dumps({"regression": regression_table(record), "stages": stages_table(record)}, indent=1))
+    with answer_alone():
+        settings = load_settings()
+        with opened(settings) as database:
+            record = load_record(database, settings, END)
+        tables = {"regression": regression_table(record), "stages": stages_table(record)}
+    print(json.dumps(tables, indent=1))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from energy_demand.config import load_settings
 from energy_demand.data.weather_path import MAIN, weather_path
 from energy_demand.database import repository
 from energy_demand.database.engine import opened
+from energy_demand.outputs import check_output
 from energy_demand.timeaxis import hourly
 
 WORST_DAYS = 10
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    check_output(arguments.out / "hour.png")
     sides = {
         "day-ahead, as issued": read(arguments.issued),
         "rolling-24h, observed": read(arguments.observed),

@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 import sqlalchemy as sa
 
+from answers import answer_alone
 from browsers import browser, settled
 from dashboard.menu import TITLES
 from energy_demand.database.embedded import EmbeddedServer
@@ -68,7 +69,10 @@ FROM (SELECT day, random() * 0.35 AS share
 
 def main() -> None:
     """Fill a home of its own, visit every page, print the figures."""
-    with tempfile.TemporaryDirectory(prefix="dashboard-", ignore_cleanup_errors=True) as folder:
+    with (
+        answer_alone(),
+        tempfile.TemporaryDirectory(prefix="dashboard-", ignore_cleanup_errors=True) as folder,
+    ):
         home = Path(folder) / "home"
         sandbox = subprocess.Popen(
             [COMMAND, "sandbox", "--port", "0", "--now", PRESENT], stdout=subprocess.PIPE, text=True

@@ -3,8 +3,9 @@
 One JSON object. `data`: share of weeks of 2021–2024 with a check over the drift share, by threshold of a
 column, season-matched (as it runs) and naive (the last seven days against all training data), over all weeks
 and over typical ones (weekly error of the adaptive regression within two robust standard deviations of the
-year before). `concept`: days until the charts alarm after an injected +5 % step and a +5 % ramp over 60 days, for
-two grids of 24 placements, and alarms a year where nothing was injected. Champions are 90 days old at most.
+year before). `concept`: days until the charts alarm after an injected +5 % step and a +5 % ramp over 60 days,
+for two grids of 24 placements, and alarms a year where nothing was injected. Champions are 90 days old at
+most.
 
     .venv/bin/python benchmarks/drift.py
 """
@@ -18,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from answers import answer_alone
 from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD
 from energy_demand.model.expected_errors import ExpectedErrors, daily_levels, expected_errors
 from energy_demand.model.stages.adaptive_regression import PERCENT, AdaptiveRegression
 from energy_demand.model.stages.response_features import response_features
 from energy_demand.model.weather.training import fit_guesses
 from energy_demand.monitoring.concept_drift import run_charts
 from energy_demand.monitoring.drift_detection import (
-    DRIFT_SHARE_THRESHOLD,
     THRESHOLD,
     WATCHED,
     run_drift_check,
@@ -196,6 +198,13 @@ def _spread(values: list[int | None]) -> dict[str, Any]:
 
 def main() -> None:
     """Print both tables."""
+    with answer_alone():
+        tables = both_tables()
+    print(json.dumps(tables, indent=1))
+
+
+def both_tables() -> dict[str, Any]:
+    """Both tables, of the stored record."""
     settings = load_settings()
     with opened(settings) as database:
         record = load_record(database, settings, END)
@@ -203,7 +212,7 @@ def main() -> None:
     off = pd.Series(100 * np.abs(np.expm1(line.missed[1] / 100)), index=record.periods)
     local = (record.periods - pd.Timedelta(hours=1)).tz_convert(record.region.zone)
     error = off.groupby(local.tz_localize(None).normalize()).mean()
-    print(json.dumps({"data": data_table(record, error), "concept": concept_table(record)}, indent=1))
+    return {"data": data_table(record, error), "concept": concept_table(record)}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightgbm as lgb
 import numpy as np
@@ -26,7 +26,8 @@ import pandas as pd
 from mlforecast import MLForecast
 from mlforecast.lag_transforms import RollingMean, RollingStd
 
-from energy_demand.columns import BASE_COLUMNS, DERIVED_COLUMNS, TARGET, WEATHER_COLUMNS
+from answers import answer_alone
+from energy_demand.columns import DERIVED_COLUMNS, FEATURE_COLUMNS, TARGET_COLUMN, WEATHER_COLUMNS
 from energy_demand.config import load_settings
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.record_store import load_record
@@ -59,12 +60,12 @@ def ours(record: Record) -> tuple[Rows, pd.DataFrame]:
     frame = build_features(record.demand, record.weather, leads=LEAD, availability=Availability(0))
     seconds = time.perf_counter() - started
     frame = frame.set_index("timestamp")
-    return Rows(frame[list(BASE_COLUMNS)], frame[TARGET], seconds), frame
+    return Rows(frame[list(FEATURE_COLUMNS)], frame[TARGET_COLUMN], seconds), frame
 
 
 def theirs(record: Record, weather: pd.DataFrame) -> Rows:
     """Mlforecast's rows, indexed by hour."""
-    series = record.demand.set_index("period")[TARGET].ffill()
+    series = record.demand.set_index("period")[TARGET_COLUMN].ffill()
     frame = pd.DataFrame({"unique_id": "NY", "ds": series.index.tz_localize(None), "y": series.to_numpy()})
     exogenous = weather[EXOGENOUS].reindex(series.index)
     frame = pd.concat([frame, exogenous.reset_index(drop=True)], axis=1)
@@ -109,6 +110,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object (the default says the same)")
     parser.parse_args()
+    with answer_alone():
+        body = compared()
+    print(json.dumps(body))
+
+
+def compared() -> dict[str, Any]:
+    """Both sides on the same hours."""
     settings = load_settings()
     with opened(settings) as database:
         record = load_record(database, settings, END)
@@ -118,17 +126,13 @@ def main() -> None:
     common = our_rows.features.index.intersection(their_rows.features.dropna(subset=["lag168"]).index)
     tested = common[common.isin(window)]
     fitted = common[common < window[0]]
-    print(
-        json.dumps(
-            {
-                "ours": judged(our_rows, fitted, tested, our_rows.target),
-                "mlforecast": judged(their_rows, fitted, tested, our_rows.target),
-                "rows": {"fitted": len(fitted), "tested": len(tested)},
-                "trees": TREES,
-                "leaves": BaseRecipe().parameters["num_leaves"],
-            }
-        )
-    )
+    return {
+        "ours": judged(our_rows, fitted, tested, our_rows.target),
+        "mlforecast": judged(their_rows, fitted, tested, our_rows.target),
+        "rows": {"fitted": len(fitted), "tested": len(tested)},
+        "trees": TREES,
+        "leaves": BaseRecipe().parameters["num_leaves"],
+    }
 
 
 if __name__ == "__main__":

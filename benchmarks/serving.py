@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from answers import answer_alone
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow
 from load_client import Load, post, run_load
@@ -39,6 +40,13 @@ START_SECONDS = 90.0
 def main() -> None:
     """Measure and tell."""
     arguments = _arguments()
+    with answer_alone():
+        loads, batch = _measured(arguments)
+    _tell(arguments, loads["service"], loads["ceiling"], loads["mlflow"], batch)
+
+
+def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Load], float]:
+    """The typical load on each of the three, and the milliseconds of a batch."""
     with contextlib.ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         home = arguments.home or _trained(stack, logs)
@@ -73,7 +81,7 @@ def main() -> None:
         name: sorted(loads, key=lambda load: load.per_second)[len(loads) // 2]
         for name, loads in measured.items()
     }
-    _tell(arguments, typical["service"], typical["ceiling"], typical["mlflow"], batch)
+    return typical, batch
 
 
 def _tell(arguments: argparse.Namespace, ours: Load, ceiling: Load, mlflow: Load, batch: float) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from answers import answer_alone
 from energy_demand.config import Settings
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.record_store import load_record
@@ -44,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of recorded files")
     data = parser.parse_args().data
-    with tempfile.TemporaryDirectory(prefix="spine-", ignore_cleanup_errors=True) as folder:
+    with answer_alone(), tempfile.TemporaryDirectory(prefix="spine-", ignore_cleanup_errors=True) as folder:
         home = Path(folder) / "home"
         sandbox = subprocess.Popen(
             [COMMAND, "sandbox", "--data", data, "--port", "0"], stdout=subprocess.PIPE, text=True

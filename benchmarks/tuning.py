@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
+from answers import answer_alone
 from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
@@ -87,7 +88,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    best, lowest, tried = search(arguments.minutes, arguments.seed)
+    with answer_alone():
+        best, lowest, tried = search(arguments.minutes, arguments.seed)
     print(json.dumps({"score": lowest, "tried": tried, "recipe": asdict(best)}, indent=1))
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.monitoring.performance_monitor import WORSE_RATIO
-from energy_demand.monitoring.retraining_policy import MAE_THRESHOLD_MWH
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def model_sign(recent: Mapping[str, Any] | None, champion: str | None, test_mae:
             f"`energy-demand forecast --scheduled` at 09:00, makes them.{told}",
         )
     mae, mape = float(recent["mae"]), float(recent["mape"])
-    limits = [MAE_THRESHOLD_MWH] + ([] if test_mae is None else [WORSE_RATIO * test_mae])
+    limits = [PERFORMANCE_MAE_THRESHOLD] + ([] if test_mae is None else [WORSE_RATIO * test_mae])
     bad = mae > min(limits)
     beside = "" if test_mae is None else f", {mae / test_mae:.2f} × its own test"
     return Sign(

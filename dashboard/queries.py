@@ -13,7 +13,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
+from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
 from energy_demand.database.predictions import ISSUE_HOUR
 from energy_demand.database.tables import (
     database_stamp,
@@ -340,10 +340,10 @@ def feature_scores(
 
 def newest_features(connection: sa.Connection, respondent: str, limit: int) -> pd.DataFrame:
     """The newest feature rows with known demand: timestamp, demand_mwh, the base columns, lead_hours."""
-    names = ["timestamp", TARGET, *BASE_COLUMNS, LEAD]
+    names = ["timestamp", TARGET_COLUMN, *FEATURE_COLUMNS, LEAD]
     query = (
         sa.select(*(features.c[name] for name in names))
-        .where(features.c.respondent == respondent, features.c[TARGET].is_not(None))
+        .where(features.c.respondent == respondent, features.c[TARGET_COLUMN].is_not(None))
         .order_by(features.c.timestamp.desc())
         .limit(limit)
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import TARGET, WEATHER_VARIABLES
+from energy_demand.columns import TARGET_COLUMN, WEATHER_VARIABLES
 from energy_demand.data.record import Record, make_record
 from energy_demand.model.base.training import BaseRecipe
 from energy_demand.model.stages.residual_stage import ResidualRecipe
@@ -36,7 +36,7 @@ def synthetic_record(world: SyntheticWorld | None = None, days: int = DAYS, *, r
     end = START + timedelta(days=days)
     periods = hourly(START, end)
     hours = periods.as_unit("s").asi8 // 3600
-    demand = pd.DataFrame({"period": periods, TARGET: world.hourly.values("D", hours).astype(float)})
+    demand = pd.DataFrame({"period": periods, TARGET_COLUMN: world.hourly.values("D", hours).astype(float)})
     weather = pd.concat(
         [
             pd.DataFrame(
@@ -55,7 +55,7 @@ def synthetic_record(world: SyntheticWorld | None = None, days: int = DAYS, *, r
     forecasts = [_run(world, START + timedelta(days=day, hours=6)) for day in range(40, days)] if runs else []
     empty = pd.DataFrame(columns=["site", "timestamp", "issued_at", *WEATHER_VARIABLES])
     return make_record(
-        demand.assign(truth_mwh=demand[TARGET]),
+        demand.assign(truth_mwh=demand[TARGET_COLUMN]),
         weather,
         pd.concat(forecasts, ignore_index=True) if forecasts else empty,
         NEW_YORK,
@@ -79,7 +79,7 @@ def altered_after(record: Record, moment: datetime) -> Record:
     at = pd.Timestamp(moment)
     demand = record.demand.copy()
     later = demand["period"] > at - pd.Timedelta(hours=1)  # known an hour after their end
-    demand.loc[later, [TARGET, "truth_mwh"]] *= 1.5
+    demand.loc[later, [TARGET_COLUMN, "truth_mwh"]] *= 1.5
     weather = record.weather.copy()
     weather.loc[weather["timestamp"] > at, list(WEATHER_VARIABLES)] += 7.0
     forecasts = record.forecasts.copy()

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+import typer
 
 from energy_demand import cli
 from energy_demand.database.engine import opened
@@ -18,6 +20,9 @@ from energy_demand.database.job_runs import Job, job_lock
 from energy_demand.model.base.training import FEWEST_ROWS
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
+
+if TYPE_CHECKING:
+    import click
 
 COMMAND = Path(sys.executable).with_name("energy-demand")
 
@@ -44,7 +49,7 @@ def shop(tmp_path_factory, new_database_url, synthetic_upstream):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(monkeypatch, capfd):
     """Run a command in this process; gives exit status, standard output and standard error."""
 
     def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
@@ -54,7 +59,7 @@ def call(monkeypatch, capsys):
         monkeypatch.setattr(sys, "excepthook", sys.excepthook)
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        told = capsys.readouterr()
+        told = capfd.readouterr()
         return int(ended.value.code or 0), told.out, told.err
 
     return run
@@ -242,6 +247,10 @@ def test_ingesting_what_is_there_already_adds_nothing(shop, call):
     assert {**rows(shop), "weather_forecast": 0} == {**before, "weather_forecast": 0}
 
 
+NOT_KNOWN_YET = (
+    "{} cannot be scored: demand is known through 2025-03-12T12:00Z, so the last day that can be scored is "
+    "2025-03-11; ingest first or end earlier"
+)
 NOTHING_LISTENS = "http://127.0.0.1:9"
 
 
@@ -317,8 +326,51 @@ BAD_INPUT = {
     "a backtest beyond the record": (
         "backtest --protocol day-ahead --start 2025-03-01 --end 2025-04-01",
         1,
-        "the record ends on 2025-03-1",
+        NOT_KNOWN_YET.format("2025-04-01"),
         {},
+    ),
+    "a backtest of the day that is not over": (
+        "backtest --protocol rolling-24h --start 2025-03-10 --end 2025-03-12",
+        1,
+        NOT_KNOWN_YET.format("2025-03-12"),
+        {},
+    ),
+    "a day-ahead backtest of the day that is not over": (
+        "backtest --protocol day-ahead --weather observed --start 2025-03-10 --end 2025-03-12",
+        1,
+        NOT_KNOWN_YET.format("2025-03-12"),
+        {},
+    ),
+    "a replay of the day that is not over": (
+        "replay --policy never --start 2025-03-10 --end 2025-03-12",
+        1,
+        NOT_KNOWN_YET.format("2025-03-12"),
+        {},
+    ),
+    "a backtest into a folder": (
+        "backtest --protocol day-ahead --start 2025-03-01 --end 2025-03-02 --output /tmp",
+        2,
+        "/tmp is a folder",
+        {},
+    ),
+    "a replay into a folder that is closed": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --output /proc/hours.parquet",
+        2,
+        "/proc/hours.parquet cannot be written",
+        {},
+    ),
+    "a replay's picture into a file that is closed": (
+        "replay --policy never --start 2025-03-01 --end 2025-03-02 --picture /proc/version",
+        2,
+        "/proc/version cannot be written",
+        {},
+    ),
+    "a forecast's picture into a folder": ("forecast --picture /tmp", 2, "/tmp is a folder", {}),
+    "a mistyped address of the database": (
+        "status",
+        1,
+        "DATABASE_ULR: no such setting; did you mean DATABASE_URL?",
+        {"DATABASE_ULR": "postgresql://elsewhere/d"},
     ),
     "a backtest into no folder": (
         "backtest --protocol day-ahead --start 2025-03-01 --end 2025-03-02 --output no/such.parquet",
@@ -383,7 +435,7 @@ BAD_INPUT = {
     "a replay beyond the record": (
         "replay --policy never --start 2025-03-01 --end 2025-04-01",
         1,
-        "the record ends on 2025-03-1",
+        NOT_KNOWN_YET.format("2025-04-01"),
         {},
     ),
     "a change outside the replay": (
@@ -570,3 +622,93 @@ def test_a_scheduled_forecast_takes_no_other_choice(shop, call):
     status, _, err = call(shop, "forecast", "--scheduled", "--hours", "3")
     assert status == 2
     assert "goes with no other choice" in " ".join(err.replace("│", " ").split())
+
+
+def commands_with_json() -> dict[str, click.Command]:
+    """Every command that takes `--json`, by its words."""
+    found: dict[str, click.Command] = {}
+
+    def walk(command: click.Command, words: str) -> None:
+        for name, each in getattr(command, "commands", {}).items():
+            walk(each, f"{words} {name}".strip())
+        if any("--json" in option.opts for option in command.params):
+            found[words] = command
+
+    walk(typer.main.get_command(cli.app), "")
+    return found
+
+
+WITH_JSON = commands_with_json()
+# What a required option is given; a new one needs its value here.
+REQUIRED = {"start": "2025-03-03", "end": "2025-03-04", "protocol": "day-ahead", "policy": "never"}
+LONG = {"backtest", "drift", "replay", "retrain", "train"}
+
+
+def asked_for_json(words: str) -> list[str]:
+    options = [option for option in WITH_JSON[words].params if option.required]
+    return [
+        *words.split(),
+        *(part for option in options for part in (option.opts[0], REQUIRED[option.name])),
+        "--json",
+    ]
+
+
+def test_the_commands_of_the_contract_take_json():
+    contract = "backfill ingest train forecast backtest drift retrain replay rollback status quarantine"
+    assert WITH_JSON.keys() >= set(contract.split())
+
+
+@pytest.mark.parametrize(
+    "words", [pytest.param(each, marks=pytest.mark.slow if each in LONG else ()) for each in WITH_JSON]
+)
+def test_with_json_standard_output_is_one_object_and_nothing_else(shop, call, capfd, words):
+    asked = asked_for_json(words)
+    if words == "rollback":
+        registry = Registry(make_settings(energy_demand_home=shop["ENERGY_DEMAND_HOME"]))
+        serving = registry.champion_version()
+        other = registry.register(
+            registry.load(serving).forecaster, params={}, metrics={}, started_at=PRESENT
+        ).version
+        asked += ["--to", other]
+        capfd.readouterr()
+    status, out, err = call(shop, *asked)
+    assert status == 0, err
+    assert out.count("\n") == 1
+    assert isinstance(json.loads(out), dict)
+    if words == "rollback":
+        call(shop, "rollback", "--to", serving)
+
+
+@pytest.mark.parametrize("words", WITH_JSON)
+def test_with_json_a_failure_leaves_standard_output_empty(shop, call, words):
+    away = {"DATABASE_URL": "postgresql://u:secret-word@127.0.0.1:9/d"}
+    status, out, err = call({**shop, **away}, *asked_for_json(words))
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1].startswith("error: ")
+    status, out, _ = call({**shop, "WEATHER_LAT": "north"}, *asked_for_json(words))
+    assert (status, out) == (1, "")
+    status, out, _ = call(shop, *asked_for_json(words), "--no-such-option")
+    assert (status, out) == (2, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("backtest --protocol day-ahead", id="a backtest"),
+        pytest.param("replay --policy never", id="a replay"),
+    ],
+)
+def test_scores_are_printed_though_the_disk_fills_up_meanwhile(shop, call, tmp_path, monkeypatch, command):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    hours = str(tmp_path / "hours.parquet")
+    window = ["--start", "2025-03-03", "--end", "2025-03-04"]
+    status, out, err = call(shop, *command.split(), *window, "--json", "--output", hours)
+    assert status == 1
+    assert json.loads(out)["n_hours"] == 48
+    assert err.splitlines()[-1] == (
+        f"error: {hours} cannot be written (No space left on device); what was computed is above"
+    )

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import subprocess
+import sys
 import traceback
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from dashboard.widgets import DEFAULT_DAYS
 from energy_demand import config
 from energy_demand.config import (
     CHAMPION_ALIAS,
-    EXPERIMENT_NAME,
+    DRIFT_SHARE_THRESHOLD,
+    FEATURE_COLUMNS,
     FORECAST_HORIZON_HOURS,
-    REGISTERED_MODEL,
+    LEAST_RETENTION_DAYS,
+    MLFLOW_EXPERIMENT_NAME,
+    MODEL_NAME,
+    PERFORMANCE_MAE_THRESHOLD,
+    TARGET_COLUMN,
     Settings,
     SettingsError,
     load_settings,
     opt_out_of_telemetry,
+    settings_of,
 )
+from energy_demand.database.watched import WATCHED_SPAN
 from energy_demand.errors import UserError
-from energy_demand.timeaxis import Availability
+from energy_demand.monitoring.performance_monitor import WINDOWS_DAYS
+from energy_demand.timeaxis import MAX_LEAD_HOURS, Availability
 
 CANARY = "canary0123456789secret"
 ADDRESSES = (
@@ -150,6 +165,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch):
         ("MODEL_WATCH_SECONDS", "31"),
         ("PREDICTION_SPOOL_MB", "0"),
         ("PREDICTION_LOG_RETENTION_DAYS", "0"),
+        ("PREDICTION_LOG_RETENTION_DAYS", "33"),
         ("WEATHER_LAT", "91"),
         ("WEATHER_LAT", "nan"),
         ("WEATHER_TZ", "America/Gotham"),
@@ -220,10 +236,248 @@ def test_an_unknown_variable_is_refused_by_name_with_the_one_that_was_meant(
     assert no_secret_in(caught.value)
 
 
-def test_other_programs_variables_are_none_of_our_business(project, monkeypatch):
-    (project / ".env").write_text("POSTGRES_PASSWORD=x\n")
-    monkeypatch.setenv("GF_SECURITY_ADMIN_PASSWORD", "x")
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("DATABASE_ULR", "DATABASE_URL"),
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("MLFLOW_TRACKING_URL", "MLFLOW_TRACKING_URI"),
+        ("MLFLOW_TRAKING_URI", "MLFLOW_TRACKING_URI"),
+        ("PROMETEUS_PORT", "PROMETHEUS_PORT"),
+        ("HTTP_TIMEOUT_SECOND", "HTTP_TIMEOUT_SECONDS"),
+        ("MODEL_VERSION_KEPT", "MODEL_VERSIONS_KEPT"),
+        ("API_WORKER", "API_WORKERS"),
+        ("REVISION_WINDOWS_DAYS", "REVISION_WINDOW_DAYS"),
+        ("ENERGY_DEMAND_HOM", "ENERGY_DEMAND_HOME"),
+    ],
+)
+@pytest.mark.parametrize("source", ["the environment", "the .env file"])
+def test_a_mistyped_variable_of_any_prefix_is_refused_in_one_line(
+    source, variable, meant, project, monkeypatch
+):
+    if source == "the environment":
+        monkeypatch.setenv(variable, CANARY)
+    else:
+        (project / ".env").write_text(f"API_PORT=8000\n{variable}={CANARY}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == f"{variable}: no such setting; did you mean {meant}?"
+    assert no_secret_in(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("APIKEY", "API_KEY"),
+        ("API_PROT", "API_PORT"),
+        ("POSTGRES_PASWORD", "POSTGRES_PASSWORD"),
+        ("GRAFANA_PASSWORD", "GRAFANA_DB_PASSWORD"),
+        ("ALERT_MAIL", "ALERT_EMAIL"),
+    ],
+)
+def test_in_the_file_which_is_ours_alone_short_names_and_those_of_compose_are_looked_at_too(
+    variable, meant, project
+):
+    (project / ".env").write_text(f"{variable}=x\n")
+    with pytest.raises(SettingsError, match=rf"{variable}: no such setting; did you mean {meant}\?"):
+        load_settings()
+
+
+def test_every_mistyped_variable_is_named_at_once(project, monkeypatch):
+    (project / ".env").write_text("DATABASE_ULR=x\n")
+    monkeypatch.setenv("EIA_APIKEY", "x")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        "DATABASE_ULR: no such setting; did you mean DATABASE_URL?; "
+        "EIA_APIKEY: no such setting; did you mean EIA_API_KEY?"
+    )
+
+
+# What shells, servers, clouds and frameworks set.
+OTHERS = [
+    "ALLUSERSPROFILE",
+    "API_BASE_URL",
+    "API_SECRET",
+    "API_TOKEN",
+    "API_URL",
+    "API_VERSION",
+    "APIKEY",
+    "API_KEYS",
+    "APP_ENV",
+    "APP_HOST",
+    "APP_KEY",
+    "APP_PORT",
+    "APP_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_REGION",
+    "BASH_ENV",
+    "CI",
+    "COLUMNS",
+    "CORS_ORIGINS",
+    "DATABASE_HOST",
+    "DATABASE_NAME",
+    "DATABASE_PASSWORD",
+    "DATABASE_PORT",
+    "DATABASE_URI",
+    "DATABASE_URL_TEST",
+    "DATABASE_USER",
+    "DB_URL",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "DJANGO_DATABASE_URL",
+    "DOCKER_HOST",
+    "EDITOR",
+    "EIA_TOKEN",
+    "FASTAPI_ENV",
+    "FLASK_APP",
+    "FORWARDED_ALLOW_IPS",
+    "GF_SECURITY_ADMIN_PASSWORD",
+    "GITHUB_API_URL",
+    "GITHUB_TOKEN",
+    "GOOGLE_API_KEY",
+    "GRAFANA_API_KEY",
+    "GRAFANA_URL",
+    "HISTSIZE",
+    "HOME",
+    "HOST",
+    "HOSTNAME",
+    "HTTP_PORT",
+    "HTTP_PROXY",
+    "HTTP_TIMEOUT",
+    "HTTPS_PROXY",
+    "JAVA_HOME",
+    "KUBERNETES_PORT",
+    "KUBERNETES_SERVICE_HOST",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "LOG_LEVEL",
+    "LOGNAME",
+    "MAIL",
+    "MLFLOW_ARTIFACT_URI",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_PORT_5000_TCP",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "MLFLOW_TRACKING_INSECURE_TLS",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_USERNAME",
+    "MODEL_NAME",
+    "MODEL_VERSION",
+    "MODEL_WATCH",
+    "NO_PROXY",
+    "OMP_NUM_THREADS",
+    "OPENAI_API_KEY",
+    "OPENWEATHER_API_KEY",
+    "PATH",
+    "PGDATABASE",
+    "PGHOST",
+    "PGPASSWORD",
+    "PORT",
+    "POSTGRES_DB",
+    "POSTGRES_HOST",
+    "POSTGRES_PASSWORD",
+    "POSTGRES_URL",
+    "POSTGRES_USER",
+    "PREFECT_API_KEY",
+    "PREFECT_API_URL",
+    "PREFECT_HOME",
+    "PROMETHEUS_HOST",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "PROMETHEUS_PUSHGATEWAY",
+    "PROMETHEUS_URL",
+    "PS1",
+    "PUBLIC_URL",
+    "PWD",
+    "PYTEST_CURRENT_TEST",
+    "PYTHONPATH",
+    "PYTHONUNBUFFERED",
+    "REDIS_URL",
+    "SHELL",
+    "SHLVL",
+    "SMTP_HOST",
+    "SQLALCHEMY_DATABASE_URI",
+    "SSH_AUTH_SOCK",
+    "STREAMLIT_SERVER_PORT",
+    "TERM",
+    "TEST_DATABASE_URL",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "UVICORN_PORT",
+    "VIRTUAL_ENV",
+    "WEATHER_API_KEY",
+    "WEATHER_API_URL",
+    "WEB_CONCURRENCY",
+    "WORKERS",
+    "X_API_KEY",
+    "XDG_RUNTIME_DIR",
+    "http_proxy",
+]
+
+
+def test_other_programs_variables_in_the_environment_are_none_of_our_business(monkeypatch):
+    for name in OTHERS:
+        monkeypatch.setenv(name, "x")
     assert load_settings().api_port == 8000
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PATH",
+        "HOME",
+        "TZ",
+        "LOG_LEVEL",
+        "DATABASE_HOST",
+        "POSTGRES_PASSWORD",
+        "PREFECT_API_URL",
+        "HTTP_PROXY",
+    ],
+)
+def test_other_programs_variables_in_the_file_are_none_of_our_business(name, project):
+    (project / ".env").write_text(f"{name}=x\n")
+    assert load_settings().api_port == 8000
+
+
+def test_what_the_file_holds_for_compose_is_known_and_nothing_else_is():
+    root = Path(__file__).parents[1]
+    asked = set(re.findall(r"\$\{([A-Z0-9_]+)", (root / "infra" / "docker-compose.yml").read_text()))
+    named = set(re.findall(r"^([A-Z0-9_]+)=", (root / ".env.example").read_text(), re.MULTILINE))
+    settings = {name.upper() for name in Settings.model_fields}
+    assert (asked | named) - settings == config.COMPOSE_VARIABLES
+    assert settings <= named
+
+
+def test_the_example_file_is_good_as_it_is(project):
+    shutil.copy(Path(__file__).parents[1] / ".env.example", project / ".env")
+    assert load_settings().api_port == 8000
+
+
+def test_predictions_stay_as_long_as_monitoring_and_the_dashboard_read_them(monkeypatch):
+    # The daily check looks back so far for an hour, which was forecast up to 48 hours before it.
+    days_before = -(-MAX_LEAD_HOURS // 24)
+    read = {"check": max(WINDOWS_DAYS) + 2, "dashboard": DEFAULT_DAYS, "metrics": WATCHED_SPAN.days}
+    assert max(read.values()) + days_before == LEAST_RETENTION_DAYS
+    monkeypatch.setenv("PREDICTION_LOG_RETENTION_DAYS", str(LEAST_RETENTION_DAYS))
+    assert load_settings().prediction_log_retention_days == LEAST_RETENTION_DAYS
+    monkeypatch.setenv("PREDICTION_LOG_RETENTION_DAYS", str(LEAST_RETENTION_DAYS - 1))
+    with pytest.raises(
+        SettingsError, match="^PREDICTION_LOG_RETENTION_DAYS: must be at least 34, .* got 33$"
+    ):
+        load_settings()
+
+
+def test_settings_of_given_values_take_nothing_from_environment_and_file(project, monkeypatch):
+    (project / ".env").write_text("API_PORT=1\nWEATHER_LAT=1\nno such line\n")
+    for name in Settings.model_fields:
+        monkeypatch.setenv(name.upper(), "1")
+    assert settings_of(eia_region="CAL").eia_region == "CAL"
+    defaults = {name: field.get_default() for name, field in Settings.model_fields.items()}
+    assert {name: getattr(settings_of(), name) for name in defaults} == defaults
+    assert settings_of(sandbox_url="http://s.test").eia_base_url == "http://s.test/eia/v2/"
 
 
 def test_a_sandbox_stands_in_for_all_five_upstreams_without_key_and_pacing(monkeypatch):
@@ -332,8 +586,53 @@ def test_the_publication_delay_becomes_the_availability_of_demand(monkeypatch):
 
 
 def test_the_constants_of_the_contract():
-    assert (EXPERIMENT_NAME, REGISTERED_MODEL) == ("energy-demand-forecast", "energy-demand-lgbm")
+    assert (MLFLOW_EXPERIMENT_NAME, MODEL_NAME) == ("energy-demand-forecast", "energy-demand-lgbm")
     assert (CHAMPION_ALIAS, FORECAST_HORIZON_HOURS) == ("champion", 24)
+    assert (TARGET_COLUMN, DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD) == ("demand_mwh", 0.3, 1500)
+
+
+def test_the_twenty_feature_columns_of_the_contract_are_in_order_and_index_a_frame():
+    weather = ["temperature", "apparent_temperature", "humidity", "wind_speed", "cloud_cover"]
+    weather += ["solar_radiation", "precipitation"]
+    calendar = ["hour_of_day", "day_of_week", "month", "is_weekend", "is_holiday"]
+    demand = ["demand_lag_1h", "demand_lag_24h", "demand_lag_168h"]
+    demand += ["demand_rolling_mean_24h", "demand_rolling_std_24h"]
+    derived = ["temp_squared", "cooling_degree_hours", "heating_degree_hours"]
+    wanted = [*weather, *calendar, *demand, *derived]
+    frame = pd.DataFrame({name: [1.0] for name in [*reversed(wanted), TARGET_COLUMN]})
+    assert list(frame[FEATURE_COLUMNS]) == wanted
+
+
+@pytest.mark.parametrize("name", config.__all__)
+def test_a_name_that_callers_rely_on_is_defined_once(name):
+    """Whoever else has the name in the package has the very same object."""
+    defined = [
+        path
+        for path in Path(config.__file__).parent.rglob("*.py")
+        if re.search(rf"^(?:class |def )?{name}(?:\b.*=| ?\(|:)", path.read_text(), re.MULTILINE)
+    ]
+    assert len(defined) == 1, defined
+
+
+def test_importing_the_names_reads_no_environment_and_touches_no_file(tmp_path):
+    code = (
+        "import os, re, sys\n"
+        "import pandas, pydantic_settings, dotenv\n"  # theirs is not our work
+        "opened = []\n"
+        "sys.addaudithook(lambda name, given: opened.append(str(given[0])) if name == 'open' else None)\n"
+        "from energy_demand.config import FEATURE_COLUMNS, MODEL_NAME\n"
+        "print([path for path in opened if not re.search(r'__pycache__|[.]py$|/zoneinfo/|^[0-9]+$', path)])\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "API_PORT": "no port", "EIA_REGIN": "NY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
 def test_telemetry_is_off_unless_somebody_chose_it(monkeypatch):

@@ -10,7 +10,8 @@ import streamlit as st
 
 from dashboard import figures, queries, store, widgets
 from energy_demand.database import decisions
-from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD, THRESHOLD, WATCHED
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD
+from energy_demand.monitoring.drift_detection import THRESHOLD, WATCHED
 
 SPANS = {"30 days": 30, "90 days": 90, "1 year": 365}
 REPORT_HEIGHT = 900

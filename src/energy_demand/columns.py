@@ -36,7 +36,7 @@ DEMAND_COLUMNS = (
 )
 DERIVED_COLUMNS = ("temp_squared", "cooling_degree_hours", "heating_degree_hours")
 
-# The twenty, in the order that models and callers rely on.
-BASE_COLUMNS = (*WEATHER_COLUMNS, *CALENDAR_COLUMNS, *DEMAND_COLUMNS, *DERIVED_COLUMNS)
+# The twenty, in the order that models and callers rely on; a list, as `frame[FEATURE_COLUMNS]` needs one.
+FEATURE_COLUMNS = [*WEATHER_COLUMNS, *CALENDAR_COLUMNS, *DEMAND_COLUMNS, *DERIVED_COLUMNS]
 LEAD = "lead_hours"
-TARGET = "demand_mwh"
+TARGET_COLUMN = "demand_mwh"

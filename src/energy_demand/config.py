@@ -22,18 +22,35 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
+from energy_demand.columns import FEATURE_COLUMNS, TARGET_COLUMN
 from energy_demand.errors import UserError
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
 from energy_demand.timeaxis import Availability, parse_moment, to_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EXPERIMENT_NAME = "energy-demand-forecast"
-REGISTERED_MODEL = "energy-demand-lgbm"
+# Callers import these from here; the columns and the limits are defined where the pure core reads them too.
+__all__ = [
+    "DRIFT_SHARE_THRESHOLD",
+    "FEATURE_COLUMNS",
+    "FORECAST_HORIZON_HOURS",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MODEL_NAME",
+    "PERFORMANCE_MAE_THRESHOLD",
+    "TARGET_COLUMN",
+    "MissingKeyError",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+]
+
+MLFLOW_EXPERIMENT_NAME = "energy-demand-forecast"
+MODEL_NAME = "energy-demand-lgbm"
 CHAMPION_ALIAS = "champion"
 FORECAST_HORIZON_HOURS = 24
 
@@ -66,7 +83,8 @@ DASHBOARD_ENVIRONMENT = {
 }
 METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
-# A variable with one of these prefixes that no setting knows is a typing error, not somebody else's.
+# A variable with one of these prefixes that no setting knows is a typing error: in `.env` for certain, in the
+# environment, where others may use them too, if a setting is near.
 OWN_PREFIXES = (
     "EIA_",
     "ENERGY_DEMAND_",
@@ -78,6 +96,44 @@ OWN_PREFIXES = (
     "RETRAIN_",
     "DASHBOARD_",
 )
+NOBODY_ELSES_PREFIX = "ENERGY_DEMAND_"
+# Likewise one without such a prefix that is written nearly like a setting. How near, as difflib measures it:
+# in `.env`, which is ours alone; in the environment, where short names are anybody's.
+FAR_PREFIXED, NEAR_PREFIXED, NEAR_IN_FILE, NEAR_IN_ENVIRONMENT = 0.6, 0.75, 0.8, 0.9
+SHORTEST_NEAR_IN_ENVIRONMENT = 10
+# What `.env` holds for Compose alone.
+COMPOSE_VARIABLES = frozenset(
+    {
+        "ALERT_CONTACT",
+        "ALERT_EMAIL",
+        "ALERT_SMTP_FROM",
+        "ALERT_SMTP_HOST",
+        "ALERT_SMTP_PASSWORD",
+        "ALERT_SMTP_USER",
+        "ALERT_WEBHOOK_URL",
+        "APP_DB_PASSWORD",
+        "COMPOSE_PROFILES",
+        "COMPOSE_SANDBOX_URL",
+        "GRAFANA_ADMIN_PASSWORD",
+        "GRAFANA_DB_PASSWORD",
+        "MLFLOW_DB_PASSWORD",
+        "POSTGRES_PASSWORD",
+        "PREFECT_DB_PASSWORD",
+    }
+)
+# Other programs' names that happen to be near.
+OTHERS_VARIABLES = frozenset(
+    {
+        "APP_KEY",
+        "DATABASE_URI",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_USERNAME",
+    }
+)
+
+# The daily check reads the scheduled forecasts of 32 days, each made up to two days before its hour.
+LEAST_RETENTION_DAYS = 34
 
 PUBLIC_URLS = {
     "eia_base_url": "https://api.eia.gov/v2/",
@@ -115,6 +171,15 @@ def _moment(value: object) -> object:
     if isinstance(value, str):
         return parse_moment(value)
     return to_utc(value) if isinstance(value, datetime) else value
+
+
+def _long_enough(days: int | None) -> int | None:
+    if days is not None and days < LEAST_RETENTION_DAYS:
+        raise ValueError(
+            f"must be at least {LEAST_RETENTION_DAYS}, as monitoring and the dashboard read the predictions "
+            f"of so many days, got {days}"
+        )
+    return days
 
 
 def _http_url(value: str) -> str:
@@ -185,8 +250,8 @@ class Settings(BaseSettings):
     prediction_spool_mb: int = Field(
         256, ge=1, le=1_000_000, description="Most that waits on disk for the database."
     )
-    prediction_log_retention_days: int | None = Field(
-        None, ge=1, description="Older predictions go to Parquet files; unset: all stay in the database."
+    prediction_log_retention_days: Annotated[int | None, AfterValidator(_long_enough)] = Field(
+        None, description="Older predictions go to Parquet files, at least 34; unset: all stay."
     )
 
     dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")
@@ -275,14 +340,17 @@ def load_settings(**overrides: Any) -> Settings:
     """Settings from `overrides`, the environment and the project's `.env`, in that order.
 
     Raises:
-        SettingsError: naming every variable that is malformed, or unknown under one of our prefixes.
+        SettingsError: naming every variable that is malformed, or mistyped, with the name that is near.
     """
     env_file = (project_root() or Path.cwd()) / ".env"
     try:
         _refuse_unknown(env_file)
         return Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
-        lines = [f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        lines = [
+            f"{_variable(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        ]
         raise SettingsError("; ".join(lines)) from None
     except OSError as error:
         raise SettingsError(f"{env_file}: cannot be read: {error.strerror}; make it readable") from None
@@ -291,6 +359,24 @@ def load_settings(**overrides: Any) -> Settings:
         named = re.search(r'field "(\w+)"', str(error))
         name = named[1].upper() if named else "a variable"
         raise SettingsError(f"{name}: cannot be read; write it as JSON, see .env.example") from None
+
+
+def settings_of(**given: Any) -> Settings:
+    """Settings from `given` and the defaults alone, whatever the environment and `.env` say."""
+    return _Given(**given)
+
+
+class _Given(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
 
 def opt_out_of_telemetry() -> None:
@@ -339,13 +425,42 @@ def _variable(location: tuple[int | str, ...]) -> str:
 
 
 def _refuse_unknown(env_file: Path) -> None:
-    known = {name.upper() for name in Settings.model_fields}
-    given = {**dotenv_values(env_file), **os.environ} if env_file.is_file() else dict(os.environ)
-    unknown = sorted(name for name in given if name.startswith(OWN_PREFIXES) and name not in known)
-    if not unknown:
-        return
-    hints = []
-    for name in unknown:
-        near = difflib.get_close_matches(name, known, n=1)
-        hints.append(f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
-    raise SettingsError("; ".join(hints))
+    settings = {name.upper() for name in Settings.model_fields}
+    in_file = dotenv_values(env_file) if env_file.is_file() else {}
+    unknown: dict[str, str | None] = {}
+    for names, near_of in ((in_file, _near_in_file), (os.environ, _near_in_environment)):
+        for name in names:
+            if name.upper() not in settings | COMPOSE_VARIABLES | OTHERS_VARIABLES:
+                unknown |= near_of(name, settings)
+    if unknown:
+        hints = [
+            f"{name}: no such setting" + (f"; did you mean {near}?" if near else "")
+            for name, near in sorted(unknown.items())
+        ]
+        raise SettingsError("; ".join(hints))
+
+
+def _near_in_file(name: str, settings: set[str]) -> dict[str, str | None]:
+    """A name that the file does not mean for anybody else, with the known one that is near; or nothing."""
+    own = name.startswith(OWN_PREFIXES)
+    near = _nearest(name, settings | COMPOSE_VARIABLES, FAR_PREFIXED if own else NEAR_IN_FILE)
+    return {name: near} if own or near else {}
+
+
+def _near_in_environment(name: str, settings: set[str]) -> dict[str, str | None]:
+    """A name that is nearly one of ours; anything else there may be another program's."""
+    prefix = next((each for each in OWN_PREFIXES if name.startswith(each)), None)
+    if prefix is None:
+        meant, cutoff = (
+            {each for each in settings if len(each) >= SHORTEST_NEAR_IN_ENVIRONMENT},
+            NEAR_IN_ENVIRONMENT,
+        )
+    else:
+        meant, cutoff = {each for each in settings if each.startswith(prefix)}, NEAR_PREFIXED
+    near = _nearest(name, meant, cutoff)
+    return {name: near} if near or prefix == NOBODY_ELSES_PREFIX else {}
+
+
+def _nearest(name: str, known: set[str], cutoff: float) -> str | None:
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)
+    return found[0] if found else None

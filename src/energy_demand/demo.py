@@ -25,7 +25,7 @@ from energy_demand.jobs.forecast import run_forecast
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.retraining import RetrainingOutcome, run_retraining
 from energy_demand.jobs.scheduled_forecast import forecast_tomorrow
-from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.region import NEW_YORK
 from energy_demand.registry.champion import Champion, NoChampionError

@@ -32,6 +32,7 @@ MAX_RETRY_AFTER_SECONDS = 60.0
 MAX_BACKOFF_SECONDS = 30.0
 SECRET_PARAMS = frozenset({"api_key", "apikey"})
 STREAM_BYTES = 1 << 16
+LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ class HttpClient:
             timeout=settings.http_timeout_seconds,
             headers={"user-agent": "energy-demand", "accept": "application/json"},
             follow_redirects=False,
+            mounts=dict.fromkeys(LOOPBACK),  # a proxy of the environment's does not reach this machine
         )
 
     def __enter__(self) -> Self:

@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from dashboard.health import STALE_HOURS, decision_sign, drift_sign, freshness_sign, model_sign
-from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.monitoring.performance_monitor import WORSE_RATIO
-from energy_demand.monitoring.retraining_policy import MAE_THRESHOLD_MWH
 from support import PRESENT
 
 ALERTS = Path(__file__).parents[2] / "infra/prometheus/rules/alerts.yml"
@@ -70,7 +69,7 @@ def test_the_limits_are_those_of_the_alerts():
     for alert, limit in (
         ("DataStale", STALE_HOURS),
         ("DriftShareHigh", DRIFT_SHARE_THRESHOLD),
-        ("ModelErrorHigh", MAE_THRESHOLD_MWH),
+        ("ModelErrorHigh", PERFORMANCE_MAE_THRESHOLD),
         ("ModelErrorAboveChampion", WORSE_RATIO),
     ):
         assert expressions[alert].endswith(f"> {limit:g}")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.columns import BASE_COLUMNS, CALENDAR_COLUMNS, DEMAND_COLUMNS, WEATHER_COLUMNS
+from energy_demand.columns import CALENDAR_COLUMNS, DEMAND_COLUMNS, FEATURE_COLUMNS, WEATHER_COLUMNS
 from energy_demand.data.feature_engineering import build_features, calendar_features, local_calendar
 from energy_demand.timeaxis import HOUR, Availability, day_ahead_issue, day_periods, hourly
 
@@ -75,7 +75,7 @@ def features_at(hour: int, lead: float, delay: int, history: pd.DataFrame) -> pd
 
 def test_the_columns_are_the_twenty_in_their_order_between_the_keys_and_the_target():
     rows = build_features(demand(), weather())
-    assert list(BASE_COLUMNS) == THE_TWENTY
+    assert list(FEATURE_COLUMNS) == THE_TWENTY
     assert list(rows.columns) == ["timestamp", "issued_at", *THE_TWENTY, "lead_hours", "demand_mwh"]
 
 

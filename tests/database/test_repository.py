@@ -164,10 +164,10 @@ def test_an_empty_answer_has_the_same_columns_and_types(database):
         pytest.param(at(5), [], id="before the first issue nothing"),
         pytest.param(at(6), [10.0], id="at its issue the first"),
         pytest.param(at(11), [10.0], id="until the second is issued still the first"),
-        pytest.param(at(12), [12.0], id="then the second"),
+        pytest.param(at(12), [10.0, 12.0], id="then the second after it"),
     ],
 )
-def test_the_newest_forecast_known_is_the_one_that_counts(database, as_of, expected):
+def test_only_runs_that_are_known_are_read_in_the_order_of_their_issue(database, as_of, expected):
     for issued, value in ((6, 10.0), (12, 12.0)):
         frame = (
             weather({20: value}).drop(columns=["source"]).assign(issued_at=at(issued), known_at=at(issued))
@@ -175,7 +175,7 @@ def test_the_newest_forecast_known_is_the_one_that_counts(database, as_of, expec
         with database.transaction() as connection:
             repository.insert_forecasts(connection, frame)
     with database.transaction() as connection:
-        found = repository.read_forecasts(connection, ["albany"], at(0), at(100), as_of)
+        found = repository.read_weather_runs(connection, ["albany"], at(0), at(100), as_of)
     assert found["temperature_2m"].tolist() == expected
 
 

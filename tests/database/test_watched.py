@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from energy_demand.columns import BASE_COLUMNS
+from energy_demand.columns import FEATURE_COLUMNS
 from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import demand_flag, drift_log, features, raw_demand
@@ -245,7 +245,7 @@ def test_flows_are_told_by_their_names_at_prefect(look, run):
 def test_rows_of_features_are_counted(look, run):
     rows = [
         {"respondent": name, "timestamp": at(hour), "lead_hours": 24, "created_at": NOW}
-        | dict.fromkeys(BASE_COLUMNS, 1.0)
+        | dict.fromkeys(FEATURE_COLUMNS, 1.0)
         for name in ("NY", "PJM")
         for hour in range(3)
     ]

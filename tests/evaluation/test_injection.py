@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS
 from energy_demand.evaluation.injection import RAMP_DAYS, Injection, Kind
 from energy_demand.timeaxis import HOUR, Availability, local_midnight
@@ -105,15 +105,15 @@ def test_a_stronger_response_follows_the_weather_that_came(record):
 
 def test_what_is_not_known_stays_unknown(record):
     demand = record.demand.copy()
-    demand.loc[2000:2010, TARGET] = np.nan
+    demand.loc[2000:2010, TARGET_COLUMN] = np.nan
     changed = Injection(Kind.STEP, DAY).into(replace(record, demand=demand))
-    np.testing.assert_array_equal(np.isnan(changed.demand_mwh), np.isnan(demand[TARGET]))
+    np.testing.assert_array_equal(np.isnan(changed.demand_mwh), np.isnan(demand[TARGET_COLUMN]))
 
 
 def test_a_record_without_truth_is_changed_too(record):
     served = replace(record, demand=record.demand.drop(columns="truth_mwh"))
     changed = Injection(Kind.STEP, DAY).into(served)
-    assert list(changed.demand) == ["period", TARGET]
+    assert list(changed.demand) == ["period", TARGET_COLUMN]
     np.testing.assert_allclose(changed.demand_mwh[-1], record.demand_mwh[-1] * 1.05)
 
 

@@ -13,7 +13,8 @@ import pytest
 from energy_demand.database.engine import opened
 from energy_demand.evaluation.injection import Injection, Kind
 from energy_demand.evaluation.policy_replay import Event, Replay, ReplayPolicy, replay
-from energy_demand.jobs.replay import ReplayError, run_replay
+from energy_demand.jobs.past_days import PastDaysError
+from energy_demand.jobs.replay import run_replay
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, days_periods, local_midnight
 from records import QUICK, altered_after, synthetic_record
@@ -184,7 +185,10 @@ def test_the_answer_of_a_replay_has_its_figures_and_says_how_it_was_run(filled):
         pytest.param(date(2025, 3, 2), date(2025, 3, 1), "before the start", id="an end before the start"),
         pytest.param(date(2024, 11, 24), date(2025, 3, 1), "too early", id="too little before it"),
         pytest.param(
-            date(2025, 3, 1), date(2025, 4, 1), "the record ends on 2025-03-1", id="an end too late"
+            date(2025, 3, 1),
+            date(2025, 4, 1),
+            "last day that can be scored is 2025-03-11",
+            id="an end too late",
         ),
         pytest.param(date(2025, 3, 1), date(2035, 3, 1), "replay it in parts", id="too many days"),
         pytest.param(date(2025, 3, 5), date(2025, 3, 10), "not between", id="a change outside"),
@@ -192,7 +196,7 @@ def test_the_answer_of_a_replay_has_its_figures_and_says_how_it_was_run(filled):
 )
 def test_a_window_that_cannot_be_replayed_is_refused_with_the_reason(filled, start, end, said):
     change = Injection(Kind.STEP, date(2025, 3, 4))
-    with opened(filled) as database, pytest.raises(ReplayError, match=said):
+    with opened(filled) as database, pytest.raises(PastDaysError, match=said):
         run_replay(
             database, filled, PRESENT, policy=ReplayPolicy.NEVER, start=start, end=end, injection=change
         )

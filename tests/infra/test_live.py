@@ -15,7 +15,7 @@ import yaml
 from files import PROMETHEUS, alerts, dashboard, grafana_alerts, models, promql, read, rules, sql, targets
 from servers import Server, fill, free_port, wait_until
 
-from energy_demand.columns import BASE_COLUMNS
+from energy_demand.columns import FEATURE_COLUMNS
 from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.engine import opened
 from energy_demand.database.job_runs import Job
@@ -77,7 +77,7 @@ def store(database: Database) -> None:
         decisions.end_retraining(connection, number, NOW, "failed", error="MLflow is away")
         job_runs.record_start(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
         job_runs.record_end(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
-        columns = dict.fromkeys(BASE_COLUMNS, 1.0)
+        columns = dict.fromkeys(FEATURE_COLUMNS, 1.0)
         made_up = [
             {"respondent": "NY", "timestamp": period, "lead_hours": 24, "created_at": NOW, **columns}
             for period, _ in hours

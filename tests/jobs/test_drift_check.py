@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from children import run_and_kill, run_job
 from short import TESTED
 
-from energy_demand.config import CHAMPION_ALIAS, REGISTERED_MODEL
+from energy_demand.config import CHAMPION_ALIAS, MODEL_NAME
 from energy_demand.database import decisions, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import drift_log
@@ -98,7 +98,7 @@ def test_soon_after_a_retraining_a_check_says_what_it_found_and_waits(
 
 def test_without_a_champion_there_is_nothing_to_check(database, settings, registry, checks):
     with registry._store.client() as client:
-        client.delete_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
+        client.delete_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS)
     with pytest.raises(NoChampionError):
         run_check(database, registry, settings, PRESENT)
     assert checks() == []

@@ -43,6 +43,15 @@ def test_a_better_model_serves_and_the_log_holds_its_version_and_verdict(
     assert (registry.champion_version(), registry.champion().previous) == ("3", "2")
     assert read_reference(settings.reference_path).version == "3"
     assert made.pruned == ("1",)
+    # The names that callers look for, of the holdout, in the answer and on the run in MLflow.
+    measured = registry.champion().metrics
+    assert {
+        name: made.training.metrics[name] for name in ("mae", "rmse", "r2", "mape")
+    }.items() <= measured.items()
+    assert [measured[name] for name in ("mae", "rmse", "mape")] == [
+        measured[f"test_{name}"] for name in ("mae", "rmse", "mape")
+    ]
+    assert 0 < measured["r2"] < 1
 
 
 @pytest.mark.usefixtures("_worse_serves")

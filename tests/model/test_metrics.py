@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from energy_demand.model.metrics import coverage, scores
+from energy_demand.model.metrics import coverage, headline, r2, scores
 
 
 def test_the_scores_are_those_of_the_contract():
@@ -60,3 +60,27 @@ def test_coverage_is_the_percentage_of_hours_within_the_bounds_edges_included():
 def test_coverage_counts_known_hours_only():
     actual = np.array([11.0, np.nan, 13.0])
     assert coverage(actual, np.full(3, 10.0), np.full(3, 12.0)) == pytest.approx(50.0)
+
+
+def test_r2_is_the_share_of_the_variance_that_is_explained():
+    # Around the mean of 200 the truth varies by 10000 + 0 + 10000, and the errors by 400 + 100 + 0.
+    assert r2([100.0, 200.0, 300.0], [120.0, 190.0, 300.0]) == pytest.approx(1 - 500 / 20_000)
+    assert r2([100.0, 300.0], [200.0, 200.0]) == pytest.approx(0.0)
+    assert r2([100.0, 300.0], [300.0, 100.0]) == pytest.approx(-3.0)
+    assert r2([100.0, np.nan, 300.0], [100.0, 9.0, 300.0]) == 1.0
+
+
+@pytest.mark.parametrize(("predicted", "explained"), [([5.0, 5.0], 1.0), ([5.0, 6.0], 0.0)])
+def test_r2_of_hours_that_do_not_vary_is_a_number(predicted, explained):
+    assert r2([5.0, 5.0], predicted) == explained
+
+
+def test_the_headline_has_the_four_names_that_callers_look_for():
+    actual, predicted = [100.0, 200.0, 400.0], [110.0, 180.0, 400.0]
+    of_contract = scores(actual, predicted)
+    assert headline(actual, predicted) == {
+        "mae": of_contract["mae"],
+        "rmse": of_contract["rmse"],
+        "r2": r2(actual, predicted),
+        "mape": of_contract["mape"],
+    }

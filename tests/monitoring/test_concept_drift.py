@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.evaluation.injection import Injection, Kind
 from energy_demand.monitoring.concept_drift import CHARTS, Chart, daily_residuals, run_charts
 from energy_demand.timeaxis import HOUR, Availability, local_midnight
@@ -191,7 +191,7 @@ def test_a_day_of_which_too_little_is_known_has_no_surprise(judged, record):
     start = local_midnight(date(2025, 2, 15), record.region.zone)
     demand = record.demand.copy()
     lost = (demand["period"] > start) & (demand["period"] <= start + 12 * HOUR)
-    demand.loc[lost, [TARGET, "truth_mwh"]] = np.nan
+    demand.loc[lost, [TARGET_COLUMN, "truth_mwh"]] = np.nan
     found = daily_residuals(judged, replace(record, demand=demand))
     assert np.isnan(found["2025-02-15"])  # eleven of twelve hours count
     assert found[["2025-02-14", "2025-02-16"]].notna().all()

@@ -16,7 +16,8 @@ import yaml
 
 from energy_demand.config import Settings
 from energy_demand.monitoring.reference import read_reference
-from energy_demand.pipeline.__main__ import STAGES, main
+from energy_demand.pipeline import files
+from energy_demand.pipeline.__main__ import OUTPUTS, STAGES, main
 from energy_demand.pipeline.params import ParamsError, read_params
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -208,6 +209,77 @@ def test_what_came_after_the_first_issue_changes_no_forecaster(clone, tmp_path):
     assert other.texts() == clone.texts()
 
 
+# What a developer's shell, `.env` and machine may hold.
+HOSTILE = {
+    **{name.upper(): "1" for name in Settings.model_fields},
+    "SANDBOX_URL": "http://127.0.0.1:9",
+    "EIA_BASE_URL": "http://127.0.0.1:9/",
+    "EIA_REGION": "CAL",
+    "WEATHER_TZ": "Asia/Tokyo",
+    "WEATHER_FURTHER_SITES": "[]",
+    "ENERGY_DEMAND_NOW": "2021-01-01T00:00Z",
+    "DATABASE_ULR": "mistyped",
+    "TZ": "Asia/Tokyo",
+    "LC_ALL": "C",
+    "PYTHONHASHSEED": "7",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+}
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_neither_environment_nor_env_file_changes_a_byte(clone, tmp_path):
+    other = fresh(tmp_path / "clone")
+    shutil.copy(clone.folder / "params.yaml", other.folder / "params.yaml")
+    (other.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in HOSTILE.items()))
+    other.environment |= HOSTILE
+    for stage in ("ingest", "features"):
+        done = other.stage(stage)
+        assert done.returncode == 0, done.stderr
+    assert bytes_below(other.folder / "data/raw") == bytes_below(clone.folder / "data/raw")
+    for name in ("demand.parquet", "features.parquet"):
+        stored = (folder / "data/processed" / name for folder in (other.folder, clone.folder))
+        assert len({path.read_bytes() for path in stored}) == 1
+
+
+def test_nothing_of_the_pipeline_reads_settings_but_the_key_of_live_data():
+    """What is run above are two stages of four; the others are held to it here."""
+    found = {
+        (path.stem, name)
+        for path in (PROJECT / "src/energy_demand/pipeline").glob("*.py")
+        for name in re.findall(r"load_settings\(.*|Settings\(.*|os\.\w+.*", path.read_text())
+    }
+    assert found == {("ingest", "load_settings().eia_api_key, **region)")}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_could_not_write_stops_before_it_works(tmp_path, monkeypatch, capsys, stage):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(SMALL))
+    (tmp_path / "data").symlink_to("/proc/self")  # where not even root may write
+    assert main([stage]) == 1
+    assert re.fullmatch(rf"error: {stage}: \S+ cannot be written \(.*\); .*\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_looking_at_what_will_be_written_leaves_nothing(tmp_path, monkeypatch, stage):
+    monkeypatch.chdir(tmp_path)
+    files.check_outputs(OUTPUTS[stage])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_every_file_of_a_stage_is_among_those_that_are_looked_at(clone):
+    looked_at = {clone.folder / path for paths in OUTPUTS.values() for path in paths}
+    assert all(path.is_file() for path in looked_at)
+    written = {path for path in (clone.folder / "data").rglob("*") if path.is_file()} - looked_at
+    assert {path.parent for path in written} <= {path.parent for path in looked_at} | {clone.folder / "data"}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_source_that_a_stage_loads_is_a_dependency(stage):
     listed = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][stage]["deps"]
@@ -275,7 +347,13 @@ def test_a_stage_without_parameters_fails_in_one_line(tmp_path, monkeypatch, cap
     [
         pytest.param({"source": "live"}, {}, "EIA_API_KEY not set", id="live without a key"),
         pytest.param(
-            {"source": "live"}, {"SANDBOX_URL": "http://127.0.0.1:9"}, "SANDBOX_URL", id="live and a sandbox"
+            {"source": "live"},
+            {"SANDBOX_URL": "http://127.0.0.1:9"},
+            "EIA_API_KEY not set",
+            id="live without a key, and a sandbox in the environment",
+        ),
+        pytest.param(
+            {"source": "http://127.0.0.1:9"}, {}, "cannot be reached", id="a sandbox that does not run"
         ),
         pytest.param({"respondent": "ZZ"}, {}, "no demand of ZZ", id="a region that is not served"),
     ],

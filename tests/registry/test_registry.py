@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import mlflow
 import pytest
 
-from energy_demand.config import EXPERIMENT_NAME, REGISTERED_MODEL
+from energy_demand.config import MLFLOW_EXPERIMENT_NAME, MODEL_NAME
 from energy_demand.errors import UserError
 from energy_demand.evaluation.promotion import FIRST, SliceScore, Verdict
 from energy_demand.registry.manifest import MANIFEST_FILE, ModelRefusedError
@@ -203,7 +203,7 @@ def champions(three_champions, tmp_path) -> Registry:
 
 def tags(registry, version: str) -> dict[str, str]:
     with registry._store.client() as client:
-        return client.get_model_version(REGISTERED_MODEL, version).tags
+        return client.get_model_version(MODEL_NAME, version).tags
 
 
 def test_the_verdict_is_stored_with_the_version_and_its_run(registry, register):
@@ -311,7 +311,7 @@ def test_a_pruned_version_cannot_be_rolled_back_to(champions):
 
 def test_a_pruned_version_takes_its_files_along(champions):
     with champions._store.client() as client:
-        (experiment,) = client.search_experiments(filter_string=f"name = '{EXPERIMENT_NAME}'")
+        (experiment,) = client.search_experiments(filter_string=f"name = '{MLFLOW_EXPERIMENT_NAME}'")
         before = client.search_logged_models([experiment.experiment_id])
         assert champions.prune(2) == ["1"]
         kept = client.search_logged_models([experiment.experiment_id])

@@ -184,8 +184,9 @@ def test_without_a_model_the_answer_is_to_come_back(settings_inside, method, pat
     assert "no model serves" in answer.json()["detail"]
 
 
-def test_alive_is_alive_even_without_a_model(settings_inside):
-    assert ask_inside(create_app(settings_inside), "GET", "/health").json() == {"status": "alive"}
+def test_a_process_is_healthy_even_without_a_model_and_says_so(settings_inside):
+    told = ask_inside(create_app(settings_inside), "GET", "/health").json()
+    assert told == {"status": "healthy", "model_loaded": False}
 
 
 def test_a_fault_inside_shows_no_more_than_an_id_that_the_log_explains(settings_inside, monkeypatch, caplog):

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from servers import wait_until
 
@@ -207,7 +208,74 @@ def test_the_model_says_what_it_is(service):
 
 
 def test_a_reload_without_a_new_champion_changes_nothing(service):
-    assert service.client.post("/reload-model").json() == {"version": "1", "replaced": None}
+    told = service.client.post("/reload-model").json()
+    assert told == {"status": "unchanged", "version": "1", "replaced": None}
+
+
+def test_health_says_that_a_model_is_loaded(service):
+    assert service.client.get("/health").json() == {"status": "healthy", "model_loaded": True}
+
+
+READ = [
+    "/health",
+    "/ready",
+    "/model",
+    "/docs",
+    "/openapi.json",
+    "/forecast?hours=2",
+    "/static-offline-docs/swagger-ui.css",
+]
+
+
+@pytest.mark.parametrize(
+    "path", [*READ, "/nope", "/predict", "/forecast?hours=0", "/forecast?day=2001-01-01"]
+)
+def test_head_answers_as_get_does_without_a_body(service, path):
+    varying = {"date", "x-request-id", "content-length"} if "forecast" in path else {"date", "x-request-id"}
+    got, headed = service.client.get(path), service.client.head(path)
+    assert headed.status_code == got.status_code
+    assert headed.content == b""
+    assert {name: value for name, value in headed.headers.items() if name not in varying} == {
+        name: value for name, value in got.headers.items() if name not in varying
+    }
+    assert headed.headers.keys() == got.headers.keys()
+
+
+def test_every_path_that_can_be_read_is_asked_by_head(service):
+    shown = service.client.get("/openapi.json").json()["paths"]
+    assert {path for path, kinds in shown.items() if "get" in kinds} <= {
+        path.partition("?")[0] for path in READ
+    }
+    assert not any("head" in kinds for kinds in shown.values())  # HTTP itself says what HEAD is
+
+
+def test_a_connection_goes_on_after_head_and_the_log_names_it(service):
+    with httpx.Client(base_url=service.client.base_url) as client:
+        for number in range(3):
+            asked = client.head("/model", headers={"X-Request-ID": f"headed-{number}"})
+            assert client.get("/health").json()["status"] == "healthy"
+            assert int(asked.headers["content-length"]) > 100
+    line = line_of(service, "headed-0")
+    assert (line["method"], line["route"], line["status"]) == ("HEAD", "/model", 200)
+
+
+def test_what_may_be_read_may_be_asked_by_head_and_says_so(service):
+    assert service.client.post("/health").headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+@pytest.mark.parametrize("flags", [{}, {"is_weekend": False}], ids=["holiday alone", "both"])
+def test_flags_may_be_true_and_false_and_the_answer_is_that_of_one_and_zero(service, path, flags):
+    def asked(row):
+        found = service.client.post(path, json=row if path == "/predict" else {"rows": [row]})
+        assert found.status_code == 200, found.text
+        body = found.json()
+        return (body if path == "/predict" else body["predictions"][0])["predicted_demand_mwh"]
+
+    flagged = {**EXAMPLE, "is_holiday": False, **flags}
+    numbers = {name: int(value) for name, value in flags.items()}
+    assert asked(flagged) == asked({**EXAMPLE, "is_holiday": 0, **numbers})
+    assert asked({**flagged, "is_holiday": True}) == asked({**flagged, "is_holiday": 1})
 
 
 def test_a_real_server_writes_one_line_a_request_and_no_line_of_another_kind(service):

@@ -91,7 +91,6 @@ def test_a_number_without_an_end_is_refused(field, literal):
     "value",
     [
         pytest.param("15", id="a number in quotes"),
-        pytest.param(True, id="true"),
         pytest.param(None, id="null"),
         pytest.param([1], id="a list"),
         pytest.param({}, id="an object"),
@@ -100,6 +99,40 @@ def test_a_number_without_an_end_is_refused(field, literal):
 @pytest.mark.parametrize("field", ["temperature", "hour_of_day", "is_holiday", "lead_hours"])
 def test_another_type_than_a_number_is_refused(field, value):
     assert refusal({**EXAMPLE, field: value}).keys() == {field}
+
+
+@pytest.mark.parametrize("field", ["temperature", "hour_of_day", "lead_hours", "demand_lag_1h"])
+def test_true_is_no_number(field):
+    assert refusal({**EXAMPLE, field: True}).keys() == {field}
+
+
+@pytest.mark.parametrize(("given", "kept"), [(True, 1), (False, 0), (1, 1), (0, 0), (1.0, 1), (0.0, 0)])
+def test_a_flag_is_true_or_false_or_one_or_zero_and_kept_as_a_number(given, kept):
+    row = read({**EXAMPLE, "is_holiday": given, "day_of_week": 5 * kept, "is_weekend": given})
+    assert (row.is_holiday, row.is_weekend) == (kept, kept)
+    assert type(row.is_holiday) is type(row.is_weekend) is int
+    assert (
+        FeatureRow.model_validate({**EXAMPLE, "is_holiday": given}).values()
+        == row.model_copy(update={"day_of_week": EXAMPLE["day_of_week"]}).values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("true", 'Input should be true, false, 0 or 1, got "true"'),
+        ("1", 'Input should be true, false, 0 or 1, got "1"'),
+        (2, "Input should be less than or equal to 1, got 2"),
+        (-1, "Input should be greater than or equal to 0, got -1"),
+    ],
+)
+@pytest.mark.parametrize("field", ["is_weekend", "is_holiday"])
+def test_another_flag_is_refused_with_what_it_may_be(field, given, message):
+    assert refusal({**EXAMPLE, field: given}) == {field: message}
+
+
+def test_a_flag_that_contradicts_is_refused_however_it_is_written():
+    assert "day_of_week 2, which gives 0" in refusal({**EXAMPLE, "is_weekend": True})["is_weekend"]
 
 
 @pytest.mark.parametrize("field", WHOLE)

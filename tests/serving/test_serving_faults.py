@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from servers import fill, free_port, wait_until
 
-from energy_demand.config import CHAMPION_ALIAS, REGISTERED_MODEL
+from energy_demand.config import CHAMPION_ALIAS, MODEL_NAME
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.serving.prediction_log import JOURNAL_SECONDS
 from energy_demand.serving.schemas import EXAMPLE
@@ -255,20 +255,24 @@ def test_a_damaged_champion_is_refused_and_the_old_one_serves_on(serve, home, re
         assert "checksum" in server.client.get("/model").json()["problem"]
     finally:
         files.joinpath("adaptive_regression.json").write_text(whole)
-    assert server.client.post("/reload-model").json() == {"version": "2", "replaced": "1"}
+    assert server.client.post("/reload-model").json() == {
+        "status": "reloaded",
+        "version": "2",
+        "replaced": "1",
+    }
     assert server.client.get("/model").json()["problem"] is None
 
 
 def forecaster_files(registered: Path, home: Path, version: int) -> Path:
     """Where the files of a version lie."""
-    address = client_of(home).get_model_version_download_uri(REGISTERED_MODEL, str(version))
+    address = client_of(home).get_model_version_download_uri(MODEL_NAME, str(version))
     folder = Path(mlflow.artifacts.download_artifacts(address))  # local files are given as they are
     assert registered in folder.parents
     return folder / "forecaster"
 
 
 def promote_without_loading(home: Path, version: int) -> None:
-    client_of(home).set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, str(version))
+    client_of(home).set_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS, str(version))
 
 
 def client_of(home: Path) -> mlflow.MlflowClient:

@@ -77,6 +77,7 @@ def forecast(
     if issued_at > present:
         raise typer.BadParameter(f"--as-of {issued_at:%Y-%m-%dT%H:%MZ} lies in the future")
     wanted = day if day in (None, "tomorrow") else options.day(day)
+    options.check_files(picture=picture)
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
         made = run_forecast(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from energy_demand.outputs import OutputError, check_output
 from energy_demand.timeaxis import TimeFormatError, parse_day, parse_moment
 
 if TYPE_CHECKING:
@@ -71,11 +72,20 @@ def choice(kind: type[_Choice], option: str, text: str) -> _Choice:
 
 
 def check_window(start: date, end: date, weather: str | None, **files: Path | None) -> None:
-    """Refuse a window of past days, a mode of weather, or a file that cannot be meant."""
+    """Refuse a window of past days, a mode of weather, or a file before any work is done for it."""
     if weather not in (None, "as_issued", "observed"):
         raise typer.BadParameter(f"--weather is as_issued or observed, not {weather!r}")
     if end < start:
         raise typer.BadParameter(f"the end {end} is before the start {start}")
+    check_files(**files)
+
+
+def check_files(**files: Path | None) -> None:
+    """Refuse the file of an option that cannot be written."""
     for option, path in files.items():
-        if path is not None and not path.resolve().parent.is_dir():
-            raise typer.BadParameter(f"the folder of --{option} {path} does not exist")
+        if path is None:
+            continue
+        try:
+            check_output(path)
+        except OutputError as error:
+            raise typer.BadParameter(f"--{option}: {error}") from None

@@ -153,6 +153,7 @@ def replay(
     from energy_demand.evaluation.injection import Injection, Kind  # noqa: PLC0415
     from energy_demand.evaluation.policy_replay import ReplayPolicy  # noqa: PLC0415
     from energy_demand.jobs.replay import run_replay  # noqa: PLC0415
+    from energy_demand.outputs import write_output  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.pictures import save_replay  # noqa: PLC0415
     from energy_demand.terminal.scores import print_replay  # noqa: PLC0415
@@ -178,10 +179,13 @@ def replay(
             progress=progress,
         )
     (print_json if as_json else print_replay)(made.body)
-    if output is not None:
-        made.run.hours.to_parquet(output, index=False)
-    if picture is not None:
-        err.print(f"picture: {save_replay(made, settings.region.zone, picture)}", soft_wrap=True)
+    try:
+        if output is not None:
+            made.write(output)
+    finally:  # one that cannot be written does not take the other away
+        if picture is not None:
+            write_output(picture, lambda path: save_replay(made, settings.region.zone, path))
+            err.print(f"picture: {picture}", soft_wrap=True)
 
 
 def worker() -> None:

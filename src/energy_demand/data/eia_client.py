@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.config import EIA_KEY_MISSING, MissingKeyError, Settings, load_settings
 from energy_demand.http import Fault, HttpClient, UpstreamClient, UpstreamError, describe
 from energy_demand.timeaxis import HOUR, floor_hour, local_midnight, parse_moment, to_utc, utc_index
@@ -22,6 +22,8 @@ from energy_demand.timeaxis import HOUR, floor_hour, local_midnight, parse_momen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEMAND = "D"
+SERIES = (DEMAND, "DF")  # and the operator's own day-ahead forecast
 PAGE_ROWS = 5000
 HOURLY_ROUTE = "electricity/rto/region-data/data/"
 DAILY_ROUTE = "electricity/rto/daily-region-data/data/"
@@ -107,7 +109,7 @@ class EIAClient(UpstreamClient):
         except ValueError as error:
             raise UpstreamError("EIA", f"{start} to {end}", f"a period that is none: {error}") from None
         frame["respondent"] = self._respondent
-        frame[TARGET] = pd.to_numeric(frame.pop("value"), errors="coerce").astype(float)
+        frame[TARGET_COLUMN] = pd.to_numeric(frame.pop("value"), errors="coerce").astype(float)
         frame = frame.rename(columns={"type": "series"})
         return frame.drop_duplicates("period", keep="last").sort_values("period", ignore_index=True)
 

@@ -14,7 +14,7 @@ import holidays
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
+from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
 from energy_demand.data.weather_features import weather_features
 from energy_demand.region import NEW_YORK, Region
 from energy_demand.timeaxis import HOUR, Availability, lead_hours, utc_index
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BALANCE_TEMPERATURE = 18.3  # °C; 65 °F, the base of degree days in the United States
 ROLLING_HOURS = 24
-ROW_COLUMNS = ("timestamp", "issued_at", *BASE_COLUMNS, LEAD, TARGET)
+ROW_COLUMNS = ("timestamp", "issued_at", *FEATURE_COLUMNS, LEAD, TARGET_COLUMN)
 
 
 def build_features(
@@ -63,7 +63,7 @@ def build_features(
     Raises:
         ValueError: a column is missing, or a lead is not positive.
     """
-    _require(demand_df, "demand_df", ["period", TARGET])
+    _require(demand_df, "demand_df", ["period", TARGET_COLUMN])
     _require(weather_df, "weather_df", ["timestamp"])
     history = DemandHistory(demand_df)
     wanted = _every_hour(history, leads) if targets is None else targets
@@ -77,13 +77,13 @@ def build_features(
         **calendar_features(periods, region.zone, region.country),
         **history.features(periods, issued_at, availability),
         LEAD: lead_hours(periods, issued_at),
-        TARGET: history.value_at(periods),
+        TARGET_COLUMN: history.value_at(periods),
     }
     rows = pd.DataFrame({name: columns[name] for name in ROW_COLUMNS}, copy=False)
     if targets is not None:
         return rows
     warm = rows["demand_lag_168h"].notna() & rows["demand_rolling_std_24h"].notna()
-    return rows[warm & rows[TARGET].notna()].reset_index(drop=True)
+    return rows[warm & rows[TARGET_COLUMN].notna()].reset_index(drop=True)
 
 
 class DemandHistory:
@@ -94,7 +94,7 @@ class DemandHistory:
 
     def __init__(self, demand_df: pd.DataFrame) -> None:
         periods = utc_index(demand_df["period"])
-        values = demand_df[TARGET].to_numpy(dtype=float)
+        values = demand_df[TARGET_COLUMN].to_numpy(dtype=float)
         known = ~np.isnan(values)
         if not known.any():
             periods, values = periods[:0], values[:0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.history import load_with_truth
@@ -52,7 +52,7 @@ def _refresh(
     )
     rows = rows[rows["timestamp"] >= start].assign(respondent=settings.region.respondent, created_at=now)
     screened = history.demand[history.demand["flag"].notna() & (history.demand["period"] >= start)]
-    flags = screened.rename(columns={TARGET: "imputed_mwh"}).assign(
+    flags = screened.rename(columns={TARGET_COLUMN: "imputed_mwh"}).assign(
         respondent=settings.region.respondent, flagged_at=now
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.screening import screen
 from energy_demand.database import repository
 
@@ -61,7 +61,7 @@ def load_as_of(database: Database, region: Region, start: datetime, issued_at: d
 
 
 def _named(demand: pd.DataFrame) -> pd.DataFrame:
-    return demand.rename(columns={"value": TARGET})
+    return demand.rename(columns={"value": TARGET_COLUMN})
 
 
 def _names(region: Region) -> list[str]:

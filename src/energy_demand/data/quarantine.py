@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from energy_demand.data.ingestion.demand import EIA, SERIES
+from energy_demand.data.eia_client import SERIES
+from energy_demand.data.ingestion.demand import EIA
 from energy_demand.data.quality import PERIOD_FORMAT
 from energy_demand.database import repository, state
 from energy_demand.errors import UserError

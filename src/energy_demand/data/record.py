@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.issued_weather import IssuedWeather, issued_weather
 from energy_demand.data.weather_path import WeatherPath, weather_path
 from energy_demand.timeaxis import Availability, hourly, utc_index
@@ -52,7 +52,7 @@ class Record:
     @property
     def demand_mwh(self) -> Floats:
         """Demand as a forecast sees it."""
-        return self.demand[TARGET].to_numpy(dtype=float)
+        return self.demand[TARGET_COLUMN].to_numpy(dtype=float)
 
     @property
     def truth_mwh(self) -> Floats:
@@ -108,7 +108,7 @@ def make_record(
         raise ValueError("a record needs hours of demand")
     at = utc_index(demand_df["period"])
     periods = hourly(at.min(), max(at.max(), pd.Timestamp(end).floor("h")))
-    columns = [column for column in (TARGET, "truth_mwh") if column in demand_df]
+    columns = [column for column in (TARGET_COLUMN, "truth_mwh") if column in demand_df]
     demand = demand_df.set_index(at)[columns].astype(float).reindex(periods)
     return Record(
         region=region,

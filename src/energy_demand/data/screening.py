@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.region import NEW_YORK, Region
 from energy_demand.timeaxis import HOUR, utc_index
 
@@ -69,7 +69,7 @@ STEP_MEMORY_HOURS = 168
 # Longer gaps stay gaps: from then on the shape would be made of imputed hours alone.
 MAX_IMPUTED_HOURS = 168
 
-OUTPUT_COLUMNS = ("period", TARGET, "served_mwh", "flag", "imputed")
+OUTPUT_COLUMNS = ("period", TARGET_COLUMN, "served_mwh", "flag", "imputed")
 
 
 class Flag(StrEnum):
@@ -123,7 +123,7 @@ def screen(demand: pd.DataFrame, *, two_sided: bool = False, region: Region = NE
     values = np.where(flagged, np.exp(guesses), served)
     columns = {
         "period": periods,
-        TARGET: values,
+        TARGET_COLUMN: values,
         "served_mwh": served,
         "flag": pd.Series([flag and flag.value for flag in flags], dtype=object),
         "imputed": flagged & ~np.isnan(values),
@@ -390,7 +390,7 @@ def _interpolated(logs: Floats, neighbours: list[Positions]) -> Floats:
 
 
 def _hourly_grid(demand: pd.DataFrame) -> tuple[pd.DatetimeIndex, Floats]:
-    missing = [name for name in ("period", TARGET) if name not in demand.columns]
+    missing = [name for name in ("period", TARGET_COLUMN) if name not in demand.columns]
     if missing:
         raise ValueError(f"demand lacks the column {', '.join(missing)}; it has {', '.join(demand.columns)}")
     periods = utc_index(demand["period"])
@@ -401,7 +401,7 @@ def _hourly_grid(demand: pd.DataFrame) -> tuple[pd.DatetimeIndex, Floats]:
     start = periods.min()
     positions = np.asarray((periods - start) // pd.Timedelta(HOUR), dtype=np.int64)
     served = np.full(int(positions.max()) + 1, np.nan)
-    served[positions] = demand[TARGET].to_numpy(dtype=float)
+    served[positions] = demand[TARGET_COLUMN].to_numpy(dtype=float)
     return pd.date_range(start, periods=len(served), freq="h", unit="us", name="period"), served
 
 

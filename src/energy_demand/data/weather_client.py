@@ -7,6 +7,7 @@ Values come back as they were served; a missing one is NaN.
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.config import Settings, load_settings
 from energy_demand.http import Fault, HttpClient, UpstreamClient, UpstreamError, describe
-from energy_demand.timeaxis import parse_day, utc_index
+from energy_demand.timeaxis import floor_hour, parse_day, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,10 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M"
 GRID_DEGREES = 0.5
 DAYS_PER_CALL = 366
 MAX_PAST_DAYS = 92
+# The record of issued forecasts begins somewhere; so many missing runs in a row are its beginning.
+RUNS_MISSING_AT_THE_BEGINNING = 7
+RUNS_AT_ONCE = 30
+CALLS_AT_ONCE = 2  # one is read while the next is on its way
 
 
 class OpenMeteoDialect:
@@ -103,6 +108,23 @@ class WeatherClient(UpstreamClient):
         frame.insert(0, "issued_at", utc_index(pd.DatetimeIndex([issued_at] * len(frame))))
         return frame
 
+    def fetch_runs(self, wanted: Sequence[datetime]) -> Iterator[list[pd.DataFrame]]:
+        """The runs of `wanted`, given newest first, until their record begins: some at a time.
+
+        Yields:
+            Of the next `RUNS_AT_ONCE` runs those on record, as by `fetch_run`, rows with values alone.
+
+        Raises:
+            UpstreamError: Open-Meteo failed; what was yielded before is good.
+        """
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            for first in range(0, len(wanted), RUNS_AT_ONCE):
+                frames = list(pool.map(self.fetch_run, wanted[first : first + RUNS_AT_ONCE]))
+                yield [with_values(frame) for frame in frames if frame is not None]
+                there = [number for number, frame in enumerate(frames) if frame is not None]
+                if len(frames) - 1 - max(there, default=-1) >= RUNS_MISSING_AT_THE_BEGINNING:
+                    return
+
     def _ask(self, url: str, params: list[tuple[str, str]]) -> pd.DataFrame:
         asking = [
             ("latitude", ",".join(str(site.latitude) for site in self._sites)),
@@ -119,6 +141,17 @@ class WeatherClient(UpstreamClient):
         ordered = _in_order(answers, self._sites, asked)
         by_name = dict(zip((site.name for site in self._sites), ordered, strict=True))
         return _frame({name: by_name[name] for name in sorted(by_name)}, asked)
+
+
+def newest_run(moment: datetime, delay: timedelta) -> datetime:
+    """The start of the newest run that was published by `moment`, `delay` after its start."""
+    full = floor_hour(moment - delay)
+    return full - timedelta(hours=full.hour % RUN_EVERY_HOURS)
+
+
+def with_values(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that say anything."""
+    return frame[frame[list(WEATHER_VARIABLES)].notna().any(axis=1)]
 
 
 def _in_order(answers: list[Any], sites: Sequence[Site], asked: str) -> list[Any]:

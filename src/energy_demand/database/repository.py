@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import sqlalchemy as sa
 
-from energy_demand.columns import BASE_COLUMNS, WEATHER_VARIABLES
+from energy_demand.columns import FEATURE_COLUMNS, WEATHER_VARIABLES
 from energy_demand.database import bulk
 from energy_demand.database.tables import (
     demand_flag,
@@ -80,7 +80,7 @@ def upsert_weather(connection: sa.Connection, frame: pd.DataFrame, now: datetime
 def upsert_features(connection: sa.Connection, frame: pd.DataFrame) -> Written:
     """Store feature rows: respondent, timestamp, lead_hours, demand_mwh, the columns, created_at."""
     return _upsert(
-        connection, features, None, frame, None, values=("lead_hours", "demand_mwh", *BASE_COLUMNS)
+        connection, features, None, frame, None, values=("lead_hours", "demand_mwh", *FEATURE_COLUMNS)
     )
 
 
@@ -170,32 +170,6 @@ def read_weather(
         """,  # noqa: S608
         {"sites": list(sites), "start": start, "end": end, "as_of": as_of},
         {"site": "text", "timestamp": "timestamp", **dict.fromkeys(WEATHER_VARIABLES, "number")},
-    )
-
-
-def read_forecasts(
-    connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
-) -> pd.DataFrame:
-    """For each site and hour in [start, end] the newest forecast known at `as_of`.
-
-    Columns: site, timestamp, issued_at, the twelve variables.
-    """
-    names = bulk.moved(WEATHER_VARIABLES, "weather_forecast")
-    return bulk.copy_out(
-        connection,
-        f"""
-        SELECT DISTINCT ON (site, timestamp) site, timestamp, issued_at, {names} FROM weather_forecast
-        WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s
-          AND known_at <= %(as_of)s AND issued_at <= %(as_of)s
-        ORDER BY site, timestamp, issued_at DESC
-        """,  # noqa: S608
-        {"sites": list(sites), "start": start, "end": end, "as_of": as_of},
-        {
-            "site": "text",
-            "timestamp": "timestamp",
-            "issued_at": "timestamp",
-            **dict.fromkeys(WEATHER_VARIABLES, "number"),
-        },
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from energy_demand.columns import BASE_COLUMNS, CALENDAR_COLUMNS, WEATHER_VARIABLES
+from energy_demand.columns import CALENDAR_COLUMNS, FEATURE_COLUMNS, WEATHER_VARIABLES
 
 metadata = sa.MetaData(
     naming_convention={
@@ -187,7 +187,7 @@ features = sa.Table(
     _moment("timestamp"),
     sa.Column("lead_hours", sa.SmallInteger, nullable=False),
     _number("demand_mwh", optional=True),
-    *(_feature_column(name) for name in BASE_COLUMNS),
+    *(_feature_column(name) for name in FEATURE_COLUMNS),
     _moment("created_at"),
     sa.PrimaryKeyConstraint("respondent", "timestamp"),
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.data.issued_weather import IssuedWeather
 from energy_demand.data.record import Record, make_record
@@ -292,7 +292,7 @@ class Walk:
         )
         self._done.append(
             hours.assign(
-                actual_mwh=rows[TARGET].to_numpy(),
+                actual_mwh=rows[TARGET_COLUMN].to_numpy(),
                 base_mwh=self._model.base.predict_point(rows),
                 seasonal_naive_24_mwh=seasonal_naive_24(rows),
                 seasonal_naive_168_mwh=seasonal_naive_168(rows),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.weather_path import MAIN
 from energy_demand.timeaxis import HOUR, local_midnight, utc_index
 
@@ -49,7 +49,9 @@ class Injection:
         begun = np.asarray((ends - pd.Timestamp(start)) / pd.Timedelta(HOUR), dtype=float)
         factor = np.where(begun > 0, 1.0 + self._percent(begun, record) / 100.0, 1.0)
         changed = {
-            name: record.demand[name] * factor for name in (TARGET, "truth_mwh") if name in record.demand
+            name: record.demand[name] * factor
+            for name in (TARGET_COLUMN, "truth_mwh")
+            if name in record.demand
         }
         return replace(record, demand=record.demand.assign(**changed))
 

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from energy_demand.data.record_store import load_record
 from energy_demand.database import repository
-from energy_demand.errors import UserError
 from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
 from energy_demand.evaluation.report import OperatorForecast, daily_totals, summary, with_operator_forecast
+from energy_demand.jobs.past_days import check_past_days
+from energy_demand.outputs import write_output
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
     from energy_demand.model.train import Recipe, Weather
-
-FEWEST_DAYS_BEFORE = 120  # of record before the first fit
-
-
-class BacktestError(UserError, ValueError):
-    """A backtest that cannot be run; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +43,9 @@ class Backtest:
         """Write the hours as Parquet.
 
         Raises:
-            BacktestError: the file cannot be written; the scores are not lost by that.
+            OutputError: the file cannot be written; the scores are not lost by that.
         """
-        try:
-            self.hours.to_parquet(path, index=False)
-        except OSError as error:
-            raise BacktestError(
-                f"{path} cannot be written ({error.strerror}); the scores are above"
-            ) from error
+        write_output(path, lambda path: self.hours.to_parquet(path, index=False))
 
 
 def run_backtest(
@@ -76,14 +65,14 @@ def run_backtest(
     """Walk forward through the local days `start` to `end`, both included.
 
     Raises:
-        BacktestError: the window is not in the record, or has too little before it.
+        PastDaysError: the days cannot be scored, or have too little before them; nothing was fitted.
         NoDemandError: nothing is stored.
         TooFewRowsError: a fit has too little to learn from.
     """
     began = time.perf_counter()
     weather = weather or protocol.weather
     record = load_record(database, settings, now)
-    _check(record, start, end, weather)
+    check_past_days(record, start, end, weather)
     zone = record.region.zone
     events = list(schedule(protocol, start, end, zone, refit_days))
     days = (end - start).days + 1
@@ -136,27 +125,3 @@ def load_operator_forecast(
             connection, respondent, zone.key, local_day(first, zone), local_day(last, zone), now
         )
     return OperatorForecast.of(published, daily)
-
-
-def _check(record: Record, start: date, end: date, weather: Weather) -> None:
-    zone = record.region.zone
-    first = local_day(record.periods[0].to_pydatetime(), zone) + timedelta(days=FEWEST_DAYS_BEFORE)
-    last = local_day((record.periods[-1] - pd.Timedelta(hours=1)).to_pydatetime(), zone)
-    if end < start:
-        raise BacktestError(f"the end {end} is before the start {start}")
-    if start < first:
-        raise BacktestError(
-            f"{start} is too early: {FEWEST_DAYS_BEFORE} days before it are needed to learn from, so the "
-            f"first day is {first}; backfill more history or start later"
-        )
-    if end > last:
-        raise BacktestError(f"the record ends on {last}, before {end}; ingest first or end earlier")
-    if weather == "as_issued":
-        issued = record.issued.issued_at
-        if len(issued) == 0 or local_day(issued[0].to_pydatetime(), zone) > start:
-            known = (
-                f"begin on {local_day(issued[0].to_pydatetime(), zone)}" if len(issued) else "are not stored"
-            )
-            raise BacktestError(
-                f"weather forecasts as issued {known}, after {start}; start later or use --weather observed"
-            )

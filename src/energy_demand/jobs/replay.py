@@ -8,15 +8,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.data.record_store import load_record
-from energy_demand.errors import UserError
 from energy_demand.evaluation.contest import weather_of
 from energy_demand.evaluation.policy_replay import Replay, ReplayPolicy, replay
-from energy_demand.jobs.backtest import FEWEST_DAYS_BEFORE
-from energy_demand.timeaxis import HOUR, local_day, local_midnight
+from energy_demand.jobs.past_days import PastDaysError, check_past_days
+from energy_demand.outputs import write_output
+from energy_demand.timeaxis import HOUR, local_midnight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
+    from pathlib import Path
 
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 LONGEST_DAYS = 5 * 366
 
 
-class ReplayError(UserError, ValueError):
+class ReplayError(PastDaysError):
     """A replay that cannot be run; the message says why and what to do."""
 
 
@@ -37,6 +38,14 @@ class Replayed:
 
     body: dict[str, Any]
     run: Replay
+
+    def write(self, path: Path) -> None:
+        """Write the hours as Parquet.
+
+        Raises:
+            OutputError: the file cannot be written; the scores are not lost by that.
+        """
+        write_output(path, lambda path: self.run.hours.to_parquet(path, index=False))
 
 
 def run_replay(
@@ -58,13 +67,14 @@ def run_replay(
     were revised later are seen as revised.
 
     Raises:
-        ReplayError: the window is not in the record, or has too little before it.
+        PastDaysError: the days cannot be scored, or have too little before them; nothing was fitted.
+        ReplayError: they are too many, or the change is not among them.
         NoDemandError: nothing is stored.
         TooFewRowsError: the first fit has too little to learn from.
     """
     began = time.perf_counter()
     record = load_record(database, settings, now)
-    _check(record, start, end, injection)
+    _check(record, start, end, injection, weather)
     zone = record.region.zone
     after = local_midnight(end + timedelta(days=1), zone)
     record = record.cut_at(after + settings.availability.delay_hours * HOUR, settings.availability)
@@ -95,20 +105,11 @@ def run_replay(
     return Replayed(body, run)
 
 
-def _check(record: Record, start: date, end: date, injection: Injection | None) -> None:
-    zone = record.region.zone
-    first = local_day(record.periods[0].to_pydatetime(), zone) + timedelta(days=FEWEST_DAYS_BEFORE)
-    last = local_day((record.periods[-1] - HOUR).to_pydatetime(), zone)
-    if end < start:
-        raise ReplayError(f"the end {end} is before the start {start}")
+def _check(
+    record: Record, start: date, end: date, injection: Injection | None, weather: Weather | None
+) -> None:
     if (end - start).days > LONGEST_DAYS:
         raise ReplayError(f"{start} to {end} is over {LONGEST_DAYS} days; replay it in parts")
-    if start < first:
-        raise ReplayError(
-            f"{start} is too early: {FEWEST_DAYS_BEFORE} days before it are needed to learn from, so the "
-            f"first day is {first}; backfill more history or start later"
-        )
-    if end > last:
-        raise ReplayError(f"the record ends on {last}, before {end}; ingest first or end earlier")
+    check_past_days(record, start, end, weather)
     if injection is not None and not start <= injection.day <= end:
         raise ReplayError(f"the change on {injection.day} is not between {start} and {end}")

@@ -15,7 +15,7 @@ from energy_demand.evaluation.contest import contest, day_ahead, holdout_error, 
 from energy_demand.evaluation.promotion import Verdict, first
 from energy_demand.model.base.training import data_hash
 from energy_demand.model.intervals import LEVELS
-from energy_demand.model.metrics import coverage, scores
+from energy_demand.model.metrics import coverage, headline, scores
 from energy_demand.model.train import Recipe, Trained, fit
 from energy_demand.registry.champion import NoChampionError
 from energy_demand.registry.manifest import ModelRefusedError
@@ -77,6 +77,7 @@ def run_training(
     started = time.perf_counter()
     progress("reading")
     record = load_record(database, settings, now)
+    registry.champion_version()  # without MLflow nothing that is trained here could be kept
     trained = fit(record, recipe, availability=settings.availability, progress=progress)
     progress("judging")
     tested, verdict = _contest(registry, trained, record, refit=refit)
@@ -129,7 +130,7 @@ def _test_metrics(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
     known = tested[tested["actual_mwh"].notna()]
     if known.empty:
         return {"test_n": 0.0}
-    metrics = holdout_error(known, zone)
+    metrics = holdout_error(known, zone) | headline(known["actual_mwh"], known["predicted_mwh"])
     for name, column in (
         ("test", "predicted_mwh"),
         ("test_base", "base_mwh"),

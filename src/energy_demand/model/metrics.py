@@ -30,20 +30,37 @@ def scores(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> Scores:
     Raises:
         ValueError: there is no such hour, or the lengths differ.
     """
-    truth, guess = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
-    if truth.shape != guess.shape:
-        raise ValueError(f"{truth.shape} actual and {guess.shape} predicted values do not belong together")
-    both = ~np.isnan(truth) & ~np.isnan(guess)
-    if not both.any():
-        raise ValueError("no hour has both an actual and a predicted value")
-    truth, error = truth[both], guess[both] - truth[both]
+    truth, error = _known(actual, predicted)
     return Scores(
         mape=float(100 * np.mean(np.abs(error) / truth)),
         mae=float(np.mean(np.abs(error))),
         rmse=float(np.sqrt(np.mean(error**2))),
         bias_percent=float(100 * np.mean(error / truth)),
-        n=int(both.sum()),
+        n=len(truth),
     )
+
+
+def r2(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """The share of the variance of the known hours that a forecast explains.
+
+    Hours that do not vary have no variance to explain: 1 for a forecast without error, else 0.
+    """
+    truth, error = _known(actual, predicted)
+    missed, spread = float(np.sum(error**2)), float(np.sum((truth - truth.mean()) ** 2))
+    if spread == 0:
+        return float(missed == 0)
+    return 1 - missed / spread
+
+
+def headline(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, float]:
+    """`mae` and `rmse` (MWh), `r2`, `mape` (percent): what callers look for in a model's metrics."""
+    found = scores(actual, predicted)
+    return {
+        "mae": found["mae"],
+        "rmse": found["rmse"],
+        "r2": r2(actual, predicted),
+        "mape": found["mape"],
+    }
 
 
 def coverage(actual: Floats, lower: Floats, upper: Floats) -> float:
@@ -51,3 +68,14 @@ def coverage(actual: Floats, lower: Floats, upper: Floats) -> float:
     known = ~np.isnan(actual)
     inside = (actual >= lower) & (actual <= upper)
     return float(100 * np.mean(inside[known]))
+
+
+def _known(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """The actual values and the errors of the hours in which both values are known."""
+    truth, guess = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
+    if truth.shape != guess.shape:
+        raise ValueError(f"{truth.shape} actual and {guess.shape} predicted values do not belong together")
+    both = ~np.isnan(truth) & ~np.isnan(guess)
+    if not both.any():
+        raise ValueError("no hour has both an actual and a predicted value")
+    return truth[both], guess[both] - truth[both]

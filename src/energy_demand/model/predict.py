@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import BASE_COLUMNS, LEAD, TARGET
+from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
@@ -48,7 +48,6 @@ WITHOUT_WEATHER = "champion_without_weather"
 PREVIOUS = "previous_champion"
 BASE_BOOSTER = "base_booster"
 LAST_WEEK = "last_week"
-QUALITIES = (CHAMPION, WITHOUT_WEATHER, PREVIOUS, BASE_BOOSTER, LAST_WEEK)
 NO_MODEL = "none"
 # Weather forecasts for fewer of the hours than this, and the base booster is nearer than the forecaster.
 LEAST_WEATHER = 0.5
@@ -80,7 +79,7 @@ class Forecast:
         issued_at: everything known by then was used, nothing later.
         model_version: the registered version that made it; `none` where no model did.
         state_through: the newest hour of demand that was known.
-        quality: one of `QUALITIES`.
+        quality: which model answered, from `CHAMPION` to `LAST_WEEK`.
         in_sample: the model was trained on hours after `issued_at`: no honest forecast.
         hours: `period`, `lead_hours`, `predicted_demand_mwh` and the interval bounds (MWh).
         base_rows: makes the base feature rows of the same hours.
@@ -154,7 +153,7 @@ class Forecast:
         self, source: str, request_id: str, made_at: datetime, respondent: str
     ) -> list[dict[str, Any]]:
         """The rows of `prediction_log`; the features that an hour was predicted from stand beside it."""
-        features = self.rows[[*BASE_COLUMNS, LEAD]].astype(object)
+        features = self.rows[[*FEATURE_COLUMNS, LEAD]].astype(object)
         used = features.where(features.notna(), None).to_dict("records")
         return [
             {
@@ -308,7 +307,7 @@ def newest_demand(known: Record) -> datetime:
     Raises:
         NoForecastError: it has none.
     """
-    hours = known.demand.loc[known.demand[TARGET].notna(), "period"]
+    hours = known.demand.loc[known.demand[TARGET_COLUMN].notna(), "period"]
     if hours.empty:
         raise NoForecastError("no demand is known; run `energy-demand ingest` or `backfill`")
     newest: datetime = hours.iloc[-1].to_pydatetime()

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD
 from energy_demand.timeaxis import utc_index
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ SOURCE = "source_"  # column `source_X` tells where the values of X come from
 
 METHOD = "wasserstein"
 THRESHOLD = 0.6
-DRIFT_SHARE_THRESHOLD = 0.3
 SEASON_DAYS = 7  # on either side of a day, in earlier years
 FEWEST_ROWS = 7 * 24  # to compare with
 # A column that varies less in a season than this share of its variation over the whole reference says

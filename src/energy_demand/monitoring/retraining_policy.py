@@ -12,14 +12,12 @@ from datetime import UTC, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from energy_demand.monitoring.drift_detection import DRIFT_SHARE_THRESHOLD
+from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 
 if TYPE_CHECKING:
     from datetime import date, datetime, tzinfo
 
     from energy_demand.monitoring.performance_monitor import Comparison
-
-MAE_THRESHOLD_MWH = 1500.0
 
 
 class Trigger(StrEnum):
@@ -42,7 +40,7 @@ class Policy:
     """How eager to be. The defaults follow from docs/continuous-learning.md."""
 
     drift_share: float = DRIFT_SHARE_THRESHOLD
-    mae_mwh: float = MAE_THRESHOLD_MWH
+    mae_mwh: float = PERFORMANCE_MAE_THRESHOLD
     max_age: timedelta = timedelta(days=90)
     cooldown: timedelta = timedelta(days=16)  # a contest takes 14 whole days that a champion has not seen
 

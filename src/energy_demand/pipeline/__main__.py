@@ -28,6 +28,13 @@ STAGES = {
     "train": ("forecast", "train"),
     "evaluate": ("forecast", "evaluate"),
 }
+# The files that it writes last.
+OUTPUTS = {
+    "ingest": (files.SERVED_DEMAND, files.DAILY, files.WEATHER, files.WEATHER_FORECASTS, files.ABOUT),
+    "features": (files.SCREENED_DEMAND, files.FEATURES),
+    "train": (files.FORECASTER / "manifest.json", files.REFERENCE),
+    "evaluate": (files.METRICS, files.BACKTEST, files.PLOTS / "mape_by_hour.csv"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.excepthook = _redacted_traceback
     try:
         params = read_params(files.PARAMS)
+        files.check_outputs(OUTPUTS[name])
         # A stage loads what it needs alone: LightGBM and Evidently take seconds.
         stage = importlib.import_module(f"energy_demand.pipeline.{name}")
         told = stage.run(*(getattr(params, section) for section in STAGES[name]))

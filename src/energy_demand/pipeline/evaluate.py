@@ -23,7 +23,7 @@ from energy_demand.evaluation.report import (
 from energy_demand.pipeline import files
 from energy_demand.pipeline.window import test_window
 from energy_demand.registry.serialization import from_texts
-from energy_demand.timeaxis import HOUR, utc_index
+from energy_demand.timeaxis import HOUR, days_periods, utc_index
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -52,10 +52,14 @@ def run(forecast: Forecast, evaluate: Evaluate) -> str:
     about = files.read_about()
     record = files.read_record(about.region)
     window = test_window(record, forecast)
-    hours = _forecast(record, window, forecast)
     zone, availability = about.region.zone, window.protocol.availability
-    operator = _operator()
     truth = pd.Series(record.truth_mwh, index=record.periods)
+    if truth[truth.index.isin(days_periods(window.first, window.last, zone))].isna().all():
+        raise EvaluationError(
+            f"no hour from {window.first} to {window.last} has a true demand to score against"
+        )
+    hours = _forecast(record, window, forecast)
+    operator = _operator()
     scored = with_operator_forecast(hours, operator, truth, zone, availability)
     try:
         scores = summary(scored, daily_totals(scored, operator, zone), zone)

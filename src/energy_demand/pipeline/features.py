@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from energy_demand.columns import TARGET
+from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.screening import screen
 from energy_demand.evaluation.backtest import Protocol
 from energy_demand.model.base.training import BaseRecipe
@@ -26,7 +26,7 @@ def run(forecast: Forecast) -> str:
     """
     region = files.read_about().region
     served = files.read_frame(files.SERVED_DEMAND)
-    hours = served.loc[served["series"] == "D"].rename(columns={"value": TARGET})
+    hours = served.loc[served["series"] == "D"].rename(columns={"value": TARGET_COLUMN})
     screened = screen(hours, region=region)
     # As in `history.load_with_truth`: an hour that a look from both sides flags is no truth to learn from or
     # to score; the causal flags alone would flatter.

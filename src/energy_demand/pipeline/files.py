@@ -17,10 +17,12 @@ import pyarrow as pa
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.data.record import Record, make_record
 from energy_demand.errors import UserError
+from energy_demand.outputs import check_output
 from energy_demand.region import Region, Site
 from energy_demand.timeaxis import utc_index
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 PARAMS = Path("params.yaml")
@@ -59,6 +61,18 @@ class About:
     kind: str
     region: Region
     set_apart: dict[str, int]
+
+
+def check_outputs(paths: Iterable[Path]) -> None:
+    """Refuse a stage whose files could not be written, before it works for minutes.
+
+    Raises:
+        OutputError: naming the first that cannot.
+    """
+    for path in paths:
+        there = next(each for each in path.parents if each.exists())
+        # A probe: the folders below are made when there is something to write.
+        check_output(path if there == path.parent else there / f".{path.name}.probe")
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:

@@ -1,45 +1,40 @@
 """Stage `ingest`: what both upstreams serve → Parquet files in `data/raw`, checked by the data contract.
 
-Where no sandbox is named, a synthetic one is started for the stage, over real HTTP. No clock gets into a
-file: of history it is asked what was published, and of weather forecasts when they were issued.
+With `data.source: sandbox` a synthetic one is started for the stage, over real HTTP. Neither clock nor
+environment gets into a file: of history it is asked what was published, and of weather forecasts when they
+were issued.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import itertools
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from energy_demand.columns import WEATHER_VARIABLES
-from energy_demand.config import SANDBOX_PATHS, UNPACED, Settings, load_settings
-from energy_demand.data.eia_client import EIAClient, names_on_record
+from energy_demand.config import Settings, load_settings, settings_of
+from energy_demand.data.eia_client import DEMAND, SERIES, EIAClient, names_on_record
 from energy_demand.data.quality import check_daily, check_demand, check_weather
-from energy_demand.data.weather_client import RUN_EVERY_HOURS, WeatherClient
+from energy_demand.data.weather_client import WeatherClient, newest_run, with_values
 from energy_demand.errors import UserError
 from energy_demand.pipeline import files
-from energy_demand.region import NEW_YORK, NEW_YORK_CITY, UPSTATE_SITES
+from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.timeaxis import HOUR, day_ahead_issue, days_periods, floor_hour, local_midnight
+from energy_demand.timeaxis import day_ahead_issue, days_periods, local_midnight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import date, datetime
+    from datetime import datetime
 
     from energy_demand.pipeline.params import Data
 
-DEMAND = "D"
-SERIES = (DEMAND, "DF")
 # The present of the sandbox that is started: its archive of weather, five days late, has all of the data.
 SANDBOX_LATER = timedelta(days=7)
-# So many days in a row without a run are the beginning of the record of runs.
-RUNS_MISSING_AT_THE_BEGINNING = 7
-RUNS_AT_ONCE = 30
-CALLS_AT_ONCE = 2  # one is read while the next is on its way
 
 
 class IngestError(UserError, RuntimeError):
@@ -87,44 +82,16 @@ def run(data: Data) -> str:
 
 @contextmanager
 def _upstreams(data: Data) -> Iterator[Settings]:
-    """Settings that point at what the parameters name.
-
-    Raises:
-        IngestError: the environment contradicts the parameters.
-    """
-    settings = load_settings(eia_region=data.respondent)
+    """Settings that point at what the parameters name; nothing else decides but the key of live data."""
+    region = {"eia_region": data.respondent}
     if data.source == "live":
-        if settings.sandbox_url is not None:
-            raise IngestError(
-                "data.source is live, but SANDBOX_URL is set; unset it, or set data.source to sandbox"
-            )
-        yield settings
-        return
-    if settings.sandbox_url is not None:
-        yield settings
-        return
-    later = local_midnight(data.end + timedelta(days=1), NEW_YORK.zone) + SANDBOX_LATER
-    with serving(create_app(SyntheticWorld(data.seed), now=later)) as address:
-        yield Settings(_env_file=None, **_of_synthetic(address, data, later))
-
-
-def _of_synthetic(address: str, data: Data, now: datetime) -> dict[str, Any]:
-    """Every setting that changes what is asked: the synthetic world is the same whatever the environment."""
-    return {
-        "sandbox_url": address,
-        **{name: f"{address}/{path}" for name, path in SANDBOX_PATHS.items()},
-        **UNPACED,
-        "eia_api_key": None,
-        "eia_region": data.respondent,
-        "energy_demand_now": now,
-        "weather_publication_delay_hours": 6,
-        "weather_site": NEW_YORK_CITY.name,
-        "weather_lat": NEW_YORK_CITY.latitude,
-        "weather_lon": NEW_YORK_CITY.longitude,
-        "weather_weight": NEW_YORK_CITY.weight,
-        "weather_tz": NEW_YORK.zone.key,
-        "weather_further_sites": UPSTATE_SITES,
-    }
+        yield settings_of(eia_api_key=load_settings().eia_api_key, **region)
+    elif data.source != "sandbox":
+        yield settings_of(sandbox_url=data.source, **region)
+    else:
+        later = local_midnight(data.end + timedelta(days=1), NEW_YORK.zone) + SANDBOX_LATER
+        with serving(create_app(SyntheticWorld(data.seed), now=later)) as address:
+            yield settings_of(sandbox_url=address, **region)
 
 
 def _demand(eia: EIAClient, data: Data, first: datetime, last: datetime) -> tuple[pd.DataFrame, int]:
@@ -163,7 +130,7 @@ def _observed(
     """Observed weather of the hours, and how many rows broke the contract."""
     frame = client.fetch_historical(first.date(), last.date())
     at = frame["timestamp"]
-    good, broken = check_weather(_with_values(frame[(at >= first) & (at <= last)]))
+    good, broken = check_weather(with_values(frame[(at >= first) & (at <= last)]))
     main = good.loc[(good["site"] == settings.region.sites[0].name) & good["temperature_2m"].notna()]
     newest = main["timestamp"].max()
     if main.empty or newest < pd.Timestamp(last):
@@ -180,18 +147,13 @@ def _issued(
 ) -> tuple[pd.DataFrame, int]:
     """Of each day the newest run that was out at 09:00, with when it was; newest to oldest while any is."""
     delay = timedelta(hours=settings.weather_publication_delay_hours)
-    zone = settings.region.zone
     days = (data.end - data.start).days + 1
-    issues = [day_ahead_issue(_after(data.start, number), zone) for number in range(days + 1)]
-    wanted = sorted({_floor_run(issue - delay) for issue in issues if issue <= last}, reverse=True)
-    found: list[pd.DataFrame] = []
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        for begin in range(0, len(wanted), RUNS_AT_ONCE):
-            frames = list(pool.map(client.fetch_run, wanted[begin : begin + RUNS_AT_ONCE]))
-            there = [number for number, frame in enumerate(frames) if frame is not None]
-            found += [_with_values(frame) for frame in frames if frame is not None]
-            if len(frames) - 1 - max(there, default=-1) >= RUNS_MISSING_AT_THE_BEGINNING:
-                break
+    issues = [
+        day_ahead_issue(data.start + timedelta(days=number), settings.region.zone)
+        for number in range(days + 1)
+    ]
+    wanted = sorted({newest_run(issue, delay) for issue in issues if issue <= last}, reverse=True)
+    found = list(itertools.chain.from_iterable(client.fetch_runs(wanted)))
     if not found:
         columns = {name: pd.Series(dtype=float) for name in WEATHER_VARIABLES}
         moments = {name: pd.Series(dtype="datetime64[us, UTC]") for name in ("issued_at", "timestamp")}
@@ -200,16 +162,3 @@ def _issued(
     good, broken = check_weather(pd.concat(found, ignore_index=True))
     ordered = good.sort_values(["issued_at", "site", "timestamp"], ignore_index=True)
     return ordered[list(files.FORECAST_COLUMNS)], len(broken)
-
-
-def _after(day: date, days: int) -> date:
-    return day + timedelta(days=days)
-
-
-def _with_values(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame[list(WEATHER_VARIABLES)].notna().any(axis=1)]
-
-
-def _floor_run(moment: datetime) -> datetime:
-    full = floor_hour(moment)
-    return full - (full.hour % RUN_EVERY_HOURS) * HOUR

@@ -29,14 +29,14 @@ class Data(_Section):
     """What is ingested.
 
     Attributes:
-        source: `sandbox` (the one at SANDBOX_URL, else a synthetic one started for the stage) or `live`.
+        source: `sandbox` (a synthetic one, started for the stage), the address of another sandbox, or `live`.
         seed: of the synthetic world.
         respondent: EIA's name of the region.
         start: first local day.
         end: last local day.
     """
 
-    source: Literal["sandbox", "live"]
+    source: str = Field(pattern=r"^(sandbox|live|https?://\S+)$")
     seed: int = Field(ge=0)
     respondent: str = Field(pattern=r"^[A-Z0-9]+$")
     start: date

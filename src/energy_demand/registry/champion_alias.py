@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.config import CHAMPION_ALIAS, REGISTERED_MODEL
+from energy_demand.config import CHAMPION_ALIAS, MODEL_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ def _from_server(uri: str) -> ChampionAlias | None:
     try:
         answer = httpx.get(
             f"{uri.rstrip('/')}/api/2.0/mlflow/registered-models/alias",
-            params={"name": REGISTERED_MODEL, "alias": CHAMPION_ALIAS},
+            params={"name": MODEL_NAME, "alias": CHAMPION_ALIAS},
             timeout=TIMEOUT_SECONDS,
         )
     except httpx.HTTPError as error:
@@ -80,7 +80,7 @@ def _from_database(uri: str) -> ChampionAlias | None:
         with engine.connect() as connection:
             if not sa.inspect(connection).has_table("registered_model_aliases"):
                 return None
-            return _row(connection, {"name": REGISTERED_MODEL, "alias": CHAMPION_ALIAS})
+            return _row(connection, {"name": MODEL_NAME, "alias": CHAMPION_ALIAS})
     finally:
         engine.dispose()
 

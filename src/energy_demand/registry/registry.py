@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import (
     CHAMPION_ALIAS,
-    EXPERIMENT_NAME,
-    REGISTERED_MODEL,
+    MLFLOW_EXPERIMENT_NAME,
+    MODEL_NAME,
     Settings,
     load_settings,
 )
@@ -169,13 +169,13 @@ class Registry:
         from energy_demand.registry.serialization import from_texts  # noqa: PLC0415  (imports LightGBM)
 
         with self._store.client() as client:
-            found = client.get_model_version(REGISTERED_MODEL, version)
+            found = client.get_model_version(MODEL_NAME, version)
             metrics = client.get_run(str(found.run_id)).data.metrics
             texts = self._texts(found)
             try:
                 forecaster = from_texts(texts)
             except ModelRefusedError as error:
-                raise ModelRefusedError(f"version {version} of {REGISTERED_MODEL}: {error}") from error
+                raise ModelRefusedError(f"version {version} of {MODEL_NAME}: {error}") from error
             previous = found.tags.get(PREVIOUS_TAG)
             return Champion(version, str(found.run_id), forecaster, dict(metrics), previous, texts)
 
@@ -197,13 +197,13 @@ class Registry:
             LookupError: the run has no registered version.
         """
         with self._store.client() as client:
-            found = client.search_model_versions(f"name = '{REGISTERED_MODEL}' and run_id = '{run_id}'")
+            found = client.search_model_versions(f"name = '{MODEL_NAME}' and run_id = '{run_id}'")
             if not found:
-                raise LookupError(f"run {run_id} has no registered version of {REGISTERED_MODEL}")
+                raise LookupError(f"run {run_id} has no registered version of {MODEL_NAME}")
             version = str(found[0].version)
             tags = {"promoted": str(verdict.promoted).lower(), "verdict": verdict.reason}
             for key, value in tags.items():
-                client.set_model_version_tag(REGISTERED_MODEL, version, key, value)
+                client.set_model_version_tag(MODEL_NAME, version, key, value)
             self._tag_previous(client, version)
             for side, side_scores in (("challenger", verdict.challenger), ("champion", verdict.champion)):
                 if side_scores is not None:
@@ -217,7 +217,7 @@ class Registry:
         """Let a registered version serve; it remembers the champion before it."""
         with self._store.client() as client:
             self._tag_previous(client, version)
-            client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, version)
+            client.set_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS, version)
 
     def rollback(self, to: str | None = None) -> tuple[str, str]:
         """Let the champion before this one serve again, or the version `to`.
@@ -234,7 +234,7 @@ class Registry:
         if champion is None:
             raise NoChampionError("no model serves yet; run `energy-demand train` first")
         with self._store.client() as client:
-            before = client.get_model_version(REGISTERED_MODEL, champion).tags.get(PREVIOUS_TAG)
+            before = client.get_model_version(MODEL_NAME, champion).tags.get(PREVIOUS_TAG)
             held = {str(each.version) for each in self._versions(client)}
         wanted = to or before
         if wanted is None:
@@ -246,8 +246,8 @@ class Registry:
             raise NoRollbackError(f"there is no version {wanted}; version {champion} serves on. Kept: {kept}")
         self.load(wanted)  # a damaged one must not serve
         with self._store.client() as client:
-            client.set_model_version_tag(REGISTERED_MODEL, champion, ROLLED_BACK_TAG, f"to {wanted}")
-            client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, wanted)
+            client.set_model_version_tag(MODEL_NAME, champion, ROLLED_BACK_TAG, f"to {wanted}")
+            client.set_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS, wanted)
         return wanted, champion
 
     def prune(self, keep: int) -> list[str]:
@@ -263,7 +263,7 @@ class Registry:
             versions = sorted(self._versions(client), key=lambda each: int(each.version))
             gone = [each for each in versions[:-keep] if str(each.version) not in needed]
             for each in gone:
-                client.delete_model_version(REGISTERED_MODEL, str(each.version))
+                client.delete_model_version(MODEL_NAME, str(each.version))
                 # MLflow's database keeps no `model_id` with a version, but says where it came from.
                 source = each.source or ""
                 if source.startswith(LOGGED_MODEL):
@@ -273,10 +273,10 @@ class Registry:
     def _tag_previous(self, client: MlflowClient, version: str) -> None:
         before = self._champion_version(client)
         if before is not None and str(before.version) != version:  # a repeated promotion forgets none
-            client.set_model_version_tag(REGISTERED_MODEL, version, PREVIOUS_TAG, str(before.version))
+            client.set_model_version_tag(MODEL_NAME, version, PREVIOUS_TAG, str(before.version))
 
     def _versions(self, client: MlflowClient) -> list[ModelVersion]:
-        return list(client.search_model_versions(f"name = '{REGISTERED_MODEL}'"))
+        return list(client.search_model_versions(f"name = '{MODEL_NAME}'"))
 
     def _alias(self) -> ChampionAlias | None:
         with self._store.failures():
@@ -293,7 +293,7 @@ class Registry:
         import mlflow  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory() as folder:
-            uri = f"models:/{REGISTERED_MODEL}/{version.version}"
+            uri = f"models:/{MODEL_NAME}/{version.version}"
             path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)) / FORECASTER_FOLDER
             return {file.name: file.read_text() for file in path.glob("*")} if path.is_dir() else {}
 
@@ -301,22 +301,24 @@ class Registry:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         try:
-            return client.get_model_version_by_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
+            return client.get_model_version_by_alias(MODEL_NAME, CHAMPION_ALIAS)
         except MlflowException as error:
             if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 return None
             raise
 
     def _experiment(self, client: MlflowClient) -> str:
-        found = client.get_experiment_by_name(EXPERIMENT_NAME)
+        found = client.get_experiment_by_name(MLFLOW_EXPERIMENT_NAME)
         if found is not None:
             return str(found.experiment_id)
-        return str(client.create_experiment(EXPERIMENT_NAME, artifact_location=self._store.artifact_location))
+        return str(
+            client.create_experiment(MLFLOW_EXPERIMENT_NAME, artifact_location=self._store.artifact_location)
+        )
 
     def _registered(self, client: MlflowClient) -> str:
-        if not client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):
-            client.create_registered_model(REGISTERED_MODEL)
-        return REGISTERED_MODEL
+        if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
+            client.create_registered_model(MODEL_NAME)
+        return MODEL_NAME
 
 
 def get_champion_model(settings: Settings | None = None) -> Forecaster:

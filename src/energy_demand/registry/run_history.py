@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from energy_demand.config import CHAMPION_ALIAS, EXPERIMENT_NAME, REGISTERED_MODEL
+from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME, MODEL_NAME
 from energy_demand.registry.champion_alias import PREVIOUS_TAG
 from energy_demand.registry.mlflow_store import MlflowStore
 from energy_demand.registry.registry import ROLLED_BACK_TAG
@@ -67,7 +67,7 @@ def run_history(settings: Settings, limit: int) -> list[RunSummary]:
         RegistryUnavailableError: MLflow cannot be reached.
     """
     with MlflowStore(settings).client() as client:
-        experiment = client.get_experiment_by_name(EXPERIMENT_NAME)
+        experiment = client.get_experiment_by_name(MLFLOW_EXPERIMENT_NAME)
         if experiment is None:
             return []
         runs = client.search_runs(
@@ -78,9 +78,9 @@ def run_history(settings: Settings, limit: int) -> list[RunSummary]:
         )
         versions: dict[str, ModelVersion] = {
             str(each.run_id): each
-            for each in client.search_model_versions(f"name = '{REGISTERED_MODEL}'", max_results=1000)
+            for each in client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=1000)
         }
-        models = client.search_registered_models(f"name = '{REGISTERED_MODEL}'")
+        models = client.search_registered_models(f"name = '{MODEL_NAME}'")
         champion = str(models[0].aliases.get(CHAMPION_ALIAS)) if models else None
     found = []
     for run in runs:

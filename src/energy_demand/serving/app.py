@@ -17,14 +17,14 @@ from pydantic import BeforeValidator
 from starlette.middleware.cors import CORSMiddleware
 
 from energy_demand import __version__
-from energy_demand.config import REGISTERED_MODEL, Settings
+from energy_demand.config import MODEL_NAME, Settings
 from energy_demand.jobs.forecast import TOMORROW
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.answers import BadFieldError, read_body, request_id_of
 from energy_demand.serving.direct_route import DirectRoute
 from energy_demand.serving.failures import add_failures
 from energy_demand.serving.idempotency import Replayed
-from energy_demand.serving.middleware import Guarded, Limited, Observed
+from energy_demand.serving.middleware import Guarded, Headed, Limited, Observed
 from energy_demand.serving.openapi import body_of, described, responses
 from energy_demand.serving.schemas import (
     Batch,
@@ -84,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
+    app.add_middleware(Headed)
     app.add_middleware(Observed, requests=service.requests)
     app.openapi = described(app)  # type: ignore[method-assign]
     return app
@@ -126,7 +127,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         served = service.model()
         champion = served.champion
         return ModelAnswer(
-            name=REGISTERED_MODEL,
+            name=MODEL_NAME,
             version=served.version,
             run_id=champion.run_id,
             previous_version=None if served.previous is None else served.previous.version,
@@ -142,12 +143,13 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def reload_model() -> ReloadAnswer:
         """Load the present champion now; the old one serves until the new one has answered."""
         served, replaced = await service.reload()
-        return ReloadAnswer(version=served.version, replaced=replaced)
+        status: Literal["reloaded", "unchanged"] = "unchanged" if replaced is None else "reloaded"
+        return ReloadAnswer(status=status, version=served.version, replaced=replaced)
 
     @app.get("/health", tags=["health"])
     async def health() -> Health:
         """The process is alive; depends on nothing."""
-        return Health()
+        return Health(model_loaded=service.models.served is not None)
 
     @app.get("/ready", tags=["health"], responses=responses(503))
     async def ready() -> Ready:

@@ -97,4 +97,6 @@ def _of_http(request: Request, error: HTTPException) -> Response:
         detail = "there is nothing at this path; /docs says what there is"
     response = problem(request.scope, error.status_code, detail)
     response.headers.update(error.headers or {})
+    if "GET" in response.headers.get("allow", ""):
+        response.headers["allow"] += ", HEAD"
     return response

@@ -1,4 +1,4 @@
-"""What every request passes on its way in and out, outermost first: observed, guarded, limited.
+"""What every request passes on its way in and out, outermost first: observed, headed, guarded, limited.
 
 Plain ASGI, as a layer that wraps requests in tasks would cost more than a prediction.
 """
@@ -226,6 +226,32 @@ class Limited:
             if scope["state"][STARTED]:
                 raise
             await send_problem(scope, send, error.status_code, str(error.detail))
+
+
+class Headed:
+    """Answers HEAD as GET, with the same status and headers and without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def headed_send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        # A copy: the server, when it sends, and the log go by the method that was asked with.
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._app(asked, receive, headed_send)
+        finally:
+            if "route" in asked:
+                scope["route"] = asked["route"]
 
 
 def _too_large(most: int) -> str:

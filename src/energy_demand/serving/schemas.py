@@ -83,9 +83,24 @@ class Whole:
         return described
 
 
+class YesOrNo:
+    """true, false, 1 or 0; also 1.0 and 0.0. Kept as a number, as the model takes it."""
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
+        given = core_schema.union_schema(
+            [core_schema.bool_schema(strict=True), core_schema.float_schema(strict=True)],
+            custom_error_type="yes_or_no",
+            custom_error_message="Input should be true, false, 0 or 1",
+        )
+        return core_schema.chain_schema([given, core_schema.int_schema(ge=0, le=1, strict=False)])
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Callable[[Any], Any]) -> dict[str, Any]:
+        return {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": 1}]}
+
+
 FullHour = Annotated[AwareDatetime, AfterValidator(_full_hour)]
 Mwh = Annotated[float, Field(gt=0, le=MOST_MWH)]
-Flag = Annotated[int, Whole(0, 1)]
+Flag = Annotated[int, YesOrNo()]
 
 # Each derived column as its source column gives it.
 DERIVED: dict[str, tuple[str, Callable[[float], float]]] = {
@@ -113,7 +128,7 @@ class FeatureRow(BaseModel):
     hour_of_day: Annotated[int, Whole(0, 23)] = Field(description="Local, of the hour's start.")
     day_of_week: Annotated[int, Whole(0, 6)] = Field(description="Local; 0 is Monday.")
     month: Annotated[int, Whole(1, 12)] = Field(description="Local.")
-    is_holiday: Flag = Field(description="1 on a public holiday of the United States.")
+    is_holiday: Flag = Field(description="true or 1 on a public holiday of the United States.")
     demand_lag_1h: Mwh = Field(description="Newest demand known, MWh.")
     demand_lag_24h: Mwh = Field(description="Demand of the same hour a day before, MWh.")
     demand_lag_168h: Mwh = Field(description="Demand of the same hour a week before, MWh.")
@@ -266,8 +281,9 @@ class ModelAnswer(BaseModel):
 
 
 class ReloadAnswer(BaseModel):
-    """What a reload came to in the process that answers."""
+    """What a reload changed in the process that answers."""
 
+    status: Literal["reloaded", "unchanged"] = Field(description="unchanged: the champion served already.")
     version: str
     replaced: str | None = Field(description="The version that served before; null: the same or none.")
 
@@ -275,7 +291,8 @@ class ReloadAnswer(BaseModel):
 class Health(BaseModel):
     """The process is alive."""
 
-    status: Literal["alive"] = "alive"
+    status: Literal["healthy"] = "healthy"
+    model_loaded: bool = Field(description="Whether a model serves; /ready is 503 while none does.")
 
 
 class Ready(BaseModel):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
+from energy_demand.outputs import write_output
 from energy_demand.terminal.console import out
 from energy_demand.terminal.pictures import picture_path, save_picture
 from energy_demand.timeaxis import HOUR
@@ -31,8 +32,9 @@ def print_forecast(
         out.print(explanation_table(forecast.explanation, zone))
     out.print(terminal_plot(forecast, zone), markup=False)
     out.print(peak_sentence(forecast, zone))
-    saved = save_picture(forecast, zone, picture or picture_path(), note)
-    out.print(f"picture: {saved}", soft_wrap=True)
+    path = picture or picture_path()
+    write_output(path, lambda path: save_picture(forecast, zone, path, note))
+    out.print(f"picture: {path}", soft_wrap=True)
 
 
 def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:

@@ -60,7 +60,7 @@ def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "")
     title = f"Hourly demand, issued {issued:%Y-%m-%d %H:%M} by model version {forecast.model_version}"
     axes.set_title(title + (f"\n{note}" if note else ""))
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
     return path
 
 
@@ -113,5 +113,5 @@ def save_replay(made: Replayed, zone: ZoneInfo, path: Path) -> Path:
     axes.legend(loc="upper left", frameon=False, ncols=3)
     axes.set_title(f"Replay, policy {made.body['policy']}: MAPE {made.body['mape']:.2f} %")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
     return path

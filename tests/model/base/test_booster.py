@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from energy_demand.boosting import lgb
-from energy_demand.columns import BASE_COLUMNS
+from energy_demand.columns import FEATURE_COLUMNS
 from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
 from energy_demand.model.intervals import ConformalIntervals
 
@@ -19,7 +19,7 @@ OUTPUT = ["predicted_demand_mwh", "lower_80", "upper_80", "lower_95", "upper_95"
 def rows() -> pd.DataFrame:
     """Random feature rows, some of the weather missing, with a demand that depends on three columns."""
     random = np.random.default_rng(3)
-    frame = pd.DataFrame({name: random.normal(size=COUNT) for name in BASE_COLUMNS})
+    frame = pd.DataFrame({name: random.normal(size=COUNT) for name in FEATURE_COLUMNS})
     frame["hour_of_day"] = random.integers(0, 24, COUNT)
     frame["lead_hours"] = random.integers(1, 49, COUNT)
     frame["demand_mwh"] = 17_000 + 900 * frame["temperature"] + 100 * frame["hour_of_day"]
@@ -46,7 +46,7 @@ def base_model(rows) -> BaseBooster:
 
 
 def test_the_booster_takes_the_twenty_columns_and_the_lead():
-    assert (*BASE_COLUMNS, "lead_hours") == BOOSTER_COLUMNS
+    assert (*FEATURE_COLUMNS, "lead_hours") == BOOSTER_COLUMNS
     assert len(BOOSTER_COLUMNS) == 21
 
 

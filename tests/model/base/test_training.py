@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.columns import TARGET, WEATHER_VARIABLES
+from energy_demand.columns import TARGET_COLUMN, WEATHER_VARIABLES
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.errors import UserError
 from energy_demand.model.base.training import (
@@ -22,7 +22,7 @@ from energy_demand.model.base.training import (
     training_targets,
 )
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
-from energy_demand.model.metrics import coverage, scores
+from energy_demand.model.metrics import coverage, headline, scores
 from energy_demand.sandbox.synthetic import SyntheticWorld
 from energy_demand.sandbox.world import SITES
 from energy_demand.timeaxis import hourly
@@ -38,7 +38,7 @@ def world() -> tuple[pd.DataFrame, pd.DataFrame]:
     synthetic = SyntheticWorld(seed=1)
     periods = hourly(START, START + timedelta(days=DAYS))
     hours = periods.as_unit("s").asi8 // 3600
-    demand = pd.DataFrame({"period": periods, TARGET: synthetic.hourly.values("D", hours)})
+    demand = pd.DataFrame({"period": periods, TARGET_COLUMN: synthetic.hourly.values("D", hours)})
     observed = synthetic.weather.observed(SITES["new_york_city"], WEATHER_VARIABLES, hours)
     return demand, pd.DataFrame(
         dict(zip(WEATHER_VARIABLES, observed, strict=True)), index=periods
@@ -72,7 +72,7 @@ def test_the_model_beats_both_naive_forecasts_on_the_same_rows(rows):
 
 
 def test_the_metrics_are_the_scores_of_the_judged_fit_on_the_test_part(trained):
-    actual, predicted = trained.test[TARGET], trained.judged.predict(trained.test)
+    actual, predicted = trained.test[TARGET_COLUMN], trained.judged.predict(trained.test)
     expected = {
         "test": scores(actual, predicted["predicted_demand_mwh"]),
         "test_seasonal_naive_24": scores(actual, seasonal_naive_24(trained.test)),
@@ -83,7 +83,9 @@ def test_the_metrics_are_the_scores_of_the_judged_fit_on_the_test_part(trained):
         lower, upper = predicted[f"lower_{level}"].to_numpy(), predicted[f"upper_{level}"].to_numpy()
         flat[f"test_coverage_{level}"] = coverage(actual.to_numpy(), lower, upper)
     trees = trained.metrics["trees"]
-    assert trained.metrics == {**flat, "trees": trees}
+    callers = headline(actual, predicted["predicted_demand_mwh"])
+    assert callers.keys() == {"mae", "rmse", "r2", "mape"}
+    assert trained.metrics == {**flat, **callers, "trees": trees}
     assert 1 <= trees <= QUICK.max_trees
 
 
@@ -95,7 +97,7 @@ def test_the_intervals_cover_about_what_they_promise(trained):
 def test_the_test_part_changes_nothing_of_the_fit_that_is_judged(rows, trained):
     altered = rows.copy()
     tested = altered["timestamp"].isin(trained.test["timestamp"])
-    altered.loc[tested, TARGET] *= 2
+    altered.loc[tested, TARGET_COLUMN] *= 2
     again = fit_base(altered, QUICK)
     assert again.metrics["trees"] == trained.metrics["trees"]
     assert text(again.judged) == text(trained.judged)
@@ -109,7 +111,9 @@ def test_the_boosting_stops_where_the_validation_part_gets_no_better(rows):
     _, validation, _ = split(rows.sort_values("timestamp", ignore_index=True), patient)
     noisy = rows.copy()
     held_out = noisy["timestamp"].isin(validation["timestamp"])
-    noisy.loc[held_out, TARGET] = np.random.default_rng(1).permutation(noisy.loc[held_out, TARGET])
+    noisy.loc[held_out, TARGET_COLUMN] = np.random.default_rng(1).permutation(
+        noisy.loc[held_out, TARGET_COLUMN]
+    )
     as_it_was, without_a_pattern = (fit_base(each, patient).metrics["trees"] for each in (rows, noisy))
     assert without_a_pattern < as_it_was < patient.max_trees
 
@@ -166,7 +170,9 @@ def test_a_thousand_rows_are_enough(rows):
 
 def test_rows_without_demand_do_not_count_towards_the_thousand(rows):
     with pytest.raises(TooFewRowsError, match="^500 "):
-        train_model(rows.head(1500).assign(demand_mwh=lambda r: r[TARGET].where(r.index < 500)), recipe=QUICK)
+        train_model(
+            rows.head(1500).assign(demand_mwh=lambda r: r[TARGET_COLUMN].where(r.index < 500)), recipe=QUICK
+        )
 
 
 def test_a_thousand_rows_of_one_hour_cannot_be_split(rows):
@@ -186,7 +192,7 @@ def test_training_meets_every_lead_and_each_lead_every_hour_of_the_day(world):
 def test_the_hash_of_the_data_tells_data_apart(rows):
     same, other = rows.copy(), rows.copy()
     other.loc[10, "temperature"] += 1e-9
-    later = rows.assign(demand_mwh=rows[TARGET].where(rows.index != 5, 1.0))
+    later = rows.assign(demand_mwh=rows[TARGET_COLUMN].where(rows.index != 5, 1.0))
     assert data_hash(same) == data_hash(rows)
     assert len({data_hash(each) for each in (rows, other, later, rows.iloc[1:])}) == 4
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from energy_demand.data.eia_client import names_on_record
+from energy_demand.data.eia_client import DEMAND, SERIES, names_on_record
 from energy_demand.data.ingestion.ingestion_run import IngestionRun, NoDataError, chunks_of
 from energy_demand.data.quality import check_daily, check_demand
 from energy_demand.database import repository, state
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 EIA = "eia"
 EIA_DAILY = "eia_daily"
-SERIES = ("D", "DF")
-DEMAND = "D"
 # More holes than this are not asked for one by one, but as the whole range that they lie in.
 MOST_HOLES = 40
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.data.ingestion.ingestion_run import IngestionRun, chunks_of
 from energy_demand.data.quality import check_weather
-from energy_demand.data.weather_client import MAX_PAST_DAYS, RUN_EVERY_HOURS, WeatherClient
+from energy_demand.data.weather_client import (
+    MAX_PAST_DAYS,
+    RUN_EVERY_HOURS,
+    RUNS_AT_ONCE,
+    WeatherClient,
+    newest_run,
+    with_values,
+)
 from energy_demand.database import repository, state
 from energy_demand.database.engine import stamp
 from energy_demand.http import UpstreamError
-from energy_demand.timeaxis import HOUR, day_ahead_issue, floor_hour, local_day
+from energy_demand.timeaxis import HOUR, day_ahead_issue, local_day
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -24,10 +29,6 @@ if TYPE_CHECKING:
 
 ARCHIVE = "open_meteo_archive"
 FORECASTS = "open_meteo_single_runs"
-# The record of issued forecasts begins somewhere; so many missing days in a row are its beginning.
-RUNS_MISSING_AT_THE_BEGINNING = 7
-RUNS_PER_TRANSACTION = 30
-CALLS_AT_ONCE = 2  # one is read while the next is on its way
 EVERY_RUN_FOR = timedelta(days=2)
 
 
@@ -65,7 +66,7 @@ def _fill_gap(run: IngestionRun, client: WeatherClient, end: datetime) -> None:
 
 
 def _store_observed(run: IngestionRun, client: WeatherClient, frame: pd.DataFrame, source: str) -> None:
-    good, broken = check_weather(_with_values(frame[frame["timestamp"] <= run.now]))
+    good, broken = check_weather(with_values(frame[frame["timestamp"] <= run.now]))
     rows = good.assign(source=source, known_at=good["timestamp"], ingested_at=run.now)
 
     def store(connection: sa.Connection) -> tuple[Written, int]:
@@ -89,21 +90,16 @@ def ingest_issued(run: IngestionRun, client: WeatherClient) -> None:
         IngestInterruptedError: Open-Meteo failed.
     """
     wanted = _wanted_runs(run)
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        for first in range(0, len(wanted), RUNS_PER_TRANSACTION):
-            several = wanted[first : first + RUNS_PER_TRANSACTION]
-            try:
-                frames = list(pool.map(client.fetch_run, several))
-            except UpstreamError as error:
-                failed = [(several[-1], several[0])]
-                raise run.interrupted(FORECASTS, error, "weather forecasts", failed, 0) from None
-            found = [_with_values(frame) for frame in frames if frame is not None]
+    done = 0
+    try:
+        for found in client.fetch_runs(wanted):
             if found:
                 _store_issued(run, client, pd.concat(found, ignore_index=True))
-            missing = len(frames) if not found else [frame is None for frame in reversed(frames)].index(False)
-            if missing >= RUNS_MISSING_AT_THE_BEGINNING:
-                break
-            run.progress("weather forecasts", first + len(several), len(wanted))
+            done = min(done + RUNS_AT_ONCE, len(wanted))
+            run.progress("weather forecasts", done, len(wanted))
+    except UpstreamError as error:
+        failed = [(wanted[min(done + RUNS_AT_ONCE, len(wanted)) - 1], wanted[done])]
+        raise run.interrupted(FORECASTS, error, "weather forecasts", failed, 0) from None
     run.database.run(lambda connection: _note(run, connection, FORECASTS))
     run.progress("weather forecasts", len(wanted), len(wanted))
 
@@ -124,7 +120,7 @@ def _wanted_runs(run: IngestionRun) -> list[datetime]:
         moments.add(now)
     if not run.span.history:
         moments |= {now - timedelta(hours=hours) for hours in range(0, 48, RUN_EVERY_HOURS)}
-    runs = {_floor_run(moment - delay) for moment in moments}
+    runs = {newest_run(moment, delay) for moment in moments}
     names = [site.name for site in run.settings.region.sites]
     stored = run.database.run(
         lambda connection: repository.issued_forecasts(connection, min(runs), max(runs) + delay, names)
@@ -152,12 +148,3 @@ def _store_issued(run: IngestionRun, client: WeatherClient, frame: pd.DataFrame)
 def _note(run: IngestionRun, connection: sa.Connection, source: str) -> None:
     newest = state.get_watermark(connection, source, run.respondent)
     state.record_success(connection, source, run.respondent, run.now, newest)
-
-
-def _with_values(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame[list(WEATHER_VARIABLES)].notna().any(axis=1)]
-
-
-def _floor_run(moment: datetime) -> datetime:
-    full = floor_hour(moment)
-    return full - (full.hour % RUN_EVERY_HOURS) * HOUR

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import BASE_COLUMNS, LEAD
+from energy_demand.columns import FEATURE_COLUMNS, LEAD
 
 if TYPE_CHECKING:
     from energy_demand.arrays import Floats
     from energy_demand.boosting import lgb
     from energy_demand.model.intervals import ConformalIntervals
 
-BOOSTER_COLUMNS = (*BASE_COLUMNS, LEAD)
+BOOSTER_COLUMNS = (*FEATURE_COLUMNS, LEAD)
 EXPECTED = "expected"
 
 

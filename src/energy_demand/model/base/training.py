@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.boosting import lgb
-from energy_demand.columns import BASE_COLUMNS, DERIVED_COLUMNS, LEAD, TARGET, WEATHER_COLUMNS
+from energy_demand.columns import DERIVED_COLUMNS, FEATURE_COLUMNS, LEAD, TARGET_COLUMN, WEATHER_COLUMNS
 from energy_demand.errors import UserError
 from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
 from energy_demand.model.intervals import LEVELS, ConformalIntervals
-from energy_demand.model.metrics import coverage, scores
+from energy_demand.model.metrics import coverage, headline, scores
 from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS
 
 if TYPE_CHECKING:
@@ -112,9 +112,9 @@ def train_model(
         recipe: how to fit.
 
     Returns:
-        The model, fitted on all rows; and its test metrics (`test_mape`, `test_mae`, `test_rmse`,
-        `test_bias_percent`, `test_n`, `test_coverage_80`, `test_coverage_95`, those of both naive
-        baselines on the same rows, `trees`), from a fit that did not see the test part.
+        The model, fitted on all rows; and its test metrics (`mae`, `rmse`, `r2`, `mape`; `test_mape`,
+        `test_mae`, `test_rmse`, `test_bias_percent`, `test_n`, `test_coverage_80`, `test_coverage_95`,
+        those of both naive baselines on the same rows, `trees`), from a fit that did not see the test part.
 
     Raises:
         TooFewRowsError: fewer than 1,000 rows, or none in one of the parts.
@@ -125,7 +125,7 @@ def train_model(
 
 def fit_base(df: pd.DataFrame, recipe: BaseRecipe, test_from: pd.Timestamp | None = None) -> TrainedBase:
     """As `train_model`, with the fit that is scored as well; the test part begins after `test_from`."""
-    rows = df[df[TARGET].notna()].sort_values("timestamp", kind="stable", ignore_index=True)
+    rows = df[df[TARGET_COLUMN].notna()].sort_values("timestamp", kind="stable", ignore_index=True)
     if len(rows) < FEWEST_ROWS:
         raise TooFewRowsError(f"{len(rows)} feature rows are too few to train on; {FEWEST_ROWS} are needed")
     fitted, validation, test = split(rows, recipe, test_from)
@@ -176,7 +176,7 @@ def lose_weather(rows: pd.DataFrame, share: float) -> pd.DataFrame:
 
 def data_hash(rows: pd.DataFrame) -> str:
     """A hash of the rows, equal for equal data, to tell training data apart."""
-    columns = ["timestamp", "issued_at", *BASE_COLUMNS, TARGET]
+    columns = ["timestamp", "issued_at", *FEATURE_COLUMNS, TARGET_COLUMN]
     digest = pd.util.hash_pandas_object(rows[columns], index=False).to_numpy()
     return hashlib.sha256(digest.tobytes()).hexdigest()[:16]
 
@@ -199,7 +199,7 @@ def _boost(
 def _dataset(rows: pd.DataFrame, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     return lgb.Dataset(
         rows[list(BOOSTER_COLUMNS)].to_numpy(dtype=float),
-        label=rows[TARGET].to_numpy(dtype=float),
+        label=rows[TARGET_COLUMN].to_numpy(dtype=float),
         feature_name=list(BOOSTER_COLUMNS),
         reference=reference,
     )
@@ -207,7 +207,7 @@ def _dataset(rows: pd.DataFrame, reference: lgb.Dataset | None = None) -> lgb.Da
 
 def _intervals(booster: lgb.Booster, rows: pd.DataFrame) -> ConformalIntervals:
     return ConformalIntervals.fit(
-        rows[TARGET].to_numpy(dtype=float),
+        rows[TARGET_COLUMN].to_numpy(dtype=float),
         np.asarray(booster.predict(rows[list(BOOSTER_COLUMNS)].to_numpy(dtype=float))),
         rows[LEAD].to_numpy(dtype=np.int64),
         rows["hour_of_day"].to_numpy(dtype=np.int64),
@@ -215,11 +215,12 @@ def _intervals(booster: lgb.Booster, rows: pd.DataFrame) -> ConformalIntervals:
 
 
 def _test_metrics(model: BaseBooster, test: pd.DataFrame) -> dict[str, float]:
-    actual = test[TARGET].to_numpy(dtype=float)
+    actual = test[TARGET_COLUMN].to_numpy(dtype=float)
     predicted = model.predict(test)
-    metrics: dict[str, float] = {}
+    forecast = predicted["predicted_demand_mwh"].to_numpy()
+    metrics = headline(actual, forecast)
     for name, guess in (
-        ("test", predicted["predicted_demand_mwh"].to_numpy()),
+        ("test", forecast),
         ("test_seasonal_naive_24", seasonal_naive_24(test)),
         ("test_seasonal_naive_168", seasonal_naive_168(test)),
     ):

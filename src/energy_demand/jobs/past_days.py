@@ -1,0 +1,66 @@
+"""The days that a backtest or a replay goes over: refused before any work if they cannot be scored."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from energy_demand.errors import UserError
+from energy_demand.timeaxis import days_periods, local_day
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import pandas as pd
+
+    from energy_demand.data.record import Record
+    from energy_demand.model.train import Weather
+
+FEWEST_DAYS_BEFORE = 120  # of record before the first fit
+
+
+class PastDaysError(UserError, ValueError):
+    """Days that cannot be gone over; the message says why and what to do."""
+
+
+def check_past_days(record: Record, start: date, end: date, weather: Weather | None) -> None:
+    """Refuse local days `start` to `end` that the record cannot score, or has too little before.
+
+    `weather` is None where it follows from the record.
+
+    Raises:
+        PastDaysError: naming the first or the last day that can be scored.
+    """
+    zone = record.region.zone
+    if end < start:
+        raise PastDaysError(f"the end {end} is before the start {start}")
+    first = local_day(record.periods[0].to_pydatetime(), zone) + timedelta(days=FEWEST_DAYS_BEFORE)
+    if start < first:
+        raise PastDaysError(
+            f"{start} is too early: {FEWEST_DAYS_BEFORE} days before it are needed to learn from, so the "
+            f"first day is {first}; backfill more history or start later"
+        )
+    newest, last = last_scorable_day(record)
+    if end > last:
+        raise PastDaysError(
+            f"{end} cannot be scored: demand is known through {newest:%Y-%m-%dT%H:%M}Z, so the last day that "
+            f"can be scored is {last}; ingest first or end earlier"
+        )
+    asked = record.periods.isin(days_periods(start, end, zone))
+    if np.isnan(record.truth_mwh[asked]).all():
+        raise PastDaysError(f"no hour from {start} to {end} has a true demand to score against")
+    issued = record.issued.issued_at
+    if weather == "as_issued" and (len(issued) == 0 or local_day(issued[0].to_pydatetime(), zone) > start):
+        known = f"begin on {local_day(issued[0].to_pydatetime(), zone)}" if len(issued) else "are not stored"
+        raise PastDaysError(
+            f"weather forecasts as issued {known}, after {start}; start later or use --weather observed"
+        )
+
+
+def last_scorable_day(record: Record) -> tuple[pd.Timestamp, date]:
+    """The newest hour of known demand, and the last local day whose every hour had ended by then."""
+    newest = record.periods[~np.isnan(record.demand_mwh)][-1]
+    # The day on which the next hour starts is not over.
+    return newest, local_day(newest.to_pydatetime(), record.region.zone) - timedelta(days=1)
