@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Scores(TypedDict):
-    """How far a forecast was off: energies in MWh, `mape` and `bias_percent` in percent."""
+    """Errors of a forecast: `mae` and `rmse` in MWh, `mape` and `bias_percent` in percent."""
 
     mape: float
     mae: float
@@ -30,13 +30,13 @@ def scores(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> Scores:
     Raises:
         ValueError: there is no such hour, or the lengths differ.
     """
-    truth, guess = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
-    if truth.shape != guess.shape:
-        raise ValueError(f"{truth.shape} actual and {guess.shape} predicted values do not belong together")
-    both = ~np.isnan(truth) & ~np.isnan(guess)
+    truth, forecast = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
+    if truth.shape != forecast.shape:
+        raise ValueError(f"{truth.shape} actual and {forecast.shape} predicted values differ in shape")
+    both = ~np.isnan(truth) & ~np.isnan(forecast)
     if not both.any():
         raise ValueError("no hour has both an actual and a predicted value")
-    truth, error = truth[both], guess[both] - truth[both]
+    truth, error = truth[both], forecast[both] - truth[both]
     return Scores(
         mape=float(100 * np.mean(np.abs(error) / truth)),
         mae=float(np.mean(np.abs(error))),
@@ -47,7 +47,7 @@ def scores(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> Scores:
 
 
 def coverage(actual: Floats, lower: Floats, upper: Floats) -> float:
-    """Percent of the known hours that lie within the interval."""
+    """Percent of the known hours whose actual value is within the interval."""
     known = ~np.isnan(actual)
     inside = (actual >= lower) & (actual <= upper)
     return float(100 * np.mean(inside[known]))
