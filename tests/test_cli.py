@@ -75,7 +75,7 @@ def test_training_answers_with_one_json_object_that_says_what_was_decided(shop):
     body = json.loads(shop["TRAINED"])
     assert body["verdict"] == {
         "promoted": True,
-        "reason": "the first model needs no rival",
+        "reason": "the first model has no rival",
         "challenger": None,
         "champion": None,
         "days": 0,

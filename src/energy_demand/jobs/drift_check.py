@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -92,7 +92,7 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
         comparison=comparison,
         zone=zone,
     )
-    decision = decide(evidence, policy_of(settings))
+    decision = decide(evidence, Policy.of_days(settings.retrain_max_age_days, settings.retrain_cooldown_days))
     check = {
         "respondent": respondent,
         "check_timestamp": now,
@@ -113,7 +113,7 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
         "triggered_retrain": decision.retrain,
         "reason": decision.reason,
     }
-    check["drift_details"] = plain(check["drift_details"])
+    check["drift_details"] = decisions.plain(check["drift_details"])
     database.run(lambda connection: decisions.insert_check(connection, check))
     return DriftOutcome(decision, check, report)
 
@@ -149,27 +149,6 @@ def refresh_reference(database: Database, registry: Registry, settings: Settings
         champion_reference(database, settings, registry.champion())
     except UserError as error:
         _log.warning("the reference of drift is not renewed yet: %s", error)
-
-
-def policy_of(settings: Settings) -> Policy:
-    """The triggers as they are set."""
-    return Policy(
-        max_age=timedelta(days=settings.retrain_max_age_days),
-        cooldown=timedelta(days=settings.retrain_cooldown_days),
-    )
-
-
-def plain(value: Any) -> Any:
-    """Nested values as JSON takes them: days and moments as text, not-a-number as nothing."""
-    if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    if isinstance(value, date):  # a moment is one too
-        return value.isoformat()
-    if isinstance(value, float) and value != value:  # noqa: PLR0124
-        return None
-    return value
 
 
 def _report(settings: Settings, reference: pd.DataFrame, window: pd.DataFrame) -> str | None:

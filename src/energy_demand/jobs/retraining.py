@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.database import decisions
-from energy_demand.jobs.drift_check import plain, refresh_reference
+from energy_demand.jobs.drift_check import refresh_reference
 from energy_demand.jobs.job_lock import LONGEST_ERROR
 from energy_demand.jobs.training import TrainingOutcome, run_training
 from energy_demand.logs import redact
@@ -98,7 +98,7 @@ def run_retraining(
             settings,
             now,
             recipe=recipe,
-            refit=trigger.needs_only_not_be_worse,
+            refit=trigger.is_routine,
             registered=registered,
             progress=progress,
         )
@@ -109,7 +109,9 @@ def run_retraining(
             error=redact(str(error) or type(error).__name__)[:LONGEST_ERROR],
         )
         raise
-    end("promoted" if training.verdict.promoted else "not_promoted", plain(asdict(training.verdict)))
+    end(
+        "promoted" if training.verdict.promoted else "not_promoted", decisions.plain(asdict(training.verdict))
+    )
     progress("keeping the reference")
     pruned = _afterwards(database, registry, settings)
     return RetrainingOutcome(trigger, reason, training, pruned)
