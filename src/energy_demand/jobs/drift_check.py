@@ -1,6 +1,6 @@
-"""The drift check: stored rows and the champion → what drifted, how well it does, and what to do about it.
+"""The drift check: stored rows and the champion → data drift, concept drift, performance, and a decision.
 
-Nothing is retrained here; the decision and its reason are stored, also where nothing is to be done.
+It never retrains. The decision and its reason are stored, also when no retraining is needed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DriftOutcome:
-    """What a check found and decided; `check` is the row of `drift_log`."""
+    """Findings and decision of a check; `check` is the row of `drift_log`."""
 
     decision: Decision
     check: dict[str, Any]
@@ -56,10 +56,10 @@ class DriftOutcome:
 
 
 def run_check(database: Database, registry: Registry, settings: Settings, now: datetime) -> DriftOutcome:
-    """Check the newest weeks, store what was found, and say whether to retrain.
+    """Check the newest weeks, store the findings, and decide whether to retrain.
 
     Raises:
-        NoChampionError: no model serves, so there is nothing to compare with.
+        NoChampionError: no model serves yet, so there is nothing to compare.
         NoDemandError: nothing is stored.
         RegistryUnavailableError: MLflow cannot be reached.
         ModelRefusedError: the champion's files are damaged.
@@ -77,12 +77,12 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
 
     def read(connection: Any) -> tuple[pd.DataFrame, datetime | None]:
         predictions.fill_actuals(connection, respondent, since, now)
-        made = predictions.read_scheduled(connection, respondent, zone.key, since, now)
-        return made, decisions.last_retraining(connection, respondent, now)
+        scheduled = predictions.read_scheduled(connection, respondent, zone.key, since, now)
+        return scheduled, decisions.last_retraining(connection, respondent, now)
 
-    made, last_retraining = database.run(read)
-    own = made[made["model_version"] == champion.version]
-    comparison = compare(own, champion.metrics, champion.forecaster.expected_errors, zone)
+    forecasts, last_retraining = database.run(read)
+    of_champion = forecasts[forecasts["model_version"] == champion.version]
+    comparison = compare(of_champion, champion.metrics, champion.forecaster.expected_errors, zone)
     evidence = Evidence(
         now=now,
         trained_through=champion.forecaster.trained_through,
@@ -107,7 +107,7 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
             "window": {"start": newest - timedelta(days=DRIFT_WINDOW_DAYS), "end": newest},
             "concept": asdict(concept),
             "comparison": asdict(comparison),
-            "performance": performance(made, now),
+            "performance": performance(forecasts, now),
             "trigger": None if decision.trigger is None else decision.trigger.value,
         },
         "triggered_retrain": decision.retrain,
@@ -119,36 +119,40 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
 
 
 def concept_drift(champion: Champion, record: Record, now: datetime) -> ConceptDrift:
-    """The charts of the whole days since the champion was trained."""
+    """The control charts over the whole days since the champion was trained."""
     residuals = daily_residuals(champion.forecaster, record)
     today = pd.Timestamp(local_day(now, record.region.zone))
     return run_charts(residuals[residuals.index < today] if len(residuals) else residuals)
 
 
 def champion_reference(database: Database, settings: Settings, champion: Champion) -> Reference:
-    """The champion's reference; made and kept where the file is another one's, or gone."""
-    held = read_reference(settings.reference_path)
+    """The champion's reference; rebuilt and written if the file is missing or another champion's."""
+    stored = read_reference(settings.reference_path)
     model = champion.forecaster
     through = model.trained_through.isoformat()
-    if held is not None and (held.version, held.trained_through) == (champion.version, through):
-        return held
+    if stored is not None and (stored.version, stored.trained_through) == (champion.version, through):
+        return stored
     known = load_record(
         database, settings, model.trained_through + timedelta(hours=model.publication_delay_hours)
     )
-    made = Reference(champion.version, through, reference_rows(known, model))
+    reference = Reference(champion.version, through, reference_rows(known, model))
     try:
-        write_reference(settings.reference_path, made)
+        write_reference(settings.reference_path, reference)
     except OSError as error:
-        _log.warning("%s cannot be written (%s); it is made anew each time", settings.reference_path, error)
-    return made
+        _log.warning(
+            "%s cannot be written (%s); the drift reference is rebuilt at every check until it can",
+            settings.reference_path,
+            error,
+        )
+    return reference
 
 
 def refresh_reference(database: Database, registry: Registry, settings: Settings) -> None:
-    """Bring the reference to the champion that serves now; where that fails the next check makes it."""
+    """Write the reference of the current champion; if that fails, the next check rebuilds it."""
     try:
         champion_reference(database, settings, registry.champion())
     except UserError as error:
-        _log.warning("the reference of drift is not renewed yet: %s", error)
+        _log.warning("the drift reference is not updated yet; the next drift check does it: %s", error)
 
 
 def _report(settings: Settings, reference: pd.DataFrame, window: pd.DataFrame) -> str | None:
