@@ -10,14 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.database.engine import opened
 from energy_demand.evaluation.injection import Injection, Kind
 from energy_demand.evaluation.policy_replay import Event, Replay, ReplayPolicy, replay
-from energy_demand.jobs.replay import ReplayError, run_replay
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, days_periods, local_midnight
 from records import QUICK, altered_after, synthetic_record
-from support import PRESENT
 
 ZONE = NEW_YORK.zone
 FIRST, LAST = date(2024, 9, 25), date(2024, 10, 19)
@@ -139,66 +136,6 @@ def test_the_detection_delay_is_unknown_without_a_change_or_without_an_alarm():
     assert early.summary(None, None)["detection_delay_days"] is None
     assert early.summary(STEP, begins)["detection_delay_days"] is None
     assert (early.summary(None, None)["n_hours"], early.summary(None, None)["mape"]) == (1, 10.0)
-
-
-def test_the_answer_of_a_replay_has_its_figures_and_says_how_it_was_run(filled):
-    with opened(filled) as database:
-        replayed = run_replay(
-            database,
-            filled,
-            PRESENT,
-            policy=ReplayPolicy.TRIGGERED,
-            start=date(2025, 3, 1),
-            end=date(2025, 3, 10),
-            injection=Injection(Kind.STEP, date(2025, 3, 4)),
-            recipe=QUICK,
-        )
-    assert set(replayed.body) == {
-        "policy",
-        "start",
-        "end",
-        "protocol",
-        "weather",
-        "publication_delay_hours",
-        "mape",
-        "mae",
-        "bias_percent",
-        "n_hours",
-        "coverage_80",
-        "coverage_95",
-        "retrainings",
-        "promotions",
-        "training_seconds",
-        "alarms",
-        "retrained",
-        "inject",
-        "detection_delay_days",
-        "seconds",
-    }
-    assert (replayed.body["policy"], replayed.body["protocol"]) == ("triggered", "day-ahead")
-    assert replayed.body["weather"] == "as_issued"
-    assert replayed.body["n_hours"] == 10 * 24 - 1  # over the clock change
-    assert replayed.body["inject"] == {"kind": "step", "at": date(2025, 3, 4)}
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "message"),
-    [
-        pytest.param(date(2025, 3, 2), date(2025, 3, 1), "before the start", id="an end before the start"),
-        pytest.param(date(2024, 11, 24), date(2025, 3, 1), "too early", id="too little before it"),
-        pytest.param(
-            date(2025, 3, 1), date(2025, 4, 1), "the record ends on 2025-03-1", id="an end too late"
-        ),
-        pytest.param(date(2025, 3, 1), date(2035, 3, 1), "replay it in parts", id="too many days"),
-        pytest.param(date(2025, 3, 5), date(2025, 3, 10), "not between", id="a change outside"),
-    ],
-)
-def test_a_window_that_cannot_be_replayed_is_refused_with_the_reason(filled, start, end, message):
-    change = Injection(Kind.STEP, date(2025, 3, 4))
-    with opened(filled) as database, pytest.raises(ReplayError, match=message):
-        run_replay(
-            database, filled, PRESENT, policy=ReplayPolicy.NEVER, start=start, end=end, injection=change
-        )
 
 
 @pytest.mark.parametrize("kind", list(Kind))
