@@ -1,10 +1,10 @@
-"""What each ingredient of the forecaster gives, on validation years alone.
+"""Ablation: the error of the forecaster without one of its parts, on validation years alone.
 
 Two tables in one JSON object. `regression`: the adaptive regression alone, without a group of columns or a
-pace, 2022-08-01 … 2024-07-31, observed weather. `stages`: the forecaster with stages, corrections or guesses
-taken out, `day-ahead`, 2023-12-01 … 2024-07-31 (recorded forecasts begin in 2023-10), observed and as issued,
-four fits. MAPE in percent. Nothing after 2024-07-31 is read. Works on the database of the settings,
-backfilled before.
+pace, 2022-08-01 … 2024-07-31, observed weather. `stages`: the forecaster with stages or weather corrections
+left out, `day-ahead`, 2023-12-01 … 2024-07-31 (recorded forecasts begin in 2023-10), observed and as issued,
+four fits. MAPE in percent. Nothing after 2024-07-31 is read. Reads the database of the settings, which must
+be backfilled.
 
     .venv/bin/python benchmarks/ablation.py
 """
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from energy_demand.model.forecaster import Forecaster
 
 END = datetime(2024, 8, 1, 5, tzinfo=UTC)
-LINEAR_WINDOW = (date(2022, 8, 1), date(2024, 7, 31))
+REGRESSION_WINDOW = (date(2022, 8, 1), date(2024, 7, 31))
 BLOCKS = (date(2023, 12, 1), date(2024, 2, 1), date(2024, 4, 1), date(2024, 6, 1), date(2024, 8, 1))
-GROUPS_TAKEN_OUT = {
+GROUPS_LEFT_OUT = {
     "without special days": [groups.SPECIAL_DAY],
     "without humidity": [groups.MOISTURE],
     "without wind": [groups.AIR],
@@ -66,20 +66,22 @@ def regression_table(record: Record) -> dict[str, dict[str, float]]:
     """MAPE of the adaptive regression, coefficients one day old and as at 09:00 the day before."""
     outlook = fit_guesses(record.observed, record.issued, record.region.zone)
     whole = response_features(outlook.completed(record.observed), record.region)
-    rows = whole.periods.isin(days_periods(*LINEAR_WINDOW, record.region.zone)) & ~np.isnan(record.truth_mwh)
+    rows = whole.periods.isin(days_periods(*REGRESSION_WINDOW, record.region.zone)) & ~np.isnan(
+        record.truth_mwh
+    )
 
     def mape(responses: Responses, recipe: RegressionRecipe | None = None) -> dict[str, float]:
         stage = AdaptiveRegression.start(responses, record.demand_mwh, recipe)
-        said = stage.advance(responses, record.demand_mwh)[1].log_demand
-        day_ahead = np.where(responses.hours <= 7, said[0], said[1])
+        forecast = stage.advance(responses, record.demand_mwh)[1].log_demand
+        day_ahead = np.where(responses.hours <= 7, forecast[0], forecast[1])
         return {
-            name: off(record.truth_mwh[rows], np.exp(each[rows] / 100))
-            for name, each in (("one day old", said[0]), ("day-ahead", day_ahead))
+            name: mape_of(record.truth_mwh[rows], np.exp(values[rows] / 100))
+            for name, values in (("one day old", forecast[0]), ("day-ahead", day_ahead))
         }
 
     table = {"all": mape(whole)}
-    for name, taken in GROUPS_TAKEN_OUT.items():
-        kept = ~np.isin(whole.groups, taken)
+    for name, left_out in GROUPS_LEFT_OUT.items():
+        kept = ~np.isin(whole.groups, left_out)
         table[name] = mape(
             replace(
                 whole,
@@ -98,7 +100,7 @@ def regression_table(record: Record) -> dict[str, dict[str, float]]:
 
 
 def stages_table(record: Record) -> dict[str, dict[str, float]]:
-    """MAPE of the forecaster without some of its parts; the base booster's beside it."""
+    """MAPE of the forecaster without some of its parts, and of the base booster."""
     parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for first, after in itertools.pairwise(BLOCKS):
         last = after - timedelta(days=1)
@@ -111,20 +113,22 @@ def stages_table(record: Record) -> dict[str, dict[str, float]]:
         model = fit(known, judge=False).forecaster
         for name, refine in STAGES.items():
             for weather in ("observed", "as_issued"):
-                made = walk_forward(
+                hours = walk_forward(
                     record, iter(events), protocol=Protocol.DAY_AHEAD, weather=weather, model=refine(model)
                 )
-                parts.setdefault((name, weather), []).append(made)
+                parts.setdefault((name, weather), []).append(hours)
     table: dict[str, dict[str, float]] = {}
     for (name, weather), blocks in parts.items():
         hours = pd.concat(blocks)
-        table.setdefault(name, {})[weather] = off(hours["actual_mwh"], hours["predicted_mwh"])
+        table.setdefault(name, {})[weather] = mape_of(hours["actual_mwh"], hours["predicted_mwh"])
         if name == "all":
-            table.setdefault("the base booster", {})[weather] = off(hours["actual_mwh"], hours["base_mwh"])
+            table.setdefault("the base booster", {})[weather] = mape_of(
+                hours["actual_mwh"], hours["base_mwh"]
+            )
     return table
 
 
-def off(actual: object, predicted: object) -> float:
+def mape_of(actual: object, predicted: object) -> float:
     """MAPE, three decimals."""
     return round(scores(actual, predicted)["mape"], 3)  # type: ignore[arg-type]
 

@@ -1,10 +1,10 @@
-"""Draws where a backtest errs, and lists its worst days, from the file of hours that it wrote.
+"""Plots the errors of a backtest and lists its worst days, from the file of hours that it wrote.
 
     energy-demand backtest --protocol day-ahead --start D --end D --output as_issued.parquet
     energy-demand backtest --protocol rolling-24h --start D --end D --output observed.parquet
     .venv/bin/python benchmarks/accuracy_figures.py as_issued.parquet observed.parquet --out docs/figures
 
-The second file says how the same hours fared with the weather that came. Temperatures are read from the
+The second file has the same hours with observed weather. Temperatures are read from the
 database of the settings.
 """
 
@@ -81,7 +81,7 @@ def worst_days(issued: pd.DataFrame, observed: pd.DataFrame) -> str:
     )
     given = observed.groupby("day")["off"].mean()
     lines = [
-        "| day | MAPE % | bias % | with the weather that came % | °C, New York City |",
+        "| day | MAPE % | bias % | with observed weather % | °C, New York City |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for day, row in by_day.nlargest(WORST_DAYS, "off").iterrows():

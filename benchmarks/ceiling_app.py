@@ -1,4 +1,4 @@
-"""The ceiling of `benchmarks/serving.py`: the service's schemas, asked and answered, and nothing computed."""
+"""The ceiling of `benchmarks/serving.py`: the service's schemas in and out, and no computation."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/dashboard_pages.py
 
 Prints one JSON object: seconds from asking for a page until its script has ended and every plot is drawn in
-Chromium, for the first visit of all (`first`), later visits with nothing held in the dashboard's cache
+Chromium, for the first visit of all (`first`), later visits with an empty cache of the dashboard
 (`median`, `worst`), and the whole year instead of 30 days (`year`). Synthetic data. Needs Debian's chromium.
 """
 
@@ -36,7 +36,7 @@ VISITS = 3
 HELD_SECONDS = 60  # as in dashboard.store
 YEAR = "days=2024-08-01&days=2025-07-31"
 
-# Forecasts that are off by a few percent, more so the further ahead.
+# Forecasts with errors of a few percent, which grow with the lead.
 FORECASTS = """
 INSERT INTO prediction_log (respondent, timestamp, issued_at, lead_hours, predicted_demand, lower_80,
     upper_80, lower_95, upper_95, model_version, quality, source, request_id, features_json,
@@ -125,7 +125,7 @@ def visit_all(environment: dict[str, str]) -> dict[str, dict[str, float]]:
                 break
             except httpx.HTTPError:
                 time.sleep(0.2)
-        time.sleep(5)  # what it loads ahead
+        time.sleep(5)  # what it preloads
         with browser() as chromium:
             page = chromium.new_page(viewport={"width": 1280, "height": 900})
 

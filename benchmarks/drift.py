@@ -1,11 +1,11 @@
-"""How often drift alarms when nothing is wrong, and how soon when something is, on the stored years.
+"""False alarms of the drift checks and their delay in detecting injected changes, on the stored years.
 
 One JSON object. `data`: share of weeks of 2021–2024 with a check over the drift share, by threshold of a
-column, season-matched (as it runs) and naive (the last seven days against all training data), over all weeks
-and over typical ones (weekly error of the adaptive regression within two robust standard deviations of the
-year before). `concept`: days until the charts alarm after an injected +5 % step and a +5 % ramp over 60 days,
-for two grids of 24 placements, and alarms a year where nothing was injected. Champions are 90 days old at
-most.
+column, season-matched (as in operation) and naive (the last seven days against all training data), over all
+weeks and over typical ones (weekly error of the adaptive regression within two robust standard deviations of
+the year before). `concept`: days until the charts alarm after an injected +5 % step and a +5 % ramp over 60
+days, for two grids of 24 placements, and alarms a year without an injection. Champions are at most 90 days
+old.
 
     .venv/bin/python benchmarks/drift.py
 """
@@ -57,7 +57,7 @@ def midnight(day: pd.Timestamp, zone: Any) -> pd.Timestamp:
 
 
 def data_table(record: Record, error: pd.Series) -> dict[str, Any]:
-    """Alarms by threshold: scores are computed once, thresholds applied to them."""
+    """Alarms by threshold; scores are computed once for all thresholds."""
     zone = record.region.zone
     rows = watched_rows(record, record.periods[0].to_pydatetime(), record.periods[-1].to_pydatetime())
     days = pd.date_range(FIRST, LAST, freq="D")
@@ -72,7 +72,7 @@ def data_table(record: Record, error: pd.Series) -> dict[str, Any]:
         everything = rows_between(rows, rows["timestamp"].iloc[0], trained)
         compared = {
             "season-matched": (reference, window_of(rows, now - pd.Timedelta(hours=1))),
-            # Without timestamps nothing is matched, and without sources nothing is told apart.
+            # Without timestamps no season is matched, and without sources all hours are compared.
             "naive": (everything[list(WATCHED)], week[list(WATCHED)]),
         }
         for name, (then, current) in compared.items():
@@ -84,15 +84,15 @@ def data_table(record: Record, error: pd.Series) -> dict[str, Any]:
     middle, spread = (
         getattr(by_week.rolling(52, min_periods=26), name)().shift(1) for name in ("median", "std")
     )
-    ordinary = (by_week <= middle + 2 * spread).reindex(weeks.unique())
-    table: dict[str, Any] = {"weeks": len(ordinary), "ordinary_weeks": int(ordinary.sum())}
+    typical = (by_week <= middle + 2 * spread).reindex(weeks.unique())
+    table: dict[str, Any] = {"weeks": len(typical), "ordinary_weeks": int(typical.sum())}
     for name, by_threshold in shares.items():
         table[name] = {}
         for threshold, values in by_threshold.items():
             alarmed = pd.Series(values, index=weeks).groupby(level=0).max() > DRIFT_SHARE_THRESHOLD
             table[name][str(threshold)] = {
                 "weeks_percent": round(100 * float(alarmed.mean()), 1),
-                "ordinary_weeks_percent": round(100 * float(alarmed[ordinary].mean()), 1),
+                "ordinary_weeks_percent": round(100 * float(alarmed[typical].mean()), 1),
                 "days_percent": round(100 * float(np.mean(np.array(values) > DRIFT_SHARE_THRESHOLD)), 1),
             }
     return table
@@ -115,20 +115,20 @@ class Line:
         self.responses = response_features(path, record.region)
         self.truth = PERCENT * np.log(record.truth_mwh)
         start = AdaptiveRegression.start(self.responses, record.demand_mwh)
-        _, foretold = start.advance(self.responses, record.demand_mwh)
-        self.missed = self.truth - foretold.log_demand[:2]
+        _, forecast = start.advance(self.responses, record.demand_mwh)
+        self.errors = self.truth - forecast.log_demand[:2]
         self._stage, self._position = start, 0
 
     def trained(self, day: pd.Timestamp) -> tuple[int, AdaptiveRegression, ExpectedErrors]:
-        """The stage and the ordinary days of a champion trained at a midnight; days in order."""
+        """Position, stage and expected errors of a champion trained at midnight; call with days in order."""
         stop = int(self.record.periods.searchsorted(midnight(day, self.record.region.zone))) + 1
         part = slice(self._position, stop)
         self._stage, _ = self._stage.advance(self.responses.rows(part), self.record.demand_mwh[part])
         self._position = stop
         known = expected_errors(
             self.record.periods[:stop],
-            self.missed[0, :stop],
-            self.missed[1, :stop],
+            self.errors[0, :stop],
+            self.errors[1, :stop],
             self._stage.variance,
             self.record.region.zone,
         )
@@ -145,11 +145,13 @@ class Line:
         """As `daily_residuals`, of demand times a factor."""
         part = slice(start, min(start + 24 * days, len(self.truth)))
         factor = factor[: part.stop - part.start]
-        _, foretold = stage.advance(self.responses.rows(part), self.record.demand_mwh[part] * factor)
-        missed = self.truth[part] + PERCENT * np.log(factor) - foretold.log_demand[0]
+        _, forecast = stage.advance(self.responses.rows(part), self.record.demand_mwh[part] * factor)
+        residuals = self.truth[part] + PERCENT * np.log(factor) - forecast.log_demand[0]
         weights = np.where(np.arange(24) < 23, known.weights, 0.0)
-        missed = np.where(weights[self.responses.hours[part]] > 0, missed, np.nan)
-        return daily_levels(self.record.periods[part], missed, weights, self.record.region.zone) / known.sigma
+        residuals = np.where(weights[self.responses.hours[part]] > 0, residuals, np.nan)
+        return (
+            daily_levels(self.record.periods[part], residuals, weights, self.record.region.zone) / known.sigma
+        )
 
 
 def concept_table(record: Record) -> dict[str, Any]:
@@ -157,8 +159,8 @@ def concept_table(record: Record) -> dict[str, Any]:
     line = Line(record)
     quiet, alarms = [], 0
     for day in pd.date_range(FIRST, LAST, freq=f"{CHAMPION_DAYS}D"):
-        held = min(CHAMPION_DAYS, (LAST - day).days + 1)
-        series = line.residuals(*line.trained(day), held, np.ones(24 * held))
+        length = min(CHAMPION_DAYS, (LAST - day).days + 1)
+        series = line.residuals(*line.trained(day), length, np.ones(24 * length))
         found = run_charts(series).alarms
         alarms += len(found)
         quiet += [each.isoformat() for each in found]
@@ -183,7 +185,7 @@ def concept_table(record: Record) -> dict[str, Any]:
 
 
 def _spread(values: list[int | None]) -> dict[str, Any]:
-    """The distribution; what was not found counts as later than all."""
+    """The distribution of delays; an undetected change counts as later than all."""
     days = np.array([np.inf if each is None else each for each in values])
     percentiles = np.percentile(days, PERCENTILES)
     return {
@@ -209,9 +211,9 @@ def both_tables() -> dict[str, Any]:
     with opened(settings) as database:
         record = load_record(database, settings, END)
     line = Line(record)
-    off = pd.Series(100 * np.abs(np.expm1(line.missed[1] / 100)), index=record.periods)
+    percent_error = pd.Series(100 * np.abs(np.expm1(line.errors[1] / 100)), index=record.periods)
     local = (record.periods - pd.Timedelta(hours=1)).tz_convert(record.region.zone)
-    error = off.groupby(local.tz_localize(None).normalize()).mean()
+    error = percent_error.groupby(local.tz_localize(None).normalize()).mean()
     return {"data": data_table(record, error), "concept": concept_table(record)}
 
 

@@ -1,10 +1,10 @@
-"""The base booster's features beside mlforecast's (Nixtla), at one lead, on the same rows.
+"""Compares the base booster's features with mlforecast's (Nixtla), at one lead, on the same rows.
 
 Both learn with LightGBM, the same parameters, number of trees and leaves, from the same hours, and forecast
 the same hours 24 h ahead with observed weather, publication delay 0. mlforecast gets the lags and rolling
 columns of the same meaning, its own date features, and the same weather columns. Scored on the validation
-year 2023-08-01 … 2024-07-31. Works on the database of the settings, backfilled before, and needs the extra
-`benchmarks`:
+year 2023-08-01 … 2024-07-31. Reads the database of the settings, which must be backfilled, and needs the
+extra `benchmarks`:
 
     .venv/bin/uv pip install --python .venv/bin/python --require-hashes --constraints requirements.txt \
         --requirements pyproject.toml --extra benchmarks
@@ -54,7 +54,7 @@ class Rows:
     seconds: float
 
 
-def ours(record: Record) -> tuple[Rows, pd.DataFrame]:
+def our_features(record: Record) -> tuple[Rows, pd.DataFrame]:
     """Our rows, indexed by hour; and the whole frame, whose weather the other side gets as well."""
     started = time.perf_counter()
     frame = build_features(record.demand, record.weather, leads=LEAD, availability=Availability(0))
@@ -63,7 +63,7 @@ def ours(record: Record) -> tuple[Rows, pd.DataFrame]:
     return Rows(frame[list(FEATURE_COLUMNS)], frame[TARGET_COLUMN], seconds), frame
 
 
-def theirs(record: Record, weather: pd.DataFrame) -> Rows:
+def mlforecast_features(record: Record, weather: pd.DataFrame) -> Rows:
     """Mlforecast's rows, indexed by hour."""
     series = record.demand.set_index("period")[TARGET_COLUMN].ffill()
     frame = pd.DataFrame({"unique_id": "NY", "ds": series.index.tz_localize(None), "y": series.to_numpy()})
@@ -78,10 +78,10 @@ def theirs(record: Record, weather: pd.DataFrame) -> Rows:
         num_threads=2,
     )
     started = time.perf_counter()
-    made = forecast.preprocess(frame, static_features=[], dropna=False)
+    table = forecast.preprocess(frame, static_features=[], dropna=False)
     seconds = time.perf_counter() - started
-    made = made.set_index(pd.DatetimeIndex(made["ds"]).tz_localize("UTC"))
-    return Rows(made.drop(columns=["unique_id", "ds", "y"]), made["y"], seconds)
+    table = table.set_index(pd.DatetimeIndex(table["ds"]).tz_localize("UTC"))
+    return Rows(table.drop(columns=["unique_id", "ds", "y"]), table["y"], seconds)
 
 
 def judged(
@@ -108,7 +108,7 @@ def judged(
 def main() -> None:
     """Run both and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object (the default says the same)")
+    parser.add_argument("--json", action="store_true", help="one JSON object (also the default)")
     parser.parse_args()
     with answer_alone():
         body = compared()
@@ -120,8 +120,8 @@ def compared() -> dict[str, Any]:
     settings = load_settings()
     with opened(settings) as database:
         record = load_record(database, settings, END)
-    our_rows, frame = ours(record)
-    their_rows = theirs(record, frame)
+    our_rows, frame = our_features(record)
+    their_rows = mlforecast_features(record, frame)
     window = days_periods(FIRST, LAST, record.region.zone)
     common = our_rows.features.index.intersection(their_rows.features.dropna(subset=["lag168"]).index)
     tested = common[common.isin(window)]

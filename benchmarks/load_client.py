@@ -1,6 +1,6 @@
 """A closed-loop HTTP load: each connection sends its next request when the last one was answered.
 
-Light enough that on two cores the server, not the client, is what is measured. Talks to this machine alone.
+Light enough that on two cores the server, not the client, is the bottleneck. Connects to this machine only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOST = "127.0.0.1"
 
 @dataclass
 class Load:
-    """What came back.
+    """The responses.
 
     Attributes:
         seconds: how long it took.

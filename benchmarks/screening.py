@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/screening.py --data ../shared/data
 
-Prints Markdown tables, or with `--json` one object. The masked months lie in 2016–2023, which is also what
-the thresholds were measured on; the list of real defects and false alarms covers the whole record.
+Prints Markdown tables, or with `--json` one object. The masked months are in 2016–2023, which is also the
+span that the thresholds were measured on; the list of real defects and false alarms covers the whole record.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MODES = {"causal": False, "two_sided": True}
 
 
 class Defect(NamedTuple):
-    """What stands in the record from an hour on, and how many of its first hours are true all the same."""
+    """Defective values from an hour on, and how many of the first hours are true all the same."""
 
     served: np.ndarray
     true_hours: int = 0
@@ -159,18 +159,18 @@ def whole_record(real: pd.DataFrame, two_sided: bool) -> dict[str, object]:  # n
     weeks = time.perf_counter() - started
     operator = real.set_index("period")["nyiso_load_mwh"].reindex(screened.index)
     certain = screened["flag"].isin([Flag.ZERO_OR_MISSING, Flag.IDENTICAL_RUN])
-    off = operator.notna() & ~((screened["served_mwh"] / operator - 1).abs() < AGREEMENT)
+    disagrees = operator.notna() & ~((screened["served_mwh"] / operator - 1).abs() < AGREEMENT)
     flagged = screened["flag"].notna()
-    found = screened[flagged & (certain | off)]
+    found = screened[flagged & (certain | disagrees)]
     # Frozen hours agree with the operator, whose own record is frozen there; they are no good hours.
-    good = operator.notna() & ~off & ~certain
+    good = operator.notna() & ~disagrees & ~certain
     before = operator.isna() & ~certain
     return {
         "hours": len(screened),
         "seconds": round(seconds, 2),
         "eight_weeks_milliseconds": round(weeks * 1000, 1),
         "found": {f"{period:%Y-%m-%dT%H}": row["flag"] for period, row in found.iterrows()},
-        "off_but_not_found": [f"{period:%Y-%m-%dT%H}" for period in screened.index[off & ~flagged]],
+        "off_but_not_found": [f"{period:%Y-%m-%dT%H}" for period in screened.index[disagrees & ~flagged]],
         "good_hours": int(good.sum()),
         "false_flags": int((good & flagged).sum()),
         "false_flag_rate": round(float(flagged[good].mean()), 6),

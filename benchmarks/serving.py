@@ -1,8 +1,8 @@
-"""How fast the service answers: beside FastAPI that computes nothing, and beside `mlflow models serve`.
+"""Speed of the service, compared with FastAPI that computes nothing and with `mlflow models serve`.
 
     .venv/bin/python benchmarks/serving.py [--json] [--home DIR] [--workers N] [--seconds S]
 
-One run, one machine, the same load on all three in turn; of the rounds the middle one counts. Without
+One run, one machine, the same load on all three in turn; the median round counts. Without
 `--home` it trains a champion on synthetic data first. The service runs as in production: with its log to
 PostgreSQL, its request log and its metrics.
 """
@@ -38,11 +38,11 @@ START_SECONDS = 90.0
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and print."""
     arguments = _arguments()
     with answer_alone():
         loads, batch = _measured(arguments)
-    _tell(arguments, loads["service"], loads["ceiling"], loads["mlflow"], batch)
+    _print_result(arguments, loads["service"], loads["ceiling"], loads["mlflow"], batch)
 
 
 def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Load], float]:
@@ -84,10 +84,12 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Load], float]:
     return typical, batch
 
 
-def _tell(arguments: argparse.Namespace, ours: Load, ceiling: Load, mlflow: Load, batch: float) -> None:
+def _print_result(
+    arguments: argparse.Namespace, service: Load, ceiling: Load, mlflow: Load, batch: float
+) -> None:
     body = {
-        "predict_rps": round(ours.per_second, 1),
-        "predict_p99_ms": round(ours.percentile_ms(99), 2),
+        "predict_rps": round(service.per_second, 1),
+        "predict_p99_ms": round(service.percentile_ms(99), 2),
         "ceiling_rps": round(ceiling.per_second, 1),
         "mlflow_rps": round(mlflow.per_second, 1),
         "batch_10000_ms": round(batch, 1),
@@ -97,14 +99,14 @@ def _tell(arguments: argparse.Namespace, ours: Load, ceiling: Load, mlflow: Load
     if arguments.json:
         print(json.dumps(body))
         return
-    for name, load in (("ceiling", ceiling), ("/predict", ours), ("mlflow", mlflow)):
+    for name, load in (("ceiling", ceiling), ("/predict", service), ("mlflow", mlflow)):
         print(
             f"{name:<10} {load.per_second:>8,.0f} requests/s   p50 {load.percentile_ms(50):6.2f} ms   "
             f"p99 {load.percentile_ms(99):6.2f} ms   most {load.percentile_ms(100):6.2f} ms"
         )
     print(
-        f"/predict is {ours.per_second / ceiling.per_second:.0%} of the ceiling, "
-        f"{ours.per_second / mlflow.per_second:.1f} times mlflow; a batch of 10,000 takes {batch:.0f} ms"
+        f"/predict is {service.per_second / ceiling.per_second:.0%} of the ceiling, "
+        f"{service.per_second / mlflow.per_second:.1f} times mlflow; a batch of 10,000 takes {batch:.0f} ms"
     )
 
 

@@ -1,9 +1,9 @@
 """Search for the pace of the adaptive regression on validation years, within a budget of time.
 
-Coordinate search: one variance of `RegressionRecipe` at a time is tried at other sizes and kept where the
-score falls. The score is MAPE on 2022-08-01 … 2024-07-31 with observed weather, 0.4 × `rolling-24h` + 0.6 ×
-`day-ahead`, of the adaptive regression alone; nothing after that window is read. Works on the database of the
-settings, backfilled before.
+Coordinate search: one variance of `RegressionRecipe` at a time is tried at other sizes and kept if the score
+falls. The score is MAPE on 2022-08-01 … 2024-07-31 with observed weather, 0.4 × `rolling-24h` + 0.6 ×
+`day-ahead`, of the adaptive regression alone; nothing after that window is read. Reads the database of the
+settings, which must be backfilled.
 
     .venv/bin/python benchmarks/tuning.py --minutes 15
 """
@@ -31,7 +31,7 @@ FIRST, LAST = date(2022, 8, 1), date(2024, 7, 31)
 END = datetime(2024, 8, 1, 4, tzinfo=UTC)
 FACTORS = (0.1, 0.3, 3.0, 10.0)
 SMALLEST_GAIN = 2e-4  # points of MAPE
-NEWEST_AT_ISSUE = 7  # the clock hour that 09:00 knows of its own day
+NEWEST_AT_ISSUE = 7  # the newest clock hour of the same day that is known at 09:00
 
 
 class Score:
@@ -50,18 +50,18 @@ class Score:
     def __call__(self, recipe: RegressionRecipe) -> float:
         """The score of a recipe."""
         stage = AdaptiveRegression.start(self._responses, self._demand, recipe)
-        said = stage.advance(self._responses, self._demand)[1].log_demand
+        forecast = stage.advance(self._responses, self._demand)[1].log_demand
         # At 09:00 the early hours of the day before are known, the later ones are two days old.
-        day_ahead = np.where(self._responses.hours <= NEWEST_AT_ISSUE, said[0], said[1])
-        rolling, ahead = (
-            100 * np.mean(np.abs(np.exp(each[self._rows] / 100) / self._truth[self._rows] - 1))
-            for each in (said[0], day_ahead)
+        day_ahead = np.where(self._responses.hours <= NEWEST_AT_ISSUE, forecast[0], forecast[1])
+        rolling, of_day_ahead = (
+            100 * np.mean(np.abs(np.exp(values[self._rows] / 100) / self._truth[self._rows] - 1))
+            for values in (forecast[0], day_ahead)
         )
-        return float(0.4 * rolling + 0.6 * ahead)
+        return float(0.4 * rolling + 0.6 * of_day_ahead)
 
 
 def search(minutes: float, seed: int) -> tuple[RegressionRecipe, float, int]:
-    """The best recipe found, its score, and how many were tried."""
+    """The best recipe found, its score, and the number of recipes tried."""
     random = np.random.default_rng(seed)
     score = Score()
     best = RegressionRecipe()
@@ -83,7 +83,7 @@ def search(minutes: float, seed: int) -> tuple[RegressionRecipe, float, int]:
 
 
 def main() -> None:
-    """Search and print what was found."""
+    """Search and print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=1)

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
-from energy_demand.database.predictions import ISSUE_HOUR
 from energy_demand.database.tables import (
     database_stamp,
     demand_flag,
@@ -24,6 +23,7 @@ from energy_demand.database.tables import (
     raw_demand,
     raw_weather,
 )
+from energy_demand.timeaxis import ISSUE_HOUR_LOCAL
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -356,7 +356,7 @@ def _scheduled(respondent: str, zone: str, now: datetime) -> tuple[sa.ColumnElem
         made.respondent == respondent,
         made.source == "scheduled",
         made.prediction_made_at <= now,
-        sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR,
+        sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR_LOCAL,
     )
 
 

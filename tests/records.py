@@ -1,4 +1,4 @@
-"""Records of the synthetic world, and recipes that are quick to fit."""
+"""Records of the synthetic world, and a recipe that is quick to fit."""
 
 from __future__ import annotations
 
@@ -64,19 +64,19 @@ def synthetic_record(world: SyntheticWorld | None = None, days: int = DAYS, *, r
 
 
 def _run(world: SyntheticWorld, initialised: datetime) -> pd.DataFrame:
-    """What the run initialised then says of the next three days; it is out six hours later."""
+    """The three-day weather run of this initialisation time; it is issued six hours later."""
     timestamps = hourly(initialised, initialised + timedelta(hours=72))
     hours = timestamps.as_unit("s").asi8 // 3600
     issue = int(initialised.timestamp()) // 3600
-    said = world.weather.forecast(issue, SITES["new_york_city"], WEATHER_VARIABLES, hours)
-    return pd.DataFrame(dict(zip(WEATHER_VARIABLES, said, strict=True))).assign(
+    forecast = world.weather.forecast(issue, SITES["new_york_city"], WEATHER_VARIABLES, hours)
+    return pd.DataFrame(dict(zip(WEATHER_VARIABLES, forecast, strict=True))).assign(
         timestamp=timestamps, site="new_york_city", issued_at=pd.Timestamp(initialised + timedelta(hours=6))
     )
 
 
-def altered_after(record: Record, moment: datetime) -> Record:
-    """The same record up to a moment, another one after it, in everything that becomes known later."""
-    at = pd.Timestamp(moment)
+def altered_after(record: Record, time: datetime) -> Record:
+    """The record with different values for everything that becomes known after `time`."""
+    at = pd.Timestamp(time)
     demand = record.demand.copy()
     later = demand["period"] > at - pd.Timedelta(hours=1)  # known an hour after their end
     demand.loc[later, [TARGET_COLUMN, "truth_mwh"]] *= 1.5
@@ -88,7 +88,7 @@ def altered_after(record: Record, moment: datetime) -> Record:
 
 
 def not_a_number(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """A copy with NaN at these places."""
+    """A copy with NaN at these positions."""
     changed = values.copy()
     changed[where] = np.nan
     return changed

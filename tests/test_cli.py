@@ -80,7 +80,7 @@ def test_training_answers_with_one_json_object_that_says_what_was_decided(shop):
     body = json.loads(shop["TRAINED"])
     assert body["verdict"] == {
         "promoted": True,
-        "reason": "the first model needs no rival",
+        "reason": "the first model has no rival",
         "challenger": None,
         "champion": None,
         "days": 0,
@@ -615,7 +615,9 @@ def test_a_morning_without_upstreams_logs_the_forecast_and_ends_with_one_line(sh
     }
     status, _, err = call({**shop, **away}, "forecast", "--scheduled", "--json")
     assert status == 1
-    assert err.splitlines()[-1].startswith("error: tomorrow's forecast is logged, but nothing new came:")
+    assert err.splitlines()[-1].startswith(
+        "error: tomorrow's forecast is logged, but no new data was ingested:"
+    )
 
 
 def test_a_scheduled_forecast_takes_no_other_choice(shop, call):

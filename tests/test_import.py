@@ -1,12 +1,17 @@
-"""Importing does no work: no network, no file written, no key needed, nothing started."""
+"""Importing does no work (no network, no file, no key, no process), and the import contracts hold."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 # What `--help` may load beside the standard library: Typer and what it draws with, JSON for logs.
 ALLOWED_FOR_HELP = {
@@ -107,3 +112,46 @@ def test_help_loads_nothing_but_what_reads_a_command_line(tmp_path):
     )
     loaded = set(ended.stdout.splitlines()[-1].split())
     assert loaded - {"__editable___energy_demand", "sitecustomize"} <= ALLOWED_FOR_HELP
+
+
+def contracts(tree) -> subprocess.CompletedProcess:
+    """What import-linter finds in a copy of the project."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo"],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": f"{tree / 'src'}:{tree}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the packages and of the contracts."""
+    copy = tmp_path_factory.mktemp("tree")
+    for folder in ("src/energy_demand", "dashboard"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
+
+
+def test_the_import_contracts_hold(tree):
+    found = contracts(tree)
+    assert found.returncode == 0, found.stdout
+    assert "3 kept, 0 broken" in found.stdout
+
+
+@pytest.mark.parametrize("package", ["model", "model/stages", "model/weather", "model/base", "evaluation"])
+def test_a_new_file_of_the_pure_core_may_not_do_io(package, tree):
+    added = tree / "src/energy_demand" / package / "scratch.py"
+    added.write_text('"""A file that nobody declared."""\n\nimport sqlalchemy  # noqa: F401\n')
+    try:
+        found = contracts(tree)
+    finally:
+        added.unlink()
+    assert found.returncode == 1
+    assert "The pure core does no I/O BROKEN" in found.stdout
+    name = f"energy_demand.{package.replace('/', '.')}.scratch"
+    assert f"{name} -> sqlalchemy" in found.stdout

@@ -1,4 +1,4 @@
-"""Synthetic worlds that part ways: the same up to a moment, another one after it."""
+"""Synthetic worlds that are identical up to a fork and differ after it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class ForkedWorld(SyntheticWorld):
-    """World 1 up to and including `fork`, world 2 afterwards, in demand, weather and what is forecast.
+    """World 1 up to and including `fork`, world 2 afterwards, in demand, weather and weather forecasts.
 
-    Forecasts issued by the fork are those of world 1 also for the hours after it.
+    Weather forecasts issued by the fork are those of world 1, also for hours after it.
     """
 
     def __init__(self, fork: datetime) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 MAX_LEAD_HOURS = 48
-ISSUE_HOUR_LOCAL = 9
+ISSUE_HOUR_LOCAL = 9  # of the scheduled day-ahead forecast; models are scored by forecasts of this hour
+FEWEST_HOURS_OF_DAY = 12  # with fewer known hours a day is not scored
 
 
 class TimeFormatError(UserError, ValueError):

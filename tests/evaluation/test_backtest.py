@@ -1,4 +1,4 @@
-"""Backtests: events in order, forecasts honest, the protocols as they are defined."""
+"""Backtests: events in order, no leak of the future, the protocols as defined."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def day_ahead(record) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
-def test_events_come_in_the_order_of_time_and_a_fit_comes_first(protocol):
+def test_events_are_in_order_of_time_and_a_fit_is_first(protocol):
     events = list(schedule(protocol, date(2024, 10, 30), date(2024, 12, 15), ZONE, 30))
-    moments = [event.as_of if isinstance(event, Fit) else event.issued_at for event in events]
-    assert all(earlier <= later for earlier, later in pairwise(moments))
+    times = [event.as_of if isinstance(event, Fit) else event.issued_at for event in events]
+    assert all(earlier <= later for earlier, later in pairwise(times))
     assert isinstance(events[0], Fit)
     fits = [event.as_of for event in events if isinstance(event, Fit)]
     assert len(fits) == 2
@@ -92,36 +92,36 @@ def test_the_rows_are_whole_and_in_order(day_ahead):
 
 
 def test_the_model_beats_its_yardsticks_on_the_same_hours(day_ahead):
-    off = {
+    errors = {
         name: (day_ahead[name] / day_ahead["actual_mwh"] - 1).abs().mean()
         for name in ("predicted_mwh", "base_mwh", "seasonal_naive_24_mwh", "seasonal_naive_168_mwh")
     }
-    assert off["predicted_mwh"] == min(off.values())
+    assert errors["predicted_mwh"] == min(errors.values())
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
 def test_nothing_that_becomes_known_later_changes_a_forecast(protocol, record):
     last = date(2025, 1, 21)
     fork = datetime.fromisoformat("2025-01-20T14:00+00:00")  # when the 21st is forecast
-    made = [
+    hours = [
         backtest(each, protocol, first=FIRST, last=last, refit_days=1)
         for each in (record, altered_after(record, fork))
     ]
-    early = made[0]["issued_at"] <= fork
+    early = hours[0]["issued_at"] <= fork
     if protocol is Protocol.ROLLING_24H:
-        # Observed weather is the one thing of the hours ahead that a forecast is given.
-        early &= made[0]["period"] <= fork
+        # Observed weather is the only thing that a forecast gets of the hours after its issue.
+        early &= hours[0]["period"] <= fork
     columns = [name for name in COLUMNS if name != "actual_mwh"]
     assert early.sum() >= 9
-    pd.testing.assert_frame_equal(made[0].loc[early, columns], made[1].loc[early, columns])
+    pd.testing.assert_frame_equal(hours[0].loc[early, columns], hours[1].loc[early, columns])
     end = pd.Timestamp(local_midnight(last + timedelta(days=1), ZONE))
-    assert made[0]["period"].iloc[-1] == end
+    assert hours[0]["period"].iloc[-1] == end
 
 
-def test_observed_weather_is_not_looked_at_where_it_is_foreseen(record, day_ahead):
+def test_observed_weather_is_not_used_where_weather_is_as_issued(record, day_ahead):
     other = record.weather.copy()
-    ahead = other["timestamp"] > pd.Timestamp("2025-01-20T14:00Z")
-    other.loc[ahead, "temperature_2m"] += 5.0
+    later = other["timestamp"] > pd.Timestamp("2025-01-20T14:00Z")
+    other.loc[later, "temperature_2m"] += 5.0
     altered = altered_after(record, record.periods[-1])  # a copy
     altered = type(altered)(**{**vars(altered), "weather": other})
     again = backtest(altered, Protocol.DAY_AHEAD, last=date(2025, 1, 21))
@@ -131,7 +131,7 @@ def test_observed_weather_is_not_looked_at_where_it_is_foreseen(record, day_ahea
 
 @pytest.mark.parametrize("loss", [each for each in Loss if each is not Loss.NOTHING])
 @pytest.mark.parametrize("protocol", list(Protocol))
-def test_a_loss_costs_something_and_not_everything(loss, protocol, record, trained):
+def test_a_loss_of_data_increases_the_error_moderately(loss, protocol, record, trained):
     whole, without = (frozen(record, protocol, trained.judged, loss=each) for each in (Loss.NOTHING, loss))
     assert without["predicted_mwh"].notna().all()
     assert not np.allclose(whole["predicted_mwh"], without["predicted_mwh"], rtol=1e-6)
@@ -145,11 +145,11 @@ def test_a_stage_can_be_left_out_of_a_backtest(record, trained):
     np.testing.assert_array_equal(whole["base_mwh"], without["base_mwh"])
 
 
-def test_hours_that_are_not_in_the_record_are_refused(record):
+def test_hours_outside_the_record_are_refused(record):
     with pytest.raises(ValueError, match="ends too early"):
         backtest(record, Protocol.ROLLING_24H, first=date(2025, 2, 24), last=date(2025, 3, 3))
 
 
-def test_a_record_without_runs_is_backtested_as_it_came():
-    made = backtest(synthetic_record(runs=False), Protocol.DAY_AHEAD, "observed", last=date(2025, 1, 21))
-    assert made["predicted_mwh"].notna().all()
+def test_a_record_without_weather_runs_is_backtested_with_observed_weather():
+    hours = backtest(synthetic_record(runs=False), Protocol.DAY_AHEAD, "observed", last=date(2025, 1, 21))
+    assert hours["predicted_mwh"].notna().all()

@@ -1,4 +1,4 @@
-"""Champion and challenger on the same days, none of which either has seen."""
+"""Champion and challenger on the same days, which neither was trained on."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def forecast(judged, record) -> pd.DataFrame:
     return day_ahead(judged, record, unseen_days(record, judged))
 
 
-def trained_through(model, moment: datetime):
-    return replace(model, trained_through=moment)
+def trained_through(model, newest: datetime):
+    return replace(model, trained_through=newest)
 
 
 def test_unseen_days_begin_with_the_first_forecast_after_training(judged, record):
-    # Trained through the evening of the 1st; the forecast of the 2nd was made on that morning.
+    # Trained through the evening of the 1st; the forecast of the 2nd was issued that morning.
     assert unseen_days(record, judged)[0] == date(2025, 2, 3)
     morning = day_ahead_issue(date(2025, 2, 13), ZONE)
     assert unseen_days(record, trained_through(judged, morning))[0] == date(2025, 2, 13)
@@ -64,17 +64,17 @@ def test_unseen_days_end_with_the_last_whole_one(judged, record):
 @settings(deadline=None)
 @given(st.integers(0, 24 * 15), st.integers(0, 24 * 15))
 def test_no_unseen_day_was_known_to_any_model_and_all_its_hours_are_there(record, judged, one, other):
-    moments = [datetime(2025, 2, 9, tzinfo=UTC) + each * HOUR for each in (one, other)]
-    days = unseen_days(record, *(trained_through(judged, moment) for moment in moments))
+    ends = [datetime(2025, 2, 9, tzinfo=UTC) + each * HOUR for each in (one, other)]
+    days = unseen_days(record, *(trained_through(judged, end) for end in ends))
     for day in days:
-        assert day_ahead_issue(day, ZONE) >= max(moments)
+        assert day_ahead_issue(day, ZONE) >= max(ends)
         assert day_periods(day, ZONE)[-1] <= record.periods[-1]
     if days:
-        assert day_ahead_issue(days[0] - DAY, ZONE) < max(moments)
+        assert day_ahead_issue(days[0] - DAY, ZONE) < max(ends)
         assert day_periods(days[-1] + DAY, ZONE)[-1] > record.periods[-1]
 
 
-def test_a_model_that_knows_everything_leaves_no_days(record, forecaster, judged):
+def test_a_model_trained_on_everything_leaves_no_days(record, forecaster, judged):
     assert unseen_days(record, forecaster) == []
     assert unseen_days(record, judged, forecaster) == []
     assert day_ahead(forecaster, record, []).columns.tolist() == list(COLUMNS)
@@ -89,7 +89,7 @@ def test_every_hour_of_the_unseen_days_is_forecast_from_the_morning_before(forec
     assert forecast[["actual_mwh", "predicted_mwh"]].notna().all(axis=None)
 
 
-def test_what_comes_after_an_issue_changes_no_forecast(forecast, judged, record):
+def test_later_data_changes_no_forecast(forecast, judged, record):
     day = date(2025, 2, 18)
     issue = day_ahead_issue(day, ZONE)
     altered = day_ahead(judged, altered_after(record, issue), unseen_days(record, judged))
@@ -99,7 +99,7 @@ def test_what_comes_after_an_issue_changes_no_forecast(forecast, judged, record)
     assert not np.allclose(altered.loc[~early, "predicted_mwh"], forecast.loc[~early, "predicted_mwh"])
 
 
-def test_the_weather_is_as_foreseen_where_most_days_have_a_run(record):
+def test_the_weather_is_as_issued_where_most_days_have_a_run(record):
     days = [date(2025, 2, 1) + number * DAY for number in range(10)]
     assert weather_of(record, days) == "as_issued"
     nothing = replace(record.issued, issued_at=record.issued.issued_at[:0], values=record.issued.values[:0])
@@ -120,7 +120,7 @@ def test_both_are_compared_on_the_hours_that_both_forecast(forecast, record):
     np.testing.assert_array_equal(both["actual_mwh"], truth[both["period"]])
 
 
-def test_compared_hours_have_their_local_day_and_the_temperature_that_came(forecast, record):
+def test_compared_hours_have_their_local_day_and_the_observed_temperature(forecast, record):
     both = compared(forecast, forecast, record)
     midnight = both[both["period"] == pd.Timestamp("2025-02-15T05:00Z")].iloc[0]
     assert midnight["day"] == date(2025, 2, 14)
@@ -149,13 +149,13 @@ def test_a_model_is_not_worse_than_itself(forecast, record):
 
 
 def two_days() -> pd.DataFrame:
-    """Two local days, the first off by 1 %, the second by 3 %."""
+    """Two local days, the first with an error of 1 %, the second of 3 %."""
     periods = days_periods(date(2025, 3, 8), date(2025, 3, 9), ZONE)  # the second has 23 hours
-    off = np.where(np.arange(len(periods)) < 24, 1.01, 0.97)
-    return pd.DataFrame({"period": periods, "actual_mwh": 100.0, "predicted_mwh": 100.0 * off})
+    ratio = np.where(np.arange(len(periods)) < 24, 1.01, 0.97)
+    return pd.DataFrame({"period": periods, "actual_mwh": 100.0, "predicted_mwh": 100.0 * ratio})
 
 
-def test_the_test_error_is_that_of_all_hours_and_names_its_local_days():
+def test_the_holdout_error_is_that_of_all_hours_and_names_its_local_days():
     assert error_of_test(two_days(), ZONE) == {
         "test_mape": pytest.approx((24 * 1.0 + 23 * 3.0) / 47),
         "test_first_day": 20250308.0,
@@ -163,7 +163,7 @@ def test_the_test_error_is_that_of_all_hours_and_names_its_local_days():
     }
 
 
-def test_hours_that_cannot_be_judged_are_no_test():
+def test_hours_without_truth_give_no_holdout_error():
     rows = two_days()
     rows.loc[24:, "actual_mwh"] = np.nan
     assert error_of_test(rows, ZONE)["test_mape"] == pytest.approx(1.0)
@@ -173,11 +173,11 @@ def test_hours_that_cannot_be_judged_are_no_test():
 
 
 def test_the_state_of_a_frozen_model_is_refreshed_every_day(forecast, judged, record):
-    """A forecast of the last day is the one that a model in service would have made."""
+    """A forecast of the last day is the one that a model in service would have hours."""
     day = forecast["issued_at"].iloc[-1]
     known = record.cut_at(day.to_pydatetime(), Availability(1))
     served = judged.advance(known)
-    made = served.forecast(served.horizon(known, day.to_pydatetime()), day.to_pydatetime())
+    hours = served.forecast(served.horizon(known, day.to_pydatetime()), day.to_pydatetime())
     last = forecast[forecast["issued_at"] == day]
-    ours = made.set_index("period").loc[last["period"], "predicted_demand_mwh"]
-    np.testing.assert_allclose(last["predicted_mwh"], ours, rtol=1e-4)
+    served_hours = hours.set_index("period").loc[last["period"], "predicted_demand_mwh"]
+    np.testing.assert_allclose(last["predicted_mwh"], served_hours, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Known changes of the world: from a day on, of demand and truth alike, and nothing before."""
+"""Injections: demand and truth change alike from a day on, and nothing before it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIRST, LAST = date(2024, 7, 2), date(2025, 2, 24)
 
 
 def factors(record, kind: Kind, day: date = DAY) -> pd.Series:
-    """By what demand was multiplied in each hour."""
+    """The factor on demand in each hour."""
     changed = Injection(kind, day).into(record)
     return pd.Series(changed.demand_mwh / record.demand_mwh, index=record.periods)
 
@@ -93,7 +93,7 @@ def test_a_stronger_response_adds_to_demand_by_the_temperature(record, celsius, 
     np.testing.assert_allclose(100 * (found[start + HOUR :] - 1), percent, atol=1e-9)
 
 
-def test_a_stronger_response_follows_the_weather_that_came(record):
+def test_a_stronger_response_follows_observed_weather(record):
     found = 100 * (factors(record, Kind.WEATHER_RESPONSE)[midnight(record) + HOUR :] - 1)
     temperature = pd.Series(record.observed.column(MAIN), index=record.periods)[found.index]
     mild = (temperature >= 10.0) & (temperature <= 18.3)
@@ -103,7 +103,7 @@ def test_a_stronger_response_follows_the_weather_that_came(record):
     assert (found[~mild] > 0).all()
 
 
-def test_what_is_not_known_stays_unknown(record):
+def test_unknown_demand_stays_unknown(record):
     demand = record.demand.copy()
     demand.loc[2000:2010, TARGET_COLUMN] = np.nan
     changed = Injection(Kind.STEP, DAY).into(replace(record, demand=demand))
@@ -124,9 +124,9 @@ def test_a_day_after_the_record_changes_nothing(record, kind):
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_cutting_a_record_and_changing_it_come_to_the_same_in_either_order(record, kind):
-    moment = (midnight(record) + timedelta(days=30)).to_pydatetime()
-    cut = record.cut_at(moment, Availability(1))
+def test_cutting_and_changing_a_record_commute(record, kind):
+    end = (midnight(record) + timedelta(days=30)).to_pydatetime()
+    cut = record.cut_at(end, Availability(1))
     one = Injection(kind, DAY).into(cut).demand
-    other = Injection(kind, DAY).into(record).cut_at(moment, Availability(1)).demand
+    other = Injection(kind, DAY).into(record).cut_at(end, Availability(1)).demand
     pd.testing.assert_frame_equal(one, other)

@@ -1,4 +1,4 @@
-"""The operator's forecast with its bias removed: by hand, and only from errors known at 09:00."""
+"""The operator forecast with its bias removed: by hand, and only from errors known at 09:00."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_weight_of_an_error_halves_every_fourteen_days():
     assert noon.iloc[at] == pytest.approx(1000.0 + 100.0 * weights[-1] / weights.sum())
 
 
-def test_outages_teach_nothing_and_are_no_forecast():
+def test_outages_are_not_forecasts_and_do_not_enter_the_bias():
     first, last = date(2024, 1, 1), date(2024, 1, 20)
     actual = series(first, last, 1000.0)
     published = actual - 30.0
@@ -70,12 +70,12 @@ def test_outages_teach_nothing_and_are_no_forecast():
     np.testing.assert_allclose(corrected[72:][usable[72:]], 1000.0)
 
 
-def test_a_missing_value_is_no_forecast():
+def test_a_missing_value_is_not_a_forecast():
     assert not sound(pd.Series([np.nan]), pd.Series([1000.0])).any()
     assert sound(pd.Series([900.0]), pd.Series([np.nan])).all()  # nothing says that it is an outage
 
 
-def test_daily_totals_know_the_errors_of_days_through_two_days_before():
+def test_daily_totals_use_errors_through_two_days_before():
     days = pd.Index([date(2024, 1, 1) + timedelta(days=number) for number in range(10)])
     actual = pd.Series(1000.0, index=days)
     published = pd.Series(970.0, index=days)

@@ -1,4 +1,4 @@
-"""The contest for champion: proven on the same fresh hours, or the champion stays."""
+"""The verdict on a challenger: proven on the same unseen hours, or the champion stays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from scipy import special
 
 from energy_demand.evaluation.promotion import (
     CONTEST_DAYS,
-    FEWEST_HOURS,
     FIRST,
     HOT_DAY_CELSIUS,
     PEAK_HOURS,
@@ -23,12 +22,13 @@ from energy_demand.evaluation.promotion import (
     first,
     judge,
 )
+from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY
 
 MONDAY = date(2025, 7, 7)
 
 
 def contest(challenger, champion, days: int = CONTEST_DAYS, first: date = MONDAY) -> pd.DataFrame:
-    """Whole days on which each is off by so many percent: of all hours, or of each."""
+    """Whole days with these percent errors: one for all hours, or one per hour."""
     count = 24 * days
     hour = np.tile(np.arange(24), days)
     actual = 17_000.0 + 200.0 * hour  # the last hours of a day are its peak
@@ -46,14 +46,14 @@ def hours_of(rows: pd.DataFrame) -> np.ndarray:
     return np.arange(len(rows)) % 24
 
 
-def test_the_first_model_needs_no_rival():
+def test_the_first_model_has_no_rival():
     assert FIRST.promoted
     assert FIRST.champion is None
 
 
-def first_tested(*off: float) -> pd.DataFrame:
-    """Test hours that are off by these factors."""
-    return pd.DataFrame({"actual_mwh": 17_000.0, "predicted_mwh": 17_000.0 * np.array(off)})
+def first_tested(*factors: float) -> pd.DataFrame:
+    """Holdout hours with these ratios of forecast to demand."""
+    return pd.DataFrame({"actual_mwh": 17_000.0, "predicted_mwh": 17_000.0 * np.array(factors)})
 
 
 def test_a_first_model_that_forecasts_demand_may_serve():
@@ -64,17 +64,17 @@ def test_a_first_model_that_forecasts_demand_may_serve():
 
 
 @pytest.mark.parametrize("factor", [3.0, -1.0, 1e100, np.inf])
-def test_what_is_no_demand_serves_nobody(factor):
+def test_implausible_forecasts_are_never_promoted(factor):
     refused = first(first_tested(1.0, factor * 1.01))
     assert not refused.promoted
-    assert refused.reason.startswith("its forecasts are no demand")
+    assert refused.reason.startswith("its forecasts are not plausible demand")
     # Not even in the place of a champion that is as bad.
     rows = contest(1.0, 2.0)
     absurd = rows["actual_mwh"] * factor * 1.01
     for champion in (rows["champion_mwh"], absurd * 2):
         verdict = judge(rows.assign(challenger_mwh=absurd, champion_mwh=champion))
         assert not verdict.promoted
-        assert verdict.reason.startswith("its forecasts are no demand")
+        assert verdict.reason.startswith("its forecasts are not plausible demand")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_refit_that_is_not_worse_may_serve(challenger, champion, promoted, rea
         pytest.param(2.015, False, id="a little worse"),
     ],
 )
-def test_who_is_asked_for_because_something_is_wrong_must_prove_that_it_helps(challenger, promoted):
+def test_a_challenger_trained_because_something_is_wrong_must_be_better(challenger, promoted):
     verdict = judge(contest(challenger, 2.0), refit=False)
     assert verdict.promoted is promoted
     assert verdict.p_value is None  # days that are all alike prove nothing by themselves
@@ -117,7 +117,7 @@ def small_gains(seed: int = 1) -> pd.DataFrame:
     return contest(2.0 - np.repeat(gains, 24), 2.0)
 
 
-def test_a_small_gain_is_proven_by_its_steadiness():
+def test_a_small_steady_gain_is_significant():
     verdict = judge(small_gains(), refit=False)
     gain = 1 - verdict.challenger["mape"] / verdict.champion["mape"]
     assert 0.005 < gain < 0.02
@@ -127,7 +127,7 @@ def test_a_small_gain_is_proven_by_its_steadiness():
     assert f"p {verdict.p_value:.3f}" in verdict.reason
 
 
-def test_the_same_gain_amid_much_noise_proves_nothing():
+def test_the_same_gain_with_much_noise_is_not_significant():
     noise = np.random.default_rng(1).normal(0.0, 0.6, CONTEST_DAYS)
     noise -= noise.mean()
     verdict = judge(contest(1.98 + np.repeat(noise, 24), 2.0), refit=False)
@@ -158,10 +158,10 @@ def test_no_hours_at_all_prove_nothing():
     assert not judge(contest(1.0, 2.0).iloc[:0]).promoted
 
 
-def test_a_day_with_few_hours_is_no_day():
+def test_a_day_with_few_hours_does_not_count():
     rows = contest(1.0, 2.0)
-    assert not judge(rows.drop(index=range(24 - FEWEST_HOURS + 1))).promoted
-    assert judge(rows.drop(index=range(24 - FEWEST_HOURS))).promoted
+    assert not judge(rows.drop(index=range(24 - FEWEST_HOURS_OF_DAY + 1))).promoted
+    assert judge(rows.drop(index=range(24 - FEWEST_HOURS_OF_DAY))).promoted
 
 
 def test_only_the_newest_days_count():
@@ -171,7 +171,7 @@ def test_only_the_newest_days_count():
     assert verdict.challenger["n"] == CONTEST_DAYS * 24
 
 
-def test_hours_that_one_side_did_not_forecast_count_for_neither():
+def test_hours_that_one_model_did_not_forecast_count_for_neither():
     rows = contest(1.0, 2.0)
     rows.loc[::6, "challenger_mwh"] = np.nan
     rows.loc[1::6, "champion_mwh"] = np.nan
@@ -248,7 +248,7 @@ def test_a_day_is_hot_by_its_warmest_hour():
     assert "hot_days" not in judge(with_heat(SLICE_DAYS, HOT_DAY_CELSIUS - 0.1)).slices
 
 
-def test_an_unknown_temperature_is_no_heat():
+def test_an_unknown_temperature_is_not_a_hot_day():
     rows = with_heat(SLICE_DAYS)
     assert "hot_days" not in judge(rows.assign(temperature=np.nan)).slices
     some = rows.assign(temperature=rows["temperature"].where(hours_of(rows) > 10))
@@ -277,9 +277,9 @@ def by_hand(gains: list[float]) -> float:
     """The p-value from the published formulas, written out; h = 2, Bartlett's weight ½ at lag one."""
     count = len(gains)
     mean = sum(gains) / count
-    off = [each - mean for each in gains]
-    gamma_0 = sum(each * each for each in off) / count
-    gamma_1 = sum(later * earlier for earlier, later in pairwise(off)) / count
+    centred = [gain - mean for gain in gains]
+    gamma_0 = sum(value * value for value in centred) / count
+    gamma_1 = sum(later * earlier for earlier, later in pairwise(centred)) / count
     statistic = mean / ((gamma_0 + 2 * 0.5 * gamma_1) / count) ** 0.5
     h = 2
     statistic *= ((count + 1 - 2 * h + h * (h - 1) / count) / count) ** 0.5
@@ -287,7 +287,7 @@ def by_hand(gains: list[float]) -> float:
 
 
 def test_diebold_mariano_of_four_days_by_hand():
-    # Mean 2.5; off by −1.5, −0.5, 0.5, 1.5: γ₀ = 1.25, γ₁ = (0.75 − 0.25 + 0.75) / 4 = 0.3125,
+    # Mean 2.5; deviations −1.5, −0.5, 0.5, 1.5: γ₀ = 1.25, γ₁ = (0.75 − 0.25 + 0.75) / 4 = 0.3125,
     # so the variance of the mean is 1.5625 / 4 and the statistic 2.5 / 0.625 = 4; corrected by
     # √((4 + 1 − 4 + 0.5) / 4) = √0.375. Student's t with 3 degrees of freedom at 2.4495: 0.0459.
     assert diebold_mariano(np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx(0.0459, abs=2e-4)
@@ -304,11 +304,11 @@ def test_diebold_mariano_is_the_published_formula(gains):
 
 
 @pytest.mark.parametrize("gains", [[], [1.0], [1.0, 2.0], [0.3] * 14], ids=["none", "one", "two", "alike"])
-def test_where_days_are_too_few_or_alike_nothing_can_be_tested(gains):
+def test_too_few_or_equal_days_cannot_be_tested(gains):
     assert diebold_mariano(np.array(gains)) is None
 
 
-def test_by_chance_a_useless_challenger_is_seldom_proven():
+def test_a_challenger_without_a_gain_is_seldom_significant():
     random = np.random.default_rng(1)
     days = random.normal(size=(2000, CONTEST_DAYS + 1))
     overlapping = days[:, 1:] + 0.5 * days[:, :-1]  # day-ahead errors of neighbours go together

@@ -1,4 +1,4 @@
-"""What a backtest comes to: all yardsticks on the same hours and days."""
+"""The report of a backtest: all yardsticks on the same hours and days."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def scored(rows: pd.DataFrame, yardstick: OperatorForecast) -> dict:
     return summary(beside, daily_totals(beside, yardstick, ZONE), ZONE)
 
 
-def test_every_score_is_the_one_that_was_made():
+def test_every_score_is_the_constructed_one():
     body = scored(hours(), operator(hours()))
     assert body["model"]["mape"] == pytest.approx(2.0)
     assert body["model"]["bias_percent"] == pytest.approx(2.0)
@@ -72,7 +72,7 @@ def test_every_score_is_the_one_that_was_made():
     assert body["peak_hour_mape"] == pytest.approx(2.0)
 
 
-def test_without_an_operator_it_is_null_and_the_rest_stands():
+def test_without_an_operator_forecast_its_scores_are_null_and_the_rest_stays():
     body = scored(hours(), NO_OPERATOR)
     assert body["operator"] is None
     assert body["operator_bias_corrected"] is None
@@ -111,7 +111,7 @@ def test_the_published_total_of_a_day_is_its_truth():
     assert scored(rows, operator(hours()))["daily"]["model"]["n"] == 10
 
 
-def test_a_day_that_is_cut_is_no_total():
+def test_an_incomplete_day_has_no_total():
     rows = hours().iloc[10:]
     assert scored(rows, NO_OPERATOR)["daily"]["model"]["n"] == 9
 

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, that end themselves with `kill -9` or wait at a stated point."""
+"""Jobs in child processes that kill themselves with `kill -9` or wait at a given point."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
 
-# Its children are forked from a process without threads that has imported what takes seconds.
+# Children are forked from a process without threads that has already imported the slow modules.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     ["mlflow.lightgbm", "evidently.presets", "energy_demand.evaluation.policy_replay"]
 )
 SECONDS = 60.0
 
-# A function that a job calls, as `module:name` or `module:Class.name`; and whether it was called already.
+# `before` or `after`, and a function that a job calls, as `module:name` or `module:Class.name`.
 Point = tuple[str, str]
 
 

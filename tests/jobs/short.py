@@ -1,4 +1,4 @@
-"""Nineteen stored weeks, and a recipe that fits them in a second or two and keeps two for a contest."""
+"""Nineteen stored weeks, and a recipe that fits them in a second or two and leaves two for a contest."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 FIRST_DAY, LAST_DAY = date(2024, 10, 28), date(2025, 3, 12)
 SHORT = replace(QUICK, base=replace(QUICK.base, test_share=0.25, max_trees=15), calibration_days=40)
-# The champion was trained then: fourteen whole days that it has not seen are left for a contest.
+# When the champion was trained: this leaves fourteen whole unseen days for a contest.
 TRAINED_AT = PRESENT - timedelta(days=18)
 NOTHING_LISTENS = "http://127.0.0.1:9"
-# What a champion was tested on, as `holdout_error` says it.
+# Holdout metrics of a champion, as `holdout_error` returns them.
 TESTED = {"test_mape": 2.5, "test_mae": 400.0, "test_first_day": 20250205.0, "test_last_day": 20250220.0}
 
 

@@ -1,4 +1,4 @@
-"""Nineteen weeks of the synthetic world in a database of each test's own, and a store with two versions."""
+"""Nineteen weeks of the synthetic world in a database per test, and a registry with two versions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def filled(new_database_url, synthetic_upstream, tmp_path_factory) -> Settings:
 
 @pytest.fixture(scope="session")
 def copied(server, filled):
-    """A filled database of one's own for the length of a `with` block; gives its address."""
+    """A context manager with a copy of the filled database; yields its address."""
     numbers = itertools.count(1)
     original = sa.make_url(filled.database_url.get_secret_value()).database
     admin = sa.create_engine(server.url(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
@@ -73,7 +73,7 @@ def copied(server, filled):
 
 @pytest.fixture
 def database_url(copied) -> Iterator[str]:
-    """The address of a filled database of the test's own."""
+    """The address of the test's own filled database."""
     with copied() as address:
         yield address
 
@@ -81,7 +81,7 @@ def database_url(copied) -> Iterator[str]:
 @pytest.fixture
 def home(filled, tmp_path) -> Path:
     """A home of the test's own with the champion."""
-    # Artifacts stay where they were registered: their address stands in the store.
+    # Artifacts stay where they were registered: the store has their address.
     store = tmp_path / "home" / "mlflow"
     shutil.copytree(filled.home / "mlflow", store, ignore=lambda *_: {"artifacts"})
     return tmp_path / "home"
@@ -100,7 +100,7 @@ def registry(settings) -> Registry:
 
 @pytest.fixture
 def _worse_serves(registry):
-    """Version 2 is the champion, so that a new model is better for certain."""
+    """Version 2 is the champion, so that a new model is certainly better."""
     registry.promote("2")
 
 

@@ -1,4 +1,4 @@
-"""The drift check: what it finds and decides is stored, whatever that is, and against whose reference."""
+"""The drift check: its findings and decision are always stored, and the reference is the champion's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def checks(database):
 
 @pytest.fixture
 def forecast(database):
-    """Logs scheduled forecasts of the last days that were too high by so much, by version 1."""
+    """Logs scheduled forecasts of the last days by version 1, too high by this factor."""
 
     def log(days: int, factor: float) -> None:
         stored = sa.text("SELECT period, value FROM raw_demand WHERE series = 'D' AND period > :since")
@@ -49,15 +49,15 @@ def forecast(database):
             for number, hour in enumerate(connection.execute(stored, {"since": since}).all()):
                 issued = day_ahead_issue(local_day(hour.period - HOUR, ZONE), ZONE).isoformat()
                 moments = {"issued_at": issued, "prediction_made_at": issued}
-                at, said = hour.period.isoformat(), hour.value * factor
-                made = {"timestamp": at, "predicted_demand": said, "model_version": "1", **moments}
-                rows.append(row(number, source="scheduled", **made))
+                at, forecast = hour.period.isoformat(), hour.value * factor
+                values = {"timestamp": at, "predicted_demand": forecast, "model_version": "1", **moments}
+                rows.append(row(number, source="scheduled", **values))
             predictions.insert_predictions(connection, rows)
 
     return log
 
 
-def test_a_check_that_decides_nothing_is_stored_with_its_reason_and_writes_the_report(
+def test_a_check_without_a_trigger_is_stored_with_its_reason_and_writes_the_report(
     database, settings, registry, checks, forecast
 ):
     forecast(10, 1.01)
@@ -81,7 +81,7 @@ def test_a_check_that_decides_nothing_is_stored_with_its_reason_and_writes_the_r
     assert found.to_json()["reason"] == stored.reason
 
 
-def test_soon_after_a_retraining_a_check_says_what_it_found_and_waits(
+def test_during_the_cooldown_a_check_stores_its_findings_and_waits(
     database, settings, registry, checks, forecast
 ):
     forecast(10, 1.2)
@@ -105,9 +105,7 @@ def test_without_a_champion_there_is_nothing_to_check(database, settings, regist
 
 
 @pytest.mark.slow
-def test_a_check_that_was_killed_while_it_was_stored_is_made_up_for_once(
-    database, settings, checks, forecast
-):
+def test_a_check_that_was_killed_while_it_was_stored_is_repeated_once(database, settings, checks, forecast):
     forecast(10, 1.2)
     run_and_kill(Job.DRIFT_CHECK, settings, ("after", "energy_demand.database.decisions:insert_check"))
     assert checks() == []
@@ -117,7 +115,7 @@ def test_a_check_that_was_killed_while_it_was_stored_is_made_up_for_once(
     assert (stored.triggered_retrain, stored.reason) == (True, found.decision.reason)
 
 
-def test_a_check_that_was_killed_while_it_wrote_the_reference_leaves_none_that_is_half(
+def test_a_check_that_was_killed_while_it_wrote_the_reference_leaves_no_partial_file(
     database, settings, registry
 ):
     run_and_kill(Job.DRIFT_CHECK, settings, ("after", "energy_demand.monitoring.reference:pq.write_table"))
@@ -128,22 +126,24 @@ def test_a_check_that_was_killed_while_it_wrote_the_reference_leaves_none_that_i
 
 def test_the_reference_is_kept_while_it_is_the_champion_s(database, settings, registry):
     champion = registry.champion()
-    made = champion_reference(database, settings, champion)
+    written = champion_reference(database, settings, champion)
     written = settings.reference_path.stat().st_mtime_ns
     again = champion_reference(database, settings, champion)
     assert settings.reference_path.stat().st_mtime_ns == written
-    pd.testing.assert_frame_equal(again.rows, made.rows)
-    assert made.rows["timestamp"].max() == pd.Timestamp(champion.forecaster.trained_through)
+    pd.testing.assert_frame_equal(again.rows, written.rows)
+    assert written.rows["timestamp"].max() == pd.Timestamp(champion.forecaster.trained_through)
 
 
-@pytest.mark.parametrize("held", ["another champion's", "another training's", "damaged"])
-def test_a_reference_that_is_not_the_champion_s_is_made_anew(database, settings, registry, held):
+@pytest.mark.parametrize("stored_file", ["another champion's", "another training's", "damaged"])
+def test_a_reference_that_is_not_the_champion_s_is_rebuilt(database, settings, registry, stored_file):
     champion = registry.champion()
     right = champion_reference(database, settings, champion)
-    if held == "damaged":
+    if stored_file == "damaged":
         settings.reference_path.write_text("no table")
     else:
-        version, through = ("7", right.trained_through) if held == "another champion's" else ("1", "2020")
+        version, through = (
+            ("7", right.trained_through) if stored_file == "another champion's" else ("1", "2020")
+        )
         write_reference(settings.reference_path, Reference(version, through, right.rows.iloc[:5]))
     again = champion_reference(database, settings, champion)
     pd.testing.assert_frame_equal(again.rows, right.rows)
@@ -159,7 +159,7 @@ def test_after_a_rollback_the_reference_is_that_of_the_one_that_serves(database,
     assert read_reference(settings.reference_path).version == "1"
 
 
-def test_a_reference_holds_only_what_was_known_when_the_champion_was_trained(database, settings, registry):
+def test_a_reference_contains_only_what_was_known_when_the_champion_was_trained(database, settings, registry):
     before = champion_reference(database, settings, registry.champion()).rows
     settings.reference_path.unlink()
     with database.transaction() as connection:
@@ -169,7 +169,7 @@ def test_a_reference_holds_only_what_was_known_when_the_champion_was_trained(dat
     pd.testing.assert_frame_equal(after, before)
 
 
-def test_where_nothing_can_be_written_the_check_is_stored_all_the_same(database, settings, registry, checks):
+def test_if_no_file_can_be_written_the_check_is_stored_all_the_same(database, settings, registry, checks):
     for path in (settings.reference_path, settings.drift_report_path):
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.write_text("in the way")

@@ -1,4 +1,4 @@
-"""The ingestion job: killed anywhere, the next run ends with the rows of one that nobody killed."""
+"""The ingestion job: after a kill anywhere, the next run ends with the rows of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POINTS = {
 
 
 def lose_the_newest_day(database) -> None:
-    """As the database was a day ago, with a prediction of an hour that has come since."""
+    """As the database was a day ago, with a prediction of an hour that has passed since."""
     predicted = row(1, timestamp=(PRESENT - 6 * HOUR).isoformat())
     with database.transaction() as connection:
         for table, column in (
@@ -41,7 +41,7 @@ def stored(settings) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(copied, filled):
-    """What a run leaves that nobody kills."""
+    """The rows of an undisturbed run."""
     with copied() as address:
         settings = filled.model_copy(update={"database_url": type(filled.database_url)(address)})
         with opened(settings) as database:
@@ -51,7 +51,7 @@ def undisturbed(copied, filled):
 
 
 @pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
-def test_an_ingestion_that_was_killed_is_made_up_for(database, settings, undisturbed, point):
+def test_an_ingestion_that_was_killed_is_completed_by_the_next(database, settings, undisturbed, point):
     lose_the_newest_day(database)
     run_and_kill(Job.INGESTION, settings, point)
     assert stored(settings) != undisturbed
@@ -59,7 +59,7 @@ def test_an_ingestion_that_was_killed_is_made_up_for(database, settings, undistu
     assert stored(settings) == undisturbed
 
 
-def test_a_run_says_how_many_predictions_got_their_actual_value(database, settings):
+def test_a_run_reports_how_many_predictions_got_their_actual_value(database, settings):
     lose_the_newest_day(database)
     assert run_job(Job.INGESTION, database, settings).to_json()["actuals"] == 1
     assert run_job(Job.INGESTION, database, settings).to_json()["actuals"] == 0

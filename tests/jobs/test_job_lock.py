@@ -1,4 +1,4 @@
-"""Jobs run one at a time, are noted, and catch up once for all the times they were missed."""
+"""Jobs run one at a time, are recorded, and catch up once for all missed schedules."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settings(tmp_path, database_url):
 
 @pytest.fixture
 def noted(database):
-    """Reads the note of a job."""
+    """Reads the record of a job."""
 
     def read(job: Job) -> tuple | None:
         columns = (job_run.c.last_started_at, job_run.c.last_success_at, job_run.c.last_error)
@@ -39,14 +39,14 @@ def noted(database):
     return read
 
 
-def test_a_run_is_noted_when_it_begins_and_when_it_went_well(database, settings, noted):
+def test_start_and_success_of_a_run_are_recorded(database, settings, noted):
     seen = run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: noted(Job.FORECAST))
     assert seen == (PRESENT, None, None)
     assert noted(Job.FORECAST) == (PRESENT, PRESENT, None)
     assert noted(Job.RETRAIN) is None
 
 
-def test_a_run_that_failed_is_noted_with_its_reason_and_the_last_success_stays(database, settings, noted):
+def test_a_failed_run_is_recorded_with_its_reason_and_the_last_success_stays(database, settings, noted):
     run_exclusively(database, settings, Job.INGESTION, PRESENT, lambda: None)
     with pytest.raises(UserError, match="away"):
         run_exclusively(
@@ -73,7 +73,7 @@ def test_a_reason_is_kept_short_and_without_secrets_and_never_empty(database, se
         pytest.param(PRESENT - HOUR, False, id="scheduled before the newest success"),
         pytest.param(PRESENT, False, id="scheduled when that one began"),
         pytest.param(PRESENT + timedelta(seconds=1), True, id="scheduled after it"),
-        pytest.param(None, True, id="asked for by hand"),
+        pytest.param(None, True, id="requested by hand"),
     ],
 )
 def test_what_a_later_run_caught_up_is_not_run_again(database, settings, noted, scheduled_at, ran):
@@ -86,18 +86,18 @@ def test_what_a_later_run_caught_up_is_not_run_again(database, settings, noted, 
     assert noted(Job.DRIFT_CHECK)[0] == (late if ran else PRESENT)
 
 
-def test_of_many_missed_runs_one_is_made_up_for(database, settings):
-    made = []
+def test_many_missed_runs_are_caught_up_by_one(database, settings):
+    ran_for = []
     for hours in (30, 24, 18, 12, 6):  # as a server hands them out when it is back
         run_exclusively(
             database,
             settings,
             Job.INGESTION,
             PRESENT,
-            lambda hours=hours: made.append(hours),
+            lambda hours=hours: ran_for.append(hours),
             scheduled_at=PRESENT - hours * HOUR,
         )
-    assert made == [30]
+    assert ran_for == [30]
 
 
 def test_a_run_that_failed_catches_up_nothing(database, settings):
@@ -109,13 +109,13 @@ def test_a_run_that_failed_catches_up_nothing(database, settings):
     assert late == "ran"
 
 
-def test_a_run_that_finds_another_one_is_not_noted(database, settings, noted):
+def test_a_run_that_meets_another_one_is_not_recorded(database, settings, noted):
     with job_lock(database, Job.FORECAST, "NY"), pytest.raises(JobRunningError):
         run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: None)
     assert noted(Job.FORECAST) is None
 
 
-def test_the_turn_is_free_again_after_a_run_whichever_way_it_ended(database, settings):
+def test_the_lock_is_released_after_a_run_whichever_way_it_ended(database, settings):
     with pytest.raises(RuntimeError):
         run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: fail(RuntimeError("no")))
     run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: None)

@@ -25,28 +25,28 @@ END = "energy_demand.database.decisions:end_retraining"
 
 
 @pytest.mark.usefixtures("_worse_serves")
-def test_a_better_model_serves_and_the_log_holds_its_version_and_verdict(
+def test_a_better_model_serves_and_the_log_has_its_version_and_verdict(
     database, settings, registry, retrainings
 ):
     few = settings.model_copy(update={"model_versions_kept": 2})
-    made = run_retraining(
+    outcome = run_retraining(
         database, registry, few, PRESENT, trigger=Trigger.CONCEPT, reason="a chart alarmed", recipe=SHORT
     )
     (row,) = retrainings()
-    assert made.training.verdict.promoted
+    assert outcome.training.verdict.promoted
     assert (row.outcome, row.trigger, row.reason) == ("promoted", "concept", "a chart alarmed")
-    assert (row.model_version, row.run_id) == ("3", made.training.version.run_id)
+    assert (row.model_version, row.run_id) == ("3", outcome.training.version.run_id)
     assert (row.started_at, row.finished_at, row.error) == (PRESENT, PRESENT, None)
-    assert row.verdict["reason"] == made.training.verdict.reason
+    assert row.verdict["reason"] == outcome.training.verdict.reason
     assert row.verdict["days"] == 14
     assert row.verdict["challenger"]["mape"] < row.verdict["champion"]["mape"]
     assert (registry.champion_version(), registry.champion().previous) == ("3", "2")
     assert read_reference(settings.reference_path).version == "3"
-    assert made.pruned == ("1",)
+    assert outcome.pruned == ("1",)
     # The names that callers look for, of the holdout, in the answer and on the run in MLflow.
     measured = registry.champion().metrics
     assert {
-        name: made.training.metrics[name] for name in ("mae", "rmse", "r2", "mape")
+        name: outcome.training.metrics[name] for name in ("mae", "rmse", "r2", "mape")
     }.items() <= measured.items()
     assert [measured[name] for name in ("mae", "rmse", "mape")] == [
         measured[f"test_{name}"] for name in ("mae", "rmse", "mape")
@@ -55,9 +55,7 @@ def test_a_better_model_serves_and_the_log_holds_its_version_and_verdict(
 
 
 @pytest.mark.usefixtures("_worse_serves")
-def test_of_two_retrainings_at_once_one_runs_and_the_other_does_nothing(
-    database, settings, registry, retrainings
-):
+def test_of_two_retrainings_at_once_only_one_runs(database, settings, registry, retrainings):
     with held_at(Job.RETRAIN, settings, ("before", PROMOTE)) as first:
         with pytest.raises(JobRunningError, match="another retrain job for NY is already running"):
             run_job(Job.RETRAIN, database, settings)
@@ -70,7 +68,7 @@ def test_of_two_retrainings_at_once_one_runs_and_the_other_does_nothing(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_worse_serves")
-def test_one_that_was_killed_before_it_promoted_left_the_champion_and_is_told_by_the_next(
+def test_one_killed_before_promotion_left_the_champion_and_is_logged_as_failed_by_the_next(
     database, settings, registry, retrainings
 ):
     run_and_kill(Job.RETRAIN, settings, ("before", PROMOTE))
@@ -85,7 +83,7 @@ def test_one_that_was_killed_before_it_promoted_left_the_champion_and_is_told_by
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_worse_serves")
-def test_one_that_was_killed_after_it_promoted_has_promoted(database, settings, registry, retrainings):
+def test_one_killed_after_promotion_is_logged_as_promoted(database, settings, registry, retrainings):
     run_and_kill(Job.RETRAIN, settings, ("before", END))
     assert registry.champion_version() == "3"
     assert [(row.outcome, row.model_version) for row in retrainings()] == [("running", "3")]
@@ -96,7 +94,7 @@ def test_one_that_was_killed_after_it_promoted_has_promoted(database, settings, 
     assert read_reference(settings.reference_path).version == "3"
 
 
-def test_where_mlflow_is_away_the_champion_stays_and_the_log_says_why(
+def test_without_mlflow_the_champion_stays_and_the_log_has_the_reason(
     database, settings, registry, retrainings, monkeypatch
 ):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -146,7 +144,7 @@ def duel():
 
 
 @pytest.mark.parametrize("refit", [True, False], ids=["as a refit", "as a remedy"])
-def test_a_challenger_that_learnt_from_poisoned_data_is_not_promoted(refit, duel):
+def test_a_challenger_trained_on_poisoned_data_is_not_promoted(refit, duel):
     challenger, champion, right = duel
     days = unseen_days(right, challenger, champion)
     verdict = judge(
@@ -158,7 +156,7 @@ def test_a_challenger_that_learnt_from_poisoned_data_is_not_promoted(refit, duel
     assert verdict.reason.startswith("worse than the champion")
 
 
-def test_with_too_few_rows_nothing_is_done(database, settings, registry, retrainings):
+def test_with_too_few_rows_nothing_is_trained(database, settings, registry, retrainings):
     with database.transaction() as connection:
         connection.execute(sa.text("DELETE FROM raw_demand WHERE period < '2025-02-25'"))
     with pytest.raises(TooFewRowsError):

@@ -1,4 +1,4 @@
-"""The morning: what is new, then tomorrow's forecast, logged once, whatever happens around it."""
+"""The scheduled forecast: ingestion, then tomorrow's forecast, logged exactly once."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def morning(database, registry, settings):
 @pytest.mark.parametrize(
     ("now", "hours", "leads"),
     [
-        pytest.param(PRESENT, 24, (16, 39), id="on an ordinary day"),
+        pytest.param(PRESENT, 24, (16, 39), id="on a usual day"),
         pytest.param(PRESENT + timedelta(seconds=7), 24, (16, 39), id="seconds late, as a scheduler is"),
         pytest.param(datetime(2025, 3, 8, 14, tzinfo=UTC), 23, (16, 38), id="before the 23 h day"),
         pytest.param(datetime(2025, 3, 9, 13, tzinfo=UTC), 24, (16, 39), id="on the day of the clock change"),
     ],
 )
-def test_tomorrow_is_logged_whole_as_scheduled(morning, logged, settings, now, hours, leads):
-    made = morning(now)
+def test_all_hours_of_tomorrow_are_logged_as_scheduled(morning, logged, settings, now, hours, leads):
+    outcome = morning(now)
     rows = logged()
-    assert made.trouble is None
-    assert made.forecast.quality == "champion"
-    assert [row.timestamp for row in rows] == list(day_periods(made.day, settings.region.zone))
+    assert outcome.trouble is None
+    assert outcome.forecast.quality == "champion"
+    assert [row.timestamp for row in rows] == list(day_periods(outcome.day, settings.region.zone))
     assert len(rows) == hours
     assert (rows[0].lead_hours, rows[-1].lead_hours) == leads
     assert {(row.source, row.issued_at, row.model_version) for row in rows} == {("scheduled", now, "1")}
 
 
-def test_a_second_run_on_the_same_morning_logs_nothing_more(morning, logged):
+def test_a_second_run_on_the_same_day_logs_nothing_more(morning, logged):
     morning()
     before = logged()
     again = morning(PRESENT + timedelta(minutes=20))
@@ -68,22 +68,22 @@ def test_a_second_run_on_the_same_morning_logs_nothing_more(morning, logged):
     assert logged() == before
 
 
-def test_a_late_morning_is_logged_as_a_request_that_no_model_is_judged_by(morning, logged):
-    made = morning(PRESENT + timedelta(hours=1))
-    assert made.day == date(2025, 3, 13)
+def test_a_late_forecast_is_logged_as_a_request_and_not_scored(morning, logged):
+    outcome = morning(PRESENT + timedelta(hours=1))
+    assert outcome.day == date(2025, 3, 13)
     assert {row.source for row in logged()} == {"request"}
     assert len(logged()) == 24
 
 
-def test_where_upstreams_are_away_the_forecast_is_made_and_the_trouble_told(morning, logged):
-    made = morning(
+def test_without_upstreams_the_forecast_is_made_and_the_trouble_reported(morning, logged):
+    outcome = morning(
         eia_base_url=f"{NOTHING_LISTENS}/eia/v2/",
         open_meteo_forecast_url=NOTHING_LISTENS,
         http_attempts=1,
     )
-    assert made.forecast.quality == "champion"
-    assert "did not come" in made.trouble
-    assert made.to_json()["trouble"] == made.trouble
+    assert outcome.forecast.quality == "champion"
+    assert "did not come" in outcome.trouble
+    assert outcome.to_json()["trouble"] == outcome.trouble
     assert {row.source for row in logged()} == {"scheduled"}
     assert len(logged()) == 24
 
@@ -96,7 +96,7 @@ def test_where_upstreams_are_away_the_forecast_is_made_and_the_trouble_told(morn
         pytest.param(("before", ENDED), 24, id="after it was logged"),
     ],
 )
-def test_a_morning_that_was_killed_is_made_up_for_with_nothing_twice(database, settings, logged, point, left):
+def test_a_killed_run_is_completed_by_the_next_without_duplicates(database, settings, logged, point, left):
     run_and_kill(Job.FORECAST, settings, point)
     assert len(logged()) == left
     run_job(Job.FORECAST, database, settings)
@@ -105,7 +105,7 @@ def test_a_morning_that_was_killed_is_made_up_for_with_nothing_twice(database, s
     assert {row.source for row in rows} == {"scheduled"}
 
 
-def test_the_hours_that_came_stand_beside_the_forecast_next_time(database, settings, morning, logged):
+def test_the_next_run_stores_the_actual_values_beside_the_forecast(database, settings, morning, logged):
     morning(PRESENT - timedelta(days=2))
     morning()
     yesterday = logged()[:24]

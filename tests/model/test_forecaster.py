@@ -1,4 +1,4 @@
-"""The whole forecaster: honest in time, gentle in loss, each stage to be taken out, explained."""
+"""The whole forecaster: no leak of the future, losses of data, stages left out, explanations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_it_forecasts_48_hours_with_intervals_that_do_not_cross(judged, record):
 
 
 def test_nothing_after_the_issue_changes_a_forecast(judged, record):
-    # The outlook and the state are offered the altered hours and must not look at them.
+    # The outlook and the state get the altered hours and must not use them.
     altered = altered_after(record, ISSUE)
     straight = forecast_at(judged, record)
     now = judged.advance(altered.cut_at(ISSUE, Availability(1)))
@@ -54,7 +54,7 @@ def test_nothing_after_the_issue_changes_a_forecast(judged, record):
     )
 
 
-def test_advancing_by_days_comes_to_the_same_as_advancing_at_once(judged, record):
+def test_advancing_day_by_day_equals_advancing_at_once(judged, record):
     step = judged
     for day in range(-3, 1):
         step = step.advance(record.cut_at(ISSUE + timedelta(days=day), Availability(1)))
@@ -94,11 +94,11 @@ def test_the_state_moves_and_the_fit_does_not(judged, record):
 def test_the_parts_of_an_explanation_add_up_to_the_forecast(judged, record):
     known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
-    ahead = now.horizon(known, ISSUE)
-    parts = now.explain(now.stages(ahead, ISSUE))
+    horizon = now.horizon(known, ISSUE)
+    parts = now.explain(now.stages(horizon, ISSUE))
     assert list(parts.columns) == ["period", *EXPLANATION]
     np.testing.assert_allclose(
-        parts[list(EXPLANATION)].sum(axis=1), now.forecast(ahead, ISSUE)[PREDICTED], rtol=1e-9
+        parts[list(EXPLANATION)].sum(axis=1), now.forecast(horizon, ISSUE)[PREDICTED], rtol=1e-9
     )
 
 
@@ -120,37 +120,40 @@ def test_a_warmer_summer_day_is_explained_by_temperature(judged, record):
     assert change["temperature"] > 100
 
 
-def test_a_stage_can_be_taken_out(judged, record):
+def test_a_stage_can_be_left_out(judged, record):
     known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
-    ahead = now.horizon(known, ISSUE)
-    whole = now.forecast(ahead, ISSUE)[PREDICTED]
+    horizon = now.horizon(known, ISSUE)
+    whole = now.forecast(horizon, ISSUE)[PREDICTED]
     without_trees = replace(now, residual=None)
     regression = replace(now, errors=None, residual=None)
-    explained = now.explain(now.stages(ahead, ISSUE))
-    assert not np.allclose(whole, without_trees.forecast(ahead, ISSUE)[PREDICTED])
+    explained = now.explain(now.stages(horizon, ISSUE))
+    assert not np.allclose(whole, without_trees.forecast(horizon, ISSUE)[PREDICTED])
     np.testing.assert_allclose(
-        regression.forecast(ahead, ISSUE)[PREDICTED], np.exp(now.regression.predict(ahead.responses) / 100)
+        regression.forecast(horizon, ISSUE)[PREDICTED],
+        np.exp(now.regression.predict(horizon.responses) / 100),
     )
     assert (explained["trees"].abs() > 0).any()
-    assert (without_trees.explain(without_trees.stages(ahead, ISSUE))["trees"] == 0).all()
-    assert (regression.explain(regression.stages(ahead, ISSUE))["recent_error"] == 0).all()
+    assert (without_trees.explain(without_trees.stages(horizon, ISSUE))["trees"] == 0).all()
+    assert (regression.explain(regression.stages(horizon, ISSUE))["recent_error"] == 0).all()
 
 
-def test_doubtful_weather_widens_the_interval(judged, record):
+def test_uncertain_weather_widens_the_interval(judged, record):
     known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
-    foreseen = now.horizon(known, ISSUE)
-    doubtful = now.forecast(foreseen, ISSUE)
-    certain = now.forecast(Horizon(foreseen.responses), ISSUE)
-    pd.testing.assert_series_equal(doubtful[PREDICTED], certain[PREDICTED])
-    wider = (doubtful["upper_80"] - doubtful["lower_80"]) / (certain["upper_80"] - certain["lower_80"])
+    horizon = now.horizon(known, ISSUE)
+    with_doubt = now.forecast(horizon, ISSUE)
+    without_doubt = now.forecast(Horizon(horizon.responses), ISSUE)
+    pd.testing.assert_series_equal(with_doubt[PREDICTED], without_doubt[PREDICTED])
+    wider = (with_doubt["upper_80"] - with_doubt["lower_80"]) / (
+        without_doubt["upper_80"] - without_doubt["lower_80"]
+    )
     assert (wider >= 1).all()
     assert wider.max() > 1.01
 
 
 @pytest.mark.parametrize("late", [6, 30])
-def test_late_demand_is_forecast_without(late, judged, record):
+def test_a_forecast_is_made_without_late_demand(late, judged, record):
     known = record.cut_at(ISSUE - timedelta(hours=late), Availability(1))
     now = judged.advance(known)
     hours = now.forecast(now.horizon(record.cut_at(ISSUE, Availability(1)), ISSUE), ISSUE)
@@ -159,20 +162,20 @@ def test_late_demand_is_forecast_without(late, judged, record):
     assert (hours[PREDICTED] / in_time[PREDICTED] - 1).abs().max() < 0.15
 
 
-def test_an_issue_long_before_the_state_remembers_no_errors(forecaster, record):
+def test_an_issue_long_before_the_state_uses_no_recent_errors(forecaster, record):
     issued = START + timedelta(days=150, hours=13)
     known = record.cut_at(issued, Availability(1))
-    ahead = forecaster.horizon(known, issued)
-    assert (forecaster.explain(forecaster.stages(ahead, issued))["recent_error"] == 0).all()
-    assert forecaster.forecast(ahead, issued)[PREDICTED].between(8_000, 35_000).all()
+    horizon = forecaster.horizon(known, issued)
+    assert (forecaster.explain(forecaster.stages(horizon, issued))["recent_error"] == 0).all()
+    assert forecaster.forecast(horizon, issued)[PREDICTED].between(8_000, 35_000).all()
 
 
-def test_without_a_run_the_interval_is_wider_still(judged, record):
+def test_without_a_weather_run_the_interval_is_wider_still(judged, record):
     known = record.cut_at(ISSUE, Availability(1))
     now = judged.advance(known)
-    blind = replace(known, issued=replace(known.issued, issued_at=known.issued.issued_at[:0]))
+    without_runs = replace(known, issued=replace(known.issued, issued_at=known.issued.issued_at[:0]))
     widths = []
-    for each in (known, blind):
+    for each in (known, without_runs):
         hours = now.forecast(now.horizon(each, ISSUE), ISSUE)
         widths.append(((hours["upper_80"] - hours["lower_80"]) / hours[PREDICTED]).mean())
     assert widths[1] > 1.02 * widths[0]

@@ -1,4 +1,4 @@
-"""Conformal intervals: the quantile by hand, honest coverage, and bounds that never cross."""
+"""Conformal intervals: the quantile by hand, nominal coverage, and bounds that never cross."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_half_width_is_the_conformal_quantile_of_the_relative_errors():
     assert bounds(intervals) == pytest.approx([920.0, 1080.0, 905.0, 1095.0])
 
 
-def test_errors_up_and_down_count_alike():
+def test_errors_above_and_below_count_alike():
     errors = np.arange(1, 100) / 1000
     signs = np.where(np.arange(99) % 2, 1, -1)
     assert bounds(fit(errors * signs)) == pytest.approx(bounds(fit(errors)))
@@ -48,7 +48,7 @@ def test_the_rank_is_rounded_up():
     assert bounds(intervals) == pytest.approx([910.0, 1090.0, 900.0, 1100.0])
 
 
-def test_a_single_error_is_the_width_of_all():
+def test_a_single_error_is_the_width_of_every_interval():
     assert bounds(fit([0.05]), lead=40, hour=20) == pytest.approx([950.0, 1050.0, 950.0, 1050.0])
 
 
@@ -91,7 +91,7 @@ def test_no_held_out_hours_are_refused():
 
 
 @pytest.mark.parametrize("level", [80, 95])
-def test_hours_of_the_same_kind_are_covered_as_promised(level):
+def test_hours_of_the_same_kind_have_nominal_coverage(level):
     random = np.random.default_rng(5)
 
     def hours(count: int) -> tuple[np.ndarray, ...]:
@@ -105,8 +105,8 @@ def test_hours_of_the_same_kind_are_covered_as_promised(level):
     found = intervals.bounds(predicted, lead, hour)
     assert coverage(actual, found[f"lower_{level}"], found[f"upper_{level}"]) == pytest.approx(level, abs=1.5)
     late = (lead > 36) & (hour > 15)
-    of_late = coverage(actual[late], found[f"lower_{level}"][late], found[f"upper_{level}"][late])
-    assert of_late == pytest.approx(level, abs=4)
+    coverage_late = coverage(actual[late], found[f"lower_{level}"][late], found[f"upper_{level}"][late])
+    assert coverage_late == pytest.approx(level, abs=4)
 
 
 @settings(deadline=None)
@@ -146,12 +146,12 @@ def table(value: float) -> list[list[float]]:
         pytest.param({"80": table(0.1), "95": table(0.2)[1:]}, id="a row is missing"),
         pytest.param({"80": table(0.1), "95": [0.2, 0.3]}, id="one dimension"),
         pytest.param({"80": table(0.1), "95": [["wide"] * SHAPE[1]] * SHAPE[0]}, id="words"),
-        pytest.param({"80": table(0.1), "95": table(np.nan)}, id="a width that is no number"),
+        pytest.param({"80": table(0.1), "95": table(np.nan)}, id="a width that is not a number"),
         pytest.param({"80": table(-0.1), "95": table(0.2)}, id="a negative width"),
         pytest.param({"80": table(0.3), "95": table(0.2)}, id="80 % wider than 95 %"),
     ],
 )
-def test_tables_that_cannot_be_right_are_refused(tables):
+def test_invalid_tables_are_refused(tables):
     with pytest.raises(ValueError, match=r"interval tables|could not convert"):
         ConformalIntervals.from_dict(tables)
 
@@ -171,7 +171,7 @@ SIZE = 20_000
 
 
 def scaled_errors(seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Errors in proportion to a spread that differs by hour, larger far ahead and in summer."""
+    """Errors in proportion to a spread that differs by hour, larger at long leads and in summer."""
     random = np.random.default_rng(seed)
     spread = random.uniform(0.5, 4.0, SIZE)
     leads = random.integers(1, 49, SIZE)
@@ -180,11 +180,11 @@ def scaled_errors(seed: int = 0) -> tuple[np.ndarray, ...]:
     return random.normal(0.0, spread * factor), spread, leads, months
 
 
-def test_scaled_intervals_cover_what_they_promise_in_every_cell():
+def test_scaled_intervals_have_nominal_coverage_in_every_cell():
     intervals = ScaledIntervals.fit(*scaled_errors())
-    missed, spread, leads, months = scaled_errors(seed=1)
+    errors, spread, leads, months = scaled_errors(seed=1)
     predicted = np.full(SIZE, 17_000.0)
-    actual = predicted * np.exp(missed / 100)
+    actual = predicted * np.exp(errors / 100)
     bounds = intervals.bounds(predicted, spread, leads, months)
     for level in (80, 95):
         inside = (actual >= bounds[f"lower_{level}"]) & (actual <= bounds[f"upper_{level}"])
@@ -192,9 +192,9 @@ def test_scaled_intervals_cover_what_they_promise_in_every_cell():
             assert 100 * inside[cell].mean() == pytest.approx(level, abs=2.5)
 
 
-def test_scaled_intervals_do_not_cross_and_hold_the_forecast():
-    missed, spread, leads, months = scaled_errors()
-    bounds = ScaledIntervals.fit(missed, spread, leads, months).bounds(
+def test_scaled_intervals_do_not_cross_and_contain_the_forecast():
+    errors, spread, leads, months = scaled_errors()
+    bounds = ScaledIntervals.fit(errors, spread, leads, months).bounds(
         np.full(SIZE, 1.0), spread, leads, months
     )
     ordered = np.stack(
@@ -204,28 +204,28 @@ def test_scaled_intervals_do_not_cross_and_hold_the_forecast():
 
 
 def test_a_season_without_enough_hours_takes_those_of_the_lead():
-    missed, spread, leads, months = scaled_errors()
+    errors, spread, leads, months = scaled_errors()
     winter = np.isin(months, [12, 1, 2])
-    intervals = ScaledIntervals.fit(missed[winter], spread[winter], leads[winter], months[winter])
+    intervals = ScaledIntervals.fit(errors[winter], spread[winter], leads[winter], months[winter])
     for table in intervals.quantiles.values():
         assert (table == table[:, :1]).all()
 
 
-def test_unknown_errors_are_left_out_and_none_at_all_is_refused():
-    missed, spread, leads, months = scaled_errors()
-    some = missed.copy()
+def test_unknown_errors_are_left_out_and_no_errors_are_refused():
+    errors, spread, leads, months = scaled_errors()
+    some = errors.copy()
     some[::2] = np.nan
     half = ScaledIntervals.fit(some, spread, leads, months)
-    known = ScaledIntervals.fit(missed[1::2], spread[1::2], leads[1::2], months[1::2])
+    known = ScaledIntervals.fit(errors[1::2], spread[1::2], leads[1::2], months[1::2])
     np.testing.assert_array_equal(half.quantiles[80], known.quantiles[80])
     with pytest.raises(ValueError, match="held-out hours"):
         ScaledIntervals.fit(np.full(SIZE, np.nan), spread, leads, months)
 
 
-def test_scaled_intervals_come_back_from_json_or_not_at_all():
+def test_scaled_intervals_survive_json_and_invalid_ones_are_refused():
     tables = ScaledIntervals.fit(*scaled_errors()).to_dict()
     assert ScaledIntervals.from_dict(tables).to_dict() == tables
     with pytest.raises(ValueError, match="shape"):
         ScaledIntervals.from_dict({"80": tables["80"]})
-    with pytest.raises(ValueError, match="wider level wider"):
+    with pytest.raises(ValueError, match="at least as wide"):
         ScaledIntervals.from_dict({"80": tables["95"], "95": tables["80"]})

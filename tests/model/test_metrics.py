@@ -47,7 +47,7 @@ def test_nothing_to_score_is_refused(actual, predicted):
         scores(actual, predicted)
 
 
-def test_values_that_do_not_belong_together_are_refused():
+def test_values_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match=r"\(2,\) actual and \(1,\) predicted"):
         scores([1.0, 2.0], [1.0])
 

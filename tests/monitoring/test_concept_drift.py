@@ -1,4 +1,4 @@
-"""Charts of what a champion did not foresee: changes are found, noise is not, and no day knows the next."""
+"""Control charts of residuals: changes are detected, noise is not, and no day uses the next."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_step_is_found_within_days(sign, direction):
 
 
 @pytest.mark.parametrize("sign", [1, -1], ids=["more demand", "less demand"])
-def test_what_creeps_in_is_found_by_the_slow_chart_and_not_by_the_quick_one(sign):
+def test_gradual_change_is_found_by_the_slow_chart_and_not_by_the_quick_one(sign):
     ramp = sign * np.minimum(np.arange(120) / 60, 1.0) + 0.5 * noise(120)
     found = {name: run_charts(days(ramp), {name: chart}).alarms for name, chart in CHARTS.items()}
     assert found["quick"] == ()
@@ -59,7 +59,7 @@ def test_one_day_alone_never_alarms():
     assert run_charts(days([0.0, 1e6, 0.0, -1e6, 0.0])).alarms == ()
 
 
-def test_the_charts_begin_anew_after_an_alarm():
+def test_the_charts_restart_after_an_alarm():
     chart = {"one": Chart(allowance=1.0, limit=5.0, clip=4.0)}
     # Three more each day: over five on the second, and again two days later.
     found = run_charts(days([4.0] * 7), chart)
@@ -76,13 +76,13 @@ def test_an_alarm_resets_the_other_chart_and_direction_too():
     assert run_charts(days([6.0] + [1.0] * 5), {"far": charts["far"]}).height == pytest.approx(11 / 50)
 
 
-def test_the_limit_itself_is_no_alarm():
+def test_the_limit_itself_does_not_alarm():
     chart = {"one": Chart(0.0, 2.0, 9.0)}
     assert run_charts(days([1.0, 1.0]), chart).alarms == ()
     assert run_charts(days([1.0, 1.0, 0.5]), chart).alarms == (date(2025, 3, 3),)
 
 
-def test_unknown_days_are_passed_over():
+def test_unknown_days_are_skipped():
     values = 3.0 + noise(9)
     gaps = np.insert(values, [2, 5, 5], np.nan)
     whole, broken = run_charts(days(values)), run_charts(days(gaps))
@@ -134,14 +134,14 @@ def residuals(judged, record) -> pd.Series:
     return daily_residuals(judged, record)
 
 
-def test_every_local_day_since_the_champion_was_trained_has_a_surprise(residuals, judged, record):
+def test_every_local_day_since_the_champion_was_trained_has_a_residual(residuals, judged, record):
     # Trained through midnight in UTC: that local day has five hours left, too few to say anything.
     assert residuals.index.tolist() == pd.date_range("2025-02-01", "2025-02-25", freq="D").tolist()
     assert np.isnan(residuals.iloc[0])
     assert residuals.iloc[1:].notna().all()
 
 
-def test_a_world_without_change_surprises_as_on_ordinary_days(residuals):
+def test_without_change_the_residuals_are_as_expected(residuals):
     assert residuals.abs().median() < 1.5
     assert run_charts(residuals).alarms == ()
 
@@ -163,14 +163,14 @@ def test_a_step_shows_on_its_first_day_in_full(judged, record, residuals):
 
 
 @pytest.mark.parametrize("day", ["2025-02-13", "2025-02-20"])
-def test_what_happens_after_a_day_does_not_change_its_surprise(judged, record, residuals, day):
+def test_later_data_does_not_change_the_residual_of_a_day(judged, record, residuals, day):
     end = local_midnight(date.fromisoformat(day) + DAY, record.region.zone)
     altered = daily_residuals(judged, altered_after(record, end))
     pd.testing.assert_series_equal(altered[:day], residuals[:day])
     assert not np.allclose(altered[day:][1:], residuals[day:][1:])
 
 
-def test_a_day_is_judged_the_same_at_midnight_as_later(judged, record, residuals):
+def test_a_day_has_the_same_residual_at_midnight_as_later(judged, record, residuals):
     """At midnight its last hour is not published yet."""
     day = date(2025, 2, 20)
     midnight = local_midnight(day + DAY, record.region.zone)
@@ -187,7 +187,7 @@ def test_the_last_hour_of_a_day_does_not_count(judged, record, residuals):
     assert daily_residuals(judged, replace(record, demand=demand))["2025-02-15"] > residuals["2025-02-15"]
 
 
-def test_a_day_of_which_too_little_is_known_has_no_surprise(judged, record):
+def test_a_day_with_too_few_known_hours_has_no_residual(judged, record):
     start = local_midnight(date(2025, 2, 15), record.region.zone)
     demand = record.demand.copy()
     lost = (demand["period"] > start) & (demand["period"] <= start + 12 * HOUR)
@@ -197,11 +197,11 @@ def test_a_day_of_which_too_little_is_known_has_no_surprise(judged, record):
     assert found[["2025-02-14", "2025-02-16"]].notna().all()
 
 
-def test_right_after_training_there_is_nothing_to_say(forecaster, record):
+def test_right_after_training_there_are_no_residuals(forecaster, record):
     assert daily_residuals(forecaster, record).empty
     assert run_charts(daily_residuals(forecaster, record)).days == 0
 
 
-def test_without_any_truth_there_is_nothing_to_say(judged, record):
+def test_without_truth_there_are_no_residuals(judged, record):
     demand = record.demand.assign(truth_mwh=np.nan)
     assert daily_residuals(judged, replace(record, demand=demand)).empty

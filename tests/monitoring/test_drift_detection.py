@@ -1,4 +1,4 @@
-"""Drift of data: weeks against the same season of earlier years, each column by its own distance."""
+"""Data drift: weeks compared with the same season of earlier years, each column by its own distance."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check(reference, current, **more):
     return run_drift_check(reference, current, scorer=wasserstein_scores, **more)
 
 
-def made_up(size: int = 400, seed: int = 1) -> pd.DataFrame:
+def standard_normal(size: int = 400, seed: int = 1) -> pd.DataFrame:
     """Every watched column, standard normal, without times."""
     values = np.random.default_rng(seed).normal(size=(size, len(WATCHED)))
     return pd.DataFrame(values, columns=list(WATCHED))
@@ -67,7 +67,7 @@ def warmer(rows: pd.DataFrame, degrees: float) -> pd.DataFrame:
     )
 
 
-def test_data_is_not_adrift_from_itself(two_years):
+def test_data_does_not_drift_from_itself(two_years):
     drifted, share, details = check(two_years, two_years)
     assert (drifted, share) == (False, 0.0)
     assert details["n_drifted_features"] == 0
@@ -97,7 +97,7 @@ def test_base_rows_as_training_has_them_are_enough():
     assert check(year, year)[:2] == (False, 0.0)
 
 
-def test_an_ordinary_july_is_no_drift_against_whole_years(two_years, july):
+def test_a_usual_july_is_not_drift_against_whole_years(two_years, july):
     drifted, share, details = check(two_years, july)
     assert not drifted
     assert share < 0.3
@@ -105,14 +105,14 @@ def test_an_ordinary_july_is_no_drift_against_whole_years(two_years, july):
     assert details["n_reference_rows"] < len(two_years) / 8
 
 
-def test_without_times_the_season_itself_would_be_taken_for_drift(two_years, july):
+def test_without_timestamps_the_season_itself_counts_as_drift(two_years, july):
     drifted, _, details = check(two_years.drop(columns="timestamp"), july)
     assert drifted
     assert not details["season_matched"]
     assert details["n_reference_rows"] == len(two_years)
 
 
-def test_a_july_like_no_other_is_drift(two_years, july):
+def test_an_extreme_july_is_drift(two_years, july):
     assert check(two_years, warmer(july, 10.0))[0]
 
 
@@ -126,7 +126,7 @@ def test_hours_of_day_are_matched_too(two_years, july):
     assert check(two_years, nights.drop(columns="timestamp"))[1] > share
 
 
-def test_the_season_reaches_over_new_year(two_years):
+def test_the_season_crosses_new_year(two_years):
     new_year = START + timedelta(days=365 + 184)
     first_days = rows_between(two_years, new_year, new_year + timedelta(days=3))
     _, _, details = check(two_years, first_days)
@@ -164,7 +164,7 @@ def test_a_column_that_cannot_be_compared_is_named_and_does_not_count(old, new, 
             return rows
         return rows.drop(columns="humidity") if how == "drop" else rows.assign(humidity=how)
 
-    before, after = made_up(), made_up(seed=2)
+    before, after = standard_normal(), standard_normal(seed=2)
     wind = after.assign(wind_speed=after["wind_speed"] + 9.0)
     _, share, details = check(changed(before, old), changed(wind, new))
     found = details["per_feature"]["humidity"]
@@ -176,12 +176,12 @@ def test_a_column_that_cannot_be_compared_is_named_and_does_not_count(old, new, 
 
 
 def test_a_constant_window_is_compared():
-    _, _, details = check(made_up(), made_up(seed=2).assign(humidity=7.0))
+    _, _, details = check(standard_normal(), standard_normal(seed=2).assign(humidity=7.0))
     assert details["per_feature"]["humidity"]["status"] == "compared"
     assert details["per_feature"]["humidity"]["drifted"]
 
 
-def test_what_hardly_varies_in_the_season_says_nothing_there(two_years, july):
+def test_a_column_that_hardly_varies_in_the_season_is_not_compared(two_years, july):
     summers = two_years[two_years["timestamp"].dt.month == 7]
     assert summers["heating_degree_hours"].max() > 0
     _, share, details = check(two_years, july.assign(heating_degree_hours=5.0))
@@ -193,9 +193,9 @@ def test_what_hardly_varies_in_the_season_says_nothing_there(two_years, july):
     ("reference", "current"),
     [
         pytest.param(pd.DataFrame(), pd.DataFrame(), id="nothing at all"),
-        pytest.param(made_up(), made_up().iloc[:0], id="no rows in the window"),
-        pytest.param(made_up().iloc[:0], made_up(), id="no rows in the reference"),
-        pytest.param(made_up(), made_up() * np.nan, id="nothing known"),
+        pytest.param(standard_normal(), standard_normal().iloc[:0], id="no rows in the window"),
+        pytest.param(standard_normal().iloc[:0], standard_normal(), id="no rows in the reference"),
+        pytest.param(standard_normal(), standard_normal() * np.nan, id="nothing known"),
     ],
 )
 def test_where_nothing_can_be_compared_there_is_no_drift(reference, current):
@@ -206,7 +206,7 @@ def test_where_nothing_can_be_compared_there_is_no_drift(reference, current):
 
 
 def test_unknown_hours_do_not_count():
-    before, after = made_up(), made_up(seed=2)
+    before, after = standard_normal(), standard_normal(seed=2)
     holes = after.mask(np.random.default_rng(3).random(after.shape) < 0.3)
     found = check(before, holes)[2]["per_feature"]
     for name in WATCHED:
@@ -214,8 +214,8 @@ def test_unknown_hours_do_not_count():
 
 
 def test_the_calendar_never_counts():
-    before = made_up().assign(**dict.fromkeys(CALENDAR_COLUMNS, 0))
-    after = made_up().assign(**dict.fromkeys(CALENDAR_COLUMNS, 9))
+    before = standard_normal().assign(**dict.fromkeys(CALENDAR_COLUMNS, 0))
+    after = standard_normal().assign(**dict.fromkeys(CALENDAR_COLUMNS, 9))
     drifted, share, details = check(before, after)
     assert (drifted, share) == (False, 0.0)
     assert not set(details["per_feature"]) & set(CALENDAR_COLUMNS)
@@ -226,27 +226,27 @@ def from_source(rows: pd.DataFrame, label: str) -> pd.DataFrame:
 
 
 def test_a_change_of_source_is_named_and_does_not_count():
-    after = made_up(seed=2)
+    after = standard_normal(seed=2)
     after = from_source(after.assign(humidity=after["humidity"] + 50.0), "1 site")
-    drifted, share, details = check(from_source(made_up(), "4 sites"), after)
+    drifted, share, details = check(from_source(standard_normal(), "4 sites"), after)
     assert details["source_changes"] == ["humidity"]
     assert details["per_feature"]["humidity"]["status"] == "source_changed"
     assert (drifted, share, details["n_total_features"]) == (False, 0.0, len(WATCHED) - 1)
 
 
 def test_the_same_change_from_the_same_source_counts():
-    after = made_up(seed=2)
+    after = standard_normal(seed=2)
     after = from_source(after.assign(humidity=after["humidity"] + 50.0), "4 sites")
-    _, share, details = check(from_source(made_up(), "4 sites"), after)
+    _, share, details = check(from_source(standard_normal(), "4 sites"), after)
     assert details["source_changes"] == []
     assert share == pytest.approx(1 / 15)
 
 
 def test_only_hours_of_the_usual_source_are_compared():
-    far = made_up(seed=3)
+    far = standard_normal(seed=3)
     far = from_source(far.assign(humidity=far["humidity"] + 5.0), "1 site")
-    before = pd.concat([from_source(made_up(FEWEST_ROWS), "4 sites"), far], ignore_index=True)
-    after = pd.concat([from_source(made_up(seed=2), "4 sites"), far.iloc[:100]], ignore_index=True)
+    before = pd.concat([from_source(standard_normal(FEWEST_ROWS), "4 sites"), far], ignore_index=True)
+    after = pd.concat([from_source(standard_normal(seed=2), "4 sites"), far.iloc[:100]], ignore_index=True)
     found = check(before, after)[2]["per_feature"]["humidity"]
     assert found["status"] == "compared"
     assert found["score"] < THRESHOLD
@@ -255,14 +255,14 @@ def test_only_hours_of_the_usual_source_are_compared():
 
 
 def test_a_column_that_the_reference_never_had_changed_its_source():
-    before = from_source(made_up().assign(humidity=np.nan), "no site")
-    assert check(before, from_source(made_up(), "1 site"))[2]["source_changes"] == ["humidity"]
+    before = from_source(standard_normal().assign(humidity=np.nan), "no site")
+    assert check(before, from_source(standard_normal(), "1 site"))[2]["source_changes"] == ["humidity"]
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.floats(-1e4, 1e4), st.floats(0.01, 1e3), st.floats(-3.0, 3.0))
-def test_the_score_knows_no_unit_and_is_the_shift_in_standard_deviations(offset, scale, moved):
-    before = made_up(FEWEST_ROWS)[["temperature"]]
+def test_the_score_is_the_shift_in_standard_deviations_in_any_unit(offset, scale, moved):
+    before = standard_normal(FEWEST_ROWS)[["temperature"]]
     plain = check(before, before + moved)[2]["per_feature"]["temperature"]
     assert plain["score"] == pytest.approx(abs(moved) / before["temperature"].std(ddof=0), abs=1e-9)
     assert plain["shift"] == pytest.approx(moved, abs=1e-9)
@@ -275,11 +275,11 @@ def test_the_score_knows_no_unit_and_is_the_shift_in_standard_deviations(offset,
 @settings(deadline=None, max_examples=40)
 @given(st.sets(st.sampled_from(WATCHED)), st.sets(st.sampled_from(WATCHED)))
 def test_the_share_is_the_mean_of_what_drifted_in_each_group(moved, absent):
-    before = made_up(FEWEST_ROWS)
+    before = standard_normal(FEWEST_ROWS)
     after = before.assign(**{name: before[name] + 3.0 for name in moved}).drop(columns=sorted(absent))
     drifted, share, details = check(before, after)
-    held = [[name for name in columns if name not in absent] for columns in GROUPS.values()]
-    expected = [len(moved & set(columns)) / len(columns) for columns in held if columns]
+    present = [[name for name in columns if name not in absent] for columns in GROUPS.values()]
+    expected = [len(moved & set(columns)) / len(columns) for columns in present if columns]
     assert share == pytest.approx(np.mean(expected) if expected else 0.0)
     assert details["n_drifted_features"] == len(moved - absent)
     assert details["n_total_features"] == len(WATCHED) - len(absent)
@@ -287,7 +287,7 @@ def test_the_share_is_the_mean_of_what_drifted_in_each_group(moved, absent):
 
 
 def test_a_column_drifts_from_the_threshold_on_and_the_data_beyond_the_share():
-    before = made_up()
+    before = standard_normal()
     after = before.assign(temperature=before["temperature"] + 1.0)
     _, share, details = check(before, after)
     score = details["per_feature"]["temperature"]["score"]
@@ -313,9 +313,9 @@ def test_evidently_finds_the_same_distances(two_years, july):
     assert theirs["humidity"] > 0
 
 
-def test_the_page_is_one_file_that_needs_nothing_else(tmp_path):
+def test_the_report_is_one_self_contained_file(tmp_path):
     path = tmp_path / "new" / "drift.html"
-    assert generate_drift_html_report(made_up(), made_up(seed=2), path) == str(path)
+    assert generate_drift_html_report(standard_normal(), standard_normal(seed=2), path) == str(path)
     page = path.read_text()
     assert page.rstrip().endswith("</html>")
     assert all(name in page for name in WATCHED)
@@ -323,14 +323,14 @@ def test_the_page_is_one_file_that_needs_nothing_else(tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["drift.html"]
 
 
-def test_a_page_on_nothing_says_so(tmp_path):
+def test_a_report_without_comparable_columns_says_so(tmp_path):
     path = tmp_path / "drift.html"
-    generate_drift_html_report(made_up(), made_up().iloc[:0], path)
+    generate_drift_html_report(standard_normal(), standard_normal().iloc[:0], path)
     assert "No column could be compared" in path.read_text()
     assert [each.name for each in tmp_path.iterdir()] == ["drift.html"]
 
 
-def test_a_page_that_fails_half_way_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_report_that_fails_half_way_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "drift.html"
     path.write_text("the old page")
 
@@ -342,14 +342,16 @@ def test_a_page_that_fails_half_way_leaves_the_old_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(drift_detection, "_evidently", lambda *_: Full())
     with pytest.raises(OSError, match="No space"):
-        generate_drift_html_report(made_up(), made_up(seed=2), path)
+        generate_drift_html_report(standard_normal(), standard_normal(seed=2), path)
     assert path.read_text() == "the old page"
 
 
-def test_a_page_that_cannot_be_written_is_an_os_error(tmp_path):
+def test_a_report_that_cannot_be_written_is_an_os_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError):  # noqa: PT011
-        generate_drift_html_report(made_up(), made_up().iloc[:0], tmp_path / "file" / "drift.html")
+        generate_drift_html_report(
+            standard_normal(), standard_normal().iloc[:0], tmp_path / "file" / "drift.html"
+        )
 
 
 def test_the_details_can_be_stored_as_json_numbers(two_years, july):
@@ -360,7 +362,7 @@ def test_the_details_can_be_stored_as_json_numbers(two_years, july):
     assert {type(each["score"]) for each in details["per_feature"].values()} <= {float, type(None)}
 
 
-def test_frames_are_left_as_they_were(july):
+def test_the_inputs_are_not_changed(july):
     frames = july.iloc[:400].copy(), july.iloc[400:].copy()
     check(*frames)
     pd.testing.assert_frame_equal(frames[0], july.iloc[:400])

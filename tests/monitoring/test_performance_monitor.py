@@ -1,4 +1,4 @@
-"""Scores of forecasts that were made, and whether they are worse than the champion promised."""
+"""Scores of scheduled forecasts, and whether they are worse than the champion's holdout error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from energy_demand.model.expected_errors import ExpectedErrors
 from energy_demand.monitoring.performance_monitor import (
     FEWEST_DAYS,
-    FEWEST_HOURS,
     JUDGED_DAYS,
     LEAD_BANDS,
     WINDOWS_DAYS,
@@ -22,7 +21,7 @@ from energy_demand.monitoring.performance_monitor import (
     performance,
 )
 from energy_demand.region import NEW_YORK
-from energy_demand.timeaxis import day_periods, hourly
+from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, day_periods, hourly
 
 ZONE = NEW_YORK.zone
 NOW = datetime(2025, 7, 15, 13, tzinfo=UTC)
@@ -30,7 +29,7 @@ ACTUAL = 20_000.0
 
 
 def forecasts(periods: pd.DatetimeIndex, percent=1.0) -> pd.DataFrame:
-    """Forecasts that are off by so many percent, with bounds of 2 and 4 % around them."""
+    """Forecasts with this percent error, with bounds of 2 and 4 % around them."""
     predicted = np.full(len(periods), ACTUAL) * (1 + np.asarray(percent) / 100)
     return pd.DataFrame(
         {
@@ -76,7 +75,7 @@ def test_windows_end_now_and_begin_whole_days_before():
     an_hour_later = performance(newest(40), NOW + timedelta(hours=1))
     assert an_hour_later["1d"]["n"] == 23
     an_hour_earlier = performance(newest(40), NOW - timedelta(hours=1))
-    assert an_hour_earlier["1d"]["n"] == 24  # what lies ahead of now does not count
+    assert an_hour_earlier["1d"]["n"] == 24  # hours after now do not count
 
 
 def test_a_window_without_known_hours_has_no_scores():
@@ -142,7 +141,7 @@ def test_the_order_of_rows_does_not_matter_and_a_wider_band_covers_no_less(perce
 
 
 LAST = date(2025, 7, 14)
-ORDINARY_FIRST = date(2022, 6, 1)
+FIRST_EXPECTED = date(2022, 6, 1)
 CHAMPION = {"test_mape": 2.0, "test_first_day": 20250401.0, "test_last_day": 20250428.0}
 
 
@@ -152,19 +151,19 @@ def jitter(count: int, seed: int = 1) -> np.ndarray:
 
 
 def usual_errors(summer: float = 2.0, april: float = 2.0) -> ExpectedErrors:
-    """Three years to the end of May 2025, 2 % but in June to August and in April."""
-    held = pd.date_range(ORDINARY_FIRST, "2025-05-31", freq="D")
-    mape = np.where(np.isin(held.month, [6, 7, 8]), summer, np.where(held.month == 4, april, 2.0))
+    """Three years to the end of May 2025, 2 % except in June to August and in April."""
+    days = pd.date_range(FIRST_EXPECTED, "2025-05-31", freq="D")
+    mape = np.where(np.isin(days.month, [6, 7, 8]), summer, np.where(days.month == 4, april, 2.0))
     return ExpectedErrors(
-        first=ORDINARY_FIRST,
-        levels=np.zeros(len(held)),
-        mape=mape * jitter(len(held)),
+        first=FIRST_EXPECTED,
+        levels=np.zeros(len(days)),
+        mape=mape * jitter(len(days)),
         weights=np.full(24, 1 / 24),
     )
 
 
 def served(percent: float, days: int = JUDGED_DAYS, hours: int = 24) -> pd.DataFrame:
-    """Whole local days up to `LAST`, or their first hours, off by about so many percent."""
+    """Whole local days up to `LAST`, or their first hours, with about this percent error."""
     factors = jitter(days, seed=2)
     parts = []
     for number in range(days):
@@ -177,7 +176,7 @@ def compared(rows: pd.DataFrame, champion=CHAMPION, days: ExpectedErrors | None 
     return compare(rows, champion, days or usual_errors(), ZONE)
 
 
-def test_errors_as_promised_are_not_worse():
+def test_expected_errors_are_not_worse():
     found = compared(served(2.0))
     assert found.days == JUDGED_DAYS
     assert found.mape == pytest.approx(2.0, rel=0.05)
@@ -187,20 +186,20 @@ def test_errors_as_promised_are_not_worse():
     assert not found.worse
 
 
-def test_errors_far_above_the_promise_are_worse():
+def test_errors_far_above_the_expected_are_worse():
     found = compared(served(3.5))
     assert found.worse is True
     assert found.ratio > 1.5
     assert found.p_value < 0.01
 
 
-def test_errors_above_the_promise_but_by_less_than_half_are_not_worse():
+def test_errors_less_than_half_above_the_expected_are_not_worse():
     found = compared(served(2.8))
     assert found.p_value < 0.01
     assert not found.worse
 
 
-def test_one_terrible_day_proves_nothing():
+def test_one_very_bad_day_is_not_significant():
     rows = served(2.0)
     of_last = rows.index[-24:]
     rows.loc[of_last, "predicted_demand"] = ACTUAL * 1.4
@@ -218,18 +217,18 @@ def test_a_hard_season_does_not_count_against_the_champion():
     assert not found.worse
 
 
-def test_a_lucky_test_does_not_count_against_the_champion():
+def test_an_easy_holdout_does_not_count_against_the_champion():
     lucky = {**CHAMPION, "test_mape": 1.0}
     errors = served(2.0)
     # The test's days were easy for the adaptive regression as well.
     found = compared(errors, lucky, usual_errors(april=1.0))
     assert found.expected_mape == pytest.approx(2.0, rel=0.03)
     assert not found.worse
-    # They were ordinary, so the champion is really better than its adaptive regression.
+    # Those days were typical, so the champion is better than its adaptive regression.
     assert compared(errors, lucky, usual_errors(april=2.0)).worse
 
 
-def test_an_easy_season_raises_the_bar():
+def test_an_easy_season_lowers_the_expected_error():
     assert compared(served(2.0), days=usual_errors(summer=1.0)).worse
 
 
@@ -242,7 +241,7 @@ def test_a_comparison_needs_seven_days(days):
     assert (found.ratio is None) is (days < FEWEST_DAYS)
 
 
-def test_only_the_newest_days_are_judged():
+def test_only_the_newest_days_are_compared():
     rows = served(2.0, days=30)
     cut = rows.index[: -24 * JUDGED_DAYS]
     rows.loc[cut, "predicted_demand"] = ACTUAL * 1.5
@@ -250,8 +249,8 @@ def test_only_the_newest_days_are_judged():
 
 
 def test_days_with_few_known_hours_do_not_count():
-    assert compared(served(2.0, hours=FEWEST_HOURS - 1)) == Comparison(0)
-    assert compared(served(2.0, hours=FEWEST_HOURS)).days == JUDGED_DAYS
+    assert compared(served(2.0, hours=FEWEST_HOURS_OF_DAY - 1)) == Comparison(0)
+    assert compared(served(2.0, hours=FEWEST_HOURS_OF_DAY)).days == JUDGED_DAYS
 
 
 def test_hours_without_truth_are_not_compared():
@@ -266,23 +265,23 @@ def test_hours_without_truth_are_not_compared():
 
 def test_days_are_local_ones():
     rows = served(2.0, days=8)
-    off = rows["predicted_demand"].where(rows["timestamp"] != rows["timestamp"].iloc[-1], ACTUAL * 2)
+    doubled = rows["predicted_demand"].where(rows["timestamp"] != rows["timestamp"].iloc[-1], ACTUAL * 2)
     # The hour that ends at midnight belongs to the day before it, and to no ninth day.
-    assert compared(rows.assign(predicted_demand=off)).days == 8
+    assert compared(rows.assign(predicted_demand=doubled)).days == 8
 
 
 @pytest.mark.parametrize(
     "champion",
     [
         pytest.param({}, id="no metrics"),
-        pytest.param({"test_mape": 2.0}, id="test days not told"),
+        pytest.param({"test_mape": 2.0}, id="holdout days unknown"),
         pytest.param(
             {"test_mape": 2.0, "test_first_day": 20300101.0, "test_last_day": 20300131.0},
-            id="test days not among the ordinary ones",
+            id="holdout days without expected errors",
         ),
     ],
 )
-def test_without_the_champions_own_test_nothing_is_expected(champion):
+def test_without_a_holdout_error_nothing_is_expected(champion):
     found = compared(served(9.0), champion)
     assert (found.expected_mape, found.ratio, found.p_value, found.worse) == (None, None, None, False)
     assert found.mape == pytest.approx(9.0, rel=0.05)

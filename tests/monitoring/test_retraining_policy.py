@@ -1,4 +1,4 @@
-"""When to retrain: what asks for it, what is named first, what waits, and always a reason."""
+"""When to retrain: each trigger, their order, the cooldown, and always a reason."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ NOW = datetime(2025, 7, 15, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
 GOOD = Comparison(days=14, mae=400.0, mape=2.0, expected_mape=2.1, ratio=0.95, p_value=0.6, worse=False)
 WORSE = Comparison(days=14, mae=900.0, mape=4.5, expected_mape=2.1, ratio=2.14, p_value=0.0004, worse=True)
-FAR_OFF = Comparison(days=9, mae=1501.0, mape=7.0)
+LARGE_ERROR = Comparison(days=9, mae=1501.0, mape=7.0)
 QUIET = Evidence(now=NOW, trained_through=NOW - 20 * DAY, drift_share=0.1, comparison=GOOD)
 ALARM = date(2025, 7, 10)
 
 TROUBLE = {
-    "far off": (Trigger.PERFORMANCE, {"comparison": FAR_OFF}),
-    "worse than promised": (Trigger.PERFORMANCE, {"comparison": WORSE}),
+    "large error": (Trigger.PERFORMANCE, {"comparison": LARGE_ERROR}),
+    "worse than expected": (Trigger.PERFORMANCE, {"comparison": WORSE}),
     "concept": (Trigger.CONCEPT, {"concept_alarm": ALARM}),
     "drift": (Trigger.DRIFT, {"drift_share": 0.31}),
     "age": (Trigger.AGE, {"trained_through": NOW - 91 * DAY}),
 }
 REASONS = {
-    "far off": "mean absolute error of 9 days is 1,501 MWh, over 1,500",
-    "worse than promised": "MAPE of 14 days is 4.50 %, 2.1 times the 2.10 %",
+    "large error": "mean absolute error of 9 days is 1,501 MWh, over 1,500",
+    "worse than expected": "MAPE of 14 days is 4.50 %, 2.1 times the 2.10 %",
     "concept": "demand no longer follows from weather and calendar as learnt, since 2025-07-10",
     "drift": "drift share 0.31, over 0.30",
     "age": "the champion is 91 days old, over 90",
@@ -37,7 +37,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("name", list(TROUBLE))
-def test_each_trigger_alone_asks_for_a_retraining_and_says_why(name):
+def test_each_trigger_alone_starts_a_retraining_with_its_reason(name):
     trigger, found = TROUBLE[name]
     decision = decide(replace(QUIET, **found))
     assert (decision.retrain, decision.trigger) == (True, trigger)
@@ -49,7 +49,7 @@ def test_each_trigger_alone_asks_for_a_retraining_and_says_why(name):
     [
         pytest.param({"drift_share": 0.3}, id="drift share at the limit"),
         pytest.param({"trained_through": NOW - 90 * DAY}, id="age at the limit"),
-        pytest.param({"comparison": replace(FAR_OFF, mae=1500.0)}, id="error at the limit"),
+        pytest.param({"comparison": replace(LARGE_ERROR, mae=1500.0)}, id="error at the limit"),
         pytest.param({}, id="quiet"),
     ],
 )
@@ -65,7 +65,7 @@ def test_the_reason_is_given_also_when_nothing_is_done():
     )
     unknown = replace(QUIET, drift_share=None, comparison=None)
     assert decide(unknown).reason == (
-        "nothing to do: drift share not known, no forecasts to judge, champion 20 days old of 90"
+        "nothing to do: drift share not known, no forecasts to score, champion 20 days old of 90"
     )
     early = replace(QUIET, comparison=Comparison(days=2, mae=400.0, mape=2.0))
     assert "MAPE 2.00 %, champion" in decide(early).reason
@@ -73,7 +73,7 @@ def test_the_reason_is_given_also_when_nothing_is_done():
 
 def test_without_a_model_nothing_is_retrained():
     everything = replace(
-        QUIET, trained_through=None, drift_share=1.0, comparison=FAR_OFF, concept_alarm=ALARM
+        QUIET, trained_through=None, drift_share=1.0, comparison=LARGE_ERROR, concept_alarm=ALARM
     )
     decision = decide(everything)
     assert (decision.retrain, decision.trigger) == (False, None)
@@ -81,7 +81,7 @@ def test_without_a_model_nothing_is_retrained():
 
 
 @settings(deadline=None)
-@given(st.sets(st.sampled_from(sorted(set(TROUBLE) - {"far off"}))))
+@given(st.sets(st.sampled_from(sorted(set(TROUBLE) - {"large error"}))))
 def test_the_first_trigger_that_applies_is_named(present):
     evidence = QUIET
     for name in present:
@@ -93,13 +93,13 @@ def test_the_first_trigger_that_applies_is_named(present):
     assert decision.reason
 
 
-def test_an_error_that_is_far_off_is_named_before_one_that_is_worse_than_promised():
+def test_a_very_large_error_is_named_before_one_above_the_expected():
     both = replace(WORSE, mae=2000.0)
     assert decide(replace(QUIET, comparison=both)).reason.startswith("mean absolute error")
 
 
 @pytest.mark.parametrize("name", list(TROUBLE))
-def test_while_it_cools_down_nothing_is_retrained_but_the_trigger_is_told(name):
+def test_during_the_cooldown_nothing_is_retrained_but_the_trigger_is_named(name):
     trigger, found = TROUBLE[name]
     began = datetime(2025, 7, 5, 9, 30, tzinfo=UTC)
     evidence = replace(QUIET, last_retraining=began, **found)
@@ -116,7 +116,7 @@ def test_the_cooldown_ends_to_the_minute():
     assert not decide(replace(drifted, last_retraining=began + timedelta(minutes=1))).retrain
 
 
-def test_a_quiet_world_in_a_cooldown_says_only_that_there_is_nothing_to_do():
+def test_without_a_trigger_the_cooldown_is_not_mentioned():
     decision = decide(replace(QUIET, last_retraining=NOW - DAY))
     assert decision == Decision(retrain=False, trigger=None, reason=decide(QUIET).reason)
 
@@ -134,7 +134,7 @@ def test_an_alarm_after_the_last_retraining_is_not_answered():
     assert decide(evidence).trigger is Trigger.CONCEPT
 
 
-def test_an_answered_alarm_does_not_hide_what_comes_after_it_in_the_order():
+def test_an_answered_alarm_does_not_hide_later_triggers():
     evidence = replace(QUIET, concept_alarm=ALARM, last_retraining=NOW - DAY, drift_share=0.8)
     assert decide(evidence).trigger is Trigger.DRIFT
 
@@ -150,12 +150,12 @@ def test_an_answered_alarm_does_not_hide_what_comes_after_it_in_the_order():
         ),
     ],
 )
-def test_a_policy_can_be_more_eager(policy, found):
+def test_a_policy_can_have_lower_thresholds(policy, found):
     evidence = replace(QUIET, **found)
     assert not decide(evidence).retrain
     assert decide(evidence, policy).retrain
 
 
 @pytest.mark.parametrize("trigger", list(Trigger))
-def test_only_age_and_a_person_ask_without_anything_being_wrong(trigger):
-    assert trigger.needs_only_not_be_worse is (trigger in {Trigger.AGE, Trigger.MANUAL})
+def test_only_age_and_manual_retrainings_are_routine(trigger):
+    assert trigger.is_routine is (trigger in {Trigger.AGE, Trigger.MANUAL})

@@ -1,4 +1,4 @@
-"""What a scrape tells of the database: what is known, and nothing in place of what is not."""
+"""Metrics of the database: known values are reported, unknown ones are left out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EMPTY = {
 
 @pytest.fixture(autouse=True)
 def _every_scrape_looks(monkeypatch):
-    monkeypatch.setattr(state_metrics, "HELD_SECONDS", -1.0)
+    monkeypatch.setattr(state_metrics, "CACHE_SECONDS", -1.0)
 
 
 @pytest.fixture
@@ -73,15 +73,15 @@ def check(
     )
 
 
-def test_of_an_empty_database_only_what_is_known_is_told(scrape, database):
+def test_an_empty_database_gives_only_known_metrics(scrape, database):
     assert scrape() == EMPTY
 
 
-def test_a_database_without_tables_tells_only_whether_it_is_up(scrape):
+def test_a_database_without_tables_gives_only_whether_it_is_up(scrape):
     assert scrape().keys() == AWAY.keys()
 
 
-def test_freshness_is_the_age_of_the_newest_hour_that_is_not_doubted(scrape, database):
+def test_freshness_is_the_age_of_the_newest_valid_hour(scrape, database):
     for hours_ago in (4, 3, 2):
         demand(database, hours_ago)
     demand(database, 0)  # known in an hour
@@ -110,28 +110,28 @@ def test_drift_is_that_of_the_last_check_and_retrainings_are_counted(scrape, dat
     }
 
 
-def test_errors_of_scheduled_forecasts_are_told(scrape, database):
+def test_errors_of_scheduled_forecasts_are_reported(scrape, database):
     demand(database, 2, 16_000.0)
     moments = {"timestamp": (PRESENT - 2 * HOUR).isoformat(), "issued_at": (PRESENT - 24 * HOUR).isoformat()}
-    made = row(**moments, predicted_demand=16_400.0, source="scheduled")
+    rows = row(**moments, predicted_demand=16_400.0, source="scheduled")
     with database.transaction() as connection:
-        predictions.insert_predictions(connection, [made])
+        predictions.insert_predictions(connection, [rows])
     found = scrape()
     assert (found["model_mae_mwh"], found["model_mape_percent"]) == (400.0, 2.5)
 
 
-def test_hours_of_tomorrow_that_are_forecast_are_told(scrape, database):
-    made = [row(number, timestamp=(PRESENT + (16 + number) * HOUR).isoformat()) for number in range(24)]
+def test_forecast_hours_of_tomorrow_are_reported(scrape, database):
+    rows = [row(number, timestamp=(PRESENT + (16 + number) * HOUR).isoformat()) for number in range(24)]
     with database.transaction() as connection:
-        predictions.insert_predictions(connection, made)
+        predictions.insert_predictions(connection, rows)
     assert scrape()["forecast_tomorrow_hours"] == 0.0, "somebody asked for them"
     with database.transaction() as connection:
-        late = [{**each, "request_id": "scheduled NY 2025-03-13"} for each in made]
+        late = [{**each, "request_id": "scheduled NY 2025-03-13"} for each in rows]
         predictions.insert_predictions(connection, late)
     assert scrape()["forecast_tomorrow_hours"] == 24.0
 
 
-def test_how_flows_and_the_last_retraining_ended_is_told(scrape, database):
+def test_outcomes_of_flows_and_of_the_last_retraining_are_reported(scrape, database):
     began = PRESENT - HOUR
     with database.transaction() as connection:
         job_runs.record_start(connection, Job.DRIFT_CHECK, "NY", began)
@@ -152,7 +152,7 @@ def test_how_flows_and_the_last_retraining_ended_is_told(scrape, database):
     assert scrape()["retraining_failed"] == 0.0
 
 
-def test_a_database_that_is_away_is_told_and_is_back_when_it_is(scrape, database, database_url):
+def test_an_unreachable_database_is_reported_until_it_is_back(scrape, database, database_url):
     check(database, 1, 0.5, drifted=False)
     before = scrape()
     assert before["drift_share"] == 0.5
@@ -162,13 +162,13 @@ def test_a_database_that_is_away_is_told_and_is_back_when_it_is(scrape, database
     assert scrape() == before
 
 
-def test_a_database_that_was_never_there_is_told():
+def test_a_database_that_never_existed_is_reported():
     settings = make_settings(database_url="postgresql://nobody@127.0.0.1:9/nothing")
     with closing(StateCollector(settings)) as collector:
         assert {each.name: each.samples[0].value for each in collector.collect()} == AWAY
 
 
-def test_a_database_that_does_not_answer_does_not_hold_up_the_scrape(scrape, database, monkeypatch):
+def test_a_database_that_does_not_answer_does_not_block_the_scrape(scrape, database, monkeypatch):
     monkeypatch.setattr(state_metrics, "STATEMENT_SECONDS", 0.2)
     with database.transaction() as connection:
         # The lock ends by itself, so that a scrape that waits for it fails the test and does not hang it.
@@ -178,14 +178,14 @@ def test_a_database_that_does_not_answer_does_not_hold_up_the_scrape(scrape, dat
     assert scrape() == EMPTY
 
 
-def test_scrapes_close_together_share_one_look(settings, database, monkeypatch):
-    monkeypatch.setattr(state_metrics, "HELD_SECONDS", 10.0)
+def test_scrapes_close_together_share_one_query(settings, database, monkeypatch):
+    monkeypatch.setattr(state_metrics, "CACHE_SECONDS", 10.0)
     demand(database, 2)
     with closing(StateCollector(settings)) as collector:
         first = {metric.name for metric in collector.collect()}
         check(database, 1, 0.5, drifted=False)
         assert {metric.name for metric in collector.collect()} == first
-        monkeypatch.setattr(state_metrics, "HELD_SECONDS", 0.0)
+        monkeypatch.setattr(state_metrics, "CACHE_SECONDS", 0.0)
         assert {metric.name for metric in collector.collect()} == {
             *first,
             "drift_share",

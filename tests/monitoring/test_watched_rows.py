@@ -1,4 +1,4 @@
-"""The rows that drift looks at: at the 24 h lead, with the weather that came and where it came from."""
+"""The rows of a drift check: at the 24 h lead, with observed weather and its source."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_rows_are_those_of_a_forecast_a_day_ahead(record):
     np.testing.assert_array_equal(rows["temp_squared"], rows["temperature"] ** 2)
 
 
-def test_what_comes_later_changes_no_row(record):
+def test_later_data_changes_no_row(record):
     moment = START + 120 * DAY
     straight = watched_rows(record, START + 100 * DAY, moment)
     altered = watched_rows(altered_after(record, moment), START + 100 * DAY, moment)
@@ -66,7 +66,7 @@ def test_the_window_is_the_newest_whole_days_without_the_hour_before(record):
     pd.testing.assert_frame_equal(pd.concat(halves), window)
 
 
-def test_the_source_of_each_weather_column_is_told(record):
+def test_the_source_of_each_weather_column_is_given(record):
     rows = watched_rows(record, START + 100 * DAY, START + 101 * DAY)
     weather = [name for name in WATCHED if not name.startswith("demand_")]
     assert {name for name in rows if name.startswith(SOURCE)} == {SOURCE + name for name in weather}

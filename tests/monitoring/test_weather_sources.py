@@ -1,4 +1,4 @@
-"""Where weather comes from: read off the values, week by week for copied series, hour by hour for gaps."""
+"""The source of weather, inferred from values: by week for copied series, by hour for gaps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from energy_demand.data.weather_features import COLUMN_OF_VARIABLE, weather_features
 from energy_demand.monitoring.drift_detection import SOURCE
-from energy_demand.monitoring.weather_sources import ALIKE, ESTIMATED, FEWEST_TELLING, weather_sources
+from energy_demand.monitoring.weather_sources import ALIKE, ESTIMATED, FEWEST_INFORMATIVE, weather_sources
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import hourly
 
@@ -68,7 +68,7 @@ def test_sites_of_their_own_are_counted():
     assert labels("temp_squared", temperature_2m=table) == expected
 
 
-def test_one_copied_series_is_told_from_sites_of_their_own_week_by_week():
+def test_copied_series_are_distinguished_from_separate_sites_by_week():
     table = random_table()
     table[WEEK : 2 * WEEK] = copied_table()[WEEK : 2 * WEEK]
     expected = ["4 sites"] * len(PERIODS)
@@ -83,9 +83,9 @@ def test_a_few_hours_alike_do_not_make_a_copied_series():
 
 
 @pytest.mark.parametrize("common", [0.0, 100.0], ids=["dry everywhere", "overcast everywhere"])
-def test_values_that_sites_share_by_chance_do_not_tell(common):
+def test_values_that_sites_share_by_chance_are_not_informative(common):
     table = random_table()
-    wet = np.arange(len(PERIODS)) % WEEK < FEWEST_TELLING
+    wet = np.arange(len(PERIODS)) % WEEK < FEWEST_INFORMATIVE
     table[~wet] = common
     assert set(labels("precipitation", precipitation=table)) == {"4 sites"}
     copied = np.where(wet[:, None], copied_table(), common)
@@ -93,7 +93,7 @@ def test_values_that_sites_share_by_chance_do_not_tell(common):
 
 
 @pytest.mark.parametrize("common", [0.0, 100.0], ids=["dry everywhere", "overcast everywhere"])
-def test_a_week_that_does_not_tell_is_like_the_one_before(common):
+def test_an_uninformative_week_is_like_the_one_before(common):
     table = random_table()
     table[:WEEK] = copied_table()[:WEEK]
     table[WEEK : 2 * WEEK] = common
@@ -102,13 +102,13 @@ def test_a_week_that_does_not_tell_is_like_the_one_before(common):
     assert labels("precipitation", precipitation=table) == alike + ["4 sites"] * (2 * WEEK)
 
 
-def test_a_first_week_that_does_not_tell_is_like_the_one_after():
+def test_an_uninformative_first_week_is_like_the_one_after():
     table = copied_table()
     table[:WEEK] = 0.0
     assert set(labels("precipitation", precipitation=table)) == {f"4 sites, {ALIKE}"}
 
 
-def test_one_site_alone_is_no_copy():
+def test_one_site_alone_is_not_a_copy():
     table = copied_table()
     table[:30, 1:] = np.nan
     found = labels("humidity", relative_humidity_2m=table)
@@ -142,15 +142,15 @@ def test_without_weather_there_is_no_site(rows):
 
 
 def test_hours_before_and_after_the_weather_have_no_site():
-    wanted = hourly(PERIODS[0] - pd.Timedelta(hours=5), PERIODS[-1] + pd.Timedelta(hours=5))
-    found = weather_sources(weather(temperature_2m=random_table()), wanted, NEW_YORK)
+    periods = hourly(PERIODS[0] - pd.Timedelta(hours=5), PERIODS[-1] + pd.Timedelta(hours=5))
+    found = weather_sources(weather(temperature_2m=random_table()), periods, NEW_YORK)
     expected = ["no site"] * 5 + ["4 sites"] * len(PERIODS) + ["no site"] * 5
     assert found[SOURCE + "temperature"].astype(str).tolist() == expected
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.floats(0.0, 1.0))
-def test_no_site_is_said_exactly_where_the_feature_is_not_known(seed, lost):
+def test_the_label_is_no_site_exactly_where_the_feature_is_unknown(seed, lost):
     table = random_table(seed)
     table[np.random.default_rng(seed).random(table.shape) < lost] = np.nan
     rows = weather(temperature_2m=table)

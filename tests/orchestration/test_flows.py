@@ -81,7 +81,7 @@ def test_a_forecast_from_old_data_is_logged_and_its_run_fails_for_people_to_see(
     monkeypatch.setenv("SANDBOX_URL", NOTHING_LISTENS)
     state = flows.forecast_flow(return_state=True)
     assert state.name == "Failed"
-    assert "tomorrow's forecast is logged, but nothing new came" in state.message
+    assert "tomorrow's forecast is logged, but no new data was ingested" in state.message
     assert count("prediction_log") == 24
 
 

@@ -1,4 +1,4 @@
-"""The pipeline: `dvc repro` for real in a fresh clone, and what becomes of parameters that cannot be used."""
+"""The pipeline: a real `dvc repro` in a fresh clone, and invalid parameters."""
 
 from __future__ import annotations
 
@@ -98,15 +98,15 @@ def fresh(folder: Path) -> Clone:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A fresh clone in which `dvc repro` ran once, with small parameters."""
-    made = fresh(tmp_path_factory.mktemp("pipeline") / "clone")
-    (made.folder / "params.yaml").write_text(yaml.safe_dump(SMALL))
+    checkout = fresh(tmp_path_factory.mktemp("pipeline") / "clone")
+    (checkout.folder / "params.yaml").write_text(yaml.safe_dump(SMALL))
     who = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
-    made.run("git", "init", "--quiet")
-    made.run("git", "add", "--all")
-    committed = made.run("git", *who, "commit", "--quiet", "--message", "clone")
+    checkout.run("git", "init", "--quiet")
+    checkout.run("git", "add", "--all")
+    committed = checkout.run("git", *who, "commit", "--quiet", "--message", "clone")
     assert committed.returncode == 0, committed.stderr
-    assert made.repro() == list(STAGES)
-    return made
+    assert checkout.repro() == list(STAGES)
+    return checkout
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_a_parameter_runs_only_what_depends_on_it(clone):
 
 
 @pytest.mark.slow
-def test_a_forecaster_that_knows_the_test_days_is_not_scored(clone):
+def test_a_forecaster_trained_on_the_test_days_is_not_scored(clone):
     try:
         clone.set("forecast", "test_days", 20)
         refused = clone.stage("evaluate")
@@ -190,7 +190,7 @@ def test_a_forecaster_that_knows_the_test_days_is_not_scored(clone):
 
 
 @pytest.mark.slow
-def test_what_came_after_the_first_issue_changes_no_forecaster(clone, tmp_path):
+def test_data_after_the_first_issue_changes_no_forecaster(clone, tmp_path):
     other = fresh(tmp_path / "clone")
     shutil.copy(clone.folder / "params.yaml", other.folder / "params.yaml")
     shutil.copytree(clone.folder / "data/raw", other.folder / "data/raw")
@@ -199,9 +199,9 @@ def test_what_came_after_the_first_issue_changes_no_forecaster(clone, tmp_path):
     # Two days later: the look from both sides that training data gets reaches a day ahead.
     demand.loc[demand["period"] > CUT + pd.Timedelta(days=2), "value"] *= 1.02
     demand.to_parquet(raw / "demand.parquet", index=False)
-    for name, moment in (("weather", "timestamp"), ("weather_forecasts", "issued_at")):
+    for name, column in (("weather", "timestamp"), ("weather_forecasts", "issued_at")):
         frame = pd.read_parquet(raw / f"{name}.parquet")
-        frame.loc[frame[moment] > CUT, "temperature_2m"] += 5.0
+        frame.loc[frame[column] > CUT, "temperature_2m"] += 5.0
         frame.to_parquet(raw / f"{name}.parquet", index=False)
     for stage in ("features", "train"):
         done = other.stage(stage)
@@ -295,12 +295,12 @@ def test_every_source_that_a_stage_loads_is_a_dependency(stage):
     assert not missing
 
 
-def test_the_projects_own_parameters_are_good():
+def test_the_projects_own_parameters_are_valid():
     assert read_params(PROJECT / "params.yaml").data.source == "sandbox"
 
 
 @pytest.mark.parametrize(
-    ("section", "name", "value", "told"),
+    ("section", "name", "value", "message"),
     [
         pytest.param("data", "source", "disk", "data.source", id="an unknown source"),
         pytest.param("data", "end", "2025-13-01", "data.end", id="a day that is none"),
@@ -312,18 +312,18 @@ def test_the_projects_own_parameters_are_good():
         pytest.param("train", "residual_trees", "many", "train.residual_trees", id="text for a number"),
     ],
 )
-def test_a_bad_parameter_is_one_line_that_names_it(tmp_path, section, name, value, told):
+def test_a_bad_parameter_is_one_line_that_names_it(tmp_path, section, name, value, message):
     params = json.loads(json.dumps(SMALL))
     params[section][name] = value
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(ParamsError) as caught:
         read_params(tmp_path / "params.yaml")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         pytest.param(None, "cannot be read", id="no file"),
         pytest.param("data: [", "is no YAML", id="broken YAML"),
@@ -331,7 +331,7 @@ def test_a_bad_parameter_is_one_line_that_names_it(tmp_path, section, name, valu
         pytest.param("", "params.yaml", id="an empty file"),
     ],
 )
-def test_a_stage_without_parameters_fails_in_one_line(tmp_path, monkeypatch, capsys, text, told):
+def test_a_stage_without_parameters_fails_in_one_line(tmp_path, monkeypatch, capsys, text, message):
     monkeypatch.chdir(tmp_path)
     if text is not None:
         (tmp_path / "params.yaml").write_text(text)
@@ -339,11 +339,11 @@ def test_a_stage_without_parameters_fails_in_one_line(tmp_path, monkeypatch, cap
     line = capsys.readouterr().err
     assert line.startswith("error: ingest: ")
     assert line.count("\n") == 1
-    assert told in line
+    assert message in line
 
 
 @pytest.mark.parametrize(
-    ("given", "environment", "told"),
+    ("given", "environment", "message"),
     [
         pytest.param({"source": "live"}, {}, "EIA_API_KEY not set", id="live without a key"),
         pytest.param(
@@ -358,7 +358,7 @@ def test_a_stage_without_parameters_fails_in_one_line(tmp_path, monkeypatch, cap
         pytest.param({"respondent": "ZZ"}, {}, "no demand of ZZ", id="a region that is not served"),
     ],
 )
-def test_what_cannot_be_ingested_writes_nothing(tmp_path, monkeypatch, capsys, given, environment, told):
+def test_a_failed_ingestion_writes_nothing(tmp_path, monkeypatch, capsys, given, environment, message):
     monkeypatch.setattr("energy_demand.config.project_root", lambda: tmp_path)  # no .env of a developer
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -367,12 +367,12 @@ def test_what_cannot_be_ingested_writes_nothing(tmp_path, monkeypatch, capsys, g
     assert main(["ingest"]) == 1
     failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(failed) == 1
-    assert told in failed[0]
+    assert message in failed[0]
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("stage", ["features", "train", "evaluate"])
-def test_a_stage_before_its_turn_names_the_file_that_is_not_there(tmp_path, monkeypatch, capsys, stage):
+def test_a_stage_without_its_input_names_the_missing_file(tmp_path, monkeypatch, capsys, stage):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(SMALL))
     assert main([stage]) == 1

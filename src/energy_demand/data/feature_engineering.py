@@ -7,6 +7,7 @@ publication delay had passed at `issued_at`. Of the weather it sees the target h
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 BALANCE_TEMPERATURE = 18.3  # °C; 65 °F, the base of degree days in the United States
 ROLLING_HOURS = 24
+# History before the first row: lags reach back a week, screening some weeks before the hour that it checks.
+WARM_UP = timedelta(days=56)
 ROW_COLUMNS = ("timestamp", "issued_at", *FEATURE_COLUMNS, LEAD, TARGET_COLUMN)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from energy_demand.columns import TARGET_COLUMN
 from energy_demand.config import FORECAST_HORIZON_HOURS
-from energy_demand.data.feature_engineering import build_features
+from energy_demand.data.feature_engineering import WARM_UP, build_features
 from energy_demand.data.history import load_with_truth
 from energy_demand.data.ingestion.ingestion_run import chunks_of
 from energy_demand.database import repository
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
-
-# Lags reach back a week from the target, screening some weeks from the hour that it judges.
-WARM_UP = timedelta(days=56)
 
 
 def refresh_features(

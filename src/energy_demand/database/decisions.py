@@ -5,6 +5,7 @@ Functions take a connection and so join the caller's transaction. Rows are added
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
 
 # Outcomes after which a cooldown runs: a model was made and judged.
 JUDGED = ("promoted", "not_promoted")
+
+
+def plain(value: Any) -> Any:
+    """Nested values as JSONB takes them: dates and times as ISO text, NaN as null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, date):  # a datetime is a date too
+        return value.isoformat()
+    if isinstance(value, float) and value != value:  # noqa: PLR0124
+        return None
+    return value
 
 
 def insert_check(connection: sa.Connection, row: Mapping[str, Any]) -> int:

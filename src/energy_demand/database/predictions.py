@@ -13,12 +13,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from energy_demand.database.tables import prediction_log
+from energy_demand.timeaxis import ISSUE_HOUR_LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
-
-ISSUE_HOUR = 9  # local; scheduled forecasts of this hour tell how good a model is
 
 
 def insert_predictions(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -128,7 +127,7 @@ def read_scheduled(
             made.source == "scheduled",
             made.timestamp > start,
             made.prediction_made_at <= now,
-            sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR,
+            sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR_LOCAL,
         )
         .order_by(made.timestamp)
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from energy_demand.database.job_runs import Job
-from energy_demand.database.predictions import ISSUE_HOUR
 from energy_demand.database.tables import (
     demand_flag,
     drift_log,
@@ -22,7 +21,7 @@ from energy_demand.database.tables import (
     raw_demand,
     retraining_log,
 )
-from energy_demand.timeaxis import MAX_LEAD_HOURS, local_day, local_midnight
+from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, MAX_LEAD_HOURS, local_day, local_midnight
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -156,7 +155,7 @@ def _errors(
             made.source == "scheduled",
             made.timestamp > since,
             demand.period > since,  # follows, but PostgreSQL does not see that
-            sa.extract("hour", sa.func.timezone(zone.key, made.issued_at)) == ISSUE_HOUR,
+            sa.extract("hour", sa.func.timezone(zone.key, made.issued_at)) == ISSUE_HOUR_LOCAL,
             demand.series == "D",
             demand.known_at <= now,
             ~_doubted(),

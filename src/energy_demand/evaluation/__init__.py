@@ -1,1 +1,1 @@
-"""How models are scored and compared: backtests, contests, replays of retraining policies. Pure."""
+"""How models are scored and compared: backtests, contests, replays of retraining policies. Pure: no I/O."""

@@ -1,7 +1,7 @@
 """Walk-forward backtests: an ordered stream of fit and predict events over a record. Pure.
 
-What is fitted at an event knows only what was known then; what is predicted comes from the newest fit, its
-state advanced to what was known at the issue. The recipe is the one that is served.
+A fit uses only what was known at its event; a prediction comes from the newest fit, with its state advanced
+to what was known at the issue time. Nothing later may reach either. The recipe is the one used for serving.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ COLUMNS = (
     "seasonal_naive_168_mwh",
     "model_version",
 )
-SEEN_LOST_HOURS = 72  # of observed weather, in a loss of all weather
+LOST_WEATHER_HOURS = 72  # of observed weather before the issue, in a loss of all weather
 
 
 class Protocol(StrEnum):
@@ -61,17 +61,17 @@ class Protocol(StrEnum):
 
     @property
     def availability(self) -> Availability:
-        """The publication delay that goes with it."""
+        """The publication delay of demand in this protocol."""
         return Availability(0 if self is Protocol.ROLLING_24H else 1)
 
     @property
     def weather(self) -> Weather:
-        """The weather that goes with it unless asked otherwise."""
+        """The default weather of this protocol."""
         return "observed" if self is Protocol.ROLLING_24H else "as_issued"
 
 
 class Loss(StrEnum):
-    """What the forecasts of a backtest go without; the fits do not."""
+    """Data that the forecasts of a backtest lack; the fits have it."""
 
     NOTHING = "nothing"
     DEMAND_6H = "demand-6h"
@@ -81,7 +81,7 @@ class Loss(StrEnum):
 
     @property
     def demand_late_hours(self) -> int:
-        """How many hours of the newest demand have not arrived."""
+        """Hours by which demand arrives late."""
         return {Loss.DEMAND_6H: 6, Loss.DEMAND_30H: 30}.get(self, 0)
 
 
@@ -103,9 +103,9 @@ class Predict:
 def schedule(
     protocol: Protocol, first: date, last: date, zone: ZoneInfo, refit_days: int = REFIT_DAYS
 ) -> Iterator[Fit | Predict]:
-    """The events of a backtest of the local days `first` to `last`, in the order of time.
+    """The events of a backtest of the local days `first` to `last`, in order of time.
 
-    A fit comes before the first forecast, and again whenever `refit_days` have passed since the last.
+    The first event is a fit; another follows whenever `refit_days` have passed since the last.
     """
     fitted: datetime | None = None
     for predict in _predictions(protocol, first, last, zone):
@@ -141,17 +141,17 @@ def walk_forward(
     """Run the events.
 
     Args:
-        record: with `truth_mwh`; it may know more than any event may see.
+        record: with `truth_mwh`; it may contain more than any event may use.
         events: of `schedule`.
         protocol: of the events.
         availability: the publication delay of demand; the protocol's by default.
-        weather: `observed`: the weather of the hours up to the target is as it came; `as_issued`: as it
-            was foreseen at the issue.
+        weather: `observed`: observed weather up to the target hour; `as_issued`: weather as forecast at the
+            issue time.
         recipe: of the forecaster.
-        loss: what the forecasts go without.
-        model: serves before the first fit; one that is never refitted needs no fits.
+        loss: data that the forecasts lack.
+        model: used before the first fit; with it, `events` may have no fit.
         refine: changes each fitted forecaster, for ablations.
-        progress: told each event.
+        progress: called with each event.
 
     Returns:
         One row per hour: `period`, `issued_at`, `lead_hours`, `actual_mwh` (NaN where there is no truth),
@@ -159,7 +159,7 @@ def walk_forward(
         `seasonal_naive_168_mwh`, `model_version` (`fit N`).
 
     Raises:
-        ValueError: nothing was forecast, or the record ends before an event.
+        ValueError: there is no forecast event, or the record ends before an event.
     """
     run = Walk(record, availability or protocol.availability, weather, recipe or Recipe(), loss)
     if model is not None:
@@ -174,10 +174,10 @@ def walk_forward(
 
 
 class Walk:
-    """The state between events, for whoever decides on the way what happens next.
+    """The state between events, for callers that choose the next event on the way.
 
-    With `refresh` off nothing of a model is kept up to date: its coefficients stay as they were trained, and
-    what was missed lately is not known to it.
+    With `refresh` off the model is not updated: its coefficients stay as trained, and it does not know its
+    recent errors.
     """
 
     def __init__(
@@ -200,13 +200,13 @@ class Walk:
         self._refresh = refresh
         self._model: Forecaster
         self._past: Responses
-        self._seen: Responses
+        self._target_responses: Responses
         self._versions = 0
         self._pending: list[pd.DataFrame] = []
         self._done: list[pd.DataFrame] = []
 
     def fit(self, event: Fit, refine: Callable[[Forecaster], Forecaster]) -> None:
-        """A new forecaster; the base booster's forecasts of the old one are made."""
+        """Fit a new forecaster, after completing the pending rows with the old base booster."""
         self._settle()
         known = self._record.cut_at(event.as_of - self._late, self._delay)
         fitted = fit(known, self._recipe, availability=self._delay, weather=self._weather, judge=False)
@@ -214,32 +214,33 @@ class Walk:
         self.serve(refine(fitted.forecaster))
 
     def serve(self, model: Forecaster) -> None:
-        """Forecast with this one from now on."""
+        """Forecast with this model from now on."""
         self._model = model
         start = self._model.regression.through
         self._past = self._responses(self._record, start)
-        self._seen = (
+        self._target_responses = (
             self._past if self._available is self._record else self._responses(self._available, start)
         )
 
     def predict(self, event: Predict) -> pd.DataFrame:
-        """The forecast of the event's hours: `period`, `lead_hours`, the forecast, its bounds."""
+        """The forecast of the event's hours: `period`, `lead_hours`, the point forecast, its bounds."""
         newest = pd.Timestamp(self._delay.newest_known(event.issued_at - self._late))
         self._advance(newest)
         if self._weather == "observed" and self._loss is not Loss.WEATHER:
-            ahead = Horizon(self._seen.rows(_slice(self._seen.periods, event.periods)))
+            rows = _slice(self._target_responses.periods, event.periods)
+            horizon = Horizon(self._target_responses.rows(rows))
         else:
-            foreseen = self._model.horizon(self._view(event.issued_at), event.issued_at)
-            ahead = foreseen.rows(_slice(foreseen.responses.periods, event.periods))
-        hours = self._model.forecast(ahead, event.issued_at)
+            whole = self._model.horizon(self._view(event.issued_at), event.issued_at)
+            horizon = whole.rows(_slice(whole.responses.periods, event.periods))
+        hours = self._model.forecast(horizon, event.issued_at)
         self._pending.append(hours.assign(issued_at=event.issued_at))
         return hours
 
     def result(self) -> pd.DataFrame:
-        """All hours that were forecast."""
+        """All forecast hours, in the columns of `COLUMNS`."""
         self._settle()
         if not self._done:
-            raise ValueError("no forecast was asked for")
+            raise ValueError("the backtest has no forecast event")
         return pd.concat(self._done, ignore_index=True)
 
     def _advance(self, newest: pd.Timestamp) -> None:
@@ -247,8 +248,8 @@ class Walk:
         if hours <= 0:
             return
         if not self._refresh:
-            nothing = np.full(REMEMBERED_HOURS, np.nan)
-            regression = replace(self._model.regression, through=newest, innovations=nothing)
+            unknown = np.full(REMEMBERED_HOURS, np.nan)
+            regression = replace(self._model.regression, through=newest, innovations=unknown)
             self._model = replace(self._model, regression=regression)
             return
         first = self._record.position(self._model.regression.through) + 1
@@ -264,31 +265,31 @@ class Walk:
         return response_features(path, record.region, last=hours)
 
     def _view(self, issued_at: datetime) -> Record:
-        """What an outlook may look at; it looks at nothing after the issue by itself."""
+        """The record without lost weather; an outlook uses nothing after the issue by itself."""
         if self._loss is not Loss.WEATHER:
             return self._available
         observed = self._available.observed
         last = observed.position(pd.Timestamp(issued_at))
         values = observed.values[: last + 1].copy()
-        values[-SEEN_LOST_HOURS:] = np.nan
+        values[-LOST_WEATHER_HOURS:] = np.nan
         path = WeatherPath(observed.periods[: last + 1], values)
-        nothing = IssuedWeather(self._available.issued.issued_at[:0], self._available.issued.values[:0])
-        return replace(self._available, observed=path, issued=nothing)
+        no_runs = IssuedWeather(self._available.issued.issued_at[:0], self._available.issued.values[:0])
+        return replace(self._available, observed=path, issued=no_runs)
 
     def _settle(self) -> None:
-        """Add to the pending hours what is made for many at once: truth, baselines, the base booster."""
+        """Add truth, baselines and the base booster's forecast to the pending hours, all at once."""
         if not self._pending:
             return
         hours = pd.concat(self._pending, ignore_index=True)
         self._pending = []
-        late = self._late // HOUR
+        late_hours = self._late // HOUR
         weather = self._available.weather if self._weather == "observed" else self._available.forecasts
         rows = build_features(
             self._record.demand,
             weather if self._loss is not Loss.WEATHER else weather.iloc[:0],
             targets=hours[["period", "issued_at"]],
             region=self._record.region,
-            availability=Availability(self._delay.delay_hours + late),
+            availability=Availability(self._delay.delay_hours + late_hours),
         )
         self._done.append(
             hours.assign(
@@ -302,7 +303,7 @@ class Walk:
 
 
 def _without(record: Record, loss: Loss) -> Record:
-    """The record that forecasts may use."""
+    """The record without the lost sites."""
     if loss is not Loss.OTHER_SITES:
         return record
     main = record.region.sites[0].name
@@ -315,13 +316,13 @@ def _without(record: Record, loss: Loss) -> Record:
     )
 
 
-def _slice(held: pd.DatetimeIndex, periods: pd.DatetimeIndex) -> slice:
-    """Where consecutive periods are among the hours that are held.
+def _slice(available: pd.DatetimeIndex, periods: pd.DatetimeIndex) -> slice:
+    """The position of consecutive periods among the available hours.
 
     Raises:
-        ValueError: they are not all there.
+        ValueError: some of them are missing.
     """
-    first = int((periods[0] - held[0]) // pd.Timedelta(HOUR))
-    if first < 0 or first + len(periods) > len(held):
+    first = int((periods[0] - available[0]) // pd.Timedelta(HOUR))
+    if first < 0 or first + len(periods) > len(available):
         raise ValueError(f"no weather for {periods[0]} to {periods[-1]}; the record ends too early")
     return slice(first, first + len(periods))

@@ -1,4 +1,4 @@
-"""Known changes of the world, put into a record from a day on, to see when they are found. Pure."""
+"""Injections: known changes of demand, put into a record to measure how soon they are detected. Pure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 STEP_PERCENT = 5.0
 RAMP_PERCENT, RAMP_DAYS = 5.0, 60
-# Demand reacts more to weather: air conditioning and heat pumps for all.
+# A stronger response to weather, as from more air conditioning and heat pumps.
 WARM_ABOVE, PERCENT_PER_WARM_DEGREE = 18.3, 1.0
 COLD_BELOW, PERCENT_PER_COLD_DEGREE = 10.0, 0.5
 
 
 class Kind(StrEnum):
-    """What changes."""
+    """The kind of change."""
 
     STEP = "step"
     RAMP = "ramp"
@@ -37,17 +37,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Injection:
-    """One change of demand, from the midnight at which `day` begins on."""
+    """One change of demand, from the local midnight at the beginning of `day`."""
 
     kind: Kind
     day: date
 
     def into(self, record: Record) -> Record:
-        """The record with the change in demand and truth; everything before stays."""
+        """The record with demand and truth changed; hours before the change stay the same."""
         start = local_midnight(self.day, record.region.zone)
         ends = utc_index(record.demand["period"])
-        begun = np.asarray((ends - pd.Timestamp(start)) / pd.Timedelta(HOUR), dtype=float)
-        factor = np.where(begun > 0, 1.0 + self._percent(begun, record) / 100.0, 1.0)
+        elapsed = np.asarray((ends - pd.Timestamp(start)) / pd.Timedelta(HOUR), dtype=float)
+        factor = np.where(elapsed > 0, 1.0 + self._percent(elapsed, record) / 100.0, 1.0)
         changed = {
             name: record.demand[name] * factor
             for name in (TARGET_COLUMN, "truth_mwh")

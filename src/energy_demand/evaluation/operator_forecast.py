@@ -1,6 +1,6 @@
-"""The grid operator's own forecast as a yardstick, as published and with its bias removed. Pure.
+"""The grid operator's forecast as a yardstick, as published and with its bias removed. Pure.
 
-Never an input of a model. The correction uses only errors that were known when the forecast that it is
+Never an input of a model. The correction must only use errors that were known when the forecast it is
 compared with was issued.
 """
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 HALF_LIFE_DAYS = 14.0
-# A published value so far off is an outage of the publication, not a forecast.
-MOST_OFF = 0.5
+# A published value with a larger relative error is an outage of the publication, not a forecast.
+LARGEST_ERROR = 0.5
 
 
 def sound(published: pd.Series, actual: pd.Series) -> pd.Series:
-    """Whether each published value is a forecast at all: there, not 0, and not off by more than half."""
-    off = (published - actual).abs() / actual
-    return published.notna() & (published > 0) & ~(off > MOST_OFF)
+    """Whether each published value is a forecast at all: known, above 0, with an error of at most half."""
+    relative_error = (published - actual).abs() / actual
+    return published.notna() & (published > 0) & ~(relative_error > LARGEST_ERROR)
 
 
 def corrected_hourly(
@@ -33,11 +33,11 @@ def corrected_hourly(
 ) -> pd.Series:
     """`DF` plus the weighted mean of its past errors at the same local hour.
 
-    Errors count that were known at 09:00 on the day before; their weight halves every 14 days.
+    Only errors known at 09:00 on the day before count; their weight halves every 14 days.
 
     Args:
         published: MWh by period (UTC, hour ending).
-        actual: MWh by the same periods; NaN: not known or no truth.
+        actual: MWh by the same periods; NaN where unknown or not truth.
         zone: of the local hours.
         availability: the publication delay of demand.
     """
@@ -49,9 +49,9 @@ def corrected_hourly(
     calendar = [day.date() for day in pd.date_range(days[0], days[-1], freq="D")]
     grid = by_day.reindex(index=calendar, columns=range(24))
     means = _weighted_means(grid)
-    back = {day: _days_back(day, zone, availability) for day in set(days)}
+    days_back = {day: _days_back(day, zone, availability) for day in set(days)}
     rows = np.array(
-        [(day - days[0]).days - back[day][hour] for day, hour in zip(days, local.hour, strict=True)]
+        [(day - days[0]).days - days_back[day][hour] for day, hour in zip(days, local.hour, strict=True)]
     )
     shift = np.where(rows >= 0, means[np.maximum(rows, 0), local.hour], 0.0)
     return published.astype(float) + shift

@@ -1,8 +1,8 @@
-"""A retraining policy over past days, under a simulated clock. Pure: a record in, what happened out.
+"""Policy replay: a retraining policy over past days, under a simulated clock. Pure: record in, events out.
 
-Each day has two moments: at 09:00 the forecast of the next day is issued, at midnight the newest days are
-checked and it is decided whether to retrain. Both see what was known then and nothing else. Checks,
-decision and contest are those that run every day.
+Each day has two steps: at 09:00 the forecast of the next day is issued; at midnight the newest days are
+checked and the policy decides whether to retrain. Neither may use anything that was not known then. Checks,
+decision and contest are the same code as in daily operation.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class ReplayPolicy(StrEnum):
-    """What is kept up to date, and when a model is trained anew."""
+    """What is updated every day, and when a model is retrained."""
 
     FROZEN = "frozen"
     NEVER = "never"
@@ -54,13 +54,13 @@ class ReplayPolicy(StrEnum):
 
     @property
     def every(self) -> timedelta | None:
-        """Time between two fits that are made whatever was found, and serve without a contest."""
+        """Time between scheduled fits, which serve without a contest; None without a schedule."""
         return {ReplayPolicy.WEEKLY: timedelta(days=7), ReplayPolicy.MONTHLY: timedelta(days=30)}.get(self)
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: an alarm, or a retraining with its outcome."""
+    """An alarm, or a retraining with its outcome."""
 
     at: datetime
     kind: str
@@ -69,13 +69,13 @@ class Event:
 
 @dataclass
 class Replay:
-    """What a policy came to.
+    """The result of replaying a policy.
 
     Attributes:
         hours: one row per hour: `period`, `issued_at`, `lead_hours`, `actual_mwh`, `predicted_mwh`, bounds.
-        alarms: signals when they began: `drift`, `concept`, `performance`.
+        alarms: when each signal began: `drift`, `concept`, `performance`.
         retrainings: fits after the first, `promoted` or `not promoted`.
-        training_seconds: spent on them, contests included.
+        training_seconds: spent on retrainings, contests included.
         checks: one row per day: `at`, `drift_share`, `decision`.
     """
 
@@ -87,15 +87,15 @@ class Replay:
 
     @property
     def promotions(self) -> int:
-        """How many retrainings gave a champion."""
-        return sum(each.kind == "promoted" for each in self.retrainings)
+        """How many retrainings were promoted."""
+        return sum(event.kind == "promoted" for event in self.retrainings)
 
     def summary(self, injection: Injection | None, begins: datetime | None) -> dict[str, Any]:
-        """The figures of `replay --json` that come from the run itself; `begins`: when the change does."""
+        """The figures of `replay --json`; `begins` is when the injected change starts."""
         known = self.hours[self.hours["actual_mwh"].notna()]
         scored = scores(known["actual_mwh"], known["predicted_mwh"])
         actual = known["actual_mwh"].to_numpy(dtype=float)
-        after = [each.at for each in self.alarms if begins is not None and each.at > begins]
+        after = [event.at for event in self.alarms if begins is not None and event.at > begins]
         delay = None
         if begins is not None and after:
             delay = round((min(after) - begins) / timedelta(days=1), 2)
@@ -109,9 +109,9 @@ class Replay:
             "retrainings": len(self.retrainings),
             "promotions": self.promotions,
             "training_seconds": round(self.training_seconds, 1),
-            "alarms": [{"at": each.at, "kind": each.kind} for each in self.alarms],
+            "alarms": [{"at": event.at, "kind": event.kind} for event in self.alarms],
             "retrained": [
-                {"at": each.at, "outcome": each.kind, "why": each.reason} for each in self.retrainings
+                {"at": event.at, "outcome": event.kind, "why": event.reason} for event in self.retrainings
             ],
             "inject": None if injection is None else {"kind": injection.kind.value, "at": injection.day},
             "detection_delay_days": delay,
@@ -132,18 +132,18 @@ def replay(
 ) -> Replay:
     """Run a policy over the local days `first` to `last`.
 
-    The first model is fitted on what was known when the forecast of `first` was issued.
+    The first model is fitted on what was known at the issue time of the forecast of `first`.
 
     Args:
-        record: with `truth_mwh`, until after `last`; what was injected is in it.
-        policy: which.
-        first: first day that is forecast.
-        last: last one.
+        record: with `truth_mwh`, until after `last`; injections are already in it.
+        policy: to replay.
+        first: first forecast day.
+        last: last forecast day.
         availability: the publication delay of demand.
         weather: `as_issued` or `observed`, of all forecasts.
         recipe: of the forecaster.
         rules: of the triggers.
-        progress: told each day that is forecast.
+        progress: called with each forecast day.
     """
     run = _Run(record, policy, availability, weather, recipe or Recipe(), rules or Policy())
     zone = record.region.zone
@@ -153,13 +153,13 @@ def replay(
         progress(day)
         run.forecast(day)
         if day < last:
-            # Midnight between this day's issue and the next one's.
+            # The midnight between the issue of this day's forecast and the next.
             run.check(local_midnight(day, zone))
     return run.result()
 
 
 class _Run:
-    """The state between the moments of a replay."""
+    """The state between the steps of a replay."""
 
     def __init__(
         self,
@@ -177,68 +177,66 @@ class _Run:
         self._watched = watched_rows(record, first, last)
         self._truth = pd.Series(record.truth_mwh, index=record.periods)
         self._done = Replay()
-        self._made: list[pd.DataFrame] = []
-        self._served_from = 0  # the champion's own forecasts begin here
+        self._forecasts: list[pd.DataFrame] = []
+        self._served_from = 0  # position of the champion's first forecast
         self._base: BaseBooster | None = None
         self._champion: Forecaster
         self._metrics: dict[str, float]
-        self._surprises: pd.Series
+        self._residuals: pd.Series
         self._reference: pd.DataFrame
         self._fitted: datetime
         self._last_retraining: datetime | None = None
-        self._active: set[tuple[str, date | None]] = set()
+        self._active_alarms: set[tuple[str, date | None]] = set()
 
-    def begin(self, moment: datetime) -> None:
-        """The first model."""
-        trained = self._fit(moment, judge_it=True)
+    def begin(self, now: datetime) -> None:
+        """Fit the first model."""
+        trained = self._fit(now, judge_it=True)
         self._base = trained.forecaster.base
-        _, tested = self._tested(trained, moment)
+        _, tested = self._holdout_forecasts(trained, now)
         self._serve(trained.forecaster, holdout_error(tested, self._record.region.zone))
-        self._fitted = moment
+        self._fitted = now
 
     def forecast(self, day: date) -> None:
         """The day-ahead forecast of one day."""
         zone = self._record.region.zone
         issued_at = day_ahead_issue(day, zone)
-        made = self._walk.predict(Predict(issued_at, day_periods(day, zone)))
-        self._made.append(made.assign(issued_at=issued_at))
+        hours = self._walk.predict(Predict(issued_at, day_periods(day, zone)))
+        self._forecasts.append(hours.assign(issued_at=issued_at))
 
-    def check(self, moment: datetime) -> None:
-        """Look at what is known, note what alarms, and retrain where the policy says so."""
-        evidence = self._evidence(moment)
+    def check(self, now: datetime) -> None:
+        """Check the known data, record new alarms, and retrain if the policy says so."""
+        evidence = self._evidence(now)
         decision = decide(evidence, self._rules)
-        self._note(evidence, moment)
+        self._record_alarms(evidence, now)
         self._done.checks.append(
             {
-                "at": moment,
+                "at": now,
                 "drift_share": evidence.drift_share,
                 "decision": decision.reason,
             }
         )
         every = self._policy.every
-        if every is not None and moment - self._fitted >= every:
-            self._retrain(moment, "by the calendar", judged=False, refit=True)
+        if every is not None and now - self._fitted >= every:
+            self._retrain(now, "by the calendar", judged=False, refit=True)
         elif self._policy is ReplayPolicy.TRIGGERED and decision.retrain and decision.trigger is not None:
-            self._retrain(
-                moment, decision.reason, judged=True, refit=decision.trigger.needs_only_not_be_worse
-            )
+            self._retrain(now, decision.reason, judged=True, refit=decision.trigger.is_routine)
 
     def result(self) -> Replay:
-        """What happened."""
-        hours = pd.concat(self._made, ignore_index=True).rename(
+        """The forecasts, alarms, retrainings and checks."""
+        hours = pd.concat(self._forecasts, ignore_index=True).rename(
             columns={"predicted_demand_mwh": "predicted_mwh"}
         )
         self._done.hours = hours.assign(actual_mwh=self._truth.reindex(utc_index(hours["period"])).to_numpy())
         return self._done
 
-    def _evidence(self, moment: datetime) -> Evidence:
-        newest = self._availability.newest_known(moment)
+    def _evidence(self, now: datetime) -> Evidence:
+        newest = self._availability.newest_known(now)
         window = window_of(self._watched, newest)
         _, share, details = run_drift_check(self._reference, window, scorer=wasserstein_scores)
-        today = pd.Timestamp(local_day(moment, self._record.region.zone))
-        charts = run_charts(self._surprises[self._surprises.index < today])
+        today = pd.Timestamp(local_day(now, self._record.region.zone))
+        charts = run_charts(self._residuals[self._residuals.index < today])
         return Evidence(
-            now=moment,
+            now=now,
             trained_through=self._champion.trained_through,
             last_retraining=self._last_retraining,
             drift_share=share if details["n_total_features"] else None,
@@ -248,7 +246,7 @@ class _Run:
         )
 
     def _comparison(self, newest: datetime) -> Comparison:
-        own = self._made[self._served_from :][-(JUDGED_DAYS + 3) :]
+        own = self._forecasts[self._served_from :][-(JUDGED_DAYS + 3) :]
         if not own:
             return Comparison(0)
         recent = pd.concat(own, ignore_index=True)
@@ -262,35 +260,35 @@ class _Run:
             self._record.region.zone,
         )
 
-    def _note(self, evidence: Evidence, moment: datetime) -> None:
-        """Alarms count when they begin; the charts', by the day on which they alarm. Age is none."""
-        found = {
+    def _record_alarms(self, evidence: Evidence, now: datetime) -> None:
+        """Add signals that began; those of the charts by the day of their alarm. Age is not an alarm."""
+        alarms = {
             (kind.value, evidence.concept_alarm if kind is Trigger.CONCEPT else None)
             for kind in signals(evidence, self._rules)
             if kind is not Trigger.AGE
         }
-        self._done.alarms += [Event(moment, kind) for kind, _ in sorted(found - self._active, key=str)]
-        self._active = found
+        self._done.alarms += [Event(now, kind) for kind, _ in sorted(alarms - self._active_alarms, key=str)]
+        self._active_alarms = alarms
 
-    def _retrain(self, moment: datetime, why: str, *, judged: bool, refit: bool) -> None:
+    def _retrain(self, now: datetime, why: str, *, judged: bool, refit: bool) -> None:
         began = time.perf_counter()
-        self._last_retraining = self._fitted = moment
-        trained = self._fit(moment, judge_it=judged)
+        self._last_retraining = self._fitted = now
+        trained = self._fit(now, judge_it=judged)
         promoted, reason = True, why
         metrics = self._metrics
         if judged:
-            challenger, tested = self._tested(trained, moment)
-            known = self._record.cut_at(moment, self._availability)
+            challenger, tested = self._holdout_forecasts(trained, now)
+            known = self._record.cut_at(now, self._availability)
             verdict = contest(tested, challenger, self._champion, known, refit=refit, weather=self._weather)
             promoted, reason = verdict.promoted, f"{why}; {verdict.reason}"
             metrics = holdout_error(tested, self._record.region.zone)
         if promoted:
             self._serve(trained.forecaster, metrics)
-        self._done.retrainings.append(Event(moment, "promoted" if promoted else "not promoted", reason))
+        self._done.retrainings.append(Event(now, "promoted" if promoted else "not promoted", reason))
         self._done.training_seconds += time.perf_counter() - began
 
-    def _fit(self, moment: datetime, *, judge_it: bool) -> Trained:
-        known = self._record.cut_at(moment, self._availability)
+    def _fit(self, now: datetime, *, judge_it: bool) -> Trained:
+        known = self._record.cut_at(now, self._availability)
         return fit(
             known,
             self._recipe,
@@ -300,19 +298,19 @@ class _Run:
             base=self._base,
         )
 
-    def _tested(self, trained: Trained, moment: datetime) -> tuple[Forecaster, pd.DataFrame]:
-        """The judged fit, and its forecasts of its test days."""
+    def _holdout_forecasts(self, trained: Trained, now: datetime) -> tuple[Forecaster, pd.DataFrame]:
+        """The judged fit, and its forecasts of its holdout days."""
         judged = trained.judged
         if judged is None:
-            raise AssertionError("asked to be judged")
-        known = self._record.cut_at(moment, self._availability)
+            raise AssertionError("a fit with judge=True has a judged forecaster")
+        known = self._record.cut_at(now, self._availability)
         return judged, day_ahead(judged, known, unseen_days(known, judged), self._weather)
 
     def _serve(self, model: Forecaster, metrics: dict[str, float]) -> None:
         self._champion = model
-        self._served_from = len(self._made)
+        self._served_from = len(self._forecasts)
         self._metrics = metrics
         self._walk.serve(model)
-        self._surprises = daily_residuals(model, self._record)
+        self._residuals = daily_residuals(model, self._record)
         last = model.trained_through
         self._reference = rows_between(self._watched, last - timedelta(days=REFERENCE_DAYS), last)

@@ -1,10 +1,10 @@
-"""Whether a challenger may serve. Pure: forecasts of the same hours in, verdict out.
+"""The verdict on a challenger. Pure: forecasts of the same hours in, verdict out.
 
-Both are compared day by day on hours that neither was fitted on. A challenger that was asked for because
-something is wrong must prove that it helps: better by a margin, or significantly (Diebold and Mariano 1995,
-corrected for few days by Harvey, Leybourne and Newbold 1997). A refit because of age needs only not to be
-worse. Neither serves where a kind of hour that people count on gets materially worse. The first model needs
-no rival; where there are too few days, nothing is proven and the champion stays.
+Both models are compared day by day on hours that neither was fitted on. A challenger trained because
+something is wrong must be better by a margin, or significantly better (Diebold and Mariano 1995, corrected
+for few days by Harvey, Leybourne and Newbold 1997). A routine refit, by age or by hand, only has to be no
+worse. No challenger is promoted that is materially worse on peak hours, weekends or hot days. The first model
+has no rival; with too few days the champion stays.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.model.metrics import Scores, scores
+from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY
 
 if TYPE_CHECKING:
     from energy_demand.arrays import Floats
 
 
 CONTEST_DAYS = 14
-# A refit because of age needs only not to be worse.
+# A routine refit may be worse by at most this.
 WORSE_BY_PERCENT = 1.0
 BETTER_BY_PERCENT = 2.0
 SIGNIFICANT = 0.05
-ABSURD_PERCENT = 100.0  # a model that errs by more serves nobody, whatever the champion is like
-# A slice with fewer days is chance.
+ABSURD_PERCENT = 100.0  # MAPE; a model with a larger one is never promoted
+# A slice with fewer days is not compared.
 SLICE_DAYS = 5
 SLICE_WORSE_BY_PERCENT = 5.0
-PEAK_HOURS = 4  # of a day, those with the most demand
-HOT_DAY_CELSIUS = 30.0  # warmest hour
-FEWEST_HOURS = 12  # of a day, to count it
+PEAK_HOURS = 4  # of each day, the hours with the most demand
+HOT_DAY_CELSIUS = 30.0  # in the warmest hour
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class SliceScore:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided, why, and on which scores.
+    """The decision on a challenger, its reason, and the scores.
 
     Attributes:
         promoted: whether the challenger may serve.
@@ -55,8 +55,8 @@ class Verdict:
         challenger: its scores.
         champion: its scores on the same hours.
         days: how many were compared.
-        p_value: of the test that the challenger is not better; None where it cannot be made.
-        slices: `peak_hours`, `weekends`, `hot_days`, those of at least `SLICE_DAYS` days.
+        p_value: of the null hypothesis that the challenger is not better; None where it cannot be tested.
+        slices: `peak_hours`, `weekends`, `hot_days`; only slices of at least `SLICE_DAYS` days.
     """
 
     promoted: bool
@@ -68,7 +68,7 @@ class Verdict:
     slices: dict[str, SliceScore] = field(default_factory=dict)
 
 
-FIRST = Verdict(promoted=True, reason="the first model needs no rival")
+FIRST = Verdict(promoted=True, reason="the first model has no rival")
 
 
 def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
@@ -77,7 +77,7 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
     Args:
         contest: hours that neither model was fitted on: `day` (local), `actual_mwh`, `challenger_mwh`,
             `champion_mwh`, and optionally `temperature` (°C). The newest `CONTEST_DAYS` days count.
-        refit: it was asked for by hand or because of age, not because something is wrong.
+        refit: a routine refit, by hand or by age; False if something is wrong with the champion.
     """
     hours = _newest_days(contest.dropna(subset=["actual_mwh", "challenger_mwh", "champion_mwh"]))
     days = int(hours["day"].nunique())
@@ -88,20 +88,22 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
             days=days,
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        ours, theirs = (
+        challenger, champion = (
             scores(hours["actual_mwh"], hours[f"{side}_mwh"]) for side in ("challenger", "champion")
         )
-    if not ours["mape"] < ABSURD_PERCENT:
+    if not challenger["mape"] < ABSURD_PERCENT:
         return Verdict(
-            promoted=False, reason=f"its forecasts are no demand: MAPE {ours['mape']:.3g} %", days=days
+            promoted=False,
+            reason=f"its forecasts are not plausible demand: MAPE {challenger['mape']:.3g} %",
+            days=days,
         )
-    better = 100 * (1 - ours["mape"] / theirs["mape"]) if theirs["mape"] > 0 else 0.0
+    better = 100 * (1 - challenger["mape"] / champion["mape"]) if champion["mape"] > 0 else 0.0
     p_value = diebold_mariano(_daily_losses(hours, "champion") - _daily_losses(hours, "challenger"))
     slices = _slices(hours)
-    worse = [name.replace("_", " ") for name, each in slices.items() if each.worse]
+    worse = [name.replace("_", " ") for name, score in slices.items() if score.worse]
     comparison = (
-        f"MAPE {ours['mape']:.2f} % against {theirs['mape']:.2f} % on {ours['n']} hours of {days} days"
-        + ("" if p_value is None else f", p {p_value:.3f}")
+        f"MAPE {challenger['mape']:.2f} % against {champion['mape']:.2f} % "
+        f"on {challenger['n']} hours of {days} days" + ("" if p_value is None else f", p {p_value:.3f}")
     )
     significant = p_value is not None and p_value < SIGNIFICANT
     enough = better >= -WORSE_BY_PERCENT if refit else better >= BETTER_BY_PERCENT or significant
@@ -116,8 +118,8 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
     return Verdict(
         promoted=enough and not worse,
         reason=f"{reason}: {comparison}",
-        challenger=ours,
-        champion=theirs,
+        challenger=challenger,
+        champion=champion,
         days=days,
         p_value=p_value,
         slices=slices,
@@ -125,10 +127,10 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
 
 
 def first(tested: pd.DataFrame) -> Verdict:
-    """The verdict on the first model, which needs no rival, but has to forecast something like demand.
+    """The verdict on the first model, which has no rival, but has to forecast plausible demand.
 
     Args:
-        tested: `actual_mwh` and `predicted_mwh` of its test days; may be empty.
+        tested: `actual_mwh` and `predicted_mwh` of its holdout days; may be empty.
     """
     known = tested.dropna(subset=["actual_mwh"])
     if known.empty:
@@ -137,18 +139,18 @@ def first(tested: pd.DataFrame) -> Verdict:
         mape = float((100 * (known["predicted_mwh"] / known["actual_mwh"] - 1).abs()).mean())
     if mape < ABSURD_PERCENT:
         return FIRST
-    return Verdict(promoted=False, reason=f"its forecasts are no demand: MAPE {mape:.3g} %")
+    return Verdict(promoted=False, reason=f"its forecasts are not plausible demand: MAPE {mape:.3g} %")
 
 
 def diebold_mariano(gains: Floats, lag: int = 1) -> float | None:
-    """One-sided p-value that the mean of daily gains in loss is not above zero.
+    """One-sided p-value of the null hypothesis that the mean daily gain is not above zero.
 
     Args:
-        gains: champion's loss minus challenger's, one a day.
+        gains: the champion's loss minus the challenger's, one per day.
         lag: days over which gains are correlated; day-ahead forecasts overlap by one.
 
     Returns:
-        None where the days are too few or all alike.
+        None where there are too few days or all gains are equal.
     """
     from scipy import stats  # noqa: PLC0415  (half a second that only a contest needs)
 
@@ -168,16 +170,16 @@ def diebold_mariano(gains: Floats, lag: int = 1) -> float | None:
 
 def _newest_days(hours: pd.DataFrame) -> pd.DataFrame:
     per_day = hours["day"].value_counts()
-    whole = per_day.index[per_day >= FEWEST_HOURS].sort_values()
+    whole = per_day.index[per_day >= FEWEST_HOURS_OF_DAY].sort_values()
     return hours[hours["day"].isin(whole[-CONTEST_DAYS:])]
 
 
-def _off(hours: pd.DataFrame, side: str) -> pd.Series:
+def _percent_errors(hours: pd.DataFrame, side: str) -> pd.Series:
     return 100 * (hours[f"{side}_mwh"] - hours["actual_mwh"]).abs() / hours["actual_mwh"]
 
 
 def _daily_losses(hours: pd.DataFrame, side: str) -> Floats:
-    return _off(hours, side).groupby(hours["day"]).mean().to_numpy(dtype=float)
+    return _percent_errors(hours, side).groupby(hours["day"]).mean().to_numpy(dtype=float)
 
 
 def _slices(hours: pd.DataFrame) -> dict[str, SliceScore]:
@@ -187,13 +189,15 @@ def _slices(hours: pd.DataFrame) -> dict[str, SliceScore]:
     if "temperature" in hours:
         warmest = hours.groupby("day")["temperature"].transform("max")
         chosen["hot_days"] = warmest >= HOT_DAY_CELSIUS
-    found = {}
+    scored = {}
     for name, rows in chosen.items():
         part = hours[rows]
         days = int(part["day"].nunique())
         if days < SLICE_DAYS:
             continue
-        ours, theirs = (float(_off(part, side).mean()) for side in ("challenger", "champion"))
-        worse = ours > theirs * (1 + SLICE_WORSE_BY_PERCENT / 100)
-        found[name] = SliceScore(days, ours, theirs, bool(worse))
-    return found
+        challenger, champion = (
+            float(_percent_errors(part, side).mean()) for side in ("challenger", "champion")
+        )
+        worse = challenger > champion * (1 + SLICE_WORSE_BY_PERCENT / 100)
+        scored[name] = SliceScore(days, challenger, champion, bool(worse))
+    return scored

@@ -1,4 +1,4 @@
-"""What a backtest comes to: scores of the model and of every yardstick on the same hours. Pure."""
+"""The report of a backtest: scores of the model and of every yardstick on the same hours. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPERATORS = ("operator", "operator_bias_corrected")
 
 @dataclass(frozen=True)
 class OperatorForecast:
-    """The operator's day-ahead forecast.
+    """The grid operator's day-ahead forecast.
 
     Attributes:
         hourly: `DF` by period, MWh; may be empty.
@@ -40,17 +40,17 @@ class OperatorForecast:
 
     @classmethod
     def of(cls, published: pd.DataFrame, totals: pd.DataFrame) -> Self:
-        """From rows as they are stored.
+        """From stored rows.
 
         Args:
-            published: `DF` by the hour: `period`, `value`.
+            published: hourly `DF`: `period`, `value`.
             totals: daily totals: `day`, `series`, `value`.
         """
         hourly = pd.Series(published["value"].to_numpy(dtype=float), index=utc_index(published["period"]))
         daily = totals.pivot(index="day", columns="series", values="value").astype(float)  # noqa: PD010
         if not daily.empty:
-            # The corrected totals count days, so that none may be left out.
-            calendar = [each.date() for each in pd.date_range(daily.index[0], daily.index[-1], freq="D")]
+            # The corrected totals count days back, so no day may be missing.
+            calendar = [day.date() for day in pd.date_range(daily.index[0], daily.index[-1], freq="D")]
             daily = daily.reindex(calendar)
         return cls(hourly, daily)
 
@@ -64,37 +64,37 @@ def with_operator_forecast(
 ) -> pd.DataFrame:
     """The hours of a backtest with `operator_mwh` and `operator_corrected_mwh`.
 
-    Hours in which the operator's forecast is an outage are left out for every model alike: their
-    `actual_mwh` becomes NaN. Without any `DF` in the window both columns are NaN.
+    Hours in which the operator forecast is an outage are left out for every model: their `actual_mwh`
+    becomes NaN. Without any `DF` in the window both columns are NaN.
 
     Args:
         hours: of `walk_forward`.
-        operator: `DF` from well before the window on.
-        truth: MWh by period, as far back.
+        operator: `DF` from well before the window.
+        truth: MWh by period, from as far back.
         zone: of the local hours.
         availability: the publication delay of demand.
     """
-    within = operator.hourly.reindex(pd.DatetimeIndex(hours["period"]))
-    if within.notna().mean() < 0.5:
+    published = operator.hourly.reindex(pd.DatetimeIndex(hours["period"]))
+    if published.notna().mean() < 0.5:
         return hours.assign(operator_mwh=np.nan, operator_corrected_mwh=np.nan)
     actual = truth.reindex(operator.hourly.index)
     corrected = corrected_hourly(operator.hourly, actual, zone, availability)
-    usable = sound(operator.hourly, actual).reindex(within.index, fill_value=False).to_numpy(dtype=bool)
+    usable = sound(operator.hourly, actual).reindex(published.index, fill_value=False).to_numpy(dtype=bool)
     return hours.assign(
-        operator_mwh=within.to_numpy(dtype=float),
-        operator_corrected_mwh=corrected.reindex(within.index).to_numpy(dtype=float),
+        operator_mwh=published.to_numpy(dtype=float),
+        operator_corrected_mwh=corrected.reindex(published.index).to_numpy(dtype=float),
         actual_mwh=hours["actual_mwh"].where(usable),
     )
 
 
 def daily_totals(hours: pd.DataFrame, operator: OperatorForecast, zone: ZoneInfo) -> pd.DataFrame:
-    """Totals of the local days all of whose hours were forecast, MWh.
+    """Daily totals (MWh) of the local days whose hours were all forecast.
 
-    The actual total is the one EIA publishes for the day where there is one, else the sum of its hours if
-    none is missing. Days on which the operator's total is an outage are left out for every model alike.
+    The actual total is the one that EIA publishes for the day; without one, the sum of the hours if none is
+    missing. Days on which the operator's total is an outage are left out for every model.
 
     Returns:
-        By day: `actual_mwh`, the columns of `YARDSTICKS` that can be added up.
+        By day: `actual_mwh` and the columns of `YARDSTICKS` that can be summed.
     """
     day = (hours["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date
     columns = [
@@ -102,7 +102,7 @@ def daily_totals(hours: pd.DataFrame, operator: OperatorForecast, zone: ZoneInfo
     ]
     totals = hours.groupby(day)[columns].sum(min_count=23)
     summed = hours.groupby(day)["actual_mwh"].agg(lambda values: values.sum(skipna=False))
-    # The first and the last day of a window of hours may be cut.
+    # The first and the last day of a window of hours may be incomplete.
     whole = hours.groupby(day)["period"].nunique() >= 23
     totals = totals[whole]
     totals["actual_mwh"] = summed[whole]
@@ -124,14 +124,16 @@ def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[s
     Args:
         hours: of `with_operator_forecast`.
         totals: of `daily_totals`.
-        zone: whose days have a peak hour.
+        zone: of the local days, for the peak hours.
 
     Raises:
         ValueError: no hour can be scored.
     """
     known = hours[hours["actual_mwh"].notna()]
     if known.empty:
-        raise ValueError("no hour of the window has a true demand to score against")
+        raise ValueError(
+            "no hour of the window has demand to score against; ingest first or choose other days"
+        )
     actual = known["actual_mwh"].to_numpy()
     day = (known["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date
     peaks = known.loc[known.groupby(day)["actual_mwh"].idxmax()]
@@ -155,6 +157,6 @@ def _scores(rows: pd.DataFrame, column: str) -> Scores | None:
 
 
 def _width(rows: pd.DataFrame, level: int) -> float:
-    """Mean width of an interval, percent of the forecast."""
+    """Mean width of an interval, in percent of the forecast."""
     width = (rows[f"upper_{level}"] - rows[f"lower_{level}"]) / rows["predicted_mwh"]
     return float(100 * width.mean())

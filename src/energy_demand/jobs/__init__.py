@@ -1,4 +1,4 @@
-"""What the commands and flows run: each job reads, calls the rooms below and stores what it found.
+"""What the commands and flows run: each job reads stored data, calls lower packages and stores the result.
 
-A job is the only place where database, registry and model meet.
+Only jobs bring database, registry and model together.
 """

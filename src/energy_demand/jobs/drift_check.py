@@ -1,13 +1,13 @@
-"""The drift check: stored rows and the champion → what drifted, how well it does, and what to do about it.
+"""The drift check: stored rows and the champion → data drift, concept drift, performance, and a decision.
 
-Nothing is retrained here; the decision and its reason are stored, also where nothing is to be done.
+It never retrains. The decision and its reason are stored, also when no retraining is needed.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DriftOutcome:
-    """What a check found and decided; `check` is the row of `drift_log`."""
+    """Findings and decision of a check; `check` is the row of `drift_log`."""
 
     decision: Decision
     check: dict[str, Any]
@@ -56,10 +56,10 @@ class DriftOutcome:
 
 
 def run_check(database: Database, registry: Registry, settings: Settings, now: datetime) -> DriftOutcome:
-    """Check the newest weeks, store what was found, and say whether to retrain.
+    """Check the newest weeks, store the findings, and decide whether to retrain.
 
     Raises:
-        NoChampionError: no model serves, so there is nothing to compare with.
+        NoChampionError: no model serves yet, so there is nothing to compare.
         NoDemandError: nothing is stored.
         RegistryUnavailableError: MLflow cannot be reached.
         ModelRefusedError: the champion's files are damaged.
@@ -77,12 +77,12 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
 
     def read(connection: Any) -> tuple[pd.DataFrame, datetime | None]:
         predictions.fill_actuals(connection, respondent, since, now)
-        made = predictions.read_scheduled(connection, respondent, zone.key, since, now)
-        return made, decisions.last_retraining(connection, respondent, now)
+        scheduled = predictions.read_scheduled(connection, respondent, zone.key, since, now)
+        return scheduled, decisions.last_retraining(connection, respondent, now)
 
-    made, last_retraining = database.run(read)
-    own = made[made["model_version"] == champion.version]
-    comparison = compare(own, champion.metrics, champion.forecaster.expected_errors, zone)
+    forecasts, last_retraining = database.run(read)
+    of_champion = forecasts[forecasts["model_version"] == champion.version]
+    comparison = compare(of_champion, champion.metrics, champion.forecaster.expected_errors, zone)
     evidence = Evidence(
         now=now,
         trained_through=champion.forecaster.trained_through,
@@ -92,7 +92,7 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
         comparison=comparison,
         zone=zone,
     )
-    decision = decide(evidence, policy_of(settings))
+    decision = decide(evidence, Policy.of_days(settings.retrain_max_age_days, settings.retrain_cooldown_days))
     check = {
         "respondent": respondent,
         "check_timestamp": now,
@@ -107,69 +107,52 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
             "window": {"start": newest - timedelta(days=DRIFT_WINDOW_DAYS), "end": newest},
             "concept": asdict(concept),
             "comparison": asdict(comparison),
-            "performance": performance(made, now),
+            "performance": performance(forecasts, now),
             "trigger": None if decision.trigger is None else decision.trigger.value,
         },
         "triggered_retrain": decision.retrain,
         "reason": decision.reason,
     }
-    check["drift_details"] = plain(check["drift_details"])
+    check["drift_details"] = decisions.plain(check["drift_details"])
     database.run(lambda connection: decisions.insert_check(connection, check))
     return DriftOutcome(decision, check, report)
 
 
 def concept_drift(champion: Champion, record: Record, now: datetime) -> ConceptDrift:
-    """The charts of the whole days since the champion was trained."""
+    """The control charts over the whole days since the champion was trained."""
     residuals = daily_residuals(champion.forecaster, record)
     today = pd.Timestamp(local_day(now, record.region.zone))
     return run_charts(residuals[residuals.index < today] if len(residuals) else residuals)
 
 
 def champion_reference(database: Database, settings: Settings, champion: Champion) -> Reference:
-    """The champion's reference; made and kept where the file is another one's, or gone."""
-    held = read_reference(settings.reference_path)
+    """The champion's reference; rebuilt and written if the file is missing or another champion's."""
+    stored = read_reference(settings.reference_path)
     model = champion.forecaster
     through = model.trained_through.isoformat()
-    if held is not None and (held.version, held.trained_through) == (champion.version, through):
-        return held
+    if stored is not None and (stored.version, stored.trained_through) == (champion.version, through):
+        return stored
     known = load_record(
         database, settings, model.trained_through + timedelta(hours=model.publication_delay_hours)
     )
-    made = Reference(champion.version, through, reference_rows(known, model))
+    reference = Reference(champion.version, through, reference_rows(known, model))
     try:
-        write_reference(settings.reference_path, made)
+        write_reference(settings.reference_path, reference)
     except OSError as error:
-        _log.warning("%s cannot be written (%s); it is made anew each time", settings.reference_path, error)
-    return made
+        _log.warning(
+            "%s cannot be written (%s); the drift reference is rebuilt at every check until it can",
+            settings.reference_path,
+            error,
+        )
+    return reference
 
 
 def refresh_reference(database: Database, registry: Registry, settings: Settings) -> None:
-    """Bring the reference to the champion that serves now; where that fails the next check makes it."""
+    """Write the reference of the current champion; if that fails, the next check rebuilds it."""
     try:
         champion_reference(database, settings, registry.champion())
     except UserError as error:
-        _log.warning("the reference of drift is not renewed yet: %s", error)
-
-
-def policy_of(settings: Settings) -> Policy:
-    """The triggers as they are set."""
-    return Policy(
-        max_age=timedelta(days=settings.retrain_max_age_days),
-        cooldown=timedelta(days=settings.retrain_cooldown_days),
-    )
-
-
-def plain(value: Any) -> Any:
-    """Nested values as JSON takes them: days and moments as text, not-a-number as nothing."""
-    if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    if isinstance(value, date):  # a moment is one too
-        return value.isoformat()
-    if isinstance(value, float) and value != value:  # noqa: PLR0124
-        return None
-    return value
+        _log.warning("the drift reference is not updated yet; the next drift check does it: %s", error)
 
 
 def _report(settings: Settings, reference: pd.DataFrame, window: pd.DataFrame) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from energy_demand.data.feature_store import WARM_UP
+from energy_demand.data.feature_engineering import WARM_UP
 from energy_demand.model.predict import (
     HOUR_COLUMNS,
     PREVIOUS,

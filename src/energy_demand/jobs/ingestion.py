@@ -1,4 +1,4 @@
-"""The ingestion job: what upstreams have → stored rows, features, and actual values beside predictions."""
+"""The ingestion job: upstream data → stored rows, feature rows, and actual values of logged predictions."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from energy_demand.database.engine import Database
     from energy_demand.database.repository import Written
 
-# Predictions reach this far behind the span: a revision may lie anywhere in it.
+# Actual values are filled from this far before the span on.
 FILLED_BEFORE = timedelta(days=2)
 
 
 @dataclass(frozen=True)
 class IngestionOutcome:
-    """What an ingestion stored.
+    """The result of an ingestion.
 
     Attributes:
-        span: of the hours.
+        span: of the ingested hours.
         report: by kind of row.
         features: feature rows.
-        actuals: predictions whose actual value came or changed.
+        actuals: predictions whose actual value is new or changed.
     """
 
     span: Span
@@ -60,11 +60,11 @@ def run_ingestion(
     bulk: bool = False,
     bulk_folder: Path | None = None,
 ) -> IngestionOutcome:
-    """Fetch and store a span, then bring up to date what follows from it.
+    """Fetch and store a span, then update features and actual values.
 
     Raises:
         NoDataError: EIA has no demand in the span.
-        IngestInterruptedError: an upstream failed; what it names is stored.
+        IngestInterruptedError: an upstream failed; the message says what is stored.
         DataKindMismatchError: the database holds another kind of data.
     """
     report = ingest(database, settings, span, now, progress, bulk=bulk, bulk_folder=bulk_folder)

@@ -1,4 +1,4 @@
-"""How a job runs: alone, noted when it begins and ends, and once for all the times it was missed."""
+"""How a job runs: under its lock, with start and end recorded, and once for all missed schedules."""
 
 from __future__ import annotations
 
@@ -32,27 +32,29 @@ def run_exclusively(
     *,
     scheduled_at: datetime | None = None,
 ) -> T | None:
-    """What `work` returns, run while no other run of the job is under way.
+    """Run `work` under the job lock and return its result.
 
     Args:
-        database: whose lock it takes.
+        database: that has the lock.
         settings: for the region.
-        job: which.
-        now: when this run begins.
-        work: the job itself.
-        scheduled_at: when it should have run. Where a later run went well, this one has nothing to do.
+        job: the job to run.
+        now: start of this run.
+        work: does the job.
+        scheduled_at: when it should have run. If a later run succeeded, this one is skipped.
 
     Returns:
-        None where there was nothing to do.
+        None if the run was skipped.
 
     Raises:
-        JobRunningError: another run is under way.
+        JobRunningError: the job is already running.
     """
     respondent = settings.region.respondent
     with job_runs.job_lock(database, job, respondent):
-        done = database.run(lambda connection: job_runs.last_success(connection, job, respondent))
-        if scheduled_at is not None and done is not None and done >= scheduled_at:
-            _log.info("%s of %s was caught up at %s; nothing to do", job.title, scheduled_at, done)
+        last_success = database.run(lambda connection: job_runs.last_success(connection, job, respondent))
+        if scheduled_at is not None and last_success is not None and last_success >= scheduled_at:
+            _log.info(
+                "%s of %s skipped: a run at %s succeeded already", job.title, scheduled_at, last_success
+            )
             return None
         database.run(lambda connection: job_runs.record_start(connection, job, respondent, now))
         try:

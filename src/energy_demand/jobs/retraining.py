@@ -1,7 +1,7 @@
-"""The retraining job: train → contest → verdict, with what belongs to it: log, reference, pruning.
+"""The retraining job: train → contest → verdict, then the log, the drift reference and pruning.
 
-One at a time. A run that was killed leaves a row that says `running`; the next one finds out what became of
-it. Whatever fails, the champion is what it was.
+One at a time. A run that was killed leaves a row with outcome `running`; the next run completes that row. A
+failure must never change the champion.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.database import decisions
-from energy_demand.jobs.drift_check import plain, refresh_reference
+from energy_demand.jobs.drift_check import refresh_reference
 from energy_demand.jobs.job_lock import LONGEST_ERROR
 from energy_demand.jobs.training import TrainingOutcome, run_training
 from energy_demand.logs import redact
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from energy_demand.monitoring.retraining_policy import Trigger
     from energy_demand.registry.registry import Registry, Version
 
-BY_HAND = "asked for by hand"
-KILLED = "its process ended before it did"
+BY_HAND = "requested by hand"
+KILLED = "its process was killed"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RetrainingOutcome:
-    """What a retraining came to."""
+    """The result of a retraining."""
 
     trigger: Trigger
     reason: str
@@ -66,15 +66,15 @@ def run_retraining(
     recipe: Recipe | None = None,
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> RetrainingOutcome:
-    """Train on all that is known, and let the new model serve if it is proven. Hold the turn while it runs.
+    """Train on everything known, and promote the new model if it wins the contest. Needs the job lock.
 
     Raises:
         NoDemandError: nothing is stored.
-        TooFewRowsError: there is not enough to train on; nothing was done.
+        TooFewRowsError: there is not enough data to train on; nothing was changed.
         RegistryUnavailableError: MLflow failed; the champion is unchanged.
     """
     respondent = settings.region.respondent
-    _settle(database, registry, settings, now)
+    _complete_killed(database, registry, settings, now)
     number = database.run(
         lambda connection: decisions.begin_retraining(connection, respondent, now, trigger.value, reason)
     )
@@ -98,7 +98,7 @@ def run_retraining(
             settings,
             now,
             recipe=recipe,
-            refit=trigger.needs_only_not_be_worse,
+            refit=trigger.is_routine,
             registered=registered,
             progress=progress,
         )
@@ -109,34 +109,36 @@ def run_retraining(
             error=redact(str(error) or type(error).__name__)[:LONGEST_ERROR],
         )
         raise
-    end("promoted" if training.verdict.promoted else "not_promoted", plain(asdict(training.verdict)))
-    progress("keeping the reference")
+    end(
+        "promoted" if training.verdict.promoted else "not_promoted", decisions.plain(asdict(training.verdict))
+    )
+    progress("writing the drift reference")
     pruned = _afterwards(database, registry, settings)
     return RetrainingOutcome(trigger, reason, training, pruned)
 
 
-def _settle(database: Database, registry: Registry, settings: Settings, now: datetime) -> None:
-    """Say of retrainings that never ended what became of them. Nobody else runs: the turn is held."""
+def _complete_killed(database: Database, registry: Registry, settings: Settings, now: datetime) -> None:
+    """Record the outcome of retrainings that were killed. None of them runs now: this job has the lock."""
     respondent = settings.region.respondent
-    left = database.run(lambda connection: decisions.unfinished_retrainings(connection, respondent))
-    if not left:
+    unfinished = database.run(lambda connection: decisions.unfinished_retrainings(connection, respondent))
+    if not unfinished:
         return
     champion = registry.champion_version()
 
-    def say(connection: sa.Connection) -> None:
-        for row in left:
+    def complete(connection: sa.Connection) -> None:
+        for row in unfinished:
             serves = row["model_version"] is not None and row["model_version"] == champion
             outcome, error = ("promoted", None) if serves else ("failed", KILLED)
             decisions.end_retraining(connection, row["id"], now, outcome, error=error)
 
-    database.run(say)
+    database.run(complete)
 
 
 def _afterwards(database: Database, registry: Registry, settings: Settings) -> tuple[str, ...]:
-    """What follows a verdict; it stands whether this works or not."""
+    """Write the drift reference and prune old versions; a failure does not change the verdict."""
     try:
         refresh_reference(database, registry, settings)
         return tuple(registry.prune(settings.model_versions_kept))
     except RegistryUnavailableError as error:
-        _log.warning("old versions are kept for now: %s", error)
+        _log.warning("old model versions are not pruned yet: %s", error)
         return ()

@@ -1,4 +1,4 @@
-"""The morning job: what is new, then tomorrow's forecast, logged once."""
+"""The scheduled forecast: ingest new data, then forecast tomorrow and log it. Never logs a day twice."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _log = logging.getLogger(__name__)
 
 
 class NothingNewError(UserError, RuntimeError):
-    """Tomorrow's forecast was made from what was stored: the upstreams were away."""
+    """Tomorrow's forecast was made from stored data alone, because ingestion failed."""
 
     def __init__(self, trouble: str) -> None:
-        super().__init__(f"tomorrow's forecast is logged, but nothing new came: {trouble}")
+        super().__init__(f"tomorrow's forecast is logged, but no new data was ingested: {trouble}")
 
 
 @dataclass(frozen=True)
 class ScheduledForecast:
-    """What a morning came to.
+    """The result of a scheduled forecast.
 
     Attributes:
-        day: that was forecast.
-        forecast: None where it was logged before.
-        trouble: why nothing new was ingested, or None.
+        day: the forecast day.
+        forecast: None if it was logged before.
+        trouble: why no new data was ingested, or None.
     """
 
     day: date
@@ -48,7 +48,7 @@ class ScheduledForecast:
     trouble: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The JSON form."""
         return {
             "day": self.day,
             "logged_before": self.forecast is None,
@@ -62,11 +62,11 @@ def run_scheduled_forecast(
 ) -> ScheduledForecast:
     """Ingest, then forecast all hours of tomorrow and log them as scheduled.
 
-    Where upstreams are away the forecast is made from what is stored: one that is late helps nobody. In the
-    hour of 09:00 it counts as scheduled; later it is logged as a request, and models are not judged by it.
+    If ingestion fails, the forecast is made from stored data, because a late forecast is of no use. In the
+    hour of 09:00 it counts as scheduled; later it is logged as a request, and models are not scored by it.
 
     Raises:
-        ForecastError: no rung of the ladder could answer.
+        ForecastError: no step of the fallback ladder could forecast.
         NoChampionError: no model serves yet.
     """
     trouble = None
@@ -74,17 +74,17 @@ def run_scheduled_forecast(
         run_ingestion(database, settings, trailing_span(database, settings, now), now, progress)
     except UserError as error:
         trouble = str(error)
-        _log.error("nothing new was ingested: %s", error)
+        _log.error("no new data was ingested: %s", error)
     return replace(forecast_tomorrow(database, registry, settings, now), trouble=trouble)
 
 
 def forecast_tomorrow(
     database: Database, registry: Registry, settings: Settings, now: datetime
 ) -> ScheduledForecast:
-    """Forecast all hours of tomorrow from what is stored, and log them once; as in `run_scheduled_forecast`.
+    """Forecast all hours of tomorrow from stored data and log them once, as in `run_scheduled_forecast`.
 
     Raises:
-        ForecastError: no rung of the ladder could answer.
+        ForecastError: no step of the fallback ladder could forecast.
         NoChampionError: no model serves yet.
     """
     zone, respondent = settings.region.zone, settings.region.respondent
@@ -94,7 +94,7 @@ def forecast_tomorrow(
         if predictions.is_logged(connection, request_id):
             return ScheduledForecast(day, None)
     in_time = now.astimezone(zone).hour == ISSUE_HOUR_LOCAL
-    made = run_forecast(
+    forecast = run_forecast(
         database,
         registry,
         settings,
@@ -104,4 +104,4 @@ def forecast_tomorrow(
         request_id=request_id,
         source="scheduled" if in_time else "request",
     )
-    return ScheduledForecast(day, made)
+    return ScheduledForecast(day, forecast)

@@ -1,4 +1,4 @@
-"""What is stored and what serves, in one look."""
+"""The status job: what is stored and which model serves. Only reads."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The training job: stored record → fit → registered version → contest → verdict.
 
-A command or a flow runs it; the steps themselves are elsewhere.
+A command or a flow runs it; every step is a function of another package.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What a training did."""
+    """The result of a training."""
 
     version: Version
     verdict: Verdict
@@ -62,15 +62,15 @@ def run_training(
     registered: Callable[[Version], None] = lambda version: None,  # noqa: ARG005
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> TrainingOutcome:
-    """Train on all that is known at `now`, register the model, and let it serve if it may.
+    """Train on everything known at `now`, register the model, and promote it if the verdict allows.
 
-    With `refit`, as after a long time or by hand, it needs only not to be worse than the champion; without,
-    because something is wrong, it must prove that it helps. `registered` is told the version before anything
-    is promoted.
+    With `refit` (a routine retraining, by age or by hand) the model only has to be no worse than the
+    champion; without, because something is wrong, it must be better. `registered` is called with the version
+    before any promotion.
 
     Raises:
         NoDemandError: nothing is stored.
-        TooFewRowsError: there is not enough to train on.
+        TooFewRowsError: there is not enough data to train on.
         RegistryUnavailableError: MLflow failed; the champion is unchanged.
     """
     recipe = recipe or Recipe()
@@ -80,11 +80,11 @@ def run_training(
     registry.champion_version()  # without MLflow nothing that is trained here could be kept
     trained = fit(record, recipe, availability=settings.availability, progress=progress)
     progress("judging")
-    tested, verdict = _contest(registry, trained, record, refit=refit)
+    holdout, verdict = _contest(registry, trained, record, refit=refit)
     progress("registering")
     first = trained.rows["timestamp"].iloc[0].to_pydatetime()
     metrics = {
-        **_test_metrics(tested, record.region.zone),
+        **_holdout_metrics(holdout, record.region.zone),
         **{f"base_{name}": value for name, value in trained.base_metrics.items()},
     }
     version = registry.register(
@@ -109,25 +109,25 @@ def run_training(
 def _contest(
     registry: Registry, trained: Trained, record: Record, *, refit: bool
 ) -> tuple[pd.DataFrame, Verdict]:
-    """The judged fit's forecasts of its test days, and the verdict on it."""
+    """The judged fit's forecasts of its holdout days, and the verdict on it."""
     judged = trained.judged
     if judged is None:
-        raise ValueError("a fit that was not judged cannot be promoted")
-    tested = day_ahead(judged, record, unseen_days(record, judged))
+        raise ValueError("a fit without a judged forecaster cannot enter a contest")
+    holdout = day_ahead(judged, record, unseen_days(record, judged))
     try:
         champion = registry.champion().forecaster
     except NoChampionError:
-        return tested, first(tested)
+        return holdout, first(holdout)
     except ModelRefusedError as error:
-        # It cannot serve either, and its own message says to train.
-        alone = first(tested)
-        return tested, replace(alone, reason=f"{alone.reason}; the champion cannot be loaded: {error}")
-    return tested, contest(tested, judged, champion, record, refit=refit)
+        # The damaged champion cannot serve either, and its error message says to train.
+        verdict = first(holdout)
+        return holdout, replace(verdict, reason=f"{verdict.reason}; the champion cannot be loaded: {error}")
+    return holdout, contest(holdout, judged, champion, record, refit=refit)
 
 
-def _test_metrics(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
-    """Scores of day-ahead forecasts and of both naive ones on the same hours; none where none was tested."""
-    known = tested[tested["actual_mwh"].notna()]
+def _holdout_metrics(holdout: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
+    """Scores of the day-ahead forecasts and of both naive ones on the same hours; `test_n` 0 without any."""
+    known = holdout[holdout["actual_mwh"].notna()]
     if known.empty:
         return {"test_n": 0.0}
     metrics = holdout_error(known, zone) | headline(known["actual_mwh"], known["predicted_mwh"])
@@ -137,8 +137,8 @@ def _test_metrics(tested: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:
         ("test_seasonal_naive_24", "seasonal_naive_24_mwh"),
         ("test_seasonal_naive_168", "seasonal_naive_168_mwh"),
     ):
-        each = scores(known["actual_mwh"], known[column])
-        metrics |= {f"{name}_{key}": float(value) for key, value in each.items()}  # type: ignore[arg-type]
+        by_name = scores(known["actual_mwh"], known[column])
+        metrics |= {f"{name}_{key}": float(value) for key, value in by_name.items()}  # type: ignore[arg-type]
     actual = known["actual_mwh"].to_numpy()
     for level in LEVELS:
         lower, upper = known[f"lower_{level}"].to_numpy(), known[f"upper_{level}"].to_numpy()
@@ -164,7 +164,7 @@ def _params(settings: Settings, recipe: Recipe, trained: Trained) -> dict[str, A
 def _flat(prefix: str, settings: Any) -> dict[str, Any]:
     """Nested recipes as MLflow parameters: `regression.outlier`, `base.parameters.num_leaves`."""
     named = (
-        {each.name: getattr(settings, each.name) for each in fields(settings)}
+        {item.name: getattr(settings, item.name) for item in fields(settings)}
         if is_dataclass(settings)
         else dict(settings)
     )

@@ -1,1 +1,1 @@
-"""The forecaster: training, scoring, registry, prediction. The core is data in, data out."""
+"""The forecasting model: fitting and forecasting. Pure: data in, data out, no I/O."""

@@ -1,7 +1,7 @@
 """Prediction intervals by split conformal prediction (Lei et al. 2018, doi 10.1080/01621459.2017.1307116).
 
 Half-widths are quantiles of |actual − predicted| / predicted over hours that the model was not fitted
-on, by lead and time of day. Pure. The 95 % interval holds the 80 % one by construction.
+on, by lead and time of day. Pure. The 95 % interval contains the 80 % one by construction.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 LEVELS = (80, 95)
-LAST_LEAD_OF_BUCKET = (6, 12, 24, 36)  # and one bucket beyond
+LAST_LEAD_OF_BUCKET = (6, 12, 24, 36)  # and one bucket for all leads beyond
 HOURS_PER_BLOCK = 3
 SHAPE = (len(LAST_LEAD_OF_BUCKET) + 1, 24 // HOURS_PER_BLOCK)
 FEWEST_RESIDUALS = 40  # with fewer, a cell takes the quantile of all residuals
-FEWEST_OF_SEASON = 500  # hours of a few weeks; fewer do not tell of a season
+FEWEST_OF_SEASON = 500  # hours, about three weeks; fewer do not represent a season
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ConformalIntervals:
             ValueError: there are no residuals.
         """
         if len(actual) == 0:
-            raise ValueError("intervals need held-out hours, and there are none")
+            raise ValueError("there are no held-out hours to fit intervals on")
         residuals = np.abs(actual - predicted) / predicted
         bucket, block = _cells(leads, hours)
         tables = {level: np.full(SHAPE, _quantile(residuals, level)) for level in LEVELS}
@@ -66,13 +66,13 @@ class ConformalIntervals:
         return narrow, wide
 
     def half_widths_at(self, lead: int, hour: int) -> tuple[float, float]:
-        """The relative half-widths (80 %, 95 %) of one hour: `bounds` for one row, without arrays."""
+        """The relative half-widths (80 %, 95 %) of one hour: the fast path of `bounds` for a single row."""
         bucket, block = bisect_left(LAST_LEAD_OF_BUCKET, lead), hour // HOURS_PER_BLOCK
         narrow, wide = self._lookup
         return narrow[bucket][block], wide[bucket][block]
 
     def to_dict(self) -> dict[str, Any]:
-        """The tables as plain lists."""
+        """The JSON form: the tables as plain lists."""
         return {str(level): table.tolist() for level, table in self.half_widths.items()}
 
     @classmethod
@@ -80,7 +80,7 @@ class ConformalIntervals:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: a level is missing, or a table cannot be right.
+            ValueError: a level is missing, or a table is invalid.
         """
         return cls(_tables_from_dict(tables, SHAPE))
 
@@ -105,28 +105,28 @@ class ScaledIntervals:
 
     The scores are |log actual − log predicted| over the running spread of the clock hour (locally
     weighted conformal prediction, Lei et al. 2018, section 5.2), so that intervals widen as soon as errors
-    do.
+    grow.
     """
 
     quantiles: dict[int, Floats]
 
     @classmethod
-    def fit(cls, missed: Floats, spread: Floats, leads: Integers, months: Integers) -> ScaledIntervals:
+    def fit(cls, residuals: Floats, spread: Floats, leads: Integers, months: Integers) -> ScaledIntervals:
         """Quantiles from held-out hours.
 
         Args:
-            missed: log actual − log predicted, percent; NaN is left out.
+            residuals: log actual − log predicted, percent; NaN is left out.
             spread: percent.
-            leads: hours ahead.
+            leads: in hours.
             months: 1–12, local.
 
         Raises:
             ValueError: there are no residuals.
         """
-        known = ~np.isnan(missed)
-        scores = np.abs(missed[known]) / spread[known]
+        known = ~np.isnan(residuals)
+        scores = np.abs(residuals[known]) / spread[known]
         if len(scores) == 0:
-            raise ValueError("intervals need held-out hours, and there are none")
+            raise ValueError("there are no held-out hours to fit intervals on")
         bucket, season = _lead_and_season(leads[known], months[known])
         shape = (len(LAST_LEAD_OF_BUCKET) + 1, SEASONS)
         tables = {level: np.full(shape, _quantile(scores, level)) for level in LEVELS}
@@ -152,7 +152,7 @@ class ScaledIntervals:
         return bounds
 
     def to_dict(self) -> dict[str, Any]:
-        """The tables as plain lists."""
+        """The JSON form: the tables as plain lists."""
         return {str(level): table.tolist() for level, table in self.quantiles.items()}
 
     @classmethod
@@ -160,7 +160,7 @@ class ScaledIntervals:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: a level is missing, or a table cannot be right.
+            ValueError: a level is missing, or a table is invalid.
         """
         return cls(_tables_from_dict(tables, (len(LAST_LEAD_OF_BUCKET) + 1, SEASONS)))
 
@@ -173,12 +173,14 @@ def _tables_from_dict(tables: dict[str, Any], shape: tuple[int, int]) -> dict[in
     """Tables by level from plain lists.
 
     Raises:
-        ValueError: a level is missing, or a table cannot be right.
+        ValueError: a level is missing, or a table is invalid.
     """
-    read = {level: np.array(tables.get(str(level)), dtype=float) for level in LEVELS}
-    narrow, wide = (read[level] for level in LEVELS)
+    by_level = {level: np.array(tables.get(str(level)), dtype=float) for level in LEVELS}
+    narrow, wide = (by_level[level] for level in LEVELS)
     if narrow.shape != shape or wide.shape != shape:
         raise ValueError(f"interval tables must have the shape {shape}")
     if not (np.all(narrow >= 0) and np.all(wide >= narrow) and np.isfinite(wide).all()):
-        raise ValueError("interval tables must be finite, not negative, and the wider level wider")
-    return read
+        raise ValueError(
+            "interval tables must be finite and not negative, and the wider level at least as wide"
+        )
+    return by_level

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Scores(TypedDict):
-    """How far a forecast was off: energies in MWh, `mape` and `bias_percent` in percent."""
+    """Errors of a forecast: `mae` and `rmse` in MWh, `mape` and `bias_percent` in percent."""
 
     mape: float
     mae: float
@@ -64,7 +64,7 @@ def headline(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, float
 
 
 def coverage(actual: Floats, lower: Floats, upper: Floats) -> float:
-    """Percent of the known hours that lie within the interval."""
+    """Percent of the known hours whose actual value is within the interval."""
     known = ~np.isnan(actual)
     inside = (actual >= lower) & (actual <= upper)
     return float(100 * np.mean(inside[known]))

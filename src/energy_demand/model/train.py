@@ -1,8 +1,8 @@
 """Trains the whole forecaster from a record: outlook, three stages, intervals, base booster. Pure.
 
-The adaptive regression runs through history once and forecasts each hour before it sees it; the later stages
-and the intervals learn from those out-of-sample forecasts. The judged fit ends before the holdout; the served
-fit includes it.
+The adaptive regression runs through history once and forecasts each hour before it learns it; the later
+stages and the intervals are fitted on those out-of-sample forecasts. The judged fit must know nothing of the
+holdout; the served fit includes it.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 __all__ = ["Recipe", "TooFewRowsError", "Trained", "base_rows", "fit", "train_model"]
 
 
-FEWEST_HOURS_BEFORE = 90 * 24  # of calibration, for a residual stage of their own
+FEWEST_HOURS_BEFORE = 90 * 24  # with fewer hours before the calibration, no residual stage is fitted for it
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a forecaster is made. The same recipe is served, tested and refitted.
+    """How a forecaster is fitted. The same recipe is used for serving, backtests and retraining.
 
     Attributes:
         base: of the base booster.
@@ -59,9 +59,9 @@ class Recipe:
         regression: of the first stage.
         residual: of the third stage.
         error_ridge: penalty of the second stage.
-        warm_up_days: days at the beginning that only the adaptive regression learns from; at most a third.
+        warm_up_days: first days, used by the adaptive regression alone; at most a third of the record.
         calibration_days: newest days whose errors set the intervals.
-        fewest_issues: with fewer recorded runs the intervals come from observed weather.
+        fewest_issues: with fewer recorded weather runs the intervals are fitted on observed weather.
     """
 
     base: BaseRecipe = field(default_factory=BaseRecipe)
@@ -76,19 +76,19 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a fit gives.
+    """The result of a fit.
 
     Attributes:
         forecaster: fitted on the whole record; this one is served.
-        judged: fitted without the test part, or None where none was asked for; this one is scored.
-        test_from: the last hour before the test part.
-        rows: feature rows of the base booster; none where it was taken over.
-        base_metrics: its scores on the test part, see `train_model`; likewise.
+        judged: fitted without the holdout; this one is scored. None with `judge=False`.
+        holdout_from: the last hour before the holdout.
+        rows: feature rows of the base booster; empty where a fitted base booster was passed in.
+        base_metrics: its scores on the holdout, see `train_model`; empty likewise.
     """
 
     forecaster: Forecaster
     judged: Forecaster | None
-    test_from: pd.Timestamp
+    holdout_from: pd.Timestamp
     rows: pd.DataFrame
     base_metrics: dict[str, float]
 
@@ -103,34 +103,35 @@ def fit(
     base: BaseBooster | None = None,
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> Trained:
-    """Fit a forecaster on everything that a record knows.
+    """Fit a forecaster on a whole record.
 
     Args:
-        record: with `truth_mwh`; cut it with `known_at` first where it knows too much.
-        recipe: how.
+        record: with `truth_mwh`; cut it with `cut_at` first where it knows too much.
+        recipe: how to fit.
         availability: the publication delay of demand.
-        weather: what the intervals are for. `as_issued` takes the errors of recorded runs where there are
-            enough of them.
-        judge: fit without the test part as well.
-        base: a base booster to take over; fitted where there is none. For replays, which ask it nothing.
-        progress: told what is done.
+        weather: what the intervals are for. `as_issued` uses the errors of recorded weather runs where there
+            are enough of them.
+        judge: also fit without the holdout.
+        base: a fitted base booster to reuse; a new one is fitted without it. For replays, which do not use
+            the base booster.
+        progress: called with the name of each step.
 
     Raises:
-        TooFewRowsError: the record is too short, or holds no weather.
+        TooFewRowsError: the record is too short, or has no weather.
     """
     recipe = recipe or Recipe()
     known = np.flatnonzero(~np.isnan(record.demand_mwh))
     if len(known) == 0 or np.isnan(record.observed.column("main_temperature")).all():
         raise TooFewRowsError("a forecaster needs hours of demand and of observed weather to learn from")
     end = int(known[-1]) + 1
-    test_from = holdout_start(record.periods[0], record.periods[end - 1], recipe.base)
+    holdout_from = holdout_start(record.periods[0], record.periods[end - 1], recipe.base)
     rows, judged_base, base_metrics = pd.DataFrame(), base, {}
     if base is None:
         progress("base booster")
         rows = base_rows(record, recipe.base, availability)
-        trained_base = fit_base(rows, recipe.base, test_from)
+        trained_base = fit_base(rows, recipe.base, holdout_from)
         base, judged_base, base_metrics = trained_base.served, trained_base.judged, trained_base.metrics
-    cut = record.position(test_from) + 1 if judge else end
+    cut = record.position(holdout_from) + 1 if judge else end
     progress("weather")
     before = record.observed.until(record.periods[cut - 1], cut)
     guessing = fit_guesses(before, record.issued, record.region.zone, recipe.outlook)
@@ -139,63 +140,67 @@ def fit(
     progress("adaptive regression")
     days = recipe.calibration_days if weather == "as_issued" else 0
     issues = day_ahead_issues(record, end, days)
-    said = predict_prequentially(
+    predictions = predict_prequentially(
         record, responses, recipe.regression, cut, availability, guessing, recipe.outlook, issues
     )
     progress("error and residual stage")
 
     def forecaster(until: int, regression: AdaptiveRegression, base_model: BaseBooster) -> Forecaster:
-        learnt = said.until(until)
-        errors = ErrorStage.fit(learnt.errors, learnt.missed(recipe.warm_up_days), recipe.error_ridge)
+        known_then = predictions.until(until)
+        errors = ErrorStage.fit(
+            known_then.errors, known_then.residuals(recipe.warm_up_days), recipe.error_ridge
+        )
         return Forecaster(
             base=base_model,
             outlook=fit_corrections(guessing, record, recipe.outlook, record.periods[until - 1]),
             regression=regression,
             errors=errors,
-            residual=ResidualStage.fit(*learnt.residual_rows(errors, recipe.warm_up_days), recipe.residual),
-            intervals=_calibrated(learnt, errors, recipe, availability),
-            expected_errors=learnt.expected_errors(regression, record.region.zone),
+            residual=ResidualStage.fit(
+                *known_then.residual_rows(errors, recipe.warm_up_days), recipe.residual
+            ),
+            intervals=_calibrated(known_then, errors, recipe, availability),
+            expected_errors=known_then.expected_errors(regression, record.region.zone),
             respondent=record.region.respondent,
             trained_through=record.periods[until - 1].to_pydatetime(),
             publication_delay_hours=availability.delay_hours,
         )
 
     return Trained(
-        forecaster=forecaster(end, said.at_end, base),
-        judged=forecaster(cut, said.at_cut, judged_base or base) if judge else None,
-        test_from=test_from,
+        forecaster=forecaster(end, predictions.at_end, base),
+        judged=forecaster(cut, predictions.at_cut, judged_base or base) if judge else None,
+        holdout_from=holdout_from,
         rows=rows,
         base_metrics=base_metrics,
     )
 
 
 def _calibrated(
-    said: Prequential, errors: ErrorStage, recipe: Recipe, availability: Availability
+    predictions: Prequential, errors: ErrorStage, recipe: Recipe, availability: Availability
 ) -> ScaledIntervals:
-    """Intervals from the newest days, which the residual stage that is tried on them has not seen."""
-    tried = said.newest(recipe.calibration_days, recipe.fewest_issues)
-    rows, missed = said.left_over(tried, errors)
-    earlier = said.until(int(tried.target.min()))
+    """Intervals from the newest days, corrected by a residual stage that was not fitted on these days."""
+    calibration = predictions.newest(recipe.calibration_days, recipe.fewest_issues)
+    rows, residuals = predictions.residuals_of(calibration, errors)
+    earlier = predictions.until(int(calibration.target.min()))
     if len(earlier.truth) >= FEWEST_HOURS_BEFORE:
         before = earlier.residual_rows(errors, recipe.warm_up_days)
-        missed = missed - ResidualStage.fit(*before, _coarser(recipe.residual)).correction(rows)
-    leads = np.maximum(tried.target - tried.known - availability.delay_hours, 1)
-    return ScaledIntervals.fit(missed, tried.spread, leads, tried.responses.months)
+        residuals = residuals - ResidualStage.fit(*before, _coarser(recipe.residual)).correction(rows)
+    leads = np.maximum(calibration.target - calibration.known - availability.delay_hours, 1)
+    return ScaledIntervals.fit(residuals, calibration.spread, leads, calibration.responses.months)
 
 
 def _coarser(recipe: ResidualRecipe) -> ResidualRecipe:
-    """A quarter of the trees at four times the rate: nearly as good, and only the intervals see it."""
+    """A quarter of the trees at four times the learning rate: nearly as good, and used for intervals only."""
     rate = 4 * recipe.parameters["learning_rate"]
     trees = max(recipe.trees // 4, 1)
     return replace(recipe, trees=trees, parameters={**recipe.parameters, "learning_rate": rate})
 
 
 def base_rows(record: Record, recipe: BaseRecipe, availability: Availability) -> pd.DataFrame:
-    """Training rows of the base booster: every known hour at a few leads, some with weather lost."""
+    """Training rows of the base booster: every known hour at a few leads, some without weather."""
     periods = record.periods[~np.isnan(record.truth_mwh)]
     targets = training_targets(periods, recipe)
     main = record.weather[record.weather["site"] == record.region.sites[0].name]
-    alone = np.random.default_rng(2).random(len(targets)) < recipe.loss_share
+    main_only = np.random.default_rng(2).random(len(targets)) < recipe.loss_share
     parts = [
         build_features(
             record.demand,
@@ -204,7 +209,7 @@ def base_rows(record: Record, recipe: BaseRecipe, availability: Availability) ->
             region=record.region,
             availability=availability,
         )
-        for weather, chosen in ((record.weather, ~alone), (main, alone))
+        for weather, chosen in ((record.weather, ~main_only), (main, main_only))
     ]
     rows = lose_weather(pd.concat(parts), recipe.loss_share)
     warm = rows["demand_lag_168h"].notna() & rows["demand_rolling_std_24h"].notna()

@@ -1,1 +1,1 @@
-"""What is watched: the metrics that Prometheus scrapes."""
+"""What is watched: data drift, concept drift, forecast performance, when to retrain, and metrics."""

@@ -1,4 +1,4 @@
-"""Whether demand still follows from weather and calendar as the champion learnt it. Pure.
+"""Concept drift: whether demand still follows from weather and calendar as the champion learnt it. Pure.
 
 Each day gives one number: by how many standard deviations demand exceeded the forecast of the champion's
 adaptive regression, given the observed weather. Two two-sided CUSUM charts (Page 1954) sum them since the
@@ -30,9 +30,9 @@ class Chart(NamedTuple):
     """One CUSUM chart, in standard deviations of a day.
 
     Attributes:
-        allowance: of each day, that is not added up (k).
-        limit: of the sum, above which it alarms (h).
-        clip: furthest that one day counts.
+        allowance: of each day, that is not added to the sum (k).
+        limit: of the sum, above which the chart alarms (h).
+        clip: most that one day counts.
     """
 
     allowance: float
@@ -45,14 +45,14 @@ CHARTS = {"quick": Chart(1.5, 5.0, 4.0), "slow": Chart(0.2, 13.0, 2.5)}
 
 @dataclass(frozen=True)
 class ConceptDrift:
-    """What the charts say of the days since the champion was trained.
+    """The state of the charts over the days since the champion was trained.
 
     Attributes:
-        alarms: days on which a chart passed its limit; the charts begin anew after each.
-        height: of the highest sum now, as a share of its limit.
-        chart: which one that is.
-        direction: `more` or `less` demand than foreseen.
-        days: days that were counted.
+        alarms: days on which a chart passed its limit; all charts restart at zero after each.
+        height: the highest current sum, as a share of its limit.
+        chart: the chart with that sum.
+        direction: `more` or `less` demand than forecast.
+        days: number of known days.
     """
 
     alarms: tuple[date, ...]
@@ -66,10 +66,10 @@ def daily_residuals(model: Forecaster, record: Record) -> pd.Series:
     """By how much demand exceeded the champion's forecast on each local day since it was trained.
 
     The adaptive regression learns each day after forecasting it, as it does when it serves. The record must
-    hold the hours from the model's state on.
+    contain the hours after the model's state.
 
     Returns:
-        By local day, in standard deviations of the model's ordinary days; NaN where too little is known.
+        By local day, in standard deviations of the expected errors; NaN where too few hours are known.
     """
     start = model.regression.through
     hours = int((record.periods[-1] - start) // pd.Timedelta(HOUR))
@@ -78,36 +78,36 @@ def daily_residuals(model: Forecaster, record: Record) -> pd.Series:
         return pd.Series(dtype=float)
     path = model.outlook.completed(record.observed.until(record.periods[-1], hours + MEMORY_HOURS))
     responses = response_features(path, record.region, last=hours)
-    _, foretold = model.regression.advance(responses, record.demand_mwh[-hours:])
-    missed = PERCENT * np.log(truth) - foretold.log_demand[0]
-    # At midnight the last hours of the day before are not published yet: no day is judged by them.
-    known = np.arange(24) < 24 - model.publication_delay_hours
-    weights = np.where(known, model.expected_errors.weights, 0.0)
-    missed = np.where(weights[responses.hours] > 0, missed, np.nan)
-    levels = daily_levels(responses.periods, missed, weights, record.region.zone)
+    _, forecast = model.regression.advance(responses, record.demand_mwh[-hours:])
+    residuals = PERCENT * np.log(truth) - forecast.log_demand[0]
+    # At midnight the last hours of the day before are not published yet, so they never count.
+    published = np.arange(24) < 24 - model.publication_delay_hours
+    weights = np.where(published, model.expected_errors.weights, 0.0)
+    residuals = np.where(weights[responses.hours] > 0, residuals, np.nan)
+    levels = daily_levels(responses.periods, residuals, weights, record.region.zone)
     return levels / model.expected_errors.sigma
 
 
 def run_charts(residuals: pd.Series, charts: dict[str, Chart] | None = None) -> ConceptDrift:
-    """Add the days up.
+    """Run the CUSUM charts over the days.
 
     Args:
         residuals: of `daily_residuals`.
-        charts: how; `CHARTS` by default.
+        charts: their parameters; `CHARTS` by default.
     """
     charts = CHARTS if charts is None else charts
     sums = {(name, sign): 0.0 for name in charts for sign in (1.0, -1.0)}
     alarms: list[date] = []
     known = residuals.dropna()
-    for day, surprise in known.items():
-        for (name, sign), held in sums.items():
+    for day, residual in known.items():
+        for (name, sign), total in sums.items():
             chart = charts[name]
-            clipped = float(np.clip(surprise, -chart.clip, chart.clip))
-            sums[name, sign] = max(0.0, held + sign * clipped - chart.allowance)
-        if any(held > charts[name].limit for (name, _), held in sums.items()):
+            clipped = float(np.clip(residual, -chart.clip, chart.clip))
+            sums[name, sign] = max(0.0, total + sign * clipped - chart.allowance)
+        if any(total > charts[name].limit for (name, _), total in sums.items()):
             alarms.append(pd.Timestamp(str(day)).date())
             sums = dict.fromkeys(sums, 0.0)
-    heights = {key: held / charts[key[0]].limit for key, held in sums.items()}
+    heights = {key: total / charts[key[0]].limit for key, total in sums.items()}
     chart_name, direction = max(heights, key=lambda key: heights[key])
     return ConceptDrift(
         alarms=tuple(alarms),

@@ -1,10 +1,10 @@
-"""Whether the data of a window is like the same season of earlier years. Pure but for Evidently's report.
+"""Data drift: a window compared with the same season of earlier years. Pure, except for Evidently's report.
 
-Fifteen columns can drift, in three groups of five; the calendar cannot and does not count. A column drifts
-where its Wasserstein distance to the reference, over the reference's standard deviation, reaches the
-threshold; the drift share is the mean over the groups of the share of their columns that drift. So the
-columns that follow from temperature alone weigh a third together, however many of them there are, and a
-share over 0.3 takes a whole group or parts of several. How the numbers were found: docs/monitoring.md.
+Fifteen columns are watched, in three groups of five; calendar columns are not. A column drifts if its
+Wasserstein distance to the reference, divided by the reference's standard deviation, reaches the threshold.
+The drift share is the mean over the groups of the share of drifted columns, so all columns derived from
+temperature together weigh one third, and a share over 0.3 takes a whole group or parts of several. How the
+numbers were found: docs/monitoring.md.
 """
 
 from __future__ import annotations
@@ -45,27 +45,27 @@ GROUPS = {
     ),
 }
 WATCHED = tuple(column for columns in GROUPS.values() for column in columns)
-SOURCE = "source_"  # column `source_X` tells where the values of X come from
+SOURCE = "source_"  # column `source_X`: where the values of X come from
 
 METHOD = "wasserstein"
 THRESHOLD = 0.6
 SEASON_DAYS = 7  # on either side of a day, in earlier years
-FEWEST_ROWS = 7 * 24  # to compare with
-# A column that varies less in a season than this share of its variation over the whole reference says
-# nothing there: cooling degrees in January.
+FEWEST_ROWS = 7 * 24  # of the reference, for a comparison
+# A column that varies less in the season than this share of its variation over the whole reference counts as
+# constant there, such as cooling degrees in January.
 LEAST_VARIATION = 0.1
 
 
 @dataclass(frozen=True)
 class Feature:
-    """What was found of one column.
+    """The result for one column.
 
     Attributes:
-        group: it belongs to.
+        group: of the column.
         status: `compared`; or why it was not: `missing`, `empty` in the reference or the window,
             `constant` in the reference, `source_changed` (its values now come from elsewhere, and the
             reference has too few from there).
-        drifted: whether it drifted; False where it was not compared.
+        drifted: False where it was not compared.
         score: distance in standard deviations of the reference, or None.
         shift: mean of the window minus mean of the reference, in the column's unit, or None.
     """
@@ -89,16 +89,16 @@ def run_drift_check(
 
     Args:
         reference_df: feature rows; with `timestamp` they are matched to the days of year of the window
-            (`SEASON_DAYS` on either side) and to its hours of day, where enough of them are left.
-        current_df: feature rows of the window. Columns `source_X` in both tell where the values of column X
-            come from; only rows from the window's usual source are compared.
+            (`SEASON_DAYS` on either side) and to its hours of day, if enough rows match.
+        current_df: feature rows of the window. With columns `source_X` in both, only rows from the window's
+            usual source are compared.
         threshold: score from which a column has drifted.
-        share_threshold: share beyond which the data has drifted.
+        share_threshold: drift share above which the data has drifted.
         scorer: distances by column; Evidently's by default.
 
     Returns:
-        Whether to retrain; the drift share; details: `per_feature` (the fields of `Feature`), `groups`
-        (share of each, None where none of its columns could be compared), `n_drifted_features`,
+        Whether the data has drifted; the drift share; details: `per_feature` (the fields of `Feature`),
+        `groups` (share of each, None where none of its columns could be compared), `n_drifted_features`,
         `n_total_features` (those compared), `source_changes`, `season_matched`, `n_reference_rows`,
         `n_current_rows`, `method`, `threshold`, `share_threshold`.
     """
@@ -136,9 +136,9 @@ def run_drift_check(
 def generate_drift_html_report(
     reference_df: pd.DataFrame, current_df: pd.DataFrame, output_path: str | Path
 ) -> str:
-    """Write Evidently's page on the columns that can be compared, and give its path.
+    """Write Evidently's report on the comparable columns and return its path.
 
-    The file stands under its name only when it is whole.
+    The file appears under its name only when complete.
 
     Raises:
         OSError: it cannot be written.
@@ -167,7 +167,7 @@ def evidently_scores(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str
 
 
 def wasserstein_scores(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, float]:
-    """The same distances from SciPy, without Evidently's plots: for the many checks of a replay."""
+    """The same distances from SciPy, without Evidently's plots, for the many checks of a replay."""
     return {
         str(name): float(
             wasserstein_distance(reference[name].dropna(), current[name].dropna())
@@ -179,7 +179,7 @@ def wasserstein_scores(reference: pd.DataFrame, current: pd.DataFrame) -> dict[s
 
 def _evidently(reference: pd.DataFrame, current: pd.DataFrame, threshold: float) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Evidently 0.7 meets NumPy 2 with warnings of its own
+        warnings.simplefilter("ignore")  # Evidently 0.7 emits warnings with NumPy 2
         from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415  (takes seconds)
         from evidently.presets import DataDriftPreset  # noqa: PLC0415
 
@@ -219,31 +219,31 @@ def _compared(
             features[name] = Feature(group, status)
             if status == "compared":
                 then[name], now[name] = old, new
-    # Columns may differ in length where rows from other sources are left out.
+    # Columns may differ in length, because rows from other sources are left out.
     return features, list(then), (pd.DataFrame(then), pd.DataFrame(now))
 
 
 def _values(
     name: str, reference: pd.DataFrame, current: pd.DataFrame, whole: pd.DataFrame
 ) -> tuple[Status, pd.Series[float], pd.Series[float]]:
-    nothing = pd.Series(dtype=float)
+    none = pd.Series(dtype=float)
     if name not in reference or name not in current:
-        return "missing", nothing, nothing
+        return "missing", none, none
     old, new = _of_one_source(name, reference, current)
     never_known = reference[name].notna().sum() == 0
     if new.empty or (never_known and SOURCE + name not in reference):
-        return "empty", nothing, nothing
+        return "empty", none, none
     if old.empty or (len(old) < FEWEST_ROWS <= reference[name].notna().sum()):
-        return "source_changed", nothing, nothing
+        return "source_changed", none, none
     if np.std(old.to_numpy()) <= LEAST_VARIATION * np.std(whole[name].dropna().to_numpy().astype(float)):
-        return "constant", nothing, nothing
+        return "constant", none, none
     return "compared", old.reset_index(drop=True), new.reset_index(drop=True)
 
 
 def _of_one_source(
     name: str, reference: pd.DataFrame, current: pd.DataFrame
 ) -> tuple[pd.Series[float], pd.Series[float]]:
-    """Known values of a column from the source that the window mostly has."""
+    """Known values of a column, from the most frequent source of the window."""
     old, new = reference[name].astype(float), current[name].astype(float)
     source = SOURCE + name
     if source in reference and source in current and new.notna().any():

@@ -1,7 +1,7 @@
-"""How well scheduled forecasts did: rolling scores by window and lead, beside what the champion promised.
+"""Performance of scheduled forecasts: rolling scores by window and lead, and the holdout error beside them.
 
-Pure: rows of the prediction log in, scores out. Only scheduled forecasts issued in the hour of 09:00 count,
-one per hour; hours whose demand is not known, or is doubted, are no truth.
+Pure: rows of the prediction log in, scores out. Only scheduled forecasts issued in the hour of 09:00 may
+count, one per hour; hours with unknown or suspect demand are not truth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from energy_demand.model.metrics import coverage, scores
-from energy_demand.timeaxis import HOUR, utc_index
+from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, HOUR, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,22 +28,21 @@ LEAD_BANDS = {"16-21": (16, 21), "22-27": (22, 27), "28-33": (28, 33), "34-40": 
 NAIVE = {"seasonal_naive_24": "demand_lag_24h", "seasonal_naive_168": "demand_lag_168h"}
 JUDGED_DAYS = 14
 FEWEST_DAYS = 7
-FEWEST_HOURS = 12  # of a day, to count it
 WORSE_RATIO = 1.5
 SIGNIFICANT = 0.01
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The newest days against the champion's own test error.
+    """The newest days compared with the champion's holdout error.
 
     Attributes:
-        days: how many were judged.
-        mae: mean absolute error (MWh), None where no day can be judged.
+        days: number of scored days.
+        mae: mean absolute error (MWh); None where no day can be scored.
         mape: percent.
-        expected_mape: what the champion's own test lets expect in this season.
-        ratio: of the two.
-        p_value: that the daily errors are not above what was expected.
+        expected_mape: MAPE to expect in this season, from the champion's holdout error, percent.
+        ratio: `mape` / `expected_mape`.
+        p_value: of the null hypothesis that the daily errors are not above the expected ones.
         worse: `ratio` at least `WORSE_RATIO` and `p_value` below `SIGNIFICANT`.
     """
 
@@ -60,8 +59,8 @@ def performance(forecasts: pd.DataFrame, now: datetime) -> dict[str, Any]:
     """Rolling scores.
 
     Args:
-        forecasts: `timestamp`, `lead_hours`, `predicted_demand`, the bounds, `actual_demand` (NaN: not
-            known), and the naive forecasts known at issue: `demand_lag_24h`, `demand_lag_168h`.
+        forecasts: `timestamp`, `lead_hours`, `predicted_demand`, the bounds, `actual_demand` (NaN where
+            unknown), and the naive forecasts known at issue: `demand_lag_24h`, `demand_lag_168h`.
         now: windows end here.
 
     Returns:
@@ -79,12 +78,12 @@ def performance(forecasts: pd.DataFrame, now: datetime) -> dict[str, Any]:
 def compare(
     forecasts: pd.DataFrame, champion: Mapping[str, float], expected_errors: ExpectedErrors, zone: ZoneInfo
 ) -> Comparison:
-    """The newest `JUDGED_DAYS` days with known demand against the champion's own test error.
+    """The newest `JUDGED_DAYS` days with known demand compared with the champion's holdout error.
 
     Args:
         forecasts: as for `performance`.
         champion: its metrics `test_mape`, `test_first_day`, `test_last_day`.
-        expected_errors: its ordinary days, which tell how hard the season is.
+        expected_errors: of the champion; they show how difficult the season is.
         zone: of the days.
     """
     known = forecasts[forecasts["actual_demand"].notna()]
@@ -98,7 +97,7 @@ def compare(
         }
     )
     by_day = table.groupby("day").agg(mae=("mae", "mean"), mape=("mape", "mean"), n=("mae", "size"))
-    recent = by_day[by_day["n"] >= FEWEST_HOURS].tail(JUDGED_DAYS)
+    recent = by_day[by_day["n"] >= FEWEST_HOURS_OF_DAY].tail(JUDGED_DAYS)
     if recent.empty:
         return Comparison(0)
     mae, mape, days = float(recent["mae"].mean()), float(recent["mape"].mean()), len(recent)
@@ -106,8 +105,8 @@ def compare(
     if expected is None or days < FEWEST_DAYS:
         return Comparison(days, mae, mape)
     ratio = mape / float(expected.mean())
-    test = stats.ttest_ind(recent["mape"].to_numpy(), expected, equal_var=False, alternative="greater")
-    p_value = float(test.pvalue)
+    outcome = stats.ttest_ind(recent["mape"].to_numpy(), expected, equal_var=False, alternative="greater")
+    p_value = float(outcome.pvalue)
     worse = ratio >= WORSE_RATIO and p_value < SIGNIFICANT
     return Comparison(days, mae, mape, float(expected.mean()), ratio, p_value, bool(worse))
 
@@ -115,19 +114,19 @@ def compare(
 def _expected(
     champion: Mapping[str, float], expected_errors: ExpectedErrors, days: pd.DatetimeIndex
 ) -> Floats | None:
-    """Daily MAPE to expect of a champion in the season of `days`, percent; None where it is not known.
+    """Daily MAPE (percent) to expect of a champion in the season of `days`; None where unknown.
 
-    Its ordinary days in this season, scaled by what its test came to on the very same days: so neither a
-    lucky test nor a hard season counts against it.
+    The expected errors of this season, scaled by the ratio of holdout error to expected errors on the holdout
+    days: neither an easy holdout nor a difficult season counts against the champion.
     """
     if not {"test_mape", "test_first_day", "test_last_day"} <= set(champion):
         return None
     first, last = (str(int(champion[f"test_{end}_day"])) for end in ("first", "last"))
-    tested = pd.date_range(first, last, freq="D")
-    then, season = expected_errors.on(tested), expected_errors.season(days)
-    if champion["test_mape"] <= 0 or len(then) == 0 or len(season) < FEWEST_DAYS or then.mean() <= 0:
+    holdout_days = pd.date_range(first, last, freq="D")
+    holdout, season = expected_errors.on(holdout_days), expected_errors.season(days)
+    if champion["test_mape"] <= 0 or len(holdout) == 0 or len(season) < FEWEST_DAYS or holdout.mean() <= 0:
         return None
-    scaled: Floats = season * (champion["test_mape"] / then.mean())
+    scaled: Floats = season * (champion["test_mape"] / holdout.mean())
     return scaled
 
 

@@ -1,7 +1,7 @@
 """The metrics of a serving process. Names are a contract: dashboards and alerts use them.
 
-With several processes each one writes into files of the folder that `config.prepare_serving` names, and the
-process that is scraped adds them up; labels are route templates, so no caller can add a series.
+With several processes each one writes files into the folder that `config.prepare_serving` names, and the
+scraped process sums them. Labels are route templates, so no caller can add a series.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Series(NamedTuple):
-    """What one kind of request counts in; looking labels up takes longer than counting."""
+    """The metrics of one kind of request, cached because looking up labels takes longer than counting."""
 
     counters: list[Counter]
     latency: Histogram | None
 
 
 class ServingMetrics:
-    """What one serving process counts, in a registry of its own."""
+    """The metrics of one serving process, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -45,7 +45,7 @@ class ServingMetrics:
             registry=self.registry,
         )
         self.predicted_demand = gauge(
-            "predicted_demand_mwh", "The newest prediction: of a forecast, its peak hour.", mode="mostrecent"
+            "predicted_demand_mwh", "The newest prediction; for a forecast, its peak hour.", mode="mostrecent"
         )
         self._requests = counter(
             "http_requests_total",
@@ -60,22 +60,28 @@ class ServingMetrics:
             "route",
             "status",
         )
-        self.in_flight = gauge("http_requests_in_flight", "Requests that are being answered.")
+        self.in_flight = gauge("http_requests_in_flight", "Requests in progress.")
         self.forecasts = counter(
-            "forecasts_total", "Forecasts by the rung of the ladder that made them.", "quality"
+            "forecasts_total",
+            "Forecasts by the step of the fallback ladder that made them.",
+            "quality",
         )
         self.reloads = counter("model_reloads_total", "Reloads of the model by outcome.", "outcome")
         self.model_version = gauge(
-            "model_version", "Registered version that serves, by process; 0 where none does.", mode="liveall"
+            "model_version",
+            "Registered version that serves, by process; 0 if none does.",
+            mode="liveall",
         )
         self.spool_bytes = gauge(
-            "prediction_log_spool_bytes", "Predictions on disk that wait for the database.", mode="livemax"
+            "prediction_log_spool_bytes",
+            "Predictions on disk, waiting for the database.",
+            mode="livemax",
         )
         self.in_memory = gauge(
-            "prediction_log_in_memory_rows", "Predictions that the disk did not take and that wait in memory."
+            "prediction_log_in_memory_rows", "Predictions in memory that could not be written to disk."
         )
-        self.logged = counter("prediction_log_rows_total", "Predictions that arrived in the database.")
-        self.dropped = counter("prediction_log_dropped_rows_total", "Predictions that were lost to the log.")
+        self.logged = counter("prediction_log_rows_total", "Predictions written to the database.")
+        self.dropped = counter("prediction_log_dropped_rows_total", "Predictions dropped from the log.")
         self._series: dict[tuple[str, str, int], Series] = {}
         self.model_version.set(0)
         self.logged.inc(0)
@@ -85,10 +91,10 @@ class ServingMetrics:
         """Count one answered request.
 
         Args:
-            method: as it was sent.
+            method: as sent.
             route: the template, None where no route matched.
             status: of the answer.
-            prediction_seconds: how long a prediction took; None for anything else.
+            prediction_seconds: duration of a prediction; None for other requests.
         """
         key = (method if method in METHODS else "other", route or UNMATCHED, status)
         series = self._series.get(key)

@@ -1,7 +1,8 @@
-"""What drift is measured against: the champion's training rows of the last years, kept in a file.
+"""The drift reference: the champion's training rows of the last years, kept in a file.
 
-The file belongs to one champion and is written when that one is promoted. Where it belongs to another, or is
-gone, it is made again from the stored record, as it was known when the champion was trained.
+The file belongs to one champion and is written at its promotion. If it is missing or belongs to another
+champion, it is rebuilt from the stored record as known when the champion was trained. A partial file must
+never be read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """Rows of `watched_rows` and the champion they belong to."""
+    """Rows of `watched_rows`, and the champion that they belong to."""
 
     version: str
     trained_through: str
@@ -28,24 +29,24 @@ class Reference:
 
 
 def write_reference(path: Path, reference: Reference) -> None:
-    """Write it whole or not at all.
+    """Write the file completely or not at all.
 
     Raises:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pandas(reference.rows, preserve_index=False)
-    named = {"champion": reference.version, "trained_through": reference.trained_through}
+    owner = {"champion": reference.version, "trained_through": reference.trained_through}
     part = path.with_name(path.name + ".part")
-    pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **named}), part)
+    pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **owner}), part)
     part.replace(path)
 
 
 def read_reference(path: Path) -> Reference | None:
-    """The reference, or None where there is none that can be read."""
+    """The reference, or None if no readable file exists."""
     try:
         table = pq.read_table(path)
-        named = table.schema.metadata or {}
-        return Reference(named[b"champion"].decode(), named[b"trained_through"].decode(), table.to_pandas())
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # damage shows in many ways
+        owner = table.schema.metadata or {}
+        return Reference(owner[b"champion"].decode(), owner[b"trained_through"].decode(), table.to_pandas())
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # damaged files raise any of these
         return None

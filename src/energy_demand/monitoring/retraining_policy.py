@@ -1,8 +1,8 @@
-"""When to retrain. Pure: what was found in, a decision with its reason out.
+"""The retraining policy. Pure: evidence in, a decision with its reason out.
 
-The first trigger that applies is named, in the order of what it says about the model: its own error first,
-then demand that no longer follows from weather, then data of another kind, then age. After a retraining none
-but a person may ask again until the cooldown is over: a new champion needs days to show what it is worth.
+The first trigger that applies is named: forecast error first, then concept drift, then data drift, then age.
+During the cooldown after a retraining only a person can start another one, because a new champion needs days
+of forecasts before it can be compared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Trigger(StrEnum):
-    """What asked for a retraining."""
+    """The reason for a retraining."""
 
     PERFORMANCE = "performance"
     CONCEPT = "concept"
@@ -30,32 +30,38 @@ class Trigger(StrEnum):
     MANUAL = "manual"
 
     @property
-    def needs_only_not_be_worse(self) -> bool:
-        """Whether nothing is wrong with the champion, so that a refit need not prove that it helps."""
+    def is_routine(self) -> bool:
+        """Whether nothing is wrong with the champion, so that the challenger only has to be no worse."""
         return self in {Trigger.AGE, Trigger.MANUAL}
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How eager to be. The defaults follow from docs/continuous-learning.md."""
+    """The thresholds of the triggers. The defaults follow from docs/continuous-learning.md."""
 
     drift_share: float = DRIFT_SHARE_THRESHOLD
     mae_mwh: float = PERFORMANCE_MAE_THRESHOLD
     max_age: timedelta = timedelta(days=90)
-    cooldown: timedelta = timedelta(days=16)  # a contest takes 14 whole days that a champion has not seen
+    # A contest needs 14 whole days that the champion was not trained on.
+    cooldown: timedelta = timedelta(days=16)
+
+    @classmethod
+    def of_days(cls, max_age: int, cooldown: int) -> Policy:
+        """A policy with this maximum age and cooldown, in days, as the settings give them."""
+        return cls(max_age=timedelta(days=max_age), cooldown=timedelta(days=cooldown))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known when a decision is made.
+    """Everything that a decision is based on.
 
     Attributes:
-        now: the moment of the decision.
+        now: time of the decision.
         trained_through: of the champion; None where no model serves.
-        last_retraining: when the last one began, promoted or not; None: never.
+        last_retraining: when the last one began, promoted or not; None if there was none.
         drift_share: of the data, None where it could not be compared.
         concept_alarm: the newest day on which a chart alarmed since the champion was trained.
-        comparison: of the newest forecasts with the champion's own error.
+        comparison: of the newest forecasts with the champion's holdout error.
         zone: of the days.
     """
 
@@ -70,7 +76,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to retrain, what asked for it, and why, in one line."""
+    """Whether to retrain, the trigger, and the reason in one line."""
 
     retrain: bool
     trigger: Trigger | None
@@ -85,33 +91,35 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
         return Decision(retrain=False, trigger=None, reason=reason)
     found = signals(evidence, policy)
     if not found:
-        return Decision(retrain=False, trigger=None, reason=_nothing(evidence, policy))
+        return Decision(retrain=False, trigger=None, reason=_no_trigger(evidence, policy))
     trigger, reason = next(iter(found.items()))
     if evidence.last_retraining is not None:
-        over = evidence.last_retraining + policy.cooldown
-        if evidence.now < over:
+        cooldown_end = evidence.last_retraining + policy.cooldown
+        if evidence.now < cooldown_end:
             return Decision(
-                retrain=False, trigger=trigger, reason=f"{reason}; cooling down until {over:%Y-%m-%dT%H:%MZ}"
+                retrain=False,
+                trigger=trigger,
+                reason=f"{reason}; cooling down until {cooldown_end:%Y-%m-%dT%H:%MZ}",
             )
     return Decision(retrain=True, trigger=trigger, reason=reason)
 
 
 def signals(evidence: Evidence, policy: Policy) -> dict[Trigger, str]:
-    """Every trigger that applies, with why; the one that counts first."""
+    """Every trigger that applies, with its reason, in order of precedence."""
     found: dict[Trigger, str] = {}
-    made = evidence.comparison
-    if made is not None and made.mae is not None and made.mae > policy.mae_mwh:
+    recent = evidence.comparison
+    if recent is not None and recent.mae is not None and recent.mae > policy.mae_mwh:
         found[Trigger.PERFORMANCE] = (
-            f"mean absolute error of {made.days} days is {made.mae:,.0f} MWh, over {policy.mae_mwh:,.0f}"
+            f"mean absolute error of {recent.days} days is {recent.mae:,.0f} MWh, over {policy.mae_mwh:,.0f}"
         )
-    elif made is not None and made.worse:
+    elif recent is not None and recent.worse:
         found[Trigger.PERFORMANCE] = (
-            f"MAPE of {made.days} days is {made.mape:.2f} %, {made.ratio:.1f} times the "
-            f"{made.expected_mape:.2f} % that the champion's own test lets expect (p {made.p_value:.3f})"
+            f"MAPE of {recent.days} days is {recent.mape:.2f} %, {recent.ratio:.1f} times the "
+            f"{recent.expected_mape:.2f} % expected from the champion's holdout (p {recent.p_value:.3f})"
         )
     alarm = evidence.concept_alarm
-    answered = evidence.last_retraining  # which knew the days before it
-    if alarm is not None and (answered is None or alarm >= answered.astimezone(evidence.zone).date()):
+    last = evidence.last_retraining  # it was trained on the days before it
+    if alarm is not None and (last is None or alarm >= last.astimezone(evidence.zone).date()):
         found[Trigger.CONCEPT] = (
             f"demand no longer follows from weather and calendar as learnt, since {alarm}"
         )
@@ -123,16 +131,16 @@ def signals(evidence: Evidence, policy: Policy) -> dict[Trigger, str]:
     return found
 
 
-def _nothing(evidence: Evidence, policy: Policy) -> str:
-    made = evidence.comparison
+def _no_trigger(evidence: Evidence, policy: Policy) -> str:
+    recent = evidence.comparison
     parts = [
         "drift share not known"
         if evidence.drift_share is None
         else f"drift share {evidence.drift_share:.2f} within {policy.drift_share:.2f}",
-        "no forecasts to judge"
-        if made is None or made.mape is None
-        else f"MAPE {made.mape:.2f} %"
-        + ("" if made.expected_mape is None else f" against {made.expected_mape:.2f} % expected"),
+        "no forecasts to score"
+        if recent is None or recent.mape is None
+        else f"MAPE {recent.mape:.2f} %"
+        + ("" if recent.expected_mape is None else f" against {recent.expected_mape:.2f} % expected"),
         f"champion {_age(evidence).days} days old of {policy.max_age.days}",
     ]
     return "nothing to do: " + ", ".join(parts)

@@ -1,4 +1,7 @@
-"""What flows in other processes found, as metrics: read from the database when Prometheus asks."""
+"""Metrics of jobs in other processes, read from the database at each scrape.
+
+Only reads. Metrics come only from stored rows; an unknown value is left out, never 0.
+"""
 
 from __future__ import annotations
 
@@ -23,51 +26,51 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.database.watched import FlowRun, Watched
 
-HELD_SECONDS = 10.0  # scrapes closer together than this share one look
+CACHE_SECONDS = 10.0  # scrapes closer together than this share one query
 STATEMENT_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
 
 
 class StateCollector:
-    """Looks into the database at a scrape; what it does not know is left out, not zero."""
+    """Queries the database at a scrape; an unknown value is left out, not 0."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._guard = threading.Lock()
         self._database: Database | None = None
-        self._held: Watched | None = None
-        self._looked = float("-inf")
+        self._cached: Watched | None = None
+        self._queried_at = float("-inf")
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: asked at registration, when no database is needed yet."""
+        """Nothing, because registration must not need a database."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics that are stored, whether the database answers, and the local hour."""
+        """The stored metrics, whether the database answers, and the local hour."""
         with self._guard:
-            if time.monotonic() - self._looked > HELD_SECONDS:
-                self._held = self._look()
-                self._looked = time.monotonic()
+            if time.monotonic() - self._queried_at > CACHE_SECONDS:
+                self._cached = self._query()
+                self._queried_at = time.monotonic()
             now = self._settings.present()
             local = now.astimezone(self._settings.region.zone)
             metrics = [
-                _gauge("database_up", "Whether the database answered.", float(self._held is not None)),
+                _gauge("database_up", "Whether the database answered.", float(self._cached is not None)),
                 _gauge(
                     "region_local_hour",
                     "The region's time of day in hours, such as 9.5 at half past nine.",
                     local.hour + local.minute / 60,
                 ),
             ]
-            return metrics if self._held is None else [*metrics, *_stored(self._held, now)]
+            return metrics if self._cached is None else [*metrics, *_stored(self._cached, now)]
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         if self._database is not None:
             self._database.close()
             self._database = None
 
-    def _look(self) -> Watched | None:
+    def _query(self) -> Watched | None:
         region = self._settings.region
         try:
             if self._database is None:
@@ -82,53 +85,57 @@ class StateCollector:
             return None
 
 
-def _stored(seen: Watched, now: datetime) -> list[Metric]:
-    """What one look found, as metrics; what nothing tells is left out."""
+def _stored(stored: Watched, now: datetime) -> list[Metric]:
+    """The metrics of stored rows; unknown values are left out."""
     gauges: list[tuple[str, str, float | None]] = [
         (
             "data_freshness_hours",
             "Hours since the newest valid hour of demand.",
-            None if seen.newest is None else (now - seen.newest).total_seconds() / 3600,
+            None if stored.newest is None else (now - stored.newest).total_seconds() / 3600,
         ),
-        ("model_mae_mwh", "Mean absolute error of a week's scheduled forecasts.", seen.mae),
-        ("model_mape_percent", "Mean absolute error of the same, in percent of demand.", seen.mape),
+        ("model_mae_mwh", "Mean absolute error of the last week's scheduled forecasts.", stored.mae),
+        (
+            "model_mape_percent",
+            "MAPE of the last week's scheduled forecasts.",
+            stored.mape,
+        ),
         (
             "forecast_tomorrow_hours",
-            "Hours of the region's tomorrow that the morning's forecast covers.",
-            seen.tomorrow_hours,
+            "Hours of the region's tomorrow that the scheduled forecast covers.",
+            stored.tomorrow_hours,
         ),
-        ("retraining_failed", "1 if the last retraining that ended failed.", seen.retraining_failed),
-        ("feature_rows", "Stored rows of features.", seen.feature_rows),
+        ("retraining_failed", "1 if the last finished retraining failed.", stored.retraining_failed),
+        ("feature_rows", "Stored rows of features.", stored.feature_rows),
     ]
-    if seen.check is not None:
+    if stored.check is not None:
         gauges += [
-            ("drift_share", "Share of features that drifted, of the last check.", seen.check.drift_share),
-            ("drift_detected", "1 if the last check found drift.", seen.check.drifted),
+            ("drift_share", "Drift share of the last drift check.", stored.check.drift_share),
+            ("drift_detected", "1 if the last drift check found drift.", stored.check.drifted),
             (
                 "last_drift_check_timestamp_seconds",
-                "When the last check for drift was made.",
-                seen.check.checked_at.timestamp(),
+                "When the last drift check ran.",
+                stored.check.checked_at.timestamp(),
             ),
             (
                 "champion_test_mae_mwh",
-                "Mean absolute error of the champion in its own test, as the last check for drift found it.",
-                seen.check.champion_mae,
+                "Mean absolute error of the champion on its holdout, as of the last drift check.",
+                stored.check.champion_mae,
             ),
         ]
     return [
         CounterMetricFamily(
-            "retrain_triggered", "Drift checks that asked for a retraining.", value=seen.retrainings
+            "retrain_triggered", "Drift checks that triggered a retraining.", value=stored.retrainings
         ),
         *(_gauge(name, text, float(value)) for name, text, value in gauges if value is not None),
-        *_flows(seen.flows),
+        *_flows(stored.flows),
     ]
 
 
 def _flows(runs: Iterable[FlowRun]) -> list[Metric]:
-    failed = GaugeMetricFamily("flow_failed", "1 if the flow's last run that ended failed.", labels=["flow"])
+    failed = GaugeMetricFamily("flow_failed", "1 if the flow's last finished run failed.", labels=["flow"])
     success = GaugeMetricFamily(
         "flow_last_success_timestamp_seconds",
-        "When the flow's newest run began that went well.",
+        "When the flow's newest successful run began.",
         labels=["flow"],
     )
     for run in runs:

@@ -1,4 +1,4 @@
-"""The rows that drift is looked for in: a window, and the training rows it is compared with. Pure."""
+"""The rows of a drift check: the newest window, and the training rows that it is compared with. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LEAD_HOURS = 24
 
 
 def watched_rows(record: Record, first: datetime, last: datetime) -> pd.DataFrame:
-    """The columns that can drift, of every hour after `first` up to `last`, at the 24 h lead.
+    """The watched columns of every hour after `first` up to `last`, at the 24 h lead.
 
-    Weather is as it came. Columns: `timestamp`, those of `drift_detection.WATCHED`, and `source_X`.
+    Weather is as observed. Columns: `timestamp`, those of `drift_detection.WATCHED`, and `source_X`.
     """
-    held = record.periods
-    periods = held[(held > pd.Timestamp(first)) & (held <= pd.Timestamp(last))]
+    hours = record.periods
+    periods = hours[(hours > pd.Timestamp(first)) & (hours <= pd.Timestamp(last))]
     rows = build_features(
         record.demand,
         record.weather,
@@ -41,7 +41,7 @@ def watched_rows(record: Record, first: datetime, last: datetime) -> pd.DataFram
 
 
 def reference_rows(record: Record, model: Forecaster) -> pd.DataFrame:
-    """The newest `REFERENCE_DAYS` that a model was trained on."""
+    """Rows of the newest `REFERENCE_DAYS` that a model was trained on."""
     last = model.trained_through
     return watched_rows(record, last - timedelta(days=REFERENCE_DAYS), last)
 

@@ -1,8 +1,8 @@
-"""Where the weather columns of each hour come from, read off the values themselves. Pure.
+"""The source of each weather column in each hour, inferred from the values themselves. Pure.
 
-An upstream that changes its source changes the numbers without any change of the world: a city's own
-humidity instead of a mean of the state, radiation measured instead of estimated, a site more. Each hour of
-each column gets a label; drift compares hours of one label.
+A provider that changes its source changes the numbers although the weather stays the same: a city's own
+humidity instead of a state mean, measured instead of estimated radiation, one more site. Each hour of each
+column gets a label; a drift check must only compare hours with the same label.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 ESTIMATED = "estimated"
 ALIKE = "alike at all sites"
-BLOCK = "7D"  # labels of one copied series are told from whole weeks
+BLOCK = "7D"  # copied series are recognised by whole weeks
 ALIKE_SHARE = 0.95
-FEWEST_TELLING = 24  # hours of a block with values that do not agree by chance
+FEWEST_INFORMATIVE = 24  # hours of a block whose values would not agree by chance
 # Values that sites often share by chance: dry, clear, overcast.
 BY_CHANCE = (0.0, 100.0)
-# Columns that follow from temperature alone.
+# Columns derived from temperature alone.
 FOLLOWING = ("temp_squared", "cooling_degree_hours", "heating_degree_hours")
 
 
@@ -39,7 +39,7 @@ def weather_sources(weather_df: pd.DataFrame, periods: pd.DatetimeIndex, region:
 
     Args:
         weather_df: observed weather by `timestamp` and `site`, Open-Meteo's variables.
-        periods: the hours that are wanted.
+        periods: the hours to label.
         region: with its sites.
 
     Returns:
@@ -78,11 +78,12 @@ def _label(table: Floats, periods: pd.DatetimeIndex) -> npt.NDArray[np.object_]:
     labels: npt.NDArray[np.object_] = names[count]
     several = count > 1
     low, high = (np.where(several, pick(table), np.nan) for pick in (_lowest, _highest))
-    telling = several & ~((low == high) & np.isin(low, BY_CHANCE))
+    informative = several & ~((low == high) & np.isin(low, BY_CHANCE))
     weeks = pd.Series(periods).dt.floor(BLOCK).to_numpy()
-    votes = pd.DataFrame({"week": weeks, "telling": telling, "same": telling & (low == high)})
+    votes = pd.DataFrame({"week": weeks, "informative": informative, "same": informative & (low == high)})
     sums = votes.groupby("week").sum()
-    share = (sums["same"] / sums["telling"]).where(sums["telling"] >= FEWEST_TELLING).ffill().bfill()
+    share = sums["same"] / sums["informative"]
+    share = share.where(sums["informative"] >= FEWEST_INFORMATIVE).ffill().bfill()
     copied = share.reindex(weeks).to_numpy() >= ALIKE_SHARE
     labels[copied & several] = labels[copied & several] + f", {ALIKE}"
     return labels

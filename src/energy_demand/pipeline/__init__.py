@@ -1,4 +1,4 @@
 """The stages of `dvc.yaml`: ingest → features → train → evaluate, from files to files, for offline study.
 
-No database, no registry: what the service does every day is elsewhere, the functions are the same.
+No database and no registry; the stages call the same functions as the service.
 """

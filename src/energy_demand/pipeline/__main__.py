@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-# Each stage and the sections of the parameters that it takes.
+# Each stage and the sections of the parameters that it needs.
 STAGES = {
     "ingest": ("data",),
     "features": ("forecast",),
@@ -47,13 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         params = read_params(files.PARAMS)
         files.check_outputs(OUTPUTS[name])
-        # A stage loads what it needs alone: LightGBM and Evidently take seconds.
+        # Import only the stage's own modules: LightGBM and Evidently take seconds to load.
         stage = importlib.import_module(f"energy_demand.pipeline.{name}")
-        told = stage.run(*(getattr(params, section) for section in STAGES[name]))
+        summary = stage.run(*(getattr(params, section) for section in STAGES[name]))
     except (UserError, SandboxError) as error:
         sys.stderr.write(f"error: {name}: {redact(str(error))}\n")
         return 1
-    sys.stderr.write(f"{name}: {told}\n")
+    sys.stderr.write(f"{name}: {summary}\n")
     return 0
 
 

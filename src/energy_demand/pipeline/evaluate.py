@@ -1,7 +1,7 @@
 """Stage `evaluate`: the trained forecaster on the test days → `metrics.json`, plots, a row per hour.
 
-The forecaster is the one that was trained before them; its daily refresh goes on, as it does in service. All
-scores stand on the same hours, beside both naive forecasts and the operator's own.
+The forecaster must have been trained before the test days; its state is refreshed every day, as in service.
+All scores are on the same hours, with both naive forecasts and the operator forecast beside them.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
     from energy_demand.pipeline.params import Evaluate, Forecast
     from energy_demand.pipeline.window import Window
 
-DECIMALS = 3  # a grid of percents and MWh below which machines, not models, differ
+DECIMALS = 3  # of percents and MWh; further digits depend on the machine
 SHOWN = {name: YARDSTICKS[name] for name in ("model", "seasonal_naive_24", "seasonal_naive_168", "operator")}
 
 
 class EvaluationError(UserError, RuntimeError):
-    """A forecaster that must not be scored on these days."""
+    """A forecaster that cannot be scored on the test days."""
 
 
 def run(forecast: Forecast, evaluate: Evaluate) -> str:
-    """Forecast the test days and score them; returns what came out, in a line.
+    """Forecast the test days and score them; returns the result in one line.
 
     Raises:
         StageInputError: an earlier stage has not run.
-        EvaluationError: the forecaster knows of the test days, or was made for another publication delay.
+        EvaluationError: the forecaster was trained on the test days, or for another publication delay.
         ModelRefusedError: its files are damaged.
-        WindowError: no issued weather is on record by the test days.
+        WindowError: no weather forecast is on record by the test days.
     """
     about = files.read_about()
     record = files.read_record(about.region)
@@ -85,7 +85,7 @@ def run(forecast: Forecast, evaluate: Evaluate) -> str:
 
 
 def _forecast(record: Record, window: Window, forecast: Forecast) -> pd.DataFrame:
-    """Every hour of the test days from what was known at its issue; of `walk_forward`."""
+    """Forecasts of the test days, each from what was known at its issue; of `walk_forward`."""
     model = from_texts(files.read_forecaster_texts())
     if model.trained_through > window.trained_through:
         raise EvaluationError(
@@ -103,15 +103,15 @@ def _forecast(record: Record, window: Window, forecast: Forecast) -> pd.DataFram
 
 
 def _operator() -> OperatorForecast:
-    """The operator's forecasts as they were served."""
+    """The operator forecast as it was served."""
     served, daily = files.read_frame(files.SERVED_DEMAND), files.read_frame(files.DAILY)
     return OperatorForecast.of(served[served["series"] == "DF"], daily)
 
 
 def _rounded(value: Any) -> Any:
-    """Without what is not there, and without digits that only machines differ in."""
+    """Without None values, and rounded to digits that do not depend on the machine."""
     if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items() if each is not None}
+        return {name: _rounded(item) for name, item in value.items() if item is not None}
     return round(value, DECIMALS) if isinstance(value, float) else value
 
 
@@ -121,18 +121,18 @@ def _write_plots(scored: pd.DataFrame, zone: ZoneInfo, shown_days: int) -> None:
     known = scored[scored["actual_mwh"].notna()]
     local = (utc_index(scored["period"]) - pd.Timedelta(HOUR)).tz_convert(zone)
     starts = pd.Series(local, index=scored.index)
-    off = pd.DataFrame(
+    errors = pd.DataFrame(
         {
             name: 100 * (known[column] - known["actual_mwh"]).abs() / known["actual_mwh"]
             for name, column in SHOWN.items()
         }
     ).astype(float)
     at = starts[known.index]
-    by_hour = off.groupby(at.dt.hour).mean().rename_axis("hour")
-    by_day = off.groupby(at.dt.strftime("%Y-%m-%d")).mean().rename_axis("day")
+    by_hour = errors.groupby(at.dt.hour).mean().rename_axis("hour")
+    by_day = errors.groupby(at.dt.strftime("%Y-%m-%d")).mean().rename_axis("day")
     newest = starts > starts.max() - timedelta(days=shown_days)
     shown = scored.loc[newest, ["actual_mwh", *SHOWN.values(), "lower_80", "upper_80"]]
-    # Without an offset a browser takes the text for its own local time, and so shows New York's hours.
+    # Without an offset a browser reads the text as its own local time, and so shows New York's hours.
     hours = shown.astype(float).assign(hour=starts[newest].dt.strftime("%Y-%m-%dT%H:%M")).set_index("hour")
     for name, table in (("mape_by_hour", by_hour), ("mape_by_day", by_day), ("newest_hours", hours)):
         table.round(DECIMALS).to_csv(files.PLOTS / f"{name}.csv", lineterminator="\n")

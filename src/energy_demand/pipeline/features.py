@@ -1,6 +1,6 @@
 """Stage `features`: raw demand and weather → screened demand, and the feature rows of the base booster.
 
-Each row sees what was known at its own issue, so that rows before a moment are the same whatever came later.
+A row must use only what was known at its own issue time, so later data never changes it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(forecast: Forecast) -> str:
-    """Screen and build; returns what was done, in a line.
+    """Screen demand and build feature rows; returns a summary in one line.
 
     Raises:
         StageInputError: `ingest` has not run.
@@ -28,8 +28,8 @@ def run(forecast: Forecast) -> str:
     served = files.read_frame(files.SERVED_DEMAND)
     hours = served.loc[served["series"] == "D"].rename(columns={"value": TARGET_COLUMN})
     screened = screen(hours, region=region)
-    # As in `history.load_with_truth`: an hour that a look from both sides flags is no truth to learn from or
-    # to score; the causal flags alone would flatter.
+    # As in `history.load_with_truth`: an hour that two-sided screening flags is not truth to train on or to
+    # score against; with the causal flags alone the scores would look too good.
     sound = screen(hours, two_sided=True, region=region)["flag"].isna()
     demand = screened.assign(truth_mwh=screened["served_mwh"].where(sound))
     record = files.record_of(demand, region, demand["period"].max().to_pydatetime())

@@ -1,6 +1,6 @@
-"""The files between the stages: where they lie below the working directory, and how they are read back.
+"""The files between the stages: their paths below the working directory, and how they are written and read.
 
-Nothing in them tells when or where they were made: the same input gives the same bytes.
+They must not contain times or paths of a run: the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FORECAST_COLUMNS = ("issued_at", "timestamp", "site", *WEATHER_VARIABLES)
 
 
 class StageInputError(UserError, RuntimeError):
-    """A file of an earlier stage is not there, or is not what that stage writes."""
+    """A file of an earlier stage is missing or unreadable."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class About:
 
     Attributes:
         kind: `live`, `recorded` or `synthetic`.
-        region: whose.
-        set_apart: rows that broke the data contract and are in no file, by kind of row.
+        region: of the data.
+        set_apart: number of rejected rows, which broke the data contract, by kind of row.
     """
 
     kind: str
@@ -85,7 +85,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     """The frame of an earlier stage.
 
     Raises:
-        StageInputError: there is none.
+        StageInputError: it is missing or unreadable.
     """
     try:
         return pd.read_parquet(path)
@@ -117,19 +117,19 @@ def read_about() -> About:
     """What was ingested.
 
     Raises:
-        StageInputError: nothing was.
+        StageInputError: `ingest` has not run.
     """
     try:
-        read = json.loads(ABOUT.read_text(encoding="utf-8"))
-        sites = tuple(Site(**site) for site in read["sites"])
-        region = Region(read["respondent"], ZoneInfo(read["zone"]), read["country"], sites)
-        return About(read["kind"], region, read["set_apart"])
+        stored = json.loads(ABOUT.read_text(encoding="utf-8"))
+        sites = tuple(Site(**site) for site in stored["sites"])
+        region = Region(stored["respondent"], ZoneInfo(stored["zone"]), stored["country"], sites)
+        return About(stored["kind"], region, stored["set_apart"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise _unreadable(ABOUT, error) from None
 
 
 def read_record(region: Region) -> Record:
-    """The record that the stages after `features` learn from and score against.
+    """The record that later stages train on and score against.
 
     Raises:
         StageInputError: `ingest` or `features` has not run.
@@ -151,7 +151,7 @@ def read_forecaster_texts() -> dict[str, str]:
     """The files of the trained forecaster by name.
 
     Raises:
-        StageInputError: there are none.
+        StageInputError: they are missing or unreadable.
     """
     try:
         return {path.name: path.read_text(encoding="utf-8") for path in sorted(FORECASTER.iterdir())}

@@ -1,6 +1,6 @@
-"""Stage `train`: feature rows and record → the forecaster as text, and what drift is held against.
+"""Stage `train`: feature rows and record → the forecaster as text, and the drift reference.
 
-It learns from what was known when the first forecast of the test days is issued, and from nothing later.
+It must learn only from what was known at the issue time of the first forecast of the test days.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from energy_demand.timeaxis import utc_index
 if TYPE_CHECKING:
     from energy_demand.pipeline.params import Forecast, Train
 
-# Champions have numbers: the service never takes this reference for one of theirs.
+# Champions have numbers, so the service never takes this reference for a champion's.
 REFERENCE_OF = "pipeline"
 
 
 def run(forecast: Forecast, train: Train) -> str:
-    """Fit and store; returns what was done, in a line.
+    """Fit and store a forecaster; returns a summary in one line.
 
     Raises:
         StageInputError: an earlier stage has not run.
-        WindowError: no issued weather is on record by the test days.
+        WindowError: no weather forecast is on record by the test days.
         TooFewRowsError: the record is too short.
     """
     record = files.read_record(files.read_about().region)
@@ -56,7 +56,7 @@ def run(forecast: Forecast, train: Train) -> str:
 
 
 def recipe_of(train: Train) -> Recipe:
-    """The served recipe with these parameters; the seed is that of all trees."""
+    """The served recipe with these parameters; the seed is used for all trees."""
     base, outlook, residual = BaseRecipe(), OutlookRecipe(), ResidualRecipe()
     seed = {"seed": train.seed}
     return Recipe(

@@ -1,4 +1,4 @@
-"""The test days, and the moment up to which a forecaster may know anything. Pure."""
+"""The test days, and the time up to which data may be used for training. Pure."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class WindowError(UserError, ValueError):
-    """The record cannot be split as the parameters say."""
+    """The record cannot be split as the parameters require."""
 
 
 @dataclass(frozen=True)
 class Window:
     """The newest days of a record.
 
-    Invariant: nothing that became known after `cut` may reach what is trained; `cut` is when the forecast
-    of the first test hour is issued.
+    Invariant: nothing that became known after `cut` may be trained on; `cut` is the issue time of the first
+    forecast.
 
     Attributes:
         protocol: of the forecasts.
-        first: first local day that is tested.
-        last: last one.
-        predictions: the forecasts of the test days, in the order of their issue.
+        first: first local test day.
+        last: last local test day.
+        predictions: the forecast events of the test days, in order of issue.
     """
 
     protocol: Protocol
@@ -42,12 +42,12 @@ class Window:
 
     @property
     def cut(self) -> datetime:
-        """When the first forecast is issued."""
+        """The issue time of the first forecast."""
         return self.predictions[0].issued_at
 
     @property
     def trained_through(self) -> datetime:
-        """The newest hour of demand that training may know."""
+        """The newest hour of demand that may be trained on."""
         return self.protocol.availability.newest_known(self.cut)
 
 
@@ -55,7 +55,7 @@ def test_window(record: Record, forecast: Forecast) -> Window:
     """The window of the newest `test_days` of a record.
 
     Raises:
-        WindowError: forecasts go by issued weather, and none is on record by the first of them.
+        WindowError: forecasts use weather as issued, and none is on record by the first of them.
     """
     protocol, zone = Protocol(forecast.protocol), record.region.zone
     last = local_day((record.periods[-1] - pd.Timedelta(HOUR)).to_pydatetime(), zone)

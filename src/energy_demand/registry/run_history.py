@@ -1,4 +1,4 @@
-"""What MLflow holds of past trainings, for people: runs with their figures, versions with their verdicts.
+"""The history of trainings in MLflow, for people: runs with their metrics, versions with their verdicts.
 
 Only reads.
 """
@@ -31,18 +31,18 @@ class RunSummary:
 
     Attributes:
         run_id: MLflow's.
-        name: `train-` and when it began, by the clock that it was given.
-        started_at: when it ran, in UTC.
-        trained_through: the newest hour that it was trained on; None where the run does not say.
+        name: `train-` and its start, by the clock that was passed in.
+        started_at: real start time, UTC.
+        trained_through: the newest hour that it was trained on; None if unknown.
         status: MLflow's, such as `FINISHED`.
         metrics: by name.
         params: by name.
         version: registered from it, or None.
-        verdict: on that version, in a line; empty where none was given.
-        promoted: the verdict; None where none was given.
-        serves: the champion's alias is on it.
+        verdict: on that version, in one line; empty without one.
+        promoted: whether the verdict promoted it; None without a verdict.
+        serves: whether it is the champion.
         previous: the champion that it replaced.
-        rolled_back: `to N` where it was taken back.
+        rolled_back: `to N` if it was rolled back.
     """
 
     run_id: str
@@ -61,7 +61,7 @@ class RunSummary:
 
 
 def run_history(settings: Settings, limit: int) -> list[RunSummary]:
-    """The newest `limit` runs of the region, newest first, with the versions that still are registered.
+    """The newest `limit` runs of the region, newest first, with the versions that are still registered.
 
     Raises:
         RegistryUnavailableError: MLflow cannot be reached.
@@ -77,21 +77,21 @@ def run_history(settings: Settings, limit: int) -> list[RunSummary]:
             order_by=["attributes.start_time DESC"],
         )
         versions: dict[str, ModelVersion] = {
-            str(each.run_id): each
-            for each in client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=1000)
+            str(version.run_id): version
+            for version in client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=1000)
         }
         models = client.search_registered_models(f"name = '{MODEL_NAME}'")
         champion = str(models[0].aliases.get(CHAMPION_ALIAS)) if models else None
-    found = []
+    history = []
     for run in runs:
         version = versions.get(run.info.run_id)
         tags = {} if version is None else version.tags
-        found.append(
+        history.append(
             RunSummary(
                 run_id=run.info.run_id,
                 name=run.info.run_name or run.info.run_id,
                 started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
-                trained_through=_moment(run.data.params.get("window_end")),
+                trained_through=_parsed(run.data.params.get("window_end")),
                 status=run.info.status,
                 metrics=dict(run.data.metrics),
                 params=dict(run.data.params),
@@ -103,8 +103,8 @@ def run_history(settings: Settings, limit: int) -> list[RunSummary]:
                 rolled_back=tags.get(ROLLED_BACK_TAG),
             )
         )
-    return found
+    return history
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parsed(text: str | None) -> datetime | None:
     return None if text is None else parse_moment(text)

@@ -65,6 +65,6 @@ def test_the_order_of_the_columns_and_further_ones_do_not_matter(base_model, row
     assert base_model.predict_point(shuffled).tolist() == base_model.predict_point(rows).tolist()
 
 
-def test_missing_weather_is_answered(base_model, rows):
+def test_rows_with_missing_weather_are_forecast(base_model, rows):
     blank = rows.head(5).assign(temperature=np.nan, humidity=np.nan)
     assert base_model.predict(blank).notna().all(axis=None)

@@ -1,4 +1,4 @@
-"""The fast path for one row: the booster's own numbers, for each thread by itself, and no memory kept."""
+"""The fast path for one row: the booster's own numbers, one instance per thread, no memory leak."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def rows(count: int, seed: int) -> npt.NDArray[np.float64]:
 
 
 def boosted(trees: int) -> lgb.Booster:
-    """A booster that has seen missing values."""
-    seen = rows(2000, seed=1)
-    demand = 15_000 + 2_000 * np.nan_to_num(np.clip(seen[:, 0], -3, 3)) + 500 * np.isnan(seen[:, 1])
-    return lgb.train({"verbose": -1, "seed": 1, "num_threads": 1}, lgb.Dataset(seen, demand), trees)
+    """A booster fitted on rows with missing values."""
+    fitted = rows(2000, seed=1)
+    demand = 15_000 + 2_000 * np.nan_to_num(np.clip(fitted[:, 0], -3, 3)) + 500 * np.isnan(fitted[:, 1])
+    return lgb.train({"verbose": -1, "seed": 1, "num_threads": 1}, lgb.Dataset(fitted, demand), trees)
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +56,14 @@ def test_each_row_has_the_number_that_the_booster_gives_it(booster, text):
     assert len(set(expected.tolist())) > 500
 
 
-def test_a_trained_base_booster_answers_as_in_its_own_forecasts(trained):
+def test_a_trained_base_booster_gives_the_same_as_its_own_forecasts(trained):
     base, some = trained.forecaster.base, trained.rows.iloc[::50]
     predict = SingleRow(base.booster.model_to_string(), len(BOOSTER_COLUMNS))
     values = some[list(BOOSTER_COLUMNS)].astype(float).to_numpy().tolist()
     assert [predict(row) for row in values] == base.predict_point(some).tolist()
 
 
-def test_a_row_leaves_nothing_behind_for_the_next_one(booster, text):
+def test_a_row_does_not_affect_the_next_one(booster, text):
     predict, (first, second) = SingleRow(text, COLUMNS), rows(2, seed=3).tolist()
     alone = predict(first)
     predict(second)
@@ -71,7 +71,7 @@ def test_a_row_leaves_nothing_behind_for_the_next_one(booster, text):
     assert predict([np.nan] * COLUMNS) == booster.predict(np.full((1, COLUMNS), np.nan))[0]
 
 
-def test_every_thread_with_one_of_its_own_gets_its_own_numbers(booster, text):
+def test_every_thread_with_its_own_instance_gets_its_own_numbers(booster, text):
     threads = 4
     start = Barrier(threads)
 
@@ -98,7 +98,7 @@ def resident_megabytes() -> float:
         pytest.param(1, 15_000, id="what is set up beside a booster, 2 kB each"),
     ],
 )
-def test_memory_is_given_back_with_the_last_use(trees, count):
+def test_memory_is_released_after_the_last_use(trees, count):
     small = boosted(trees).model_to_string()
 
     def make_and_drop(times: int) -> None:
@@ -111,9 +111,9 @@ def test_memory_is_given_back_with_the_last_use(trees, count):
     assert resident_megabytes() - before < 5
 
 
-# A text that was cut is not among these: LightGBM itself then ends the process (checksums keep it away).
+# A truncated text is not among these: LightGBM itself crashes on it (checksums catch it earlier).
 @pytest.mark.parametrize("nonsense", ["", "nonsense", "tree\nversion=v4\n", "é"])
-def test_a_text_that_is_no_booster_is_refused(nonsense):
+def test_a_text_that_is_not_a_booster_is_refused(nonsense):
     with pytest.raises(ValueError, match="LightGBM: "):
         SingleRow(nonsense, COLUMNS)
 

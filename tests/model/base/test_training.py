@@ -1,4 +1,4 @@
-"""Training on the synthetic world: better than both naive forecasts, honest about its test, repeatable."""
+"""Training on the synthetic world: better than both naive forecasts, the holdout unseen, repeatable."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def trained(rows):
 
 
 def text(model) -> tuple[str, dict]:
-    """All that a base model is."""
+    """Everything that defines a base booster."""
     return model.booster.model_to_string(), model.intervals.to_dict()
 
 
@@ -71,14 +71,18 @@ def test_the_model_beats_both_naive_forecasts_on_the_same_rows(rows):
         assert metrics[f"test_{score}"] < 0.9 * naive
 
 
-def test_the_metrics_are_the_scores_of_the_judged_fit_on_the_test_part(trained):
-    actual, predicted = trained.test[TARGET_COLUMN], trained.judged.predict(trained.test)
+def test_the_metrics_are_the_scores_of_the_judged_fit_on_the_holdout(trained):
+    actual, predicted = trained.holdout[TARGET_COLUMN], trained.judged.predict(trained.holdout)
     expected = {
         "test": scores(actual, predicted["predicted_demand_mwh"]),
-        "test_seasonal_naive_24": scores(actual, seasonal_naive_24(trained.test)),
-        "test_seasonal_naive_168": scores(actual, seasonal_naive_168(trained.test)),
+        "test_seasonal_naive_24": scores(actual, seasonal_naive_24(trained.holdout)),
+        "test_seasonal_naive_168": scores(actual, seasonal_naive_168(trained.holdout)),
     }
-    flat = {f"{who}_{what}": float(value) for who, each in expected.items() for what, value in each.items()}
+    flat = {
+        f"{model}_{score}": float(value)
+        for model, by_score in expected.items()
+        for score, value in by_score.items()
+    }
     for level in (80, 95):
         lower, upper = predicted[f"lower_{level}"].to_numpy(), predicted[f"upper_{level}"].to_numpy()
         flat[f"test_coverage_{level}"] = coverage(actual.to_numpy(), lower, upper)
@@ -89,20 +93,20 @@ def test_the_metrics_are_the_scores_of_the_judged_fit_on_the_test_part(trained):
     assert 1 <= trees <= QUICK.max_trees
 
 
-def test_the_intervals_cover_about_what_they_promise(trained):
+def test_the_intervals_have_about_nominal_coverage(trained):
     assert trained.metrics["test_coverage_80"] > 55
     assert trained.metrics["test_coverage_95"] > 80
 
 
-def test_the_test_part_changes_nothing_of_the_fit_that_is_judged(rows, trained):
+def test_the_holdout_does_not_change_the_judged_fit(rows, trained):
     altered = rows.copy()
-    tested = altered["timestamp"].isin(trained.test["timestamp"])
-    altered.loc[tested, TARGET_COLUMN] *= 2
+    in_holdout = altered["timestamp"].isin(trained.holdout["timestamp"])
+    altered.loc[in_holdout, TARGET_COLUMN] *= 2
     again = fit_base(altered, QUICK)
     assert again.metrics["trees"] == trained.metrics["trees"]
     assert text(again.judged) == text(trained.judged)
     pd.testing.assert_frame_equal(again.judged.predict(rows), trained.judged.predict(rows))
-    # What is served has learnt from it, so the alteration was a real one.
+    # The served fit has learnt from it, so the alteration has an effect.
     assert text(again.served) != text(trained.served)
 
 
@@ -114,21 +118,21 @@ def test_the_boosting_stops_where_the_validation_part_gets_no_better(rows):
     noisy.loc[held_out, TARGET_COLUMN] = np.random.default_rng(1).permutation(
         noisy.loc[held_out, TARGET_COLUMN]
     )
-    as_it_was, without_a_pattern = (fit_base(each, patient).metrics["trees"] for each in (rows, noisy))
-    assert without_a_pattern < as_it_was < patient.max_trees
+    unchanged, without_a_pattern = (fit_base(each, patient).metrics["trees"] for each in (rows, noisy))
+    assert without_a_pattern < unchanged < patient.max_trees
 
 
 def test_the_parts_follow_one_another_in_time_and_lose_no_row(rows):
-    fitted, validation, test = split(rows.sort_values("timestamp"), QUICK)
-    assert len(fitted) + len(validation) + len(test) == len(rows)
+    fitted, validation, holdout = split(rows.sort_values("timestamp"), QUICK)
+    assert len(fitted) + len(validation) + len(holdout) == len(rows)
     assert fitted["timestamp"].max() < validation["timestamp"].min()
-    assert validation["timestamp"].max() < test["timestamp"].min()
-    assert 10 <= (test["timestamp"].max() - test["timestamp"].min()).days <= 15
+    assert validation["timestamp"].max() < holdout["timestamp"].min()
+    assert 10 <= (holdout["timestamp"].max() - holdout["timestamp"].min()).days <= 15
 
 
-def test_the_test_part_is_never_longer_than_its_days(rows):
-    _, _, test = split(rows.sort_values("timestamp"), BaseRecipe(test_share=0.5, test_days=28))
-    assert test["timestamp"].max() - test["timestamp"].min() <= timedelta(days=28)
+def test_the_holdout_is_never_longer_than_its_days(rows):
+    _, _, holdout = split(rows.sort_values("timestamp"), BaseRecipe(test_share=0.5, test_days=28))
+    assert holdout["timestamp"].max() - holdout["timestamp"].min() <= timedelta(days=28)
 
 
 def test_one_hour_at_several_leads_stays_in_one_part(world):
@@ -180,7 +184,7 @@ def test_a_thousand_rows_of_one_hour_cannot_be_split(rows):
         train_model(rows.head(1000).assign(timestamp=rows["timestamp"].iloc[0]), recipe=QUICK)
 
 
-def test_training_meets_every_lead_and_each_lead_every_hour_of_the_day(world):
+def test_training_rows_have_every_lead_at_every_hour_of_the_day(world):
     targets = training_targets(pd.DatetimeIndex(world[0]["period"]), BaseRecipe(lead_stride=12))
     leads = ((targets["period"] - targets["issued_at"]) / pd.Timedelta(hours=1)).astype(int)
     assert len(targets) == 4 * len(world[0])
@@ -189,7 +193,7 @@ def test_training_meets_every_lead_and_each_lead_every_hour_of_the_day(world):
     assert (met > 0).all(axis=None)
 
 
-def test_the_hash_of_the_data_tells_data_apart(rows):
+def test_the_hash_differs_for_different_data(rows):
     same, other = rows.copy(), rows.copy()
     other.loc[10, "temperature"] += 1e-9
     later = rows.assign(demand_mwh=rows[TARGET_COLUMN].where(rows.index != 5, 1.0))

@@ -1,4 +1,4 @@
-"""The adaptive adaptive regression: it learns what drives demand, forgets slowly, and never looks ahead."""
+"""The adaptive regression: it learns the response of demand, forgets slowly, and never uses the future."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def responses(seed: int = 0, zone: str = "UTC") -> Responses:
 
 
 def demand_of(rows: Responses, slope: np.ndarray | float = 0.01) -> np.ndarray:
-    """Log demand is straight in the weather, at another level for each clock hour."""
+    """Log demand is linear in the weather, at a level of its own for each clock hour."""
     return 17_000 * np.exp(0.02 * np.sin(rows.hours / 4) + slope * (rows.values[:, 1] - 20.0))
 
 
@@ -46,41 +46,41 @@ def run(rows: Responses, demand: np.ndarray, recipe: RegressionRecipe | None = N
     return AdaptiveRegression.start(rows, demand, recipe).advance(rows, demand)
 
 
-def test_it_learns_a_straight_response_at_each_clock_hour():
+def test_it_learns_a_linear_response_at_each_clock_hour():
     rows = responses()
-    stage, said = run(rows, demand_of(rows))
-    missed = 100 * np.log(demand_of(rows)) - said.log_demand
-    assert np.abs(missed[:, -24 * 20 :]).max() < 0.5
+    stage, forecast = run(rows, demand_of(rows))
+    errors = 100 * np.log(demand_of(rows)) - forecast.log_demand
+    assert np.abs(errors[:, -24 * 20 :]).max() < 0.5
     assert np.abs(stage.predict(rows) - 100 * np.log(demand_of(rows))).mean() < 0.5
 
 
 def test_it_follows_a_response_that_changes():
     rows = responses()
     slope = np.where(np.arange(SIZE) < SIZE // 2, 0.01, 0.03)
-    _, said = run(rows, demand_of(rows, slope))
-    missed = np.abs(100 * np.log(demand_of(rows, slope)) - said.log_demand[0])
-    just_after, later = missed[SIZE // 2 :][: 24 * 5].mean(), missed[-24 * 10 :].mean()
+    _, forecast = run(rows, demand_of(rows, slope))
+    errors = np.abs(100 * np.log(demand_of(rows, slope)) - forecast.log_demand[0])
+    just_after, later = errors[SIZE // 2 :][: 24 * 5].mean(), errors[-24 * 10 :].mean()
     assert later < 0.5 * just_after
 
 
 def test_older_coefficients_forecast_a_moving_level_worse():
     rows = responses()
     demand = demand_of(rows) * np.exp(0.004 * np.arange(SIZE) / 24)
-    _, said = run(rows, demand)
-    missed = np.abs(100 * np.log(demand) - said.log_demand)[:, -24 * 60 :].mean(axis=1)
-    assert len(missed) == AGES
-    assert missed[0] < missed[1] < missed[2]
+    _, forecast = run(rows, demand)
+    errors = np.abs(100 * np.log(demand) - forecast.log_demand)[:, -24 * 60 :].mean(axis=1)
+    assert len(errors) == AGES
+    assert errors[0] < errors[1] < errors[2]
 
 
 @pytest.mark.parametrize("cut", [1, 24, 24 * 50 + 7])
-def test_taking_the_hours_in_parts_comes_to_the_same(cut):
+def test_advancing_in_parts_equals_advancing_at_once(cut):
     rows = responses(zone="America/New_York")  # its 25-hour day is among them
     demand = demand_of(rows)
-    whole, said = run(rows, demand)
+    whole, forecast = run(rows, demand)
     first, early = AdaptiveRegression.start(rows, demand).advance(rows.rows(slice(0, cut)), demand[:cut])
     second, late = first.advance(rows.rows(slice(cut, SIZE)), demand[cut:])
     np.testing.assert_allclose(
-        np.concatenate([early.log_demand[0], late.log_demand[0]]), said.log_demand[0], rtol=0, atol=1e-9
+        np.concatenate([early.log_demand[0], late.log_demand[0]]), forecast.log_demand[0], rtol=0, atol=1e-9
     )
     for one, other in zip(whole.filters, second.filters, strict=True):
         np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=0, atol=1e-9)
@@ -89,34 +89,34 @@ def test_taking_the_hours_in_parts_comes_to_the_same(cut):
     assert second.through == rows.periods[-1]
 
 
-def test_what_is_said_of_an_hour_does_not_depend_on_it_or_on_what_comes_later():
+def test_a_forecast_does_not_depend_on_its_own_hour_or_later_ones():
     rows, at = responses(), 24 * 60 + 5
     demand = demand_of(rows)
     altered = np.where(np.arange(SIZE) >= at, demand * 2, demand)
     start = AdaptiveRegression.start(rows, demand)
-    said, again = start.advance(rows, demand)[1], start.advance(rows, altered)[1]
-    np.testing.assert_array_equal(said.log_demand[:, : at + 1], again.log_demand[:, : at + 1])
-    np.testing.assert_array_equal(said.spread[: at + 1], again.spread[: at + 1])
-    assert np.abs(said.log_demand[0, at + 24 :] - again.log_demand[0, at + 24 :]).max() > 1
+    forecast, again = start.advance(rows, demand)[1], start.advance(rows, altered)[1]
+    np.testing.assert_array_equal(forecast.log_demand[:, : at + 1], again.log_demand[:, : at + 1])
+    np.testing.assert_array_equal(forecast.spread[: at + 1], again.spread[: at + 1])
+    assert np.abs(forecast.log_demand[0, at + 24 :] - again.log_demand[0, at + 24 :]).max() > 1
 
 
-def test_an_age_is_as_many_days_since_the_coefficients_last_saw_demand():
+def test_an_age_is_the_days_since_the_coefficients_were_updated():
     rows, at = responses(), 24 * 60 + 5
     altered = demand_of(rows)
     altered[at] *= 1.1
     start = AdaptiveRegression.start(rows, demand_of(rows))
-    said, again = start.advance(rows, demand_of(rows))[1], start.advance(rows, altered)[1]
-    changed = np.abs(said.log_demand - again.log_demand) > 1e-9
+    forecast, again = start.advance(rows, demand_of(rows))[1], start.advance(rows, altered)[1]
+    changed = np.abs(forecast.log_demand - again.log_demand) > 1e-9
     for age in range(AGES):
         assert np.flatnonzero(changed[age])[0] == at + 24 * (age + 1)
 
 
-def test_an_hour_without_demand_teaches_nothing():
+def test_an_hour_without_demand_does_not_change_the_coefficients():
     rows, at = responses(), np.arange(24 * 30, 24 * 33)
     demand = demand_of(rows)
     gap = not_a_number(demand, at)
-    stage, said = AdaptiveRegression.start(rows, demand).advance(rows, gap)
-    assert np.isfinite(said.log_demand).all()
+    stage, forecast = AdaptiveRegression.start(rows, demand).advance(rows, gap)
+    assert np.isfinite(forecast.log_demand).all()
     before, _ = AdaptiveRegression.start(rows, demand).advance(rows.rows(slice(0, at[0])), demand[: at[0]])
     after, _ = AdaptiveRegression.start(rows, demand).advance(
         rows.rows(slice(0, at[-1] + 1)), gap[: at[-1] + 1]
@@ -134,8 +134,8 @@ def test_one_absurd_hour_moves_the_coefficients_no_more_than_an_outlier_may():
     start = AdaptiveRegression.start(rows, demand)
     coefficients = [start.advance(rows, each)[0].filters[0].coefficients for each in (demand, broken, worse)]
     np.testing.assert_allclose(coefficients[1], coefficients[2], atol=1e-9)
-    careless = AdaptiveRegression.start(rows, demand, replace(RegressionRecipe(), outlier=1e9))
-    moved = [each.advance(rows, broken)[0].filters[0].coefficients for each in (start, careless)]
+    without_clipping = AdaptiveRegression.start(rows, demand, replace(RegressionRecipe(), outlier=1e9))
+    moved = [each.advance(rows, broken)[0].filters[0].coefficients for each in (start, without_clipping)]
     assert np.abs(moved[0] - coefficients[0]).max() < 0.3 * np.abs(moved[1] - coefficients[0]).max()
 
 
@@ -178,11 +178,11 @@ def test_hours_that_do_not_follow_are_refused():
 def test_other_columns_are_refused():
     rows = responses()
     stage, _ = run(rows, demand_of(rows))
-    with pytest.raises(ValueError, match="other columns"):
+    with pytest.raises(ValueError, match="do not have the columns"):
         stage.predict(replace(rows, names=("level", "moonlight")))
 
 
-def test_nothing_known_is_refused():
+def test_demand_without_a_known_hour_is_refused():
     rows = responses()
     with pytest.raises(ValueError, match="no hour of demand is known"):
         AdaptiveRegression.start(rows, np.full(SIZE, np.nan))
@@ -191,6 +191,6 @@ def test_nothing_known_is_refused():
 def test_no_hours_change_nothing():
     rows = responses()
     stage, _ = run(rows, demand_of(rows))
-    same, said = stage.advance(rows.rows(slice(0, 0)), np.empty(0))
+    same, forecast = stage.advance(rows.rows(slice(0, 0)), np.empty(0))
     assert same is stage
-    assert said.log_demand.shape == (AGES, 0)
+    assert forecast.log_demand.shape == (AGES, 0)

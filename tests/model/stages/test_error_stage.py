@@ -1,4 +1,4 @@
-"""The error stage: only known errors count, and persistent ones are passed on."""
+"""The error stage: only known errors count, and persistent ones carry over to the forecast."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_errors_after_the_newest_known_hour_change_nothing(known, distance, seed
     )
 
 
-def test_each_feature_is_the_error_that_its_name_says():
+def test_each_feature_is_the_error_in_its_name():
     errors = np.arange(1000, dtype=float) / 100
     row = dict(zip(NAMES, error_features(errors, np.array([800]), np.array([830]))[0], strict=True))
     assert row["error_mean_1h"] == pytest.approx(errors[800])
@@ -45,25 +45,25 @@ def test_each_feature_is_the_error_that_its_name_says():
     assert row["error_two_hours_before"] == pytest.approx(errors[830 - 50])
 
 
-def test_an_unknown_error_counts_as_none():
+def test_an_unknown_error_counts_as_zero():
     errors = np.full(500, np.nan)
     np.testing.assert_array_equal(error_features(errors, np.array([400]), np.array([410])), 0.0)
 
 
-def test_it_passes_on_errors_that_last_and_the_less_the_further_ahead():
+def test_persistent_errors_are_corrected_less_at_longer_leads():
     errors = persistent()
     stage = ErrorStage.fit(errors, np.repeat(errors[None], 3, axis=0), ridge=10.0)
-    left = []
+    unexplained = []
     for distance in (1, 12, 48):
         target = np.arange(24 * 100, SIZE)
         features = error_features(errors, target - distance, target)
         correction = stage.correction(features, np.full(len(target), distance))
-        left.append(np.var(errors[target] - correction) / np.var(errors[target]))
-    assert left[0] < 0.2
-    assert left[0] < left[1] < left[2] < 1.0
+        unexplained.append(np.var(errors[target] - correction) / np.var(errors[target]))
+    assert unexplained[0] < 0.2
+    assert unexplained[0] < unexplained[1] < unexplained[2] < 1.0
 
 
-def test_errors_that_do_not_last_are_not_passed_on():
+def test_errors_without_persistence_are_not_corrected():
     errors = np.random.default_rng(3).normal(size=SIZE)
     stage = ErrorStage.fit(errors, np.repeat(errors[None], 3, axis=0), ridge=1000.0)
     assert np.abs(stage.coefficients).max() < 0.1
@@ -76,12 +76,12 @@ def test_beyond_its_reach_the_last_regression_serves():
     assert stage.correction(features, np.array([100])) == stage.correction(features, np.array([FURTHEST]))
 
 
-def test_it_comes_back_from_json_the_same():
+def test_the_stage_survives_json():
     stage = ErrorStage(np.random.default_rng(1).normal(size=(FURTHEST, len(NAMES))))
     np.testing.assert_array_equal(ErrorStage.from_dict(stage.to_dict()).coefficients, stage.coefficients)
 
 
-def test_one_made_for_other_features_is_refused():
-    read = ErrorStage(np.zeros((FURTHEST, len(NAMES)))).to_dict()
+def test_a_stage_for_other_features_is_refused():
+    stored = ErrorStage(np.zeros((FURTHEST, len(NAMES)))).to_dict()
     with pytest.raises(ValueError, match="other features"):
-        ErrorStage.from_dict({**read, "names": read["names"][::-1]})
+        ErrorStage.from_dict({**stored, "names": stored["names"][::-1]})

@@ -74,7 +74,7 @@ def test_a_known_day_is_of_its_class_and_of_no_other(day, classes):
         pytest.param("2024-03-10", id="a Sunday"),
     ],
 )
-def test_an_ordinary_day_is_of_no_class(day):
+def test_a_usual_day_is_of_no_class(day):
     assert classes_of(day) == set()
 
 
@@ -120,7 +120,7 @@ def test_juneteenth_is_special_only_since_it_is_a_holiday():
         pytest.param("2024-07-06", set(), id="the Saturday after a bridge"),
     ],
 )
-def test_a_bridge_lies_between_july_4_and_a_weekend(day, classes):
+def test_a_bridge_day_is_between_july_4_and_a_weekend(day, classes):
     assert classes_of(day) == classes
 
 
@@ -185,7 +185,7 @@ def test_no_days_give_every_column_without_rows():
     assert all(values.shape == (0,) for values in columns.values())
 
 
-def test_easter_lies_on_the_first_sunday_after_a_full_moon_that_is_not_before_march_21():
+def test_easter_is_the_first_sunday_after_a_full_moon_that_is_not_before_march_21():
     for text in days_of("easter", "2000-01-01", "2039-12-31"):
         day = date.fromisoformat(text)
         assert day.weekday() == 6
@@ -196,7 +196,7 @@ def test_easter_lies_on_the_first_sunday_after_a_full_moon_that_is_not_before_ma
 @pytest.mark.parametrize(
     "day", ["2024-05-27", "2024-05-26", "2024-09-02", "2024-11-27", "2024-11-28", "2024-12-01"]
 )
-def test_a_moving_holiday_that_a_country_does_not_have_is_an_ordinary_day_there(day):
+def test_a_moving_holiday_that_a_country_lacks_is_a_usual_day_there(day):
     assert classes_of(day) != set()
     assert classes_of(day, "DE") == set()
 

@@ -1,4 +1,4 @@
-"""The outlook: it fills what is missing, corrects what is wrong, and never looks past the issue."""
+"""The outlook: it fills gaps, corrects forecasts, and never uses weather observed after the issue."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def outlook(guessing, record) -> Outlook:
     return fit_corrections(guessing, record, RECIPE, pd.Timestamp(CUT))
 
 
-def off(outlook: Outlook, record, name: str, issued=None) -> float:
+def rmse(outlook: Outlook, record, name: str, issued=None) -> float:
     """Root mean square error of a column a day ahead, over the issues after the cut."""
-    missed = []
+    errors = []
     for issue in ISSUES:
-        moment = pd.Timestamp(issue)
-        path, _ = outlook.horizon(record.observed, record.issued if issued is None else issued, moment)
-        came = record.observed.values[record.position(moment) + 1 :][: len(path.periods)]
-        missed.append((path.values - came)[15:39, COLUMN[name]])
-    return float(np.sqrt(np.mean(np.square(missed))))
+        issued_at = pd.Timestamp(issue)
+        path, _ = outlook.horizon(record.observed, record.issued if issued is None else issued, issued_at)
+        observed = record.observed.values[record.position(issued_at) + 1 :][: len(path.periods)]
+        errors.append((path.values - observed)[15:39, COLUMN[name]])
+    return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def test_it_reaches_48_hours_from_the_hour_of_issue(outlook, record):
@@ -67,23 +67,23 @@ def each_path(outlook: Outlook, record, issue) -> np.ndarray:
     return outlook.horizon(record.observed, record.issued, pd.Timestamp(issue))[0].values
 
 
-def test_what_is_learnt_does_not_depend_on_what_came_after_it(guessing, outlook, record):
+def test_corrections_do_not_depend_on_later_hours(guessing, outlook, record):
     altered = altered_after(record, CUT)
     again = fit_corrections(guessing, altered, RECIPE, pd.Timestamp(CUT))
     for name, booster in outlook.corrections.items():
         assert again.corrections[name].model_to_string() == booster.model_to_string()
 
 
-def test_a_constant_error_of_the_runs_is_corrected(guessing, record):
-    wrong = record.forecasts.copy()
-    wrong["temperature_2m"] += 3.0
-    biased = make_record(record.demand, record.weather, wrong, record.region, record.periods[-1])
+def test_a_constant_error_of_the_weather_runs_is_corrected(guessing, record):
+    shifted = record.forecasts.copy()
+    shifted["temperature_2m"] += 3.0
+    biased = make_record(record.demand, record.weather, shifted, record.region, record.periods[-1])
     corrected = fit_corrections(guessing, biased, RECIPE, pd.Timestamp(CUT))
-    assert off(guessing, biased, MAIN) > 2.8
-    assert off(corrected, biased, MAIN) < 0.75 * off(guessing, biased, MAIN)
+    assert rmse(guessing, biased, MAIN) > 2.8
+    assert rmse(corrected, biased, MAIN) < 0.75 * rmse(guessing, biased, MAIN)
 
 
-def test_sites_that_follow_the_main_site_are_guessed_from_its_run(record):
+def test_sites_that_follow_the_main_site_are_estimated_from_its_run(record):
     weather = record.weather.copy()
     main = weather.loc[weather["site"] == "new_york_city", "temperature_2m"].to_numpy()
     for site in ("albany", "buffalo", "syracuse"):
@@ -91,35 +91,35 @@ def test_sites_that_follow_the_main_site_are_guessed_from_its_run(record):
     alike = make_record(record.demand, weather, record.forecasts, record.region, record.periods[-1])
     past = alike.observed.until(pd.Timestamp(CUT), 10_000)
     outlook = fit_guesses(past, alike.issued, alike.region.zone, RECIPE)
-    nothing = synthetic_record(days=60, runs=False).issued
+    no_runs = synthetic_record(days=60, runs=False).issued
     assert outlook.climate.slope == pytest.approx(1.0, abs=0.02)
-    assert off(outlook, alike, REST) < 0.8 * off(outlook, alike, REST, nothing)
+    assert rmse(outlook, alike, REST) < 0.8 * rmse(outlook, alike, REST, no_runs)
 
 
-def test_without_any_run_temperatures_are_guessed_from_what_was_seen(outlook, record):
-    nothing = synthetic_record(days=60, runs=False).issued
-    with_runs, without = off(outlook, record, MAIN), off(outlook, record, MAIN, nothing)
+def test_without_a_weather_run_temperatures_are_estimated_from_observations(outlook, record):
+    no_runs = synthetic_record(days=60, runs=False).issued
+    with_runs, without = rmse(outlook, record, MAIN), rmse(outlook, record, MAIN, no_runs)
     climate_alone = np.nanstd(record.observed.column(MAIN)[-24 * 40 :])
     assert with_runs < without < climate_alone
 
 
-def test_too_few_runs_correct_nothing(guessing, record):
+def test_too_few_weather_runs_correct_nothing(guessing, record):
     few = np.arange(len(record.issued.issued_at)) < 10
     assert fit_corrections(guessing, record, RECIPE, pd.Timestamp(CUT), few) is guessing
 
 
-def test_holes_of_the_past_are_filled_and_what_was_measured_stays(outlook, record):
+def test_gaps_in_the_past_are_filled_and_measured_values_stay(outlook, record):
     values = record.observed.values.copy()
-    hole = slice(2000, 2060)
-    values[hole, COLUMN[REST]] = np.nan
+    gap = slice(2000, 2060)
+    values[gap, COLUMN[REST]] = np.nan
     values[2030:2040, COLUMN[MAIN]] = np.nan
     path = outlook.completed(WeatherPath(record.periods, values))
     np.testing.assert_array_equal(path.values[:2000], record.observed.values[:2000])
     assert not np.isnan(path.values[:, [COLUMN[MAIN], COLUMN[REST]]]).any()
-    assert np.abs(path.values[hole] - record.observed.values[hole])[:, COLUMN[REST]].mean() < 6
+    assert np.abs(path.values[gap] - record.observed.values[gap])[:, COLUMN[REST]].mean() < 6
 
 
-def test_a_hole_is_not_filled_from_what_came_after_it(outlook, record):
+def test_a_gap_is_not_filled_from_later_hours(outlook, record):
     values = record.observed.values.copy()
     values[2000:2030, COLUMN[REST]] = np.nan
     later = values.copy()
@@ -130,11 +130,11 @@ def test_a_hole_is_not_filled_from_what_came_after_it(outlook, record):
 
 def test_a_record_without_weather_is_refused(record):
     nothing = WeatherPath(record.periods, np.full_like(record.observed.values, np.nan))
-    with pytest.raises(ValueError, match="no temperature of the main site"):
+    with pytest.raises(ValueError, match="no observed temperature of the main site"):
         fit_guesses(nothing, record.issued, record.region.zone, OutlookRecipe())
 
 
-def test_a_region_of_one_site_needs_no_guess_of_others(record):
+def test_a_region_with_one_site_needs_no_estimate_of_others(record):
     alone = record.weather[record.weather["site"] == "new_york_city"]
     region = replace(record.region, sites=record.region.sites[:1])
     single = make_record(record.demand, alone, record.forecasts, region, record.periods[-1])

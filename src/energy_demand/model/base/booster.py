@@ -1,6 +1,6 @@
-"""The base booster with its intervals: LightGBM on what any caller can bring. Pure.
+"""The base booster with its intervals: LightGBM on the twenty base columns. Pure.
 
-It answers where only the twenty columns are known, and is a rung of the fallback ladder.
+It serves callers that have only these columns, and is a step of the fallback ladder.
 """
 
 from __future__ import annotations
@@ -59,13 +59,12 @@ class BaseBooster:
     def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What each column adds to the point forecast of each row, MWh.
 
-        SHAP values of the trees (Lundberg et al. 2020, TreeSHAP), as LightGBM computes them. Not to be
-        called by two threads at once.
+        SHAP values of the trees (Lundberg et al. 2020, TreeSHAP), as LightGBM computes them. Not thread-safe.
 
         Returns:
-            The columns of `BOOSTER_COLUMNS` and `expected`, what the booster says on average; each row adds
-            up to its point forecast.
+            The columns of `BOOSTER_COLUMNS` and `expected`, the booster's mean forecast; each row sums to its
+            point forecast.
         """
         matrix = rows.loc[:, list(BOOSTER_COLUMNS)].to_numpy(dtype=float)
-        each = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1), dtype=float)
-        return pd.DataFrame(each, columns=[*BOOSTER_COLUMNS, EXPECTED], index=rows.index)
+        shap_values = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1), dtype=float)
+        return pd.DataFrame(shap_values, columns=[*BOOSTER_COLUMNS, EXPECTED], index=rows.index)

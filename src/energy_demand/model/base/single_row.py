@@ -1,6 +1,6 @@
-"""LightGBM's fast path for one row: everything that `Booster.predict` sets up each time is set up once. Pure.
+"""LightGBM's fast path for one row: what `Booster.predict` sets up on each call is set up once. Pure.
 
-Calls the functions of LightGBM's C API (lightgbm.readthedocs.io, C_API.html) whose names stand below.
+Calls the functions of LightGBM's C API (lightgbm.readthedocs.io, C_API.html) by the names used below.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ class SingleRow:
     """One booster, one row at a time.
 
     Invariant: belongs to one thread. LightGBM keeps the row's buffer in the handle, so two threads would
-    mix up their rows; each takes one of its own.
+    mix up their rows; each thread needs an instance of its own.
 
     Args:
         model_text: the booster as LightGBM writes it.
         columns: how many features a row has.
 
     Raises:
-        ValueError: LightGBM does not take the text. (One that is cut in the middle ends the process, here
-            as in `Booster`; checksums keep it away.)
+        ValueError: LightGBM rejects the text. (A truncated text crashes the process, here as in `Booster`;
+            checksums catch it earlier.)
     """
 
     def __init__(self, model_text: str, columns: int) -> None:
-        # PyDLL keeps Python's lock during the call: ten microseconds are too short to hand it over.
+        # PyDLL keeps the interpreter lock during the call: ten microseconds are too short to release it.
         self._library = ctypes.PyDLL(LIBRARY._name)  # noqa: SLF001
         self._library.LGBM_GetLastError.restype = ctypes.c_char_p
         booster, config, trees = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int()
@@ -50,7 +50,7 @@ class SingleRow:
             _PARAMETERS,
             ctypes.byref(config),
         )
-        # Finalizers run last made first: the configuration goes before its booster.
+        # Finalizers run in reverse order: the configuration is freed before its booster.
         weakref.finalize(self, self._library.LGBM_FastConfigFree, config)
         self._config = config
         self._row = (ctypes.c_double * columns)()
@@ -59,7 +59,7 @@ class SingleRow:
         self._arguments = (config, self._row, ctypes.byref(self._size), ctypes.byref(self._result))
 
     def __call__(self, row: list[float]) -> float:
-        """The prediction of one row, whose values stand in the order of the booster's features."""
+        """The prediction of one row; its values are in the order of the booster's features."""
         self._row[:] = row  # type: ignore[assignment]
         if self._predict(*self._arguments) != 0:
             raise ValueError(self._reason())
@@ -70,5 +70,5 @@ class SingleRow:
             raise ValueError(self._reason())
 
     def _reason(self) -> str:
-        said: bytes = self._library.LGBM_GetLastError()
-        return f"LightGBM: {said.decode(errors='replace').strip()}"
+        message: bytes = self._library.LGBM_GetLastError()
+        return f"LightGBM: {message.decode(errors='replace').strip()}"

@@ -1,7 +1,7 @@
 """Trains the base booster from feature rows. Pure.
 
-Splits follow time. The test part is scored by a booster that saw none of it, not even for early stopping;
-the model that is returned is then fitted on everything with the number of trees found.
+Splits follow time. The holdout is scored by a booster that saw none of it, not even for early stopping; the
+returned model is then fitted on all rows with the number of trees found.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ SEED = 1
 
 
 class TooFewRowsError(UserError, ValueError):
-    """Not enough feature rows to train and to judge a model."""
+    """Not enough feature rows to train and evaluate a model."""
 
 
 @dataclass(frozen=True)
 class BaseRecipe:
-    """How the base booster is made.
+    """How the base booster is fitted.
 
     Attributes:
-        lead_stride: of the leads 1–48 each hour gives every `lead_stride`-th to the training rows, which
-            ones moving from hour to hour.
-        test_share: newest part of the time span, at most `test_days`, that only scores.
-        validation_share: part before it that stops the boosting.
-        max_trees: most trees of the booster.
-        loss_share: share of the rows that lose all weather, and of those left with the main site's alone.
-        patience: rounds without improvement until it stops.
-        parameters: LightGBM's own. OutOfSample on 2022-08 … 2024-07: 31 leaves 2.56 %, 63 leaves 2.58 % at
-            24 h.
+        lead_stride: each hour gives every `lead_stride`-th of the leads 1–48 to the training rows; the first
+            lead shifts from hour to hour.
+        test_share: share of the time span, its newest part, that is the holdout; at most `test_days`.
+        validation_share: share before the holdout that is used for early stopping.
+        max_trees: maximum number of trees.
+        loss_share: share of the rows that lose all weather, and of those that keep the main site's alone.
+        patience: rounds without improvement until boosting stops.
+        parameters: LightGBM's own. MAPE at 24 h, out of sample on 2022-08 … 2024-07: 31 leaves 2.56 %,
+            63 leaves 2.58 %.
     """
 
     lead_stride: int = 24
@@ -74,11 +74,11 @@ class BaseRecipe:
 
 
 def training_targets(periods: pd.DatetimeIndex, recipe: BaseRecipe | None = None) -> pd.DataFrame:
-    """`period` and `issued_at` of the training rows: a few leads of every hour, evenly spread."""
+    """`period` and `issued_at` of the training rows: a few evenly spaced leads of every hour."""
     recipe = recipe or BaseRecipe()
-    running = ((periods - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(HOUR)).to_numpy(dtype=np.int64)
-    # One step further each day, so that every lead meets every hour of the day.
-    first = (5 * running + running // 24) % recipe.lead_stride + 1
+    hour_number = ((periods - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(HOUR)).to_numpy(dtype=np.int64)
+    # Shifted by one each day, so that every lead occurs at every hour of the day.
+    first = (5 * hour_number + hour_number // 24) % recipe.lead_stride + 1
     offsets = np.arange(0, MAX_LEAD_HOURS, recipe.lead_stride)
     leads = (first[:, None] + offsets[None, :]).reshape(-1)
     repeated = periods.repeat(len(offsets))
@@ -87,18 +87,18 @@ def training_targets(periods: pd.DatetimeIndex, recipe: BaseRecipe | None = None
 
 @dataclass(frozen=True)
 class TrainedBase:
-    """What a fit gives.
+    """The result of a fit.
 
     Attributes:
         served: fitted on all rows.
-        judged: the same recipe fitted without `test`; this one is scored.
-        test: the newest rows, which `judged` has not seen.
-        metrics: scores of `judged` on `test`, see `train_model`.
+        judged: the same recipe fitted without `holdout`; this one is scored.
+        holdout: the newest rows, which `judged` was not fitted on.
+        metrics: scores of `judged` on `holdout`, see `train_model`.
     """
 
     served: BaseBooster
     judged: BaseBooster
-    test: pd.DataFrame
+    holdout: pd.DataFrame
     metrics: dict[str, float]
 
 
@@ -112,9 +112,9 @@ def train_model(
         recipe: how to fit.
 
     Returns:
-        The model, fitted on all rows; and its test metrics (`mae`, `rmse`, `r2`, `mape`; `test_mape`,
+        The model, fitted on all rows; and holdout metrics (`mae`, `rmse`, `r2`, `mape`; `test_mape`,
         `test_mae`, `test_rmse`, `test_bias_percent`, `test_n`, `test_coverage_80`, `test_coverage_95`,
-        those of both naive baselines on the same rows, `trees`), from a fit that did not see the test part.
+        those of both naive baselines on the same rows, `trees`), from a fit that did not see the holdout.
 
     Raises:
         TooFewRowsError: fewer than 1,000 rows, or none in one of the parts.
@@ -123,51 +123,51 @@ def train_model(
     return trained.served, trained.metrics
 
 
-def fit_base(df: pd.DataFrame, recipe: BaseRecipe, test_from: pd.Timestamp | None = None) -> TrainedBase:
-    """As `train_model`, with the fit that is scored as well; the test part begins after `test_from`."""
+def fit_base(df: pd.DataFrame, recipe: BaseRecipe, holdout_from: pd.Timestamp | None = None) -> TrainedBase:
+    """As `train_model`, with the scored fit as well; the holdout begins after `holdout_from`."""
     rows = df[df[TARGET_COLUMN].notna()].sort_values("timestamp", kind="stable", ignore_index=True)
     if len(rows) < FEWEST_ROWS:
         raise TooFewRowsError(f"{len(rows)} feature rows are too few to train on; {FEWEST_ROWS} are needed")
-    fitted, validation, test = split(rows, recipe, test_from)
+    fitted, validation, holdout = split(rows, recipe, holdout_from)
     booster = _boost(fitted, recipe, recipe.max_trees, validation)
     trees = booster.best_iteration or recipe.max_trees
 
-    # The intervals that are judged must not have seen the test part either.
+    # The intervals that are scored must not have seen the holdout either.
     judged = BaseBooster(booster, _intervals(booster, validation))
-    served = BaseBooster(_boost(rows, recipe, trees), _intervals(booster, pd.concat([validation, test])))
-    return TrainedBase(served, judged, test, {**_test_metrics(judged, test), "trees": float(trees)})
+    served = BaseBooster(_boost(rows, recipe, trees), _intervals(booster, pd.concat([validation, holdout])))
+    return TrainedBase(served, judged, holdout, {**_holdout_metrics(judged, holdout), "trees": float(trees)})
 
 
 def split(
-    rows: pd.DataFrame, recipe: BaseRecipe, test_from: pd.Timestamp | None = None
+    rows: pd.DataFrame, recipe: BaseRecipe, holdout_from: pd.Timestamp | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows to fit, to stop the boosting, and to test, in the order of time.
+    """Rows to fit, for early stopping, and the holdout, in order of time.
 
     Raises:
         TooFewRowsError: a part is empty.
     """
     at = rows["timestamp"]
     first, last = at.iloc[0], at.iloc[-1]
-    if test_from is None:
-        test_from = holdout_start(first, last, recipe)
-    validation_from = test_from - (test_from - first) * recipe.validation_share
+    if holdout_from is None:
+        holdout_from = holdout_start(first, last, recipe)
+    validation_from = holdout_from - (holdout_from - first) * recipe.validation_share
     parts = (
         rows[at <= validation_from],
-        rows[(at > validation_from) & (at <= test_from)],
-        rows[at > test_from],
+        rows[(at > validation_from) & (at <= holdout_from)],
+        rows[at > holdout_from],
     )
     if any(part.empty for part in parts):
-        raise TooFewRowsError(f"{first} to {last} is too short to fit, validate and test on")
+        raise TooFewRowsError(f"{first} to {last} is too short to fit, validate and evaluate on")
     return parts
 
 
 def holdout_start(first: pd.Timestamp, last: pd.Timestamp, recipe: BaseRecipe) -> pd.Timestamp:
-    """The last hour before the test part of a span."""
+    """The last hour before the holdout of a span."""
     return last - min((last - first) * recipe.test_share, pd.Timedelta(days=recipe.test_days))
 
 
 def lose_weather(rows: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The rows with a share of them, always the same ones, without any weather: serving meets that too."""
+    """The rows, a fixed share of them without weather, because serving meets such rows too."""
     lost = np.random.default_rng(SEED).random(len(rows)) < share
     blank = rows.copy()
     blank.loc[lost, [*WEATHER_COLUMNS, *DERIVED_COLUMNS]] = np.nan
@@ -175,7 +175,7 @@ def lose_weather(rows: pd.DataFrame, share: float) -> pd.DataFrame:
 
 
 def data_hash(rows: pd.DataFrame) -> str:
-    """A hash of the rows, equal for equal data, to tell training data apart."""
+    """A hash of the rows, equal for equal data, that identifies training data."""
     columns = ["timestamp", "issued_at", *FEATURE_COLUMNS, TARGET_COLUMN]
     digest = pd.util.hash_pandas_object(rows[columns], index=False).to_numpy()
     return hashlib.sha256(digest.tobytes()).hexdigest()[:16]
@@ -214,17 +214,17 @@ def _intervals(booster: lgb.Booster, rows: pd.DataFrame) -> ConformalIntervals:
     )
 
 
-def _test_metrics(model: BaseBooster, test: pd.DataFrame) -> dict[str, float]:
-    actual = test[TARGET_COLUMN].to_numpy(dtype=float)
-    predicted = model.predict(test)
-    forecast = predicted["predicted_demand_mwh"].to_numpy()
-    metrics = headline(actual, forecast)
-    for name, guess in (
-        ("test", forecast),
-        ("test_seasonal_naive_24", seasonal_naive_24(test)),
-        ("test_seasonal_naive_168", seasonal_naive_168(test)),
+def _holdout_metrics(model: BaseBooster, holdout: pd.DataFrame) -> dict[str, float]:
+    actual = holdout[TARGET_COLUMN].to_numpy(dtype=float)
+    predicted = model.predict(holdout)
+    point = predicted["predicted_demand_mwh"].to_numpy()
+    metrics = headline(actual, point)
+    for name, forecast in (
+        ("test", point),
+        ("test_seasonal_naive_24", seasonal_naive_24(holdout)),
+        ("test_seasonal_naive_168", seasonal_naive_168(holdout)),
     ):
-        metrics |= {f"{name}_{key}": float(value) for key, value in scores(actual, guess).items()}  # type: ignore[arg-type]
+        metrics |= {f"{name}_{key}": float(value) for key, value in scores(actual, forecast).items()}  # type: ignore[arg-type]
     for level in LEVELS:
         lower, upper = predicted[f"lower_{level}"].to_numpy(), predicted[f"upper_{level}"].to_numpy()
         metrics[f"test_coverage_{level}"] = coverage(actual, lower, upper)

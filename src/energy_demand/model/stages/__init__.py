@@ -1,1 +1,1 @@
-"""The three stages of the forecaster and the columns that they see. Pure."""
+"""The three stages of the forecaster and their feature columns. Pure."""

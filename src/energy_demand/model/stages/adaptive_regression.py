@@ -1,11 +1,11 @@
-"""The first stage: why demand is what it is, one state-space regression per clock hour. Pure.
+"""The first stage: log demand explained by calendar and weather, one Kalman filter per clock hour. Pure.
 
-log demand = coefficients · responses + noise, where the coefficients walk at random, each group of columns
-at its own pace, and a Kalman filter follows them (Durbin and Koopman, Time Series Analysis by State Space
-Methods, ch. 4). Nothing here knows a lag of demand: the filter's freshness is all it has of the past.
+log demand = coefficients · responses + noise. The coefficients follow random walks, each group of columns at
+its own pace, and a Kalman filter tracks them (Durbin and Koopman, Time Series Analysis by State Space
+Methods, ch. 4). No lag of demand is a column: the past enters through the filter's state only.
 
-Two such filters, a quick and a slow one, are averaged. `advance` is also what happens every day: it takes
-the hours that became known and returns a new state; the version of the model stays the same.
+A fast and a slow filter are averaged. `advance` is the daily update: it learns the newly known hours and
+returns a new state, while the model version stays the same.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 CLOCK_HOURS = 24
-AGES = 3  # a coefficient is one, two or three days old when it forecasts up to 72 hours ahead
+AGES = 3  # coefficients are one, two or three days old in a forecast of up to 72 hours
 PERCENT = 100.0  # log demand is kept in percent
-FIRST_VARIANCE = 9.0  # percent², before any innovation
-REMEMBERED_HOURS = 15 * 24  # of innovations, for the error stage
+FIRST_VARIANCE = 9.0  # percent², before the first innovation
+REMEMBERED_HOURS = 15 * 24  # of innovations kept for the error stage
 
 
 @dataclass(frozen=True)
 class RegressionRecipe:
-    """How fast the coefficients may walk, in units of the noise variance.
+    """How fast the coefficients may change, in units of the noise variance.
 
     Found on 2022-08 … 2024-07 by `benchmarks/tuning.py --minutes 12` on 2026-11-24: 174 recipes tried, score
     1.4177; see docs/accuracy.md.
@@ -45,8 +45,8 @@ class RegressionRecipe:
         walk: variance added per day to a coefficient of each group (columns have unit variance).
         prior: variance of a coefficient before any data.
         paces: factors on `walk`, one per filter; the filters are averaged.
-        outlier: innovations beyond so many standard deviations are cut: one bad hour may not move much.
-        forgetting: weight of the newest day in the running variance of innovations.
+        outlier: innovations are clipped at this many standard deviations, so that one bad hour moves little.
+        forgetting: weight of the newest day in the running variance of the innovations.
     """
 
     walk: Mapping[str, float] = field(
@@ -89,12 +89,12 @@ class RegressionRecipe:
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """What the stage said of hours before it saw them.
+class PrequentialForecast:
+    """The stage's forecast of each hour, made before the hour was learnt.
 
     Attributes:
         log_demand: ages × hours, percent of log demand, with coefficients one, two and three days old.
-        spread: hours; the standard deviation of recent errors at that clock hour, percent.
+        spread: by hour, the standard deviation of recent errors at that clock hour, percent.
     """
 
     log_demand: Floats
@@ -103,13 +103,13 @@ class Foretold:
 
 @dataclass(frozen=True)
 class Filter:
-    """What one filter knows.
+    """The state of one filter.
 
     Attributes:
         coefficients: clock hour × column.
         covariance: clock hour × column × column, in units of the noise variance.
-        noise: clock hour; running variance of its innovations, percent².
-        walk: column; variance added per day.
+        noise: by clock hour, running variance of its innovations, percent².
+        walk: by column, variance added per day.
     """
 
     coefficients: Floats
@@ -120,19 +120,19 @@ class Filter:
 
 @dataclass(frozen=True)
 class AdaptiveRegression:
-    """The filters, fitted through a moment.
+    """The fitted filters and their state.
 
     Attributes:
-        names: of the columns it needs, in their order.
+        names: of the columns it needs, in order.
         groups: of these columns.
         centre: subtracted from each column.
-        scale: divides it.
-        reference: log demand (percent) that the coefficients count from.
-        filters: to be averaged.
-        through: the newest period that was offered to them.
+        scale: each column is divided by it.
+        reference: log demand (percent) from which the coefficients are measured.
+        filters: their forecasts are averaged.
+        through: the newest period that the filters have processed.
         innovations: the last `REMEMBERED_HOURS` one-day-ahead errors (percent), up to `through`; NaN
-            where demand is not known.
-        variance: clock hour; running variance of the innovations, percent².
+            where demand is unknown.
+        variance: by clock hour, running variance of the innovations, percent².
         recipe: how it adapts.
     """
 
@@ -151,11 +151,11 @@ class AdaptiveRegression:
     def start(
         cls, responses: Responses, demand: Floats, recipe: RegressionRecipe | None = None
     ) -> AdaptiveRegression:
-        """A stage that has seen nothing yet, right before the first of these hours.
+        """An untrained stage whose state ends right before the first of these hours.
 
         Args:
-            responses: the hours that columns are centred and scaled by.
-            demand: MWh of the same hours; NaN: not known.
+            responses: the hours that define centre and scale of the columns.
+            demand: MWh of the same hours; NaN where unknown.
             recipe: how it adapts.
 
         Raises:
@@ -192,53 +192,55 @@ class AdaptiveRegression:
             recipe=recipe,
         )
 
-    def advance(self, responses: Responses, demand: Floats) -> tuple[AdaptiveRegression, Foretold]:
-        """Take in the hours right after `through`, oldest first.
+    def advance(self, responses: Responses, demand: Floats) -> tuple[AdaptiveRegression, PrequentialForecast]:
+        """Learn the hours right after `through`, oldest first.
 
         Returns:
-            The new stage, and what it would have forecast of these hours.
+            The new stage, and the forecast of each hour made before the hour was learnt.
 
         Raises:
-            ValueError: the hours do not follow `through`, or the columns are others.
+            ValueError: the hours do not follow `through`, or the columns differ.
         """
         size = len(responses.periods)
         if len(demand) != size:
             raise ValueError(f"{len(demand)} hours of demand for {size} rows")
         if size == 0:
-            return self, Foretold(np.empty((AGES, 0)), np.empty(0))
+            return self, PrequentialForecast(np.empty((AGES, 0)), np.empty(0))
         if responses.periods[0] - self.through != pd.Timedelta(HOUR):
             raise ValueError(f"the hour after {self.through} is needed, got {responses.periods[0]}")
         rows = self._standardised(responses)
         target = PERCENT * np.log(demand) - self.reference
         batches = _batches(responses.hours)
 
-        def run(each: Filter) -> tuple[Filter, Floats]:
-            return _run(each, rows, target, responses.hours, batches, self.recipe)
+        def run(state: Filter) -> tuple[Filter, Floats]:
+            return _run(state, rows, target, responses.hours, batches, self.recipe)
 
-        # The filters know nothing of each other, and NumPy lets go of the interpreter.
+        # The filters are independent, and NumPy releases the interpreter lock.
         with ThreadPoolExecutor(len(self.filters)) as pool:
             runs = list(pool.map(run, self.filters))
         predicted = np.mean([ages for _, ages in runs], axis=0)
-        surprise = target - predicted[0]
-        variance, spread = _running_variance(self.variance, surprise, responses.hours, batches, self.recipe)
+        innovations = target - predicted[0]
+        variance, spread = _running_variance(
+            self.variance, innovations, responses.hours, batches, self.recipe
+        )
         stage = replace(
             self,
-            filters=tuple(each for each, _ in runs),
+            filters=tuple(state for state, _ in runs),
             through=responses.periods[-1],
-            innovations=np.concatenate([self.innovations, surprise])[-REMEMBERED_HOURS:],
+            innovations=np.concatenate([self.innovations, innovations])[-REMEMBERED_HOURS:],
             variance=variance,
         )
-        return stage, Foretold(predicted + self.reference, spread)
+        return stage, PrequentialForecast(predicted + self.reference, spread)
 
     def predict(self, responses: Responses) -> Floats:
-        """Log demand in percent of each row, with the coefficients as they are."""
+        """Log demand (percent) of each row, with the current coefficients."""
         return np.asarray(self.contributions(responses).sum(axis=1) + self.reference)
 
     def contributions(self, responses: Responses) -> Floats:
-        """Rows × columns: what each column adds, in percent of log demand from `reference`."""
+        """Rows × columns: what each column adds to `reference`, percent of log demand."""
         rows = self._standardised(responses)
-        each = [rows * one.coefficients[responses.hours] for one in self.filters]
-        return np.asarray(np.mean(each, axis=0))
+        by_filter = [rows * state.coefficients[responses.hours] for state in self.filters]
+        return np.asarray(np.mean(by_filter, axis=0))
 
     def spread(self, hours: Integers) -> Floats:
         """Standard deviation of recent one-day-ahead errors at each clock hour, percent."""
@@ -246,26 +248,26 @@ class AdaptiveRegression:
 
     def _standardised(self, responses: Responses) -> Floats:
         if responses.names != self.names:
-            raise ValueError("these rows have other columns than the stage was fitted on")
-        # What is not known is taken as average.
+            raise ValueError("these rows do not have the columns that the stage was fitted on")
+        # Unknown values count as average.
         return np.nan_to_num((responses.values - self.centre) / self.scale)
 
 
 def _standard(responses: Responses, known: Booleans) -> tuple[Floats, Floats]:
-    """Centre and scale of the columns; 0/1 columns and the level keep theirs."""
+    """Centre and scale of the columns; 0/1 columns and the level are not centred or scaled."""
     values = responses.values[known]
     filled = np.where(np.isnan(values), 0.0, values)
     count = np.maximum((~np.isnan(values)).sum(axis=0), 1)
     centre = filled.sum(axis=0) / count
     scale = np.sqrt(np.maximum((filled**2).sum(axis=0) / count - centre**2, 0.0))
-    kept = np.isin(responses.groups, [groups.LEVEL, groups.SPECIAL_DAY])
-    centre[kept | np.isin(responses.groups, [groups.WEEKDAY])] = 0.0
-    scale[kept | (scale < 1e-9)] = 1.0
+    unscaled = np.isin(responses.groups, [groups.LEVEL, groups.SPECIAL_DAY])
+    centre[unscaled | np.isin(responses.groups, [groups.WEEKDAY])] = 0.0
+    scale[unscaled | (scale < 1e-9)] = 1.0
     return centre, scale
 
 
 def _batches(hours: Integers) -> list[slice]:
-    """Consecutive rows in which no clock hour comes twice: they can be filtered together."""
+    """Runs of consecutive rows without a repeated clock hour: each run is filtered in one step."""
     cuts = [0]
     seen: set[int] = set()
     for position, hour in enumerate(hours.tolist()):
@@ -290,7 +292,7 @@ def _run(
     diagonal = np.arange(rows.shape[1])
     for batch in batches:
         x, clock = rows[batch], hours[batch]
-        # A whole day is the usual case; views of it spare a copy.
+        # A whole day is the usual case: a slice gives views instead of copies.
         chosen = slice(None) if len(clock) == CLOCK_HOURS and clock[0] == 0 else clock
         ages = (history[:, chosen] * x).sum(axis=-1)
         predicted[:, batch] = ages
@@ -300,28 +302,30 @@ def _run(
         uncertainty = (x * gain).sum(axis=1) + 1.0
         known = ~np.isnan(target[batch])
         deviation = np.sqrt(uncertainty * noise[chosen])
-        surprise = np.where(known, target[batch] - ages[0], 0.0) / deviation
-        surprise = np.clip(surprise, -recipe.outlier, recipe.outlier)
+        innovation = np.where(known, target[batch] - ages[0], 0.0) / deviation
+        innovation = np.clip(innovation, -recipe.outlier, recipe.outlier)
         gain_of_known = np.where(known[:, None], gain / uncertainty[:, None], 0.0)
         p -= gain_of_known[:, :, None] * gain[:, None, :]
         covariance[chosen] = p
         scale = noise[chosen]
-        noise[chosen] = np.where(known, scale * (1.0 + recipe.forgetting * (surprise**2 - 1.0)), scale)
-        updated = history[0, chosen] + gain_of_known * (surprise * deviation)[:, None]
+        noise[chosen] = np.where(known, scale * (1.0 + recipe.forgetting * (innovation**2 - 1.0)), scale)
+        updated = history[0, chosen] + gain_of_known * (innovation * deviation)[:, None]
         history[1:, chosen] = history[:-1, chosen].copy()
         history[0, chosen] = updated
     return Filter(history[0].copy(), covariance, noise, before.walk), predicted
 
 
 def _running_variance(
-    before: Floats, surprise: Floats, hours: Integers, batches: list[slice], recipe: RegressionRecipe
+    before: Floats, innovations: Floats, hours: Integers, batches: list[slice], recipe: RegressionRecipe
 ) -> tuple[Floats, Floats]:
-    """The variance by clock hour after these hours, and the deviation that stood before each hour."""
-    variance, spread = before.copy(), np.empty(len(surprise))
+    """The variance by clock hour after these hours, and the standard deviation before each hour."""
+    variance, spread = before.copy(), np.empty(len(innovations))
     for batch in batches:
         clock = hours[batch]
-        held = variance[clock]
-        spread[batch] = np.sqrt(held)
-        squared = np.minimum(surprise[batch] ** 2, held * recipe.outlier**2)
-        variance[clock] = np.where(np.isnan(squared), held, held + recipe.forgetting * (squared - held))
+        current = variance[clock]
+        spread[batch] = np.sqrt(current)
+        squared = np.minimum(innovations[batch] ** 2, current * recipe.outlier**2)
+        variance[clock] = np.where(
+            np.isnan(squared), current, current + recipe.forgetting * (squared - current)
+        )
     return variance, spread

@@ -1,6 +1,7 @@
-"""The second stage: what the adaptive regression got wrong lately says what it will get wrong next. Pure.
+"""The second stage: corrects the adaptive regression by its recent errors. Pure.
 
-One small ridge regression for each distance between the target and the newest hour that is known.
+One small ridge regression for each distance between the target and the newest known hour. It sees only
+errors known at the issue time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from energy_demand.arrays import Floats, Positions
 
 
-FURTHEST = 72  # hours from the newest known hour to a target; beyond, the last regression serves
+FURTHEST = 72  # hours from the newest known hour to a target; the last regression serves all beyond
 MEAN_HOURS = (1, 3, 6, 12, 24, 72, 168)
 DAYS_BACK = 4
 NAMES = (
@@ -24,7 +25,7 @@ NAMES = (
     "error_hour_after",
     "error_two_hours_before",
 )
-LARGEST = 15.0  # percent; larger errors tell of broken data, not of demand
+LARGEST = 15.0  # percent; larger errors are a sign of broken data, not of demand
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class ErrorStage:
     coefficients: Floats
 
     @classmethod
-    def fit(cls, errors: Floats, missed: Floats, ridge: float) -> ErrorStage:
+    def fit(cls, errors: Floats, residuals: Floats, ridge: float) -> ErrorStage:
         """Fit on history.
 
         Args:
-            errors: innovations of the adaptive regression, percent, one per hour; NaN: not known.
-            missed: ages × hours: what coefficients one, two and three days old got wrong, percent.
+            errors: innovations of the adaptive regression, percent, one per hour; NaN where unknown.
+            residuals: ages × hours, of coefficients one, two and three days old, percent.
             ridge: penalty on the squared coefficients.
         """
         size = errors.shape[0]
@@ -51,9 +52,9 @@ class ErrorStage:
         for distance in range(1, FURTHEST + 1):
             target = np.arange(distance, size)
             features = error_features(errors, target - distance, target)
-            wrong = missed[-(-distance // 24) - 1, distance:]
-            usable = ~np.isnan(wrong)
-            x, y = features[usable], np.clip(wrong[usable], -LARGEST, LARGEST)
+            residual = residuals[-(-distance // 24) - 1, distance:]
+            usable = ~np.isnan(residual)
+            x, y = features[usable], np.clip(residual[usable], -LARGEST, LARGEST)
             rows.append(np.linalg.solve(x.T @ x + ridge * np.eye(len(NAMES)), x.T @ y))
         return cls(np.array(rows))
 
@@ -63,28 +64,28 @@ class ErrorStage:
         return np.asarray((features * self.coefficients[row]).sum(axis=1))
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain lists."""
+        """The JSON form, as plain lists."""
         return {"names": list(NAMES), "coefficients": self.coefficients.tolist()}
 
     @classmethod
-    def from_dict(cls, read: dict[str, Any]) -> ErrorStage:
+    def from_dict(cls, stored: dict[str, Any]) -> ErrorStage:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: it was made for other features.
+            ValueError: it was fitted on other features.
         """
-        coefficients = np.array(read["coefficients"], dtype=float)
-        if read["names"] != list(NAMES) or coefficients.shape != (FURTHEST, len(NAMES)):
-            raise ValueError("the error stage was made for other features")
+        coefficients = np.array(stored["coefficients"], dtype=float)
+        if stored["names"] != list(NAMES) or coefficients.shape != (FURTHEST, len(NAMES)):
+            raise ValueError("the error stage was fitted on other features")
         return cls(coefficients)
 
 
 def error_features(errors: Floats, known: Positions, target: Positions) -> Floats:
-    """Rows × `NAMES` of the errors known at each row; an unknown error counts as none.
+    """Rows × `NAMES`, from the errors known at each row; an unknown error counts as zero.
 
     Args:
         errors: percent, one per hour.
-        known: position of the newest hour that each row may look at.
+        known: position of the newest hour that each row may use.
         target: position of the hour that is forecast, after `known`.
     """
     past = np.clip(np.nan_to_num(errors), -LARGEST, LARGEST)
@@ -98,7 +99,7 @@ def error_features(errors: Floats, known: Positions, target: Positions) -> Float
         inside = (position >= 0) & (position <= known)
         return np.where(inside, past[np.clip(position, 0, len(past) - 1)], 0.0)
 
-    day = target - 24 * -(-(target - known) // 24)  # same hour of the newest day that is known
+    day = target - 24 * -(-(target - known) // 24)  # the same hour on the newest day on which it is known
     week = target - 168 * -(-(target - known) // 168)
     after = np.where(day + 1 <= known, day + 1, day - 1)
     columns = [mean(hours) for hours in MEAN_HOURS]

@@ -1,7 +1,8 @@
-"""What the adaptive regression said of each hour before it saw it: the material of the later stages. Pure.
+"""Prequential predictions: the adaptive regression's forecast of each hour before it learnt that hour. Pure.
 
-Forecasts of observed weather come with every hour; forecasts of the weather as it was foreseen are replayed
-for recorded runs, with corrections that were not learnt from the days they are tried on.
+The later stages and the intervals are fitted on them. Every hour has a forecast from observed weather; issues
+with a recorded weather run also have one from the weather as forecast, whose corrections must never be learnt
+from the days that they are applied to.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ if TYPE_CHECKING:
     from energy_demand.model.weather.training import OutlookRecipe
 
 
-FURTHEST_TRAINED = 49  # hours from the newest known hour: lead 48 and one hour of delay
-FOLD_DAYS = 15  # blocks that take turns when corrections of the weather are held out
-STEP_DAYS = 2  # between replayed issues: neighbouring days err alike
+FURTHEST_TRAINED = 49  # hours from the newest known hour: lead 48 plus one hour of delay
+FOLD_DAYS = 15  # length of the alternating blocks in which weather corrections are held out
+STEP_DAYS = 2  # between replayed issues: errors of neighbouring days are alike
 DAY = 24
 
 
 @dataclass(frozen=True)
 class OutOfSample:
-    """Forecasts of the adaptive regression to be compared with what came, one row per hour that was forecast.
+    """Out-of-sample forecasts of the adaptive regression, one row per forecast hour.
 
     Attributes:
-        known: position of the newest hour that was known.
-        target: position of the hour that is forecast.
-        responses: of that hour, as they were foreseen.
-        regression: percent of log demand.
+        known: position of the newest known hour.
+        target: position of the forecast hour.
+        responses: of the forecast hour, from the weather that the forecast used.
+        regression: forecast, percent of log demand.
         spread: percent.
     """
 
@@ -70,17 +71,17 @@ class OutOfSample:
 
 @dataclass(frozen=True)
 class Prequential:
-    """Every hour of a record as the adaptive regression foresaw it.
+    """The adaptive regression's out-of-sample forecasts of every hour of a record.
 
     Attributes:
-        responses: of every hour.
-        truth: log demand to learn from, percent; NaN where it is not known.
-        errors: one-day-ahead errors against demand as it was known, percent.
-        ages: ages × hours, percent of log demand.
-        spread: hours, percent.
-        at_cut: the stage before the part that is held out.
-        at_end: the stage after everything.
-        replayed: what recorded runs gave.
+        responses: of every hour, from observed weather.
+        truth: log demand to learn from, percent; NaN where unknown.
+        errors: one-day-ahead errors against demand as known at the time, percent.
+        ages: forecasts, coefficient ages × hours, percent of log demand.
+        spread: by hour, percent.
+        at_cut: the stage right before the holdout.
+        at_end: the stage after all hours.
+        replayed: forecasts from recorded weather runs.
     """
 
     responses: Responses
@@ -104,47 +105,47 @@ class Prequential:
             replayed=self.replayed.rows(self.replayed.target < end),
         )
 
-    def missed(self, warm_up_days: int) -> Floats:
-        """Ages × hours: truth minus what was said, percent; NaN while the coefficients were still raw."""
-        wrong = self.truth[None, :] - self.ages
-        wrong[:, : self._first(warm_up_days)] = np.nan
-        return wrong
+    def residuals(self, warm_up_days: int) -> Floats:
+        """Ages × hours: truth minus forecast, percent; NaN during the warm-up of the coefficients."""
+        residuals = self.truth[None, :] - self.ages
+        residuals[:, : self._first(warm_up_days)] = np.nan
+        return residuals
 
     def expected_errors(self, regression: AdaptiveRegression, zone: ZoneInfo) -> ExpectedErrors:
-        """What was missed on the newest days, each foreseen; `regression` tells which hours are noisy."""
-        missed = self.truth[None, :] - self.ages
-        # At 09:00 the first hours of tomorrow are still forecast by yesterday's coefficients.
+        """The errors of the newest days; the variance of `regression` sets the weights of the clock hours."""
+        residuals = self.truth[None, :] - self.ages
+        # At the hour of issue, tomorrow's early hours are forecast with coefficients only one day old.
         early = self.responses.hours <= ISSUE_HOUR_LOCAL - 2
-        ahead = np.where(early, missed[0], missed[1])
-        return expected_errors(self.responses.periods, missed[0], ahead, regression.variance, zone)
+        day_ahead = np.where(early, residuals[0], residuals[1])
+        return expected_errors(self.responses.periods, residuals[0], day_ahead, regression.variance, zone)
 
     def residual_rows(self, errors: ErrorStage, warm_up_days: int) -> tuple[Floats, Floats]:
-        """Rows of `residual_features`, two per hour at distances that take turns, and what is left there."""
+        """Training rows of the residual stage and their residuals, two per hour at varying distances."""
         hours = np.arange(max(self._first(warm_up_days), FURTHEST_TRAINED), len(self.truth))
-        turn = 5 * hours + hours // DAY
+        offset = 5 * hours + hours // DAY
         half = FURTHEST_TRAINED // 2
-        distances = np.concatenate([turn % FURTHEST_TRAINED, (turn + half) % FURTHEST_TRAINED]) + 1
+        distances = np.concatenate([offset % FURTHEST_TRAINED, (offset + half) % FURTHEST_TRAINED]) + 1
         target = np.concatenate([hours, hours])
-        return self.left_over(self._of_observed(target, distances), errors)
+        return self.residuals_of(self._from_observed(target, distances), errors)
 
-    def left_over(self, tried: OutOfSample, errors: ErrorStage) -> tuple[Floats, Floats]:
-        """Rows of `residual_features`, and what the first two stages miss there (percent)."""
-        distances = tried.target - tried.known
-        features = error_features(self.errors, tried.known, tried.target)
+    def residuals_of(self, forecasts: OutOfSample, errors: ErrorStage) -> tuple[Floats, Floats]:
+        """Rows of `residual_features`, and the residuals of the first two stages there (percent)."""
+        distances = forecasts.target - forecasts.known
+        features = error_features(self.errors, forecasts.known, forecasts.target)
         correction = errors.correction(features, distances)
-        rows = residual_features(tried.responses, tried.regression, correction, features, distances)
-        return rows, self.truth[tried.target] - tried.regression - correction
+        rows = residual_features(forecasts.responses, forecasts.regression, correction, features, distances)
+        return rows, self.truth[forecasts.target] - forecasts.regression - correction
 
     def newest(self, days: int, fewest_issues: int) -> OutOfSample:
-        """Forecasts of the newest days: replayed runs where there are enough, else of observed weather."""
+        """Forecasts of the newest days: from replayed weather runs if enough, else from observed weather."""
         if len(self.replayed.known) >= fewest_issues * len(LEADS):
             return self.replayed
         first = max(len(self.truth) - days * DAY, len(self.truth) // 2, FURTHEST_TRAINED)
         target = np.repeat(np.arange(first, len(self.truth)), 4)
         distances = np.tile(np.arange(4), len(target) // 4) * 12 + target % 12 + 1
-        return self._of_observed(target, distances)
+        return self._from_observed(target, distances)
 
-    def _of_observed(self, target: Positions, distances: Positions) -> OutOfSample:
+    def _from_observed(self, target: Positions, distances: Positions) -> OutOfSample:
         return OutOfSample(
             target - distances,
             target,
@@ -167,81 +168,81 @@ def predict_prequentially(
     outlook_recipe: OutlookRecipe,
     issues: pd.DatetimeIndex,
 ) -> Prequential:
-    """Run the adaptive regression through a record, stopping to forecast at each of `issues`.
+    """Run the adaptive regression through a record, with a forecast at each of `issues`.
 
     Args:
         record: with `truth_mwh`.
         responses: of its hours, from observed weather.
         recipe: of the stage.
-        cut: hours before the part that is held out.
+        cut: number of hours before the holdout.
         availability: the publication delay of demand.
         guessing: an outlook without corrections.
         outlook_recipe: of the corrections.
-        issues: when recorded runs are tried; may be empty.
+        issues: issue times at which recorded weather runs are replayed; may be empty.
     """
     end = len(responses.periods)
     demand = record.demand_mwh[:end]
-    known = [record.position(availability.newest_known(moment)) for moment in issues]
-    ahead = _foreseen(record, issues, guessing, outlook_recipe, record.periods[cut - 1])
-    at_stop = dict(zip(known, ahead, strict=True))
+    known = [record.position(availability.newest_known(issued_at)) for issued_at in issues]
+    horizons = _horizons(record, issues, guessing, outlook_recipe, record.periods[cut - 1])
+    horizon_at = dict(zip(known, horizons, strict=True))
     stage = AdaptiveRegression.start(responses.rows(slice(0, cut)), demand[:cut], recipe)
-    at_cut, before, foretold, tried = stage, 0, [], []
-    for stop in sorted({cut, end, *(each + 1 for each in known)}):
-        stage, said = stage.advance(responses.rows(slice(before, stop)), demand[before:stop])
-        foretold.append(said)
-        before = stop
+    at_cut, start, forecasts, replayed = stage, 0, [], []
+    for stop in sorted({cut, end, *(position + 1 for position in known)}):
+        stage, forecast = stage.advance(responses.rows(slice(start, stop)), demand[start:stop])
+        forecasts.append(forecast)
+        start = stop
         if stop == cut:
             at_cut = stage
-        if stop - 1 in at_stop:
-            hours = at_stop[stop - 1]
-            periods = hours.responses.periods
+        if stop - 1 in horizon_at:
+            horizon = horizon_at[stop - 1]
+            periods = horizon.responses.periods
             target = record.position(periods[0]) + np.arange(len(periods))
             inside = target < end
-            predicted = stage.predict(hours.responses)
-            tried.append(
+            predicted = stage.predict(horizon.responses)
+            replayed.append(
                 OutOfSample(
                     np.full(len(target), stop - 1),
                     target,
-                    hours.responses,
+                    horizon.responses,
                     predicted,
-                    hours.spread(stage, predicted),
+                    horizon.spread(stage, predicted),
                 ).rows(inside)
             )
-    ages = np.concatenate([said.log_demand for said in foretold], axis=1)
+    ages = np.concatenate([forecast.log_demand for forecast in forecasts], axis=1)
     return Prequential(
         responses=responses,
         truth=PERCENT * np.log(record.truth_mwh[:end]),
         errors=PERCENT * np.log(demand) - ages[0],
         ages=ages,
-        spread=np.concatenate([said.spread for said in foretold]),
+        spread=np.concatenate([forecast.spread for forecast in forecasts]),
         at_cut=at_cut,
         at_end=stage,
-        replayed=_joined(tried, responses),
+        replayed=_joined(replayed, responses),
     )
 
 
 def day_ahead_issues(record: Record, end: int, days: int) -> pd.DatetimeIndex:
-    """Moments of day-ahead issue in the newest `days` that had a fresh run to go by, every other day."""
+    """Day-ahead issue times in the newest `days`, every other day, at which a fresh weather run was known."""
     zone = record.region.zone
     last = local_day(record.periods[end - 1].to_pydatetime(), zone)
-    moments = utc_index(
+    issues = utc_index(
         pd.DatetimeIndex(
             [day_ahead_issue(last - timedelta(days=back), zone) for back in range(days, -1, -STEP_DAYS)]
         )
     )
     first = record.periods[min(MEMORY_HOURS, end - 1)]
-    moments = moments[(moments > first) & (moments < record.periods[end - 1])]
-    return moments[record.issued.fresh(moments)]
+    issues = issues[(issues > first) & (issues < record.periods[end - 1])]
+    return issues[record.issued.fresh(issues)]
 
 
-def _foreseen(
+def _horizons(
     record: Record,
     issues: pd.DatetimeIndex,
     guessing: Outlook,
     recipe: OutlookRecipe,
     before: pd.Timestamp,
 ) -> list[Horizon]:
-    """The leads of each issue as they were foreseen, with corrections learnt on other blocks of days."""
+    """The horizon of each issue as forecast then, with corrections learnt on other blocks of days."""
     if len(issues) == 0:
         return []
     folds = [
@@ -249,24 +250,24 @@ def _foreseen(
         for fold in (0, 1)
     ]
     return [
-        weather_horizon(record, folds[fold], moment)
-        for moment, fold in zip(issues, _block(issues), strict=True)
+        weather_horizon(record, folds[fold], issued_at)
+        for issued_at, fold in zip(issues, _block(issues), strict=True)
     ]
 
 
-def _block(moments: pd.DatetimeIndex) -> Positions:
-    days = (moments - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(days=FOLD_DAYS)
+def _block(times: pd.DatetimeIndex) -> Positions:
+    days = (times - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(days=FOLD_DAYS)
     return np.asarray(days, dtype=np.int64) % 2
 
 
-def _joined(tried: list[OutOfSample], like: Responses) -> OutOfSample:
-    if not tried:
-        nothing = np.empty(0, dtype=np.int64)
-        return OutOfSample(nothing, nothing, like.rows(nothing), np.empty(0), np.empty(0))
+def _joined(parts: list[OutOfSample], like: Responses) -> OutOfSample:
+    if not parts:
+        none = np.empty(0, dtype=np.int64)
+        return OutOfSample(none, none, like.rows(none), np.empty(0), np.empty(0))
     return OutOfSample(
-        np.concatenate([each.known for each in tried]),
-        np.concatenate([each.target for each in tried]),
-        joined([each.responses for each in tried]),
-        np.concatenate([each.regression for each in tried]),
-        np.concatenate([each.spread for each in tried]),
+        np.concatenate([part.known for part in parts]),
+        np.concatenate([part.target for part in parts]),
+        joined([part.responses for part in parts]),
+        np.concatenate([part.regression for part in parts]),
+        np.concatenate([part.spread for part in parts]),
     )

@@ -1,7 +1,7 @@
-"""The third stage: LightGBM on what the first two leave over. Pure.
+"""The third stage: LightGBM on the residuals of the first two. Pure.
 
-It sees the weather and the calendar, what the first stages say, and what they got wrong lately; its
-correction is shrunk, as part of what it learns is chance.
+Its features are weather, calendar, the forecasts of the first two stages and their recent errors. The
+correction is shrunk, because part of what it learns is noise.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ NAMES = (
 
 @dataclass(frozen=True)
 class ResidualRecipe:
-    """How the trees are grown.
+    """How the trees are fitted.
 
     Attributes:
         parameters: LightGBM's own.
         trees: their number.
-        shrink: share of the correction that is used.
-        largest: percent; larger residuals are cut in training.
+        shrink: factor on the correction.
+        largest: percent; larger residuals are clipped in training.
     """
 
     parameters: Mapping[str, Any] = field(
@@ -86,18 +86,18 @@ class ResidualRecipe:
 
 @dataclass(frozen=True)
 class ResidualStage:
-    """The trees and how much of them is believed."""
+    """The trees, and the factor on their correction."""
 
     booster: lgb.Booster
     shrink: float
 
     @classmethod
-    def fit(cls, rows: Floats, missed: Floats, recipe: ResidualRecipe) -> ResidualStage:
-        """Fit on rows of `residual_features` and what the first two stages missed there (percent)."""
-        usable = ~np.isnan(missed)
+    def fit(cls, rows: Floats, residuals: Floats, recipe: ResidualRecipe) -> ResidualStage:
+        """Fit on rows of `residual_features` and the residuals of the first two stages there (percent)."""
+        usable = ~np.isnan(residuals)
         data = lgb.Dataset(
             rows[usable],
-            label=np.clip(missed[usable], -recipe.largest, recipe.largest),
+            label=np.clip(residuals[usable], -recipe.largest, recipe.largest),
             feature_name=list(NAMES),
         )
         return cls(lgb.train(dict(recipe.parameters), data, recipe.trees), recipe.shrink)
@@ -114,8 +114,8 @@ def residual_features(
 
     Args:
         responses: of the target hours.
-        regression: what the adaptive regression says, percent of log demand.
-        correction: what the error stage adds.
+        regression: forecast of the adaptive regression, percent of log demand.
+        correction: of the error stage, percent.
         errors: rows of `error_features`.
         distances: hours from the newest known hour.
     """

@@ -1,8 +1,8 @@
-"""Columns that say why demand is what it is: level, calendar and the response to weather. Pure.
+"""The columns of the adaptive regression: level, calendar and the response to weather. Pure.
 
-They hold no demand. A row depends on its hour's calendar and on the weather path up to and including its
-hour, so the same columns serve observed and foreseen weather. What is not known is NaN; smoothed columns
-stand still meanwhile.
+They contain no demand. A row depends on its hour's calendar and on the weather path up to and including its
+hour, so the same columns serve observed and forecast weather. Unknown values are NaN; smoothed columns keep
+their last value meanwhile.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OTHER_WEATHER_GROUPS = (MOISTURE, AIR)
 SOLAR_GROUPS = (CLOUDS, SUN)
 GROUPS = (*CALENDAR_GROUPS, *TEMPERATURE_GROUPS, *OTHER_WEATHER_GROUPS, *SOLAR_GROUPS)
 
-# Buildings follow the temperature slowly: half-lives of its smoothing, in hours, with knots in °C.
+# Buildings follow the temperature slowly: half-lives of the smoothing in hours, knots in °C.
 FAST_HOURS, FAST_KNOTS = 1.5, (-8, -4, 0, 4, 8, 11, 14, 17, 20, 23, 26, 29)
 MIDDLE_HOURS, MIDDLE_KNOTS = 12.0, (-4, 4, 9, 14, 17, 20, 23, 26)
 SLOW_HOURS, SLOW_KNOTS = 72.0, (0, 8, 14, 18, 22, 25)
@@ -47,7 +47,7 @@ SLOW_LAG_HOURS = 72
 YEAR_DAYS = 365.25
 HARMONICS = 6
 WATTS_PER_KILOWATT = 1000.0
-# So many hours before a row its weather still shows (the slowest smoothing has long forgotten more).
+# Hours of past weather that a row depends on; the slowest smoothing has a half-life of 72 hours.
 MEMORY_HOURS = 30 * 24
 
 
@@ -90,7 +90,7 @@ class Responses:
 
 
 def joined(parts: list[Responses]) -> Responses:
-    """Rows of several, one after the other; they have the same columns."""
+    """The rows of several parts with the same columns, one after the other."""
     return Responses(
         pd.DatetimeIndex(parts[0].periods.append([part.periods for part in parts[1:]])),
         np.concatenate([part.hours for part in parts]),
@@ -106,8 +106,8 @@ def joined(parts: list[Responses]) -> Responses:
 def response_features(path: WeatherPath, region: Region, last: int | None = None) -> Responses:
     """The columns of every hour of a path, or of its `last` hours.
 
-    The first `MEMORY_HOURS` of a path lack some of their past: the smoothed columns are then means over
-    the hours there are.
+    The first `MEMORY_HOURS` of a path lack part of their past: their smoothed columns are means over the
+    available hours.
     """
     return responses_of([path], region, last)[0]
 
@@ -223,7 +223,7 @@ def _weather(
 def _hinges(
     add: Callable[[str, str, Floats], None], group: str, name: str, values: Floats, knots: tuple[int, ...]
 ) -> None:
-    """A straight line that may bend at each knot."""
+    """A piecewise linear function with a bend at each knot."""
     add(group, name, values)
     for knot in knots:
         add(group, f"{name}_over_{knot}", np.maximum(values - knot, 0.0))
@@ -240,7 +240,7 @@ def _moisture(
     add(MOISTURE, "dew_point_day_hot", np.maximum(smoothed(point, DAY_HOURS) - 12.0, 0.0) * hot)
     humid = (humidity - 70.0) / 10
     add(MOISTURE, "humidity", humid)
-    # Humid air by day is cloud and haze that cloud cover does not tell.
+    # Humid air by day means cloud and haze that cloud cover does not show.
     add(MOISTURE, "humidity_sun", humid * clear)
     add(MOISTURE, "humidity_squared_sun", humid**2 * clear)
 

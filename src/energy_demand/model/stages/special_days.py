@@ -1,7 +1,7 @@
-"""Days on which people use electricity unlike on a day of that weekday: holidays and the days around them.
+"""Special days: holidays and the days around them, on which demand differs from a usual day of that weekday.
 
-Pure. One class of day is one column, because Thanksgiving and Columbus Day have nothing in common but the
-calendar's red.
+Pure. Each class of day has a column of its own, because demand on Thanksgiving and on Columbus Day has
+nothing in common.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _FIXED = {
     "christmas_week": [(12, 23), *((12, day) for day in range(26, 31))],
     "new_year_eve": [(12, 31)],
 }
-# Classes by how the name of a holiday begins, and days from it.
-_EASTER = "the calculated Easter"  # not a name of any calendar, so that Easter Monday is another day
+# Classes by the beginning of a holiday's name, and offsets in days from it.
+_EASTER = "the calculated Easter"  # in no holiday calendar, so that it never matches Easter Monday
 _MOVING = {
     "before_independence_day": ("Independence", [-1]),
     "independence_day": ("Independence", [0]),
@@ -58,7 +58,7 @@ def special_day_columns(days: pd.DatetimeIndex, country: str) -> dict[str, Float
 
     Args:
         days: local calendar days (naive midnights), in any order.
-        country: of the holiday calendar. Classes whose holiday it does not have stay 0.
+        country: of the holiday calendar. Classes whose holiday it lacks stay 0.
     """
     years = range(days.year.min(), days.year.max() + 1) if len(days) else range(0)
     by_year = [_classes(country, year) for year in years]
@@ -84,7 +84,7 @@ def _classes(country: str, year: int) -> dict[str, list[date]]:
     classes[_OBSERVED] = [day for day, name in named if "observed" in name]
     bridges, after = classes.setdefault(_BRIDGE, []), classes.setdefault(_AFTER_INDEPENDENCE_DAY, [])
     for holiday in classes["independence_day"]:
-        # The Monday before a Tuesday and the Friday after a Thursday; the day after is slow as well.
+        # The Monday before a Tuesday and the Friday after a Thursday; demand is low the day after as well.
         bridges += {1: [holiday - timedelta(days=1)], 3: [holiday + timedelta(days=1)]}.get(
             holiday.weekday(), []
         )

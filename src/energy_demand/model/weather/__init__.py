@@ -1,1 +1,1 @@
-"""The weather that a forecast goes by: completed, corrected, and how uncertain it is. Pure."""
+"""The weather that a forecast uses: gaps filled, forecasts corrected, uncertainty estimated. Pure."""

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Climate:
-    """What temperatures usually are.
+    """Usual temperatures.
 
     Attributes:
         coefficients: of `MAIN` and `REST`, for the harmonics of day of year and clock hour.
-        slope: °C by which `REST` departs from its climate for each that `MAIN` does.
+        slope: °C by which `REST` deviates from its climate per °C of deviation at `MAIN`.
     """
 
     coefficients: Mapping[str, Floats]
@@ -38,19 +38,20 @@ def fit_climate(path: WeatherPath, zone: ZoneInfo) -> Climate:
     """The climate of a path of observed weather.
 
     Raises:
-        ValueError: no temperature of the main site was observed.
+        ValueError: the path has no temperature of the main site.
     """
     basis = climate_basis(*clock(naive(path.periods - pd.Timedelta(HOUR)), zone))
     main, rest = path.column(MAIN), path.column(REST)
     if np.isnan(main).all():
-        raise ValueError("no temperature of the main site was observed; the outlook needs some")
+        raise ValueError("no observed temperature of the main site; the outlook cannot be fitted without any")
     if np.isnan(rest).all():
         rest = main
     coefficients = {MAIN: _regressed(basis, main), REST: _regressed(basis, rest)}
     both = ~np.isnan(main) & ~np.isnan(rest)
-    of_main = main[both] - basis[both] @ coefficients[MAIN]
-    of_rest = rest[both] - basis[both] @ coefficients[REST]
-    return Climate(coefficients, float(np.dot(of_rest, of_main)) / max(float(np.dot(of_main, of_main)), 1e-9))
+    main_anomaly = main[both] - basis[both] @ coefficients[MAIN]
+    rest_anomaly = rest[both] - basis[both] @ coefficients[REST]
+    variance = max(float(np.dot(main_anomaly, main_anomaly)), 1e-9)
+    return Climate(coefficients, float(np.dot(rest_anomaly, main_anomaly)) / variance)
 
 
 def _regressed(basis: Floats, values: Floats) -> Floats:
@@ -69,9 +70,9 @@ def climate_basis(hour: Floats, day: Floats) -> Floats:
     return np.stack([season * of_day for season in seasons for of_day in hours], axis=-1)
 
 
-def naive(moments: pd.DatetimeIndex) -> npt.NDArray[np.datetime64]:
-    """UTC moments as NumPy takes them, without a zone."""
-    return np.asarray(moments.tz_localize(None), dtype="datetime64[us]")
+def naive(times: pd.DatetimeIndex) -> npt.NDArray[np.datetime64]:
+    """UTC times as naive NumPy values."""
+    return np.asarray(times.tz_localize(None), dtype="datetime64[us]")
 
 
 def clock(starts: npt.NDArray[np.datetime64], zone: ZoneInfo) -> tuple[Floats, Floats]:

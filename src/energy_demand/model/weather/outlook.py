@@ -1,10 +1,9 @@
-"""The weather that a forecast goes by: fills what a run leaves out and corrects what it says. Pure.
+"""The outlook: the weather that a forecast uses, with gaps filled and forecasts corrected. Pure.
 
-Two kinds of loss are made good. Where a run says nothing (a site without forecasts, or no run at all) the
-temperature is guessed from what was observed by the issue. Where it says something, model output statistics
-(Glahn and Lowry 1972) remove its usual errors. `training` fits both.
-
-Temperatures are handled as departures from a climate of day of year and clock hour.
+Where a weather run has no temperature (a site without forecasts, or no run at all), it is estimated from
+weather observed by the issue time. Where it has one, model output statistics (Glahn and Lowry 1972) remove
+systematic errors. `training` fits both. Temperatures are anomalies from a climate of day of year and clock
+hour. Weather observed after the issue time is never used.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, RADIATION, RE
 from energy_demand.model.weather.issues import (
     COLUMN,
     LEADS,
-    SAID_AFTER,
-    SAID_BEFORE,
-    SEEN_HOURS,
+    OBSERVED_HOURS,
+    RUN_HOURS_AFTER,
+    RUN_HOURS_BEFORE,
     Issues,
     no_runs,
     windows,
@@ -42,13 +41,13 @@ _LIMITS = {HUMIDITY: (1.0, 100.0), CLOUD: (0.0, 100.0), WIND: (0.0, np.inf), RAD
 
 @dataclass(frozen=True)
 class Outlook:
-    """Turns what is known at an issue into a weather path without holes in temperature.
+    """Turns the weather known at an issue into a path without gaps in temperature.
 
     Attributes:
         climate: of `MAIN` and `REST`.
-        guesses: boosters for `MAIN` and `REST` where no run says anything.
-        corrections: boosters by path column, empty where too few runs were recorded.
-        zone: whose clock hours and days of year are meant.
+        guesses: boosters that fill gaps in `MAIN` and `REST`.
+        corrections: boosters by path column; empty where too few weather runs were recorded.
+        zone: of local clock hours and days of year.
     """
 
     climate: Climate
@@ -62,45 +61,45 @@ class Outlook:
         """The path of the `MAX_LEAD_HOURS` hours after the hour of issue, and which of them a run covers.
 
         Args:
-            observed: complete up to the hour of issue; what it holds later is not looked at.
-            issued: recorded runs; the newest one issued by `issued_at` is used.
+            observed: complete up to the hour of issue; later hours are not used.
+            issued: recorded weather runs; the newest one issued by `issued_at` is used.
             issued_at: UTC.
         """
         hour = issued_at.floor("h")
-        moments = pd.DatetimeIndex([hour])
-        seen = windows(observed, moments, SEEN_HOURS, 0)
-        said = issued.around(pd.DatetimeIndex([issued_at]), SAID_BEFORE, SAID_AFTER)
-        issues = Issues(moments, seen, said, self.zone)
-        has_run = ~np.isnan(issues.said_ahead[0, :, COLUMN[MAIN]])
+        hours = pd.DatetimeIndex([hour])
+        past = windows(observed, hours, OBSERVED_HOURS, 0)
+        forecast = issued.around(pd.DatetimeIndex([issued_at]), RUN_HOURS_BEFORE, RUN_HOURS_AFTER)
+        issues = Issues(hours, past, forecast, self.zone)
+        has_run = ~np.isnan(issues.forecast_at_leads[0, :, COLUMN[MAIN]])
         periods = hour + pd.to_timedelta(LEADS, unit="h")
         return WeatherPath(periods, self.expect(issues)[0]), has_run
 
     def completed(self, observed: WeatherPath) -> WeatherPath:
-        """Observed weather with the temperatures that no site measured guessed from hours before."""
+        """Observed weather; temperatures that no site measured are estimated from the hours before."""
         values = observed.values.copy()
-        lacking = np.flatnonzero(np.isnan(values[:, [COLUMN[MAIN], COLUMN[REST]]]).any(axis=1))
-        if len(lacking) == 0:
+        gaps = np.flatnonzero(np.isnan(values[:, [COLUMN[MAIN], COLUMN[REST]]]).any(axis=1))
+        if len(gaps) == 0:
             return observed
-        moments = observed.periods[lacking] - pd.Timedelta(HOUR)
-        seen = windows(observed, moments, SEEN_HOURS, 0)
-        # The hour that lacks it is the first after an issue.
-        issues = Issues(moments, seen, no_runs(len(lacking)), self.zone, LEADS[:1])
-        main = values[lacking, COLUMN[MAIN]][:, None]
+        hours = observed.periods[gaps] - pd.Timedelta(HOUR)
+        past = windows(observed, hours, OBSERVED_HOURS, 0)
+        # The hour with the gap is the first one after an issue.
+        issues = Issues(hours, past, no_runs(len(gaps)), self.zone, LEADS[:1])
+        main = values[gaps, COLUMN[MAIN]][:, None]
         main = np.where(np.isnan(main), self._guess(MAIN, issues, main), main)
-        rest = values[lacking, COLUMN[REST]][:, None]
+        rest = values[gaps, COLUMN[REST]][:, None]
         rest = np.where(np.isnan(rest), self._guess(REST, issues, main), rest)
-        values[lacking, COLUMN[MAIN]] = main[:, 0]
-        values[lacking, COLUMN[REST]] = rest[:, 0]
+        values[gaps, COLUMN[MAIN]] = main[:, 0]
+        values[gaps, COLUMN[REST]] = rest[:, 0]
         return WeatherPath(observed.periods, values)
 
     def expect(self, issues: Issues) -> Floats:
-        """Issues × `LEADS` × `PATH_COLUMNS`."""
-        expected = issues.said_ahead.copy()
+        """The expected weather: issues × `LEADS` × `PATH_COLUMNS`."""
+        expected = issues.forecast_at_leads.copy()
         features = issues.correction_features()
         main = self._corrected(MAIN, expected[..., COLUMN[MAIN]], features)
-        lacking = np.isnan(main)
-        if lacking.any():
-            main = np.where(lacking, self._guess(MAIN, issues, main), main)
+        missing = np.isnan(main)
+        if missing.any():
+            main = np.where(missing, self._guess(MAIN, issues, main), main)
         rest = self._corrected(REST, expected[..., COLUMN[REST]], features)
         if np.isnan(rest).any():
             rest = np.where(np.isnan(rest), self._guess(REST, issues, main), rest)
@@ -112,12 +111,12 @@ class Outlook:
             expected[..., COLUMN[name]] = np.clip(expected[..., COLUMN[name]], low, high)
         return expected
 
-    def _corrected(self, name: str, said: Floats, features: Floats) -> Floats:
+    def _corrected(self, name: str, forecast: Floats, features: Floats) -> Floats:
         booster = self.corrections.get(name)
-        rows = ~np.isnan(said)
+        rows = ~np.isnan(forecast)
         if booster is None or not rows.any():
-            return said
-        corrected = said.copy()
+            return forecast
+        corrected = forecast.copy()
         corrected[rows] += np.asarray(booster.predict(features[rows], num_threads=1))
         return corrected
 

@@ -1,7 +1,7 @@
-"""Fits an outlook: the climate, the boosters that fill gaps, and the corrections of runs. Pure.
+"""Fits an outlook: the climate, the boosters that fill gaps, and the corrections of weather runs. Pure.
 
-What fills gaps learns from observed years with a forecast's errors and losses mixed in; corrections learn
-from recorded runs and the weather observed afterwards.
+The gap-filling boosters learn from observed years with simulated forecast errors and losses; the corrections
+learn from recorded runs and the weather observed afterwards.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from energy_demand.model.weather.issues import (
     COLUMN,
     CORRECTED,
     LEADS,
-    SAID_AFTER,
-    SAID_BEFORE,
-    SEEN_HOURS,
+    OBSERVED_HOURS,
+    RUN_HOURS_AFTER,
+    RUN_HOURS_BEFORE,
     Issues,
     no_runs,
     windows,
@@ -45,14 +45,14 @@ class OutlookRecipe:
     """How the boosters of an outlook are fitted; found on as-issued days of 2023-10 … 2024-07.
 
     Attributes:
-        guess: LightGBM's parameters for what no run says.
-        guess_trees: their number.
-        correction: parameters for what runs get wrong.
-        correction_trees: their number.
-        issue_step: every how many hours an observed year gives a training issue.
-        noise: standard deviation (°C) of the errors put on the observed path, a day ahead.
-        fewest_runs: with fewer recorded runs nothing is corrected.
-        loss_share: share of training issues each kind of loss is put on.
+        guess: LightGBM's parameters of the gap-filling boosters.
+        guess_trees: their number of trees.
+        correction: parameters of the boosters that correct weather runs.
+        correction_trees: their number of trees.
+        issue_step: hours between the training issues of observed years.
+        noise: standard deviation (°C) of the simulated forecast errors a day ahead.
+        fewest_runs: with fewer recorded weather runs nothing is corrected.
+        loss_share: share of the training issues that each kind of loss is simulated on.
     """
 
     guess: Mapping[str, Any] = field(
@@ -98,20 +98,20 @@ class OutlookRecipe:
 def fit_guesses(
     observed: WeatherPath, issued: IssuedWeather, zone: ZoneInfo, recipe: OutlookRecipe | None = None
 ) -> Outlook:
-    """An outlook that guesses what is missing and corrects nothing yet.
+    """An outlook that fills gaps and corrects nothing yet.
 
     Args:
-        observed: as measured, holes left in.
-        issued: recorded runs; only when they begin matters.
-        zone: of the clock.
-        recipe: how.
+        observed: as measured, with its gaps.
+        issued: recorded weather runs; only the first issue time matters.
+        zone: of local clock hours and days.
+        recipe: how to fit.
 
     Raises:
-        ValueError: no temperature of the main site was observed.
+        ValueError: there is no observed temperature of the main site.
     """
     recipe = recipe or OutlookRecipe()
     climate = fit_climate(observed, zone)
-    issues = _simulated(observed, _training_moments(observed, issued, recipe), zone, recipe)
+    issues = _simulated(observed, _training_hours(observed, issued, recipe), zone, recipe)
     guesses = {name: _fit_guess(name, issues, observed, climate, recipe) for name in (MAIN, REST)}
     return Outlook(climate, guesses, {}, zone)
 
@@ -123,103 +123,101 @@ def fit_corrections(
     before: pd.Timestamp,
     runs: Booleans | None = None,
 ) -> Outlook:
-    """The outlook with corrections learnt from recorded runs and what came of them.
+    """The outlook with corrections learnt from recorded weather runs and the weather observed afterwards.
 
     Args:
-        guessing: what fills holes.
-        record: with runs and observed weather.
-        recipe: how.
-        before: hours after it are not looked at.
-        runs: which of the recorded runs may be learnt from; all by default.
+        guessing: the outlook that fills gaps.
+        record: with weather runs and observed weather.
+        recipe: how to fit.
+        before: hours after it are not used.
+        runs: which of the recorded runs to learn from; all by default.
 
     Returns:
-        `guessing` itself, where there are too few runs.
+        `guessing` itself where there are too few runs.
     """
     observed = record.observed.until(before, len(record.periods))
     issued_at = record.issued.issued_at
     usable = np.ones(len(issued_at), dtype=bool) if runs is None else runs
     usable = usable & (issued_at + pd.Timedelta(HOUR) <= observed.periods[-1])
-    usable &= issued_at >= observed.periods[0] + pd.Timedelta(SEEN_HOURS * HOUR)
+    usable &= issued_at >= observed.periods[0] + pd.Timedelta(OBSERVED_HOURS * HOUR)
     if usable.sum() < recipe.fewest_runs:
         return guessing
-    moments = issued_at[usable]
+    chosen = issued_at[usable]
     issues = Issues(
-        moments.floor("h"),
-        windows(observed, moments.floor("h"), SEEN_HOURS, 0),
-        record.issued.around(moments, SAID_BEFORE, SAID_AFTER),
+        chosen.floor("h"),
+        windows(observed, chosen.floor("h"), OBSERVED_HOURS, 0),
+        record.issued.around(chosen, RUN_HOURS_BEFORE, RUN_HOURS_AFTER),
         guessing.zone,
     )
-    came = windows(observed, issues.moments, 0, len(LEADS))[:, 1:]
+    actual = windows(observed, issues.hours, 0, len(LEADS))[:, 1:]
     features = issues.correction_features()
     corrections: dict[str, lgb.Booster] = {}
 
     for name in CORRECTED:
-        missed = came[..., COLUMN[name]] - issues.said_ahead[..., COLUMN[name]]
-        known = ~np.isnan(missed)
+        errors = actual[..., COLUMN[name]] - issues.forecast_at_leads[..., COLUMN[name]]
+        known = ~np.isnan(errors)
         if known.sum() > recipe.fewest_runs * len(LEADS) / 2:
-            data = lgb.Dataset(features[known], label=missed[known])
+            data = lgb.Dataset(features[known], label=errors[known])
             corrections[name] = lgb.train(dict(recipe.correction), data, recipe.correction_trees)
     return replace(guessing, corrections=corrections)
 
 
-def _training_moments(
-    observed: WeatherPath, issued: IssuedWeather, recipe: OutlookRecipe
-) -> pd.DatetimeIndex:
-    """Issues of observed years; those before the first recorded run, where two years are left.
+def _training_hours(observed: WeatherPath, issued: IssuedWeather, recipe: OutlookRecipe) -> pd.DatetimeIndex:
+    """Hours of issue in the observed years; only before the first recorded run where that leaves two years.
 
-    A guess that had seen the recorded days would look better on them than it is.
+    A booster fitted on the recorded days would look better on them than it is.
     """
-    last = observed.periods[-1] - pd.Timedelta(SAID_AFTER * HOUR)
-    first = observed.periods[0] + pd.Timedelta(SEEN_HOURS * HOUR)
+    last = observed.periods[-1] - pd.Timedelta(RUN_HOURS_AFTER * HOUR)
+    first = observed.periods[0] + pd.Timedelta(OBSERVED_HOURS * HOUR)
     rest = ~np.isnan(observed.column(REST))
     if rest.any():
         first = max(first, observed.periods[int(np.argmax(rest))])
     if len(issued.issued_at):
-        before = issued.issued_at[0] - pd.Timedelta(SAID_AFTER * HOUR)
+        before = issued.issued_at[0] - pd.Timedelta(RUN_HOURS_AFTER * HOUR)
         if before - first > pd.Timedelta(days=730):
             last = min(last, before)
     return pd.date_range(first.floor("h"), last.floor("h"), freq=f"{recipe.issue_step}h")
 
 
 def _simulated(
-    observed: WeatherPath, moments: pd.DatetimeIndex, zone: ZoneInfo, recipe: OutlookRecipe
+    observed: WeatherPath, hours: pd.DatetimeIndex, zone: ZoneInfo, recipe: OutlookRecipe
 ) -> Issues:
-    """Issues whose run is the observed path with errors; some lose the run, or what was seen."""
+    """Issues whose weather run is the observed path with errors; some lose the run or past observations."""
     random = np.random.default_rng(1)
-    seen = windows(observed, moments, SEEN_HOURS, 0)
-    ahead = windows(observed, moments, 0, SAID_AFTER)[:, 1:]
-    said = no_runs(len(moments))
-    error, level = np.zeros(len(moments)), random.normal(0.0, 0.6, len(moments))
-    for lead in range(1, SAID_AFTER + 1):
-        error = 0.85 * error + random.normal(0.0, 0.53, len(moments)) * min(1.0, 0.5 + lead / 40)
-        wrong = recipe.noise * (error + level * min(1.0, 0.4 + lead / 30))
-        said[:, SAID_BEFORE + lead, COLUMN[MAIN]] = ahead[:, lead - 1, COLUMN[MAIN]] + wrong
-    lost = random.random(len(moments))
-    seen[lost < recipe.loss_share, :, COLUMN[REST]] = np.nan
-    seen[lost > 1.0 - recipe.loss_share] = np.nan
-    blind = random.random(len(moments)) < recipe.loss_share
-    # A run that ends early, down to one that only speaks of the next hour.
-    length = random.integers(1, SAID_AFTER, len(moments))
-    cut = blind[:, None] & (np.arange(said.shape[1])[None, :] > SAID_BEFORE + length[:, None])
-    said[cut] = np.nan
-    return Issues(moments, seen, said, zone)
+    past = windows(observed, hours, OBSERVED_HOURS, 0)
+    future = windows(observed, hours, 0, RUN_HOURS_AFTER)[:, 1:]
+    forecast = no_runs(len(hours))
+    error, level = np.zeros(len(hours)), random.normal(0.0, 0.6, len(hours))
+    for lead in range(1, RUN_HOURS_AFTER + 1):
+        error = 0.85 * error + random.normal(0.0, 0.53, len(hours)) * min(1.0, 0.5 + lead / 40)
+        simulated = recipe.noise * (error + level * min(1.0, 0.4 + lead / 30))
+        forecast[:, RUN_HOURS_BEFORE + lead, COLUMN[MAIN]] = future[:, lead - 1, COLUMN[MAIN]] + simulated
+    lost = random.random(len(hours))
+    past[lost < recipe.loss_share, :, COLUMN[REST]] = np.nan
+    past[lost > 1.0 - recipe.loss_share] = np.nan
+    shortened = random.random(len(hours)) < recipe.loss_share
+    # Some runs end early, down to a single hour.
+    length = random.integers(1, RUN_HOURS_AFTER, len(hours))
+    cut = shortened[:, None] & (np.arange(forecast.shape[1])[None, :] > RUN_HOURS_BEFORE + length[:, None])
+    forecast[cut] = np.nan
+    return Issues(hours, past, forecast, zone)
 
 
 def _fit_guess(
     name: str, issues: Issues, observed: WeatherPath, climate: Climate, recipe: OutlookRecipe
 ) -> lgb.Booster:
-    main = issues.said_ahead[..., COLUMN[MAIN]]
+    main = issues.forecast_at_leads[..., COLUMN[MAIN]]
     features, base = issues.guess_features(name, main, climate)
-    came = windows(observed, issues.moments, 0, len(LEADS))[:, 1:, COLUMN[name]]
-    missed = came - base
-    usable = ~np.isnan(missed)
+    actual = windows(observed, issues.hours, 0, len(LEADS))[:, 1:, COLUMN[name]]
+    residuals = actual - base
+    usable = ~np.isnan(residuals)
     if name == REST:
         usable &= ~np.isnan(main)
-    usable[:, ::2] = False  # every other lead tells enough
-    usable[:, 0] = ~np.isnan(missed[:, 0])  # the first one also fills holes of the past
-    if not usable.any():  # no other site was ever observed: the base alone will do
+    usable[:, ::2] = False  # every other lead is enough
+    usable[:, 0] = ~np.isnan(residuals[:, 0])  # the first lead also fills gaps in observed weather
+    if not usable.any():  # no other site was ever observed: the base alone is used
         usable = np.zeros_like(usable)
         usable[:, 0] = True
-        missed = np.nan_to_num(missed)
-    data = lgb.Dataset(features[usable], label=missed[usable])
+        residuals = np.nan_to_num(residuals)
+    data = lgb.Dataset(features[usable], label=residuals[usable])
     return lgb.train(dict(recipe.guess), data, recipe.guess_trees)

@@ -1,0 +1,78 @@
+"""The replay job: its body, and windows that cannot be replayed."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from energy_demand.database.engine import opened
+from energy_demand.evaluation.injection import Injection, Kind
+from energy_demand.evaluation.policy_replay import ReplayPolicy
+from energy_demand.jobs.past_days import PastDaysError
+from energy_demand.jobs.replay import run_replay
+from records import QUICK
+from support import PRESENT
+
+
+def test_the_body_of_a_replay_has_its_figures_and_settings(filled):
+    with opened(filled) as database:
+        replayed = run_replay(
+            database,
+            filled,
+            PRESENT,
+            policy=ReplayPolicy.TRIGGERED,
+            start=date(2025, 3, 1),
+            end=date(2025, 3, 10),
+            injection=Injection(Kind.STEP, date(2025, 3, 4)),
+            recipe=QUICK,
+        )
+    assert set(replayed.body) == {
+        "policy",
+        "start",
+        "end",
+        "protocol",
+        "weather",
+        "publication_delay_hours",
+        "mape",
+        "mae",
+        "bias_percent",
+        "n_hours",
+        "coverage_80",
+        "coverage_95",
+        "retrainings",
+        "promotions",
+        "training_seconds",
+        "alarms",
+        "retrained",
+        "inject",
+        "detection_delay_days",
+        "seconds",
+    }
+    assert (replayed.body["policy"], replayed.body["protocol"]) == ("triggered", "day-ahead")
+    assert replayed.body["weather"] == "as_issued"
+    assert replayed.body["n_hours"] == 10 * 24 - 1  # over the clock change
+    assert replayed.body["inject"] == {"kind": "step", "at": date(2025, 3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        pytest.param(date(2025, 3, 2), date(2025, 3, 1), "before the start", id="an end before the start"),
+        pytest.param(date(2024, 11, 24), date(2025, 3, 1), "too early", id="too little before it"),
+        pytest.param(
+            date(2025, 3, 1),
+            date(2025, 4, 1),
+            "last day that can be scored is 2025-03-11",
+            id="an end too late",
+        ),
+        pytest.param(date(2025, 3, 1), date(2035, 3, 1), "replay it in parts", id="too many days"),
+        pytest.param(date(2025, 3, 5), date(2025, 3, 10), "not between", id="a change outside"),
+    ],
+)
+def test_a_window_that_cannot_be_replayed_is_refused_with_the_reason(filled, start, end, message):
+    change = Injection(Kind.STEP, date(2025, 3, 4))
+    with opened(filled) as database, pytest.raises(PastDaysError, match=message):
+        run_replay(
+            database, filled, PRESENT, policy=ReplayPolicy.NEVER, start=start, end=end, injection=change
+        )
