@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from energy_demand.database.job_runs import Job, JobRunningError, turn
+from energy_demand.database.job_runs import Job, JobRunningError, job_lock
 from energy_demand.database.tables import job_run
 from energy_demand.errors import UserError
 from energy_demand.jobs.job_lock import LONGEST_ERROR, run_exclusively
@@ -110,7 +110,7 @@ def test_a_run_that_failed_catches_up_nothing(database, settings):
 
 
 def test_a_run_that_meets_another_one_is_not_recorded(database, settings, noted):
-    with turn(database, Job.FORECAST, "NY"), pytest.raises(JobRunningError):
+    with job_lock(database, Job.FORECAST, "NY"), pytest.raises(JobRunningError):
         run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: None)
     assert noted(Job.FORECAST) is None
 
@@ -119,7 +119,7 @@ def test_the_lock_is_released_after_a_run_whichever_way_it_ended(database, setti
     with pytest.raises(RuntimeError):
         run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: fail(RuntimeError("no")))
     run_exclusively(database, settings, Job.FORECAST, PRESENT, lambda: None)
-    with turn(database, Job.FORECAST, "NY"):
+    with job_lock(database, Job.FORECAST, "NY"):
         pass
 
 
