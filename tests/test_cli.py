@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from energy_demand import cli
 from energy_demand.database.engine import opened
-from energy_demand.database.job_runs import Job, turn
+from energy_demand.database.job_runs import Job, job_lock
 from energy_demand.model.base.training import FEWEST_ROWS
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
@@ -489,7 +489,7 @@ def test_while_a_retraining_is_under_way_another_one_and_a_rollback_are_refused(
 ):
     settings = make_settings(database_url=shop["DATABASE_URL"])
     before = retrainings()
-    with opened(settings) as database, turn(database, Job.RETRAIN, "NY"):
+    with opened(settings) as database, job_lock(database, Job.RETRAIN, "NY"):
         status, out, err = call(shop, *command.split())
     assert (status, out) == (1, "")
     assert err.strip().splitlines()[-1].startswith("error: another retrain job for NY is already running")

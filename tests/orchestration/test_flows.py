@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from energy_demand.config import TELEMETRY_OFF
 from energy_demand.database.engine import opened
-from energy_demand.database.job_runs import Job, turn
+from energy_demand.database.job_runs import Job, job_lock
 from support import PRESENT
 
 pytestmark = pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_retraining_without_enough_rows_fails_and_is_logged_as_skipped(flows, 
     ],
 )
 def test_a_flow_that_finds_another_run_ends_as_skipped(flows, settings, count, job, name):
-    with opened(settings) as database, turn(database, job, "NY"):
+    with opened(settings) as database, job_lock(database, job, "NY"):
         state = getattr(flows, name)(return_state=True)
     assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
     assert "already running" in state.message
