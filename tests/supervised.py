@@ -6,8 +6,8 @@ import json
 import sys
 
 from energy_demand.errors import UserError
-from energy_demand.local_services import Service
-from energy_demand.supervision import Supervisor
+from energy_demand.local.services import Service
+from energy_demand.local.supervision import Supervisor
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ import httpx
 import pytest
 from servers import COMMAND, free_port, wait_until
 
-from energy_demand import supervision
 from energy_demand.config import Settings
-from energy_demand.local_services import SamePortError, Service, local_services
-from energy_demand.supervision import PortTakenError, check_ports
+from energy_demand.local import supervision
+from energy_demand.local.services import SamePortError, Service, local_services
+from energy_demand.local.supervision import PortTakenError, check_ports
 from support import make_settings
 
 SECRETS = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from energy_demand.config import Settings
-    from energy_demand.local_services import Service
+    from energy_demand.local.services import Service
 
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
 
@@ -33,9 +33,9 @@ def local(
     The other ports are API_PORT, PROMETHEUS_PORT and DASHBOARD_PORT.
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.local_services import local_services  # noqa: PLC0415
+    from energy_demand.local.services import local_services  # noqa: PLC0415
+    from energy_demand.local.supervision import Supervisor, check_ports  # noqa: PLC0415
     from energy_demand.registry.mlflow_store import MlflowStore  # noqa: PLC0415
-    from energy_demand.supervision import Supervisor, check_ports  # noqa: PLC0415
     from energy_demand.terminal.console import err  # noqa: PLC0415
 
     settings = load_settings()
@@ -61,7 +61,7 @@ def local(
 def _announce(services: Sequence[Service], database: str, settings: Settings) -> None:
     import httpx  # noqa: PLC0415
 
-    from energy_demand.local_services import HOST  # noqa: PLC0415
+    from energy_demand.local.services import HOST  # noqa: PLC0415
     from energy_demand.terminal.console import out  # noqa: PLC0415
 
     out.print("\neverything runs; Ctrl-C stops it")

@@ -281,7 +281,7 @@ class EmbeddedServer:
                 f"or move {data} away to begin with an empty one",
             )
         self._password()
-        if as_root() and data.stat().st_uid == 0:
+        if account and data.stat().st_uid == 0:  # there is one only where root calls
             give(data, account)
 
     def _launch(self, *, may_fail: bool) -> None:

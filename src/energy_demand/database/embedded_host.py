@@ -267,10 +267,8 @@ def file_lock(path: Path, *, seconds: float) -> Iterator[None]:
         yield
 
 
-def give(data: Path, account: Account | None) -> None:
+def give(data: Path, account: Account) -> None:
     """Hand a data folder that root copied or restored to the account that runs it."""
-    if account is None:
-        return
     for parent, folders, files in os.walk(data):
         for name in (*folders, *files):
             os.chown(Path(parent, name), account.uid, account.gid, follow_symlinks=False)

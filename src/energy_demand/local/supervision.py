@@ -1,8 +1,8 @@
 """Runs services side by side until one of them ends or the user has had enough; nothing of them stays.
 
 Honcho's `Process` runs each one, in a thread and a session of its own, and its `Printer` prefixes the lines.
-Its `Manager` is not used: it starts all at once, cannot be interrupted while it does, kills after five
-seconds, and has no answer to a second Ctrl-C.
+Its `Manager` is not used: a runner process of its own that is killed hangs it, and it leaves all services
+behind when it is killed itself (docs/decisions/0003-supervision.md).
 
 A service is its whole process group, and over when the last of it is. A second process, the leash, ends the
 groups where this one cannot any more, because it was killed.
@@ -33,7 +33,7 @@ from honcho.process import Process  # type: ignore[import-untyped]
 
 from energy_demand.config import environment_with
 from energy_demand.errors import UserError
-from energy_demand.local_services import HOST, Service
+from energy_demand.local.services import HOST, Service
 from energy_demand.logs import redact
 
 if TYPE_CHECKING:
