@@ -10,7 +10,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo local test lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
-        pipeline notebooks clean
+        pipeline notebooks grafana clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -115,6 +115,9 @@ pipeline: $(READY) ## ingest, features, train, evaluate with DVC; does only what
 
 notebooks: $(READY) ## run all four and render them into docs/notebooks/
 	$(BIN)/python notebooks/render.py
+
+grafana: $(READY) ## write Grafana's dashboard after a change of infra/grafana/write_dashboard.py
+	$(BIN)/python infra/grafana/write_dashboard.py
 
 clean:           ## remove .venv/ and caches; data and models stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

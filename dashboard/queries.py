@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
+from energy_demand.database.predictions import scored_forecasts
 from energy_demand.database.tables import (
     database_stamp,
     demand_flag,
@@ -23,13 +24,17 @@ from energy_demand.database.tables import (
     raw_demand,
     raw_weather,
 )
-from energy_demand.timeaxis import ISSUE_HOUR_LOCAL
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 HOUR = sa.literal_column("interval '1 hour'", sa.Interval)
 NAIVE = {"seasonal_naive_24": "demand_lag_24h", "seasonal_naive_168": "demand_lag_168h"}
+# Of `scored_forecasts`; what most questions need.
+JUDGED = (
+    *("timestamp", "issued_at", "lead_hours", "model_version", "predicted"),
+    *("lower_80", "upper_80", "lower_95", "upper_95", "actual", "error", "percentage_error"),
+)
 
 
 @dataclass(frozen=True)
@@ -151,20 +156,22 @@ def judged_span(
     connection: sa.Connection, respondent: str, zone: str, now: datetime
 ) -> tuple[datetime, datetime] | None:
     """First and last hour of scheduled forecasts made by `now`, or None."""
-    made = prediction_log.c
-    query = sa.select(sa.func.min(made.timestamp), sa.func.max(made.timestamp))
-    first, last = connection.execute(query.where(*_scheduled(respondent, zone, now))).one()
-    return None if first is None else (first, last)
+    rows = scored_forecasts(zone, now).c
+    hour = sa.select(rows.timestamp).where(rows.respondent == respondent).limit(1)
+    first, last = (
+        connection.scalar(hour.order_by(order)) for order in (rows.timestamp, rows.timestamp.desc())
+    )
+    return None if first is None or last is None else (first, last)
 
 
 def versions(connection: sa.Connection, which: Judged) -> list[str]:
     """The models that made the scheduled forecasts of these hours, whatever `which.version`; newest first."""
-    made = prediction_log.c
+    rows = scored_forecasts(which.zone, which.now)
     query = (
-        sa.select(made.model_version)
-        .where(*_chosen(which))
-        .group_by(made.model_version)
-        .order_by(sa.func.max(made.issued_at).desc())
+        sa.select(rows.c.model_version)
+        .where(*_chosen(rows, which))
+        .group_by(rows.c.model_version)
+        .order_by(sa.func.max(rows.c.issued_at).desc())
     )
     return list(connection.scalars(query))
 
@@ -175,7 +182,7 @@ def hours(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     Columns: timestamp, issued_at, lead_hours, predicted, the bounds, actual, operator (its hourly forecast;
     NaN: none is published), model_version.
     """
-    rows = _with_truth(which)
+    rows = _judged(which, "operator")
     query = sa.select(
         rows.c.timestamp,
         rows.c.issued_at,
@@ -201,10 +208,10 @@ def days(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     there, naive_own_mape; likewise operator_known, operator_mape, operator_own_mape where the operator
     published a forecast.
     """
-    rows = _with_truth(which, naive=True)
+    rows = _judged(which, *NAIVE.values(), "operator")
     columns = rows.c
     day = sa.cast(_local(columns.timestamp, which.zone), sa.Date).label("day")
-    both = sa.and_(*(columns[name].is_not(None) for name in NAIVE), columns.actual.is_not(None))
+    both = sa.and_(*(columns[name].is_not(None) for name in NAIVE.values()), columns.actual.is_not(None))
     published = sa.and_(columns.operator > 0, columns.actual.is_not(None))
 
     def mape(name: str, where: sa.ColumnElement[bool], label: str) -> sa.Label[Any]:
@@ -220,7 +227,7 @@ def days(connection: sa.Connection, which: Judged) -> pd.DataFrame:
         ),
         *_errors(rows),
         sa.func.count().filter(both).label("naive_known"),
-        *(mape(name, both, f"{name}_mape") for name in NAIVE),
+        *(mape(column, both, f"{name}_mape") for name, column in NAIVE.items()),
         mape("predicted", both, "naive_own_mape"),
         sa.func.count().filter(published).label("operator_known"),
         mape("operator", published, "operator_mape"),
@@ -258,8 +265,8 @@ def over_all(days: pd.DataFrame) -> dict[str, float | None]:
 
 def error_histogram(connection: sa.Connection, which: Judged, width: float) -> pd.DataFrame:
     """`low` (MWh) and `n` of each bin of `width` that has errors, predicted − actual."""
-    rows = _with_truth(which)
-    bin_number = sa.func.floor((rows.c.predicted - rows.c.actual) / width, type_=sa.Double)
+    rows = _judged(which)
+    bin_number = sa.func.floor(rows.c.error / width, type_=sa.Double)
     low = (bin_number * width).label("low")
     query = (
         sa.select(low, sa.func.count().label("n"))
@@ -272,7 +279,7 @@ def error_histogram(connection: sa.Connection, which: Judged, width: float) -> p
 
 def errors_by_hour_and_weekday(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     """`weekday` (1 Monday … 7 Sunday), `hour` (local, of its start), with the error columns of `days`."""
-    rows = _with_truth(which)
+    rows = _judged(which)
     local = _local(rows.c.timestamp, which.zone)
     weekday = sa.cast(sa.extract("isodow", local), sa.Integer).label("weekday")
     hour = sa.cast(sa.extract("hour", local), sa.Integer).label("hour")
@@ -282,7 +289,7 @@ def errors_by_hour_and_weekday(connection: sa.Connection, which: Judged) -> pd.D
 
 def errors_by_lead(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     """`lead_hours`, with the error columns of `days`, over every scheduled forecast of each hour."""
-    rows = _with_truth(which, newest_only=False)
+    rows = _judged(which, newest_only=False)
     lead = rows.c.lead_hours.label("lead_hours")
     return _frame(connection, sa.select(lead, *_errors(rows)).group_by(lead).order_by(lead))
 
@@ -350,73 +357,26 @@ def newest_features(connection: sa.Connection, respondent: str, limit: int) -> p
     return _frame(connection, query)
 
 
-def _scheduled(respondent: str, zone: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    made = prediction_log.c
+def _chosen(rows: sa.FromClause, which: Judged) -> tuple[sa.ColumnElement[bool], ...]:
     return (
-        made.respondent == respondent,
-        made.source == "scheduled",
-        made.prediction_made_at <= now,
-        sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR_LOCAL,
+        rows.c.respondent == which.respondent,
+        rows.c.timestamp > which.start,
+        rows.c.timestamp <= which.end,
+        rows.c.lead_hours.between(*which.leads),
     )
 
 
-def _chosen(which: Judged) -> tuple[sa.ColumnElement[bool], ...]:
-    made = prediction_log.c
-    return (
-        *_scheduled(which.respondent, which.zone, which.now),
-        made.timestamp > which.start,
-        made.timestamp <= which.end,
-        made.lead_hours.between(*which.leads),
-    )
-
-
-def _with_truth(which: Judged, *, naive: bool = False, newest_only: bool = True) -> sa.CTE:
-    """The judged forecasts beside what came and what the operator had said.
-
-    With `naive`, beside the naive forecasts that were known at issue too.
-    """
-    made = prediction_log.c
-    lags = (
-        [sa.cast(made.features_json[column].astext, sa.Double).label(name) for name, column in NAIVE.items()]
-        if naive
-        else []
-    )
-    query = sa.select(
-        made.timestamp,
-        made.issued_at,
-        made.lead_hours,
-        made.predicted_demand.label("predicted"),
-        made.lower_80,
-        made.upper_80,
-        made.lower_95,
-        made.upper_95,
-        made.model_version,
-        *lags,
-    ).where(*_chosen(which))
+def _judged(which: Judged, *more: str, newest_only: bool = True) -> sa.CTE:
+    """The chosen forecasts with their errors, and with `more` columns of `scored_forecasts`."""
+    rows = scored_forecasts(which.zone, which.now)
+    query = sa.select(*(rows.c[name] for name in (*JUDGED, *more))).where(*_chosen(rows, which))
     if which.version is not None:
-        query = query.where(made.model_version == which.version)
+        query = query.where(rows.c.model_version == which.version)
     if newest_only:
-        query = query.distinct(made.timestamp).order_by(made.timestamp, made.issued_at.desc(), made.id.desc())
-    forecasts = query.cte("forecasts")
-    truth, operator = (raw_demand.alias(name) for name in ("truth", "operator"))
-    at = forecasts.c.timestamp
-
-    def held(table: sa.FromClause, series: str) -> sa.ColumnElement[bool]:
-        return sa.and_(
-            table.c.respondent == which.respondent,
-            table.c.series == series,
-            table.c.period == at,
-            table.c.known_at <= which.now,
+        query = query.distinct(rows.c.timestamp).order_by(
+            rows.c.timestamp, rows.c.issued_at.desc(), rows.c.id.desc()
         )
-
-    joined = forecasts.outerjoin(
-        truth, sa.and_(held(truth, "D"), ~_flagged(truth.c.period, which.respondent))
-    ).outerjoin(operator, held(operator, "DF"))
-    return (
-        sa.select(forecasts, truth.c.value.label("actual"), operator.c.value.label("operator"))
-        .select_from(joined)
-        .cte("judged")
-    )
+    return query.cte("judged")
 
 
 def _flagged(period: sa.ColumnElement[Any], respondent: str) -> sa.ColumnElement[bool]:
@@ -425,8 +385,7 @@ def _flagged(period: sa.ColumnElement[Any], respondent: str) -> sa.ColumnElement
 
 def _errors(rows: sa.CTE) -> list[sa.Label[Any]]:
     """Error columns over the known hours of whatever rows are grouped by; as `evaluate.scores` has them."""
-    error = rows.c.predicted - rows.c.actual
-    share = error / sa.func.nullif(rows.c.actual, 0)
+    error, percentage = rows.c.error, rows.c.percentage_error
     known = rows.c.actual.is_not(None)
 
     def inside(level: int) -> sa.Label[Any]:
@@ -438,8 +397,8 @@ def _errors(rows: sa.CTE) -> list[sa.Label[Any]]:
         sa.func.count().filter(known).label("known"),
         sa.func.avg(sa.func.abs(error)).label("mae"),
         sa.func.sqrt(sa.func.avg(error * error)).label("rmse"),
-        (100 * sa.func.avg(sa.func.abs(share))).label("mape"),
-        (100 * sa.func.avg(share)).label("bias"),
+        sa.func.avg(sa.func.abs(percentage)).label("mape"),
+        sa.func.avg(percentage).label("bias"),
         inside(80),
         inside(95),
     ]

@@ -38,7 +38,12 @@ def scored(connection, which: Judged) -> dict:
 @pytest.fixture
 def judged(connection) -> pd.DataFrame:
     """The rows that the monitor judges, with the demand that came."""
-    rows = predictions.read_scheduled(connection, "NY", ZONE, WHICH.start, PRESENT)
+    rows = pd.DataFrame(connection.execute(sa.select(prediction_log)).mappings())
+    nine = rows["issued_at"].dt.tz_convert(ZONE).dt.hour == 9
+    rows = rows[(rows["source"] == "scheduled") & nine & (rows["timestamp"] > WHICH.start)]
+    rows = rows.sort_values("timestamp", ignore_index=True)
+    lags = {name: [each.get(name) for each in rows["features_json"]] for name in queries.NAIVE.values()}
+    rows = rows.assign(**lags)
     demand = queries.demand(connection, "NY", WHICH.start, PRESENT).set_index("timestamp")["actual"]
     actual = demand.reindex(rows["timestamp"]).to_numpy()
     return rows.assign(actual=actual, local=(rows["timestamp"] - HOUR).dt.tz_convert(ZONE))

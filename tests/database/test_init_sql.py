@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import psycopg
 import pytest
 
-from image import PASSWORDS, connect_as, image_server, run_init
+from energy_demand.database.engine import open_database
+from image import PASSWORDS, connect_as, image_server, port_of, run_init
+from support import make_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +101,16 @@ def test_grafana_reads_what_the_application_makes_later_and_writes_nothing(serve
     (limits,) = query(server, "SELECT rolconnlimit, rolconfig::text FROM pg_roles WHERE rolname = 'grafana'")
     assert limits[0] == 10
     assert "statement_timeout=15s" in str(limits[1])
+
+
+def test_grafana_reads_what_the_migrations_make(server: EmbeddedServer) -> None:
+    assert run_init(server, PASSWORDS).returncode == 0
+    password = quote(PASSWORDS["APP_DB_PASSWORD"], safe="")
+    address = f"postgresql://energy_demand:{password}@127.0.0.1:{port_of(server)}/energy_demand"
+    open_database(make_settings(database_url=address)).close()
+    with connect_as(server, "grafana", PASSWORDS["GRAFANA_DB_PASSWORD"], "energy_demand") as connection:
+        for source in ("raw_demand", "prediction_log", "drift_log", "scored_forecasts()"):
+            assert connection.execute(f"SELECT count(*) FROM {source}").fetchone() == (0,)
 
 
 def test_a_missing_or_empty_password_is_named_and_nothing_is_made(server: EmbeddedServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import itertools
 import re
+import runpy
 from typing import TYPE_CHECKING
 
 import promql_parser
@@ -47,8 +48,13 @@ def test_panels_fill_a_width_of_24_and_none_lies_on_another():
     assert len(taken) == 24 * (1 + max(y for _, y in taken)), "no gaps"
 
 
+def test_the_dashboard_is_the_one_that_its_code_writes():
+    code = runpy.run_path(str(GRAFANA / "write_dashboard.py"))
+    assert code["FILE"].read_text() == code["written"](), "run `make grafana` and commit what it writes"
+
+
 def test_the_dashboard_is_of_a_known_schema_and_in_new_york_s_time():
-    assert (DASHBOARD["schemaVersion"], DASHBOARD["uid"]) == (39, "energy-demand")
+    assert (DASHBOARD["schemaVersion"], DASHBOARD["uid"]) == (41, "energy-demand")
     assert (DASHBOARD["timezone"], DASHBOARD["refresh"]) == ("America/New_York", "1m")
     numbers = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(numbers) == len(set(numbers))

@@ -13,11 +13,43 @@ import pandas as pd
 import sqlalchemy as sa
 
 from energy_demand.database.tables import prediction_log
-from energy_demand.timeaxis import ISSUE_HOUR_LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
+
+_SCORED = (
+    *(
+        sa.column(name, prediction_log.c[name].type)
+        for name in ("id", "respondent", "timestamp", "issued_at", "lead_hours", "model_version", "quality")
+    ),
+    *(
+        sa.column(name, sa.Double)
+        for name in (
+            *(
+                "predicted",
+                "lower_80",
+                "upper_80",
+                "lower_95",
+                "upper_95",
+                "demand_lag_24h",
+                "demand_lag_168h",
+            ),
+            *("actual", "error", "percentage_error", "operator"),
+        )
+    ),
+)
+
+
+def scored_forecasts(zone: str, now: datetime) -> sa.TableValuedAlias:
+    """The forecasts that models are judged by: scheduled in the hour of 09:00 of `zone`, as known at `now`.
+
+    The database's function of that name (migration 0005), which Grafana reads too. `actual` is missing where
+    demand is unknown or screening doubts it, and so are `error` (predicted − actual, MWh) and
+    `percentage_error`; the latter also where demand is zero. `operator` is the grid operator's hourly
+    forecast; the lags are the naive forecasts known at issue. An hour has a row for each such forecast.
+    """
+    return sa.func.scored_forecasts(zone, now).table_valued(*_SCORED, name="scored")
 
 
 def insert_predictions(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -103,35 +135,27 @@ def read_scheduled(
     Columns: timestamp, issued_at, lead_hours, predicted_demand, the bounds, actual_demand, model_version, and
     the naive forecasts known at issue, `demand_lag_24h` and `demand_lag_168h` (NaN: not known), by timestamp.
     """
-    made = prediction_log.c
-    plain = (
-        made.timestamp,
-        made.issued_at,
-        made.lead_hours,
-        made.predicted_demand,
-        made.lower_80,
-        made.upper_80,
-        made.lower_95,
-        made.upper_95,
-        made.actual_demand,
-        made.model_version,
-    )
-    naive = [
-        sa.cast(made.features_json[name].astext, sa.Double).label(name)
-        for name in ("demand_lag_24h", "demand_lag_168h")
+    rows = scored_forecasts(zone, now).c
+    columns = [
+        rows.timestamp,
+        rows.issued_at,
+        rows.lead_hours,
+        rows.predicted.label("predicted_demand"),
+        rows.lower_80,
+        rows.upper_80,
+        rows.lower_95,
+        rows.upper_95,
+        rows.actual.label("actual_demand"),
+        rows.model_version,
+        rows.demand_lag_24h,
+        rows.demand_lag_168h,
     ]
     query = (
-        sa.select(*plain, *naive)
-        .where(
-            made.respondent == respondent,
-            made.source == "scheduled",
-            made.timestamp > start,
-            made.prediction_made_at <= now,
-            sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR_LOCAL,
-        )
-        .order_by(made.timestamp)
+        sa.select(*columns)
+        .where(rows.respondent == respondent, rows.timestamp > start)
+        .order_by(rows.timestamp)
     )
-    frame = pd.DataFrame(connection.execute(query).all(), columns=[each.name for each in (*plain, *naive)])
+    frame = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in columns])
     others = {"timestamp", "issued_at", "model_version"}
     return frame.astype({name: float for name in frame.columns if name not in others})
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from energy_demand.database.job_runs import Job
+from energy_demand.database.predictions import scored_forecasts
 from energy_demand.database.tables import (
     demand_flag,
     drift_log,
@@ -21,7 +22,7 @@ from energy_demand.database.tables import (
     raw_demand,
     retraining_log,
 )
-from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, MAX_LEAD_HOURS, local_day, local_midnight
+from energy_demand.timeaxis import MAX_LEAD_HOURS, local_day, local_midnight
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -140,25 +141,14 @@ def _last_check(connection: sa.Connection, respondent: str, now: datetime) -> La
 def _errors(
     connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime
 ) -> tuple[float | None, float | None]:
-    made, demand = prediction_log.c, raw_demand.c
-    since = now - WATCHED_SPAN
-    missed = sa.func.abs(made.predicted_demand - demand.value)
+    rows = scored_forecasts(zone.key, now).c
     mae, mape = connection.execute(
-        sa.select(sa.func.avg(missed), 100 * sa.func.avg(missed / sa.func.nullif(demand.value, 0)))
-        .join_from(
-            prediction_log,
-            raw_demand,
-            (made.respondent == demand.respondent) & (made.timestamp == demand.period),
-        )
-        .where(
-            made.respondent == respondent,
-            made.source == "scheduled",
-            made.timestamp > since,
-            demand.period > since,  # follows, but PostgreSQL does not see that
-            sa.extract("hour", sa.func.timezone(zone.key, made.issued_at)) == ISSUE_HOUR_LOCAL,
-            demand.series == "D",
-            demand.known_at <= now,
-            ~_doubted(),
+        sa.select(
+            sa.func.avg(sa.func.abs(rows.error)), sa.func.avg(sa.func.abs(rows.percentage_error))
+        ).where(
+            rows.respondent == respondent,
+            rows.timestamp > now - WATCHED_SPAN,
+            rows.timestamp <= now,  # later hours have no demand yet
         )
     ).one()
     return mae, mape
