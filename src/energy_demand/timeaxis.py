@@ -109,7 +109,12 @@ def local_day(moment: datetime, zone: ZoneInfo) -> date:
 
 
 def day_periods(day: date, zone: ZoneInfo) -> pd.DatetimeIndex:
-    """The 23, 24 or 25 hour-ending UTC periods of one local day."""
+    """The 23, 24 or 25 hour-ending UTC periods of one local day.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> len(day_periods(date(2025, 3, 9), ZoneInfo("America/New_York")))
+    23
+    """
     return days_periods(day, day, zone)
 
 
@@ -140,7 +145,12 @@ def day_ahead_issue(day: date, zone: ZoneInfo) -> datetime:
 
 
 def lead_hours(periods: pd.DatetimeIndex, issued_at: datetime | pd.DatetimeIndex) -> Integers:
-    """ceil((period − issued_at) / 1 h), for one issue time or one per period."""
+    """ceil((period − issued_at) / 1 h), for one issue time or one per period.
+
+    >>> issued_at = datetime(2025, 7, 31, 13, 20, tzinfo=UTC)
+    >>> lead_hours(horizon_periods(issued_at, 3), issued_at)
+    array([1, 2, 3])
+    """
     import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 

@@ -20,6 +20,12 @@ from energy_demand.database.tables import metadata
 from support import PRESENT, make_settings
 
 
+@pytest.fixture
+def database_url(create_database) -> str:
+    """Without tables."""
+    return create_database()
+
+
 def test_migrations_create_exactly_the_tables_that_the_program_knows(database):
     with database.transaction() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)

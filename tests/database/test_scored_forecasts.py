@@ -17,7 +17,7 @@ from energy_demand.database.watched import watched
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import HOUR, day_ahead_issue
 from logged import row
-from support import PRESENT
+from support import PRESENT, make_settings
 
 ZONE = NEW_YORK.zone.key
 ISSUED = day_ahead_issue(date(2025, 3, 12), NEW_YORK.zone)
@@ -137,8 +137,8 @@ def test_errors_of_demand_that_nobody_asks_for_are_not_looked_up(database):
     assert "demand_flag" not in plan
 
 
-def test_an_upgrade_from_the_version_before_keeps_the_rows_and_scores_them(settings):
-    database = open_database(settings, migrate_now=False)
+def test_an_upgrade_from_the_version_before_keeps_the_rows_and_scores_them(create_database):
+    database = open_database(make_settings(database_url=create_database()), migrate_now=False)
     config = _alembic_config()
     with database.transaction() as connection:
         config.attributes["connection"] = connection

@@ -318,3 +318,42 @@ def test_a_pruned_version_takes_its_files_along(champions):
         held = {version.source for version in champions._versions(client)}
     assert (len(before), len(kept)) == (3, 2)
     assert {f"models:/{model.model_id}" for model in kept} == held
+
+
+def test_the_copy_on_this_machine_is_what_the_registry_holds_byte_for_byte(registry, register, tmp_path):
+    version = register("forecaster")
+    registry.apply_verdict(version.run_id, FIRST)
+    champion = registry.champion()
+    (file,) = tmp_path.rglob("models/*.json")
+    assert json.loads(file.read_text())["texts"] == dict(registry.load("1").texts) == dict(champion.texts)
+    again = registry.champion()
+    assert dict(again.texts) == dict(champion.texts)
+
+
+def test_a_copy_of_another_registry_s_version_of_that_number_is_not_taken(registry, register, tmp_path):
+    version = register("forecaster")
+    registry.apply_verdict(version.run_id, FIRST)
+    registry.champion()
+    (file,) = tmp_path.rglob("models/*.json")
+    file.write_text(file.read_text().replace(version.run_id, "0" * 32))
+    champion = registry.champion()
+    assert champion.run_id == version.run_id
+    assert json.loads(file.read_text())["run_id"] == version.run_id
+
+
+def test_a_damaged_copy_gives_way_to_the_registry_and_is_replaced(registry, register, tmp_path):
+    registry.apply_verdict(register("forecaster").run_id, FIRST)
+    whole = registry.champion()
+    (file,) = tmp_path.rglob("models/*.json")
+    file.write_text(file.read_text().replace("tree_sizes", "tree_sices", 1))
+    assert dict(registry.champion().texts) == dict(whole.texts)
+    assert json.loads(file.read_text())["texts"] == dict(whole.texts)
+
+
+def test_the_summary_of_the_champion_is_the_same_with_and_without_a_copy(registry, register, tmp_path):
+    assert registry.champion_summary() is None
+    registry.apply_verdict(register("forecaster", mape=1.5).run_id, FIRST)
+    first = registry.champion_summary()
+    assert first == registry.champion_summary()
+    assert (first["version"], first["mape"]) == ("1", 1.5)
+    assert first["trained_through"] == registry.load("1").forecaster.trained_through

@@ -44,6 +44,9 @@ def r2(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     """The share of the variance of the known hours that a forecast explains.
 
     Hours that do not vary have no variance to explain: 1 for a forecast without error, else 0.
+
+    >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
+    0.5
     """
     truth, error = _known(actual, predicted)
     missed, spread = float(np.sum(error**2)), float(np.sum((truth - truth.mean()) ** 2))
@@ -64,7 +67,11 @@ def headline(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, float
 
 
 def coverage(actual: Floats, lower: Floats, upper: Floats) -> float:
-    """Percent of the known hours whose actual value is within the interval."""
+    """Percent of the known hours whose actual value is within the interval.
+
+    >>> coverage(np.array([10.0, 20.0, np.nan]), np.array([9.0, 21.0, 0.0]), np.array([11.0, 22.0, 0.0]))
+    50.0
+    """
     known = ~np.isnan(actual)
     inside = (actual >= lower) & (actual <= upper)
     return float(100 * np.mean(inside[known]))

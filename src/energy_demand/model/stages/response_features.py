@@ -158,14 +158,24 @@ def centre(region: Region) -> tuple[float, float]:
 
 
 def dew_point(temperature: Floats, humidity: Floats) -> Floats:
-    """Dew point (°C) from °C and percent: the Magnus formula, constants of Alduchov and Eskridge (1996)."""
+    """Dew point (°C) from °C and percent: the Magnus formula, constants of Alduchov and Eskridge (1996).
+
+    Saturated air has its own temperature as its dew point:
+
+    >>> dew_point(np.array([20.0]), np.array([100.0]))
+    array([20.])
+    """
     gamma = np.log(np.clip(humidity, 1.0, 100.0) / 100.0) + 17.625 * temperature / (243.04 + temperature)
     point: Floats = 243.04 * gamma / (17.625 - gamma)
     return point
 
 
 def smoothed(values: Floats, half_life_hours: float) -> Floats:
-    """The exponentially weighted mean of each hour and those before it."""
+    """The exponentially weighted mean of each hour and those before it.
+
+    >>> smoothed(np.array([0.0, 1.0]), half_life_hours=1.0)
+    array([0.        , 0.66666667])
+    """
     alpha = 1.0 - 0.5 ** (1.0 / half_life_hours)
     return pd.Series(values).ewm(alpha=alpha, ignore_na=True).mean().to_numpy(dtype=float)
 
