@@ -74,7 +74,9 @@ def test_a_weekly_policy_retrains_every_seven_days_without_a_contest(runs):
     began = day_ahead_issue(FIRST, ZONE)
     # RetrainingOutcome at the first midnight at least seven days after the last fit.
     assert [(each.at - began).days for each in made.retrainings] == [7, 14, 21]
-    assert {(each.kind, each.reason) for each in made.retrainings} == {("promoted", "by the calendar")}
+    assert {(each.kind, each.reason) for each in made.retrainings} == {
+        ("promoted", "scheduled by the policy")
+    }
     assert made.promotions == 3
     assert made.training_seconds > 0
 
@@ -181,10 +183,10 @@ def test_the_answer_of_a_replay_has_its_figures_and_says_how_it_was_run(filled):
 @pytest.mark.parametrize(
     ("start", "end", "said"),
     [
-        pytest.param(date(2025, 3, 2), date(2025, 3, 1), "before the start", id="an end before the start"),
+        pytest.param(date(2025, 3, 2), date(2025, 3, 1), "is before start", id="an end before the start"),
         pytest.param(date(2024, 11, 24), date(2025, 3, 1), "too early", id="too little before it"),
         pytest.param(
-            date(2025, 3, 1), date(2025, 4, 1), "the record ends on 2025-03-1", id="an end too late"
+            date(2025, 3, 1), date(2025, 4, 1), "stored demand ends on 2025-03-1", id="an end too late"
         ),
         pytest.param(date(2025, 3, 1), date(2035, 3, 1), "replay it in parts", id="too many days"),
         pytest.param(date(2025, 3, 5), date(2025, 3, 10), "not between", id="a change outside"),

@@ -82,7 +82,7 @@ def test_where_upstreams_are_away_the_forecast_is_made_and_the_trouble_told(morn
         http_attempts=1,
     )
     assert made.forecast.quality == "champion"
-    assert "did not come" in made.trouble
+    assert "cannot fetch" in made.trouble
     assert made.to_json()["trouble"] == made.trouble
     assert {row.source for row in logged()} == {"scheduled"}
     assert len(logged()) == 24

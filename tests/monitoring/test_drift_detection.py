@@ -326,7 +326,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(tmp_path):
 def test_a_page_on_nothing_says_so(tmp_path):
     path = tmp_path / "drift.html"
     generate_drift_html_report(made_up(), made_up().iloc[:0], path)
-    assert "No column could be compared" in path.read_text()
+    assert "No feature could be compared" in path.read_text()
     assert [each.name for each in tmp_path.iterdir()] == ["drift.html"]
 
 

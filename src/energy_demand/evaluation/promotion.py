@@ -68,7 +68,7 @@ class Verdict:
     slices: dict[str, SliceScore] = field(default_factory=dict)
 
 
-FIRST = Verdict(promoted=True, reason="the first model needs no rival")
+FIRST = Verdict(promoted=True, reason="first model, promoted without a contest")
 
 
 def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
@@ -84,7 +84,7 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
     if days < CONTEST_DAYS:
         return Verdict(
             promoted=False,
-            reason=f"only {days} days that neither model was fitted on, {CONTEST_DAYS} are needed",
+            reason=f"only {days} days that neither model was trained on; {CONTEST_DAYS} are needed",
             days=days,
         )
     with np.errstate(over="ignore", invalid="ignore"):
@@ -92,23 +92,21 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
             scores(hours["actual_mwh"], hours[f"{side}_mwh"]) for side in ("challenger", "champion")
         )
     if not ours["mape"] < ABSURD_PERCENT:
-        return Verdict(
-            promoted=False, reason=f"its forecasts are no demand: MAPE {ours['mape']:.3g} %", days=days
-        )
+        return Verdict(promoted=False, reason=f"implausible forecasts: MAPE {ours['mape']:.3g} %", days=days)
     better = 100 * (1 - ours["mape"] / theirs["mape"]) if theirs["mape"] > 0 else 0.0
     p_value = diebold_mariano(_daily_losses(hours, "champion") - _daily_losses(hours, "challenger"))
     slices = _slices(hours)
     worse = [name.replace("_", " ") for name, each in slices.items() if each.worse]
     comparison = (
         f"MAPE {ours['mape']:.2f} % against {theirs['mape']:.2f} % on {ours['n']} hours of {days} days"
-        + ("" if p_value is None else f", p {p_value:.3f}")
+        + ("" if p_value is None else f", p = {p_value:.3f}")
     )
     significant = p_value is not None and p_value < SIGNIFICANT
     enough = better >= -WORSE_BY_PERCENT if refit else better >= BETTER_BY_PERCENT or significant
     if not enough:
         reason = "worse than the champion" if better < 0 else "not proven better than the champion"
     elif worse:
-        reason = f"materially worse on {' and '.join(worse)}"
+        reason = f"materially worse than the champion on {' and '.join(worse)}"
     elif better >= BETTER_BY_PERCENT or significant:
         reason = "better than the champion"
     else:
@@ -137,7 +135,7 @@ def first(tested: pd.DataFrame) -> Verdict:
         mape = float((100 * (known["predicted_mwh"] / known["actual_mwh"] - 1).abs()).mean())
     if mape < ABSURD_PERCENT:
         return FIRST
-    return Verdict(promoted=False, reason=f"its forecasts are no demand: MAPE {mape:.3g} %")
+    return Verdict(promoted=False, reason=f"implausible forecasts: MAPE {mape:.3g} %")
 
 
 def diebold_mariano(gains: Floats, lag: int = 1) -> float | None:

@@ -131,7 +131,7 @@ def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[s
     """
     known = hours[hours["actual_mwh"].notna()]
     if known.empty:
-        raise ValueError("no hour of the window has a true demand to score against")
+        raise ValueError("no hour of the window has valid demand to score against")
     actual = known["actual_mwh"].to_numpy()
     day = (known["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date
     peaks = known.loc[known.groupby(day)["actual_mwh"].idxmax()]

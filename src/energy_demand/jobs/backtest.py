@@ -55,7 +55,7 @@ class Backtest:
             self.hours.to_parquet(path, index=False)
         except OSError as error:
             raise BacktestError(
-                f"{path} cannot be written ({error.strerror}); the scores are above"
+                f"cannot write {path} ({error.strerror}); the scores are printed above"
             ) from error
 
 
@@ -143,14 +143,16 @@ def _check(record: Record, start: date, end: date, weather: Weather) -> None:
     first = local_day(record.periods[0].to_pydatetime(), zone) + timedelta(days=FEWEST_DAYS_BEFORE)
     last = local_day((record.periods[-1] - pd.Timedelta(hours=1)).to_pydatetime(), zone)
     if end < start:
-        raise BacktestError(f"the end {end} is before the start {start}")
+        raise BacktestError(f"end {end} is before start {start}")
     if start < first:
         raise BacktestError(
-            f"{start} is too early: {FEWEST_DAYS_BEFORE} days before it are needed to learn from, so the "
-            f"first day is {first}; backfill more history or start later"
+            f"start {start} is too early: training needs {FEWEST_DAYS_BEFORE} earlier days, so the first "
+            f"possible day is {first}; backfill more history or start later"
         )
     if end > last:
-        raise BacktestError(f"the record ends on {last}, before {end}; ingest first or end earlier")
+        raise BacktestError(
+            f"stored demand ends on {last}, before the end {end}; run `energy-demand ingest` or end earlier"
+        )
     if weather == "as_issued":
         issued = record.issued.issued_at
         if len(issued) == 0 or local_day(issued[0].to_pydatetime(), zone) > start:
@@ -158,5 +160,5 @@ def _check(record: Record, start: date, end: date, weather: Weather) -> None:
                 f"begin on {local_day(issued[0].to_pydatetime(), zone)}" if len(issued) else "are not stored"
             )
             raise BacktestError(
-                f"weather forecasts as issued {known}, after {start}; start later or use --weather observed"
+                f"weather forecasts as issued {known}; start later than {start}, or use --weather observed"
             )

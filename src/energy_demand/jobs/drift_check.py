@@ -139,7 +139,9 @@ def champion_reference(database: Database, settings: Settings, champion: Champio
     try:
         write_reference(settings.reference_path, made)
     except OSError as error:
-        _log.warning("%s cannot be written (%s); it is made anew each time", settings.reference_path, error)
+        _log.warning(
+            "cannot write %s (%s); every check will compute it again", settings.reference_path, error
+        )
     return made
 
 
@@ -148,7 +150,7 @@ def refresh_reference(database: Database, registry: Registry, settings: Settings
     try:
         champion_reference(database, settings, registry.champion())
     except UserError as error:
-        _log.warning("the reference of drift is not renewed yet: %s", error)
+        _log.warning("the drift reference is not updated yet: %s", error)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -176,5 +178,5 @@ def _report(settings: Settings, reference: pd.DataFrame, window: pd.DataFrame) -
     try:
         return generate_drift_html_report(reference, window, settings.drift_report_path)
     except OSError as error:
-        _log.warning("%s cannot be written: %s", settings.drift_report_path, error)
+        _log.warning("cannot write %s: %s", settings.drift_report_path, error)
         return None

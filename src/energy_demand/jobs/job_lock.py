@@ -52,7 +52,7 @@ def run_exclusively(
     with job_runs.job_lock(database, job, respondent):
         done = database.run(lambda connection: job_runs.last_success(connection, job, respondent))
         if scheduled_at is not None and done is not None and done >= scheduled_at:
-            _log.info("%s of %s was caught up at %s; nothing to do", job.title, scheduled_at, done)
+            _log.info("%s of %s: a later run at %s already did this work", job.title, scheduled_at, done)
             return None
         database.run(lambda connection: job_runs.record_start(connection, job, respondent, now))
         try:

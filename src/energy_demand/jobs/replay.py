@@ -100,15 +100,17 @@ def _check(record: Record, start: date, end: date, injection: Injection | None) 
     first = local_day(record.periods[0].to_pydatetime(), zone) + timedelta(days=FEWEST_DAYS_BEFORE)
     last = local_day((record.periods[-1] - HOUR).to_pydatetime(), zone)
     if end < start:
-        raise ReplayError(f"the end {end} is before the start {start}")
+        raise ReplayError(f"end {end} is before start {start}")
     if (end - start).days > LONGEST_DAYS:
-        raise ReplayError(f"{start} to {end} is over {LONGEST_DAYS} days; replay it in parts")
+        raise ReplayError(f"{start} to {end} is longer than {LONGEST_DAYS} days; replay it in parts")
     if start < first:
         raise ReplayError(
-            f"{start} is too early: {FEWEST_DAYS_BEFORE} days before it are needed to learn from, so the "
-            f"first day is {first}; backfill more history or start later"
+            f"start {start} is too early: training needs {FEWEST_DAYS_BEFORE} earlier days, so the first "
+            f"possible day is {first}; backfill more history or start later"
         )
     if end > last:
-        raise ReplayError(f"the record ends on {last}, before {end}; ingest first or end earlier")
+        raise ReplayError(
+            f"stored demand ends on {last}, before the end {end}; run `energy-demand ingest` or end earlier"
+        )
     if injection is not None and not start <= injection.day <= end:
-        raise ReplayError(f"the change on {injection.day} is not between {start} and {end}")
+        raise ReplayError(f"--inject-on {injection.day} is not between {start} and {end}")

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from energy_demand.monitoring.retraining_policy import Trigger
     from energy_demand.registry.registry import Registry, Version
 
-BY_HAND = "asked for by hand"
-KILLED = "its process ended before it did"
+BY_HAND = "requested by hand"
+KILLED = "the process ended before the retraining finished"
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def run_retraining(
         )
         raise
     end("promoted" if training.verdict.promoted else "not_promoted", plain(asdict(training.verdict)))
-    progress("keeping the reference")
+    progress("storing the drift reference")
     pruned = _afterwards(database, registry, settings)
     return RetrainingOutcome(trigger, reason, training, pruned)
 
@@ -138,5 +138,5 @@ def _afterwards(database: Database, registry: Registry, settings: Settings) -> t
         refresh_reference(database, registry, settings)
         return tuple(registry.prune(settings.model_versions_kept))
     except RegistryUnavailableError as error:
-        _log.warning("old versions are kept for now: %s", error)
+        _log.warning("old versions could not be deleted: %s", error)
         return ()

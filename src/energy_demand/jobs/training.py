@@ -111,7 +111,7 @@ def _contest(
     """The judged fit's forecasts of its test days, and the verdict on it."""
     judged = trained.judged
     if judged is None:
-        raise ValueError("a fit that was not judged cannot be promoted")
+        raise ValueError("a model without a holdout fit cannot be promoted")
     tested = day_ahead(judged, record, unseen_days(record, judged))
     try:
         champion = registry.champion().forecaster

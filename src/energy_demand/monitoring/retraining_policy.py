@@ -83,7 +83,7 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
     """The decision and its reason."""
     policy = policy or Policy()
     if evidence.trained_through is None:
-        reason = "no model serves yet; the first one is trained by hand"
+        reason = "no model serves yet; run `energy-demand train` to train the first one"
         return Decision(retrain=False, trigger=None, reason=reason)
     found = signals(evidence, policy)
     if not found:
@@ -93,7 +93,7 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
         over = evidence.last_retraining + policy.cooldown
         if evidence.now < over:
             return Decision(
-                retrain=False, trigger=trigger, reason=f"{reason}; cooling down until {over:%Y-%m-%dT%H:%MZ}"
+                retrain=False, trigger=trigger, reason=f"{reason}; in cooldown until {over:%Y-%m-%dT%H:%MZ}"
             )
     return Decision(retrain=True, trigger=trigger, reason=reason)
 
@@ -104,40 +104,40 @@ def signals(evidence: Evidence, policy: Policy) -> dict[Trigger, str]:
     made = evidence.comparison
     if made is not None and made.mae is not None and made.mae > policy.mae_mwh:
         found[Trigger.PERFORMANCE] = (
-            f"mean absolute error of {made.days} days is {made.mae:,.0f} MWh, over {policy.mae_mwh:,.0f}"
+            f"MAE of the last {made.days} days is {made.mae:,.0f} MWh, above {policy.mae_mwh:,.0f} MWh"
         )
     elif made is not None and made.worse:
         found[Trigger.PERFORMANCE] = (
-            f"MAPE of {made.days} days is {made.mape:.2f} %, {made.ratio:.1f} times the "
-            f"{made.expected_mape:.2f} % that the champion's own test lets expect (p {made.p_value:.3f})"
+            f"MAPE of the last {made.days} days is {made.mape:.2f} %, {made.ratio:.1f} × the "
+            f"{made.expected_mape:.2f} % expected from the champion's holdout (p = {made.p_value:.3f})"
         )
     alarm = evidence.concept_alarm
     answered = evidence.last_retraining  # which knew the days before it
     if alarm is not None and (answered is None or alarm >= answered.astimezone(evidence.zone).date()):
         found[Trigger.CONCEPT] = (
-            f"demand no longer follows from weather and calendar as learnt, since {alarm}"
+            f"concept drift since {alarm}: demand no longer follows weather and calendar as in training"
         )
     if evidence.drift_share is not None and evidence.drift_share > policy.drift_share:
-        found[Trigger.DRIFT] = f"drift share {evidence.drift_share:.2f}, over {policy.drift_share:.2f}"
+        found[Trigger.DRIFT] = f"drift share {evidence.drift_share:.2f}, above {policy.drift_share:.2f}"
     age = _age(evidence)
     if age > policy.max_age:
-        found[Trigger.AGE] = f"the champion is {age.days} days old, over {policy.max_age.days}"
+        found[Trigger.AGE] = f"the champion is {age.days} days old, above {policy.max_age.days} days"
     return found
 
 
 def _nothing(evidence: Evidence, policy: Policy) -> str:
     made = evidence.comparison
     parts = [
-        "drift share not known"
+        "drift share unknown"
         if evidence.drift_share is None
-        else f"drift share {evidence.drift_share:.2f} within {policy.drift_share:.2f}",
-        "no forecasts to judge"
+        else f"drift share {evidence.drift_share:.2f} (limit {policy.drift_share:.2f})",
+        "no scheduled forecasts to score"
         if made is None or made.mape is None
         else f"MAPE {made.mape:.2f} %"
-        + ("" if made.expected_mape is None else f" against {made.expected_mape:.2f} % expected"),
-        f"champion {_age(evidence).days} days old of {policy.max_age.days}",
+        + ("" if made.expected_mape is None else f" (expected {made.expected_mape:.2f} %)"),
+        f"champion {_age(evidence).days} days old (limit {policy.max_age.days})",
     ]
-    return "nothing to do: " + ", ".join(parts)
+    return "no trigger: " + ", ".join(parts)
 
 
 def _age(evidence: Evidence) -> timedelta:

@@ -52,10 +52,10 @@ class StateCollector:
             now = self._settings.present()
             local = now.astimezone(self._settings.region.zone)
             metrics = [
-                _gauge("database_up", "Whether the database answered.", float(self._held is not None)),
+                _gauge("database_up", "1 if the database can be reached.", float(self._held is not None)),
                 _gauge(
                     "region_local_hour",
-                    "The region's time of day in hours, such as 9.5 at half past nine.",
+                    "The region's local time of day in hours, e.g. 9.5 at 09:30.",
                     local.hour + local.minute / 60,
                 ),
             ]
@@ -77,7 +77,7 @@ class StateCollector:
             with self._database.transaction() as connection:
                 return watched(connection, region.respondent, region.zone, self._settings.present())
         except (UserError, ProgrammingError) as error:  # ProgrammingError: no tables yet
-            _log.warning("metrics of the database are left out: %s", error)
+            _log.warning("database metrics are not exported: %s", error)
             self.close()
             return None
 
@@ -90,28 +90,28 @@ def _stored(seen: Watched, now: datetime) -> list[Metric]:
             "Hours since the newest valid hour of demand.",
             None if seen.newest is None else (now - seen.newest).total_seconds() / 3600,
         ),
-        ("model_mae_mwh", "Mean absolute error of a week's scheduled forecasts.", seen.mae),
-        ("model_mape_percent", "Mean absolute error of the same, in percent of demand.", seen.mape),
+        ("model_mae_mwh", "MAE of the last week's scheduled forecasts, MWh.", seen.mae),
+        ("model_mape_percent", "MAPE of the last week's scheduled forecasts, percent.", seen.mape),
         (
             "forecast_tomorrow_hours",
-            "Hours of the region's tomorrow that the morning's forecast covers.",
+            "Hours of tomorrow (local) that the morning forecast covers.",
             seen.tomorrow_hours,
         ),
-        ("retraining_failed", "1 if the last retraining that ended failed.", seen.retraining_failed),
-        ("feature_rows", "Stored rows of features.", seen.feature_rows),
+        ("retraining_failed", "1 if the last finished retraining failed.", seen.retraining_failed),
+        ("feature_rows", "Stored feature rows.", seen.feature_rows),
     ]
     if seen.check is not None:
         gauges += [
-            ("drift_share", "Share of features that drifted, of the last check.", seen.check.drift_share),
-            ("drift_detected", "1 if the last check found drift.", seen.check.drifted),
+            ("drift_share", "Drift share of the last drift check.", seen.check.drift_share),
+            ("drift_detected", "1 if the last drift check found drift.", seen.check.drifted),
             (
                 "last_drift_check_timestamp_seconds",
-                "When the last check for drift was made.",
+                "Time of the last drift check.",
                 seen.check.checked_at.timestamp(),
             ),
             (
                 "champion_test_mae_mwh",
-                "Mean absolute error of the champion in its own test, as the last check for drift found it.",
+                "The champion's holdout MAE, as stored by the last drift check, MWh.",
                 seen.check.champion_mae,
             ),
         ]
@@ -125,10 +125,10 @@ def _stored(seen: Watched, now: datetime) -> list[Metric]:
 
 
 def _flows(runs: Iterable[FlowRun]) -> list[Metric]:
-    failed = GaugeMetricFamily("flow_failed", "1 if the flow's last run that ended failed.", labels=["flow"])
+    failed = GaugeMetricFamily("flow_failed", "1 if the flow's last finished run failed.", labels=["flow"])
     success = GaugeMetricFamily(
         "flow_last_success_timestamp_seconds",
-        "When the flow's newest run began that went well.",
+        "Start time of the flow's newest successful run.",
         labels=["flow"],
     )
     for run in runs:

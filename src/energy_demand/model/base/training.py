@@ -127,7 +127,9 @@ def fit_base(df: pd.DataFrame, recipe: BaseRecipe, test_from: pd.Timestamp | Non
     """As `train_model`, with the fit that is scored as well; the test part begins after `test_from`."""
     rows = df[df[TARGET].notna()].sort_values("timestamp", kind="stable", ignore_index=True)
     if len(rows) < FEWEST_ROWS:
-        raise TooFewRowsError(f"{len(rows)} feature rows are too few to train on; {FEWEST_ROWS} are needed")
+        raise TooFewRowsError(
+            f"{len(rows)} feature rows are too few to train on; at least {FEWEST_ROWS} are needed"
+        )
     fitted, validation, test = split(rows, recipe, test_from)
     booster = _boost(fitted, recipe, recipe.max_trees, validation)
     trees = booster.best_iteration or recipe.max_trees
