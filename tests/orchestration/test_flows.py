@@ -81,7 +81,7 @@ def test_a_forecast_from_old_data_is_logged_and_its_run_fails_for_people_to_see(
     monkeypatch.setenv("SANDBOX_URL", NOTHING_LISTENS)
     state = flows.forecast_flow(return_state=True)
     assert state.name == "Failed"
-    assert "tomorrow's forecast is logged, but nothing new came" in state.message
+    assert "tomorrow's forecast is logged, but new data could not be ingested" in state.message
     assert count("prediction_log") == 24
 
 
@@ -134,7 +134,7 @@ def test_a_flow_that_was_caught_up_ends_as_skipped(flows, database, count):
             sa.text("INSERT INTO job_run VALUES ('FORECAST', 'NY', :at, :at, NULL)"), {"at": later}
         )
     state = flows.forecast_flow(return_state=True)
-    assert (state.name, state.message) == ("Skipped", "a later run caught up already")
+    assert (state.name, state.message) == ("Skipped", "a later run already did this work")
     assert count("prediction_log") == 0
 
 
@@ -177,5 +177,5 @@ def test_a_worker_without_a_server_says_what_to_do(tmp_path):
     )
     assert (done.returncode, done.stdout) == (1, "")
     (complaint,) = [line for line in done.stderr.splitlines() if line]
-    assert complaint.startswith("error: no Prefect server is set")
+    assert complaint.startswith("error: PREFECT_API_URL is not set")
     assert "PREFECT_API_URL" in complaint
