@@ -1,7 +1,7 @@
-"""The prediction log in the database: what was forecast, and what then came.
+"""The prediction log in the database: forecasts, and the demand that was then observed.
 
 Functions take a connection and so join the caller's transaction. Writing the same data twice changes
-nothing; what is deleted was moved to files before.
+nothing; rows are deleted only after they were moved to files.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
-ISSUE_HOUR = 9  # local; scheduled forecasts of this hour tell how good a model is
+ISSUE_HOUR = 9  # local; model quality is measured on scheduled forecasts of this hour
 
 
 def insert_predictions(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Log predictions; an answer that is logged already (same request id, row and hour) is not logged again.
+    """Log predictions; one that is already logged (same request id, row and hour) is skipped.
 
-    Times are ISO text. Returns how many were new.
+    Times are ISO text. Returns the number of new rows.
     """
     return insert_prediction_lines(connection, [json.dumps(row).encode() for row in rows])
 
@@ -64,8 +64,8 @@ def read_predictions(connection: sa.Connection, start: datetime, end: datetime) 
         sa.cast(column, sa.Text).label(column.name) if column.name == "features_json" else column
         for column in prediction_log.columns
     ]
-    made = prediction_log.c.prediction_made_at
-    query = sa.select(*columns).where(made >= start, made < end).order_by(prediction_log.c.id)
+    made_at = prediction_log.c.prediction_made_at
+    query = sa.select(*columns).where(made_at >= start, made_at < end).order_by(prediction_log.c.id)
     names = [column.name for column in prediction_log.columns]
     return pd.DataFrame(connection.execute(query).all(), columns=names)
 
@@ -78,9 +78,9 @@ def delete_predictions(connection: sa.Connection, ids: Sequence[int]) -> int:
 
 
 def fill_actuals(connection: sa.Connection, respondent: str, since: datetime, now: datetime) -> int:
-    """Put the demand known at `now` beside the predictions of hours after `since`; how many rows changed.
+    """Store the demand known at `now` with the predictions of hours after `since`; return the rows changed.
 
-    Late and revised values too; an hour that screening doubts is no truth and gets none.
+    Includes late and revised values; an hour that screening flags is not truth and gets no value.
     """
     return connection.execute(
         sa.text(
@@ -104,33 +104,33 @@ def read_scheduled(
     Columns: timestamp, issued_at, lead_hours, predicted_demand, the bounds, actual_demand, model_version, and
     the naive forecasts known at issue, `demand_lag_24h` and `demand_lag_168h` (NaN: not known), by timestamp.
     """
-    made = prediction_log.c
+    logged = prediction_log.c
     plain = (
-        made.timestamp,
-        made.issued_at,
-        made.lead_hours,
-        made.predicted_demand,
-        made.lower_80,
-        made.upper_80,
-        made.lower_95,
-        made.upper_95,
-        made.actual_demand,
-        made.model_version,
+        logged.timestamp,
+        logged.issued_at,
+        logged.lead_hours,
+        logged.predicted_demand,
+        logged.lower_80,
+        logged.upper_80,
+        logged.lower_95,
+        logged.upper_95,
+        logged.actual_demand,
+        logged.model_version,
     )
     naive = [
-        sa.cast(made.features_json[name].astext, sa.Double).label(name)
+        sa.cast(logged.features_json[name].astext, sa.Double).label(name)
         for name in ("demand_lag_24h", "demand_lag_168h")
     ]
     query = (
         sa.select(*plain, *naive)
         .where(
-            made.respondent == respondent,
-            made.source == "scheduled",
-            made.timestamp > start,
-            made.prediction_made_at <= now,
-            sa.extract("hour", sa.func.timezone(zone, made.issued_at)) == ISSUE_HOUR,
+            logged.respondent == respondent,
+            logged.source == "scheduled",
+            logged.timestamp > start,
+            logged.prediction_made_at <= now,
+            sa.extract("hour", sa.func.timezone(zone, logged.issued_at)) == ISSUE_HOUR,
         )
-        .order_by(made.timestamp)
+        .order_by(logged.timestamp)
     )
     frame = pd.DataFrame(connection.execute(query).all(), columns=[each.name for each in (*plain, *naive)])
     others = {"timestamp", "issued_at", "model_version"}
