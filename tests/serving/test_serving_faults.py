@@ -195,7 +195,7 @@ def test_a_spool_that_cannot_be_written_costs_no_answer_and_no_row(serve, home, 
     for _ in range(20):
         assert server.client.post("/predict", json=EXAMPLE).status_code == 200
     wait_until(lambda: logged_rows(own_log) == 20, what="the rows")
-    assert "the spool takes no more" in server.log()
+    assert "the spool cannot be written" in server.log()
 
 
 @pytest.fixture
