@@ -82,7 +82,7 @@ def test_a_backup_writes_over_nothing(run, tmp_path):
 def test_without_a_folder_nothing_is_done_and_the_line_says_how(run, tmp_path, action):
     done = run("state.sh", action, "")
     assert (done.returncode, calls(tmp_path)) == (2, "")
-    assert done.stderr == "no folder is given; make backup TO=FOLDER, make restore FROM=FOLDER\n"
+    assert done.stderr == "a folder is missing; use make backup TO=FOLDER or make restore FROM=FOLDER\n"
 
 
 @pytest.fixture
