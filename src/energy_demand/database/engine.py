@@ -146,9 +146,8 @@ def database_url(settings: Settings) -> sa.URL:
         url = sa.make_url(settings.database_url.get_secret_value())
     except (sa.exc.ArgumentError, ValueError):  # e.g. a port that is not a number
         raise DatabaseUnavailableError(
-            "DATABASE_URL is not a valid URL; expected e.g. "
-            "postgresql://user:password@host:5432/energy_demand, with special characters in the password "
-            "percent-encoded (%2F for /)"
+            "DATABASE_URL is not a valid URL; expected e.g. postgresql://user@host:5432/energy_demand, with "
+            ":password after the user and its special characters percent-encoded (%2F for /)"
         ) from None
     if not url.drivername.startswith("postgresql"):
         raise DatabaseUnavailableError(
