@@ -49,7 +49,7 @@ RETRAINING = {
 )
 def test_the_model_is_as_good_as_its_error(mae, own, level):
     sign = model_sign({"known": 168, "mae": mae, "mape": 2.5}, "4", own)
-    assert (sign.level, sign.headline) == (level, "version 4, 2.50 % off")
+    assert (sign.level, sign.headline) == (level, "version 4, MAPE 2.50 %")
 
 
 def test_without_a_model_or_a_forecast_to_judge_it_says_what_to_run():

@@ -124,7 +124,7 @@ def test_a_small_gain_is_proven_by_its_steadiness():
     assert verdict.p_value < 0.05
     assert verdict.promoted
     assert verdict.reason.startswith("better than the champion")
-    assert f"p {verdict.p_value:.3f}" in verdict.reason
+    assert f"p = {verdict.p_value:.3f}" in verdict.reason
 
 
 def test_the_same_gain_amid_much_noise_proves_nothing():
@@ -149,7 +149,7 @@ def test_too_few_days_prove_nothing():
         assert not verdict.promoted
         assert (verdict.challenger, verdict.days) == (None, CONTEST_DAYS - 1)
         assert verdict.reason == (
-            f"only {CONTEST_DAYS - 1} days that neither model was fitted on, {CONTEST_DAYS} are needed"
+            f"only {CONTEST_DAYS - 1} days that neither model was trained on; {CONTEST_DAYS} are needed"
         )
         assert judge(contest(0.1, 5.0, days=CONTEST_DAYS), refit=refit).promoted
 

@@ -47,7 +47,7 @@ def calls(folder: Path) -> str:
 
 def test_waiting_ends_when_all_are_healthy_or_ended_well(run):
     done = run("wait-healthy.sh", "0", states=("api running 0 healthy", "migrate exited 0 none"))
-    assert (done.returncode, done.stdout) == (0, "everything is healthy\n")
+    assert (done.returncode, done.stdout) == (0, "all containers are healthy\n")
 
 
 def test_who_is_not_healthy_in_time_is_named(run):

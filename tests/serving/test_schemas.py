@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseBooster, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from energy_demand.data.feature_engineering import degree_features
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
@@ -41,11 +41,11 @@ WHOLE = sorted(name for name, (least, _) in RANGES.items() if isinstance(least, 
 OPTIONAL = {*DERIVED, "lead_hours", "timestamp"}
 
 
-def read(body: object, model: type[BaseBooster] = FeatureRow) -> Any:
+def read(body: object, model: type[BaseModel] = FeatureRow) -> Any:
     return model.model_validate_json(body if isinstance(body, bytes) else json.dumps(body))
 
 
-def refusal(body: object, model: type[BaseBooster] = FeatureRow) -> dict[str, str]:
+def refusal(body: object, model: type[BaseModel] = FeatureRow) -> dict[str, str]:
     """Message by field, as a caller gets them."""
     with pytest.raises(ValidationError) as caught:
         read(body, model)
