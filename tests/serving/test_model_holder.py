@@ -133,7 +133,7 @@ def test_a_damaged_champion_leaves_the_old_one_and_is_tried_again_only_after_a_w
         assert not holder.look()
     assert holder.served is old
     assert registry.loads == ["2"]
-    assert holder.problem == "version 2 is damaged; version 1 serves on"
+    assert holder.problem == "version 2 is damaged; version 1 keeps serving"
     registry.damaged = set()
     holder.look()
     assert holder.look()

@@ -250,7 +250,7 @@ def test_a_damaged_champion_is_refused_and_the_old_one_serves_on(serve, home, re
         refused = server.client.post("/reload-model")
         assert refused.status_code == 502
         assert "adaptive_regression.json does not match its checksum" in refused.json()["detail"]
-        assert "version 1 serves on" in refused.json()["detail"]
+        assert "version 1 keeps serving" in refused.json()["detail"]
         assert server.client.post("/predict", json=EXAMPLE).json()["model_version"] == "1"
         assert "checksum" in server.client.get("/model").json()["problem"]
     finally:
