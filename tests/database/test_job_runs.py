@@ -96,7 +96,7 @@ def test_where_the_database_is_away_that_is_one_line(settings, database_url):
     database = open_database(settings)
     with (
         away(database_url),
-        pytest.raises(DatabaseUnavailableError, match="cannot be used"),
+        pytest.raises(DatabaseUnavailableError, match="cannot use the database"),
         job_lock(database, Job.FORECAST, "NY"),
     ):
         pytest.fail("nobody can hold a turn there")
