@@ -92,10 +92,10 @@ def test_a_database_that_is_away_is_told_and_is_back_when_it_is(page, shown, env
     with away(shown.database_url.get_secret_value()):
         app = run(page)
         assert not app.exception
-        assert "cannot be used" in said(app)
+        assert "cannot use the database" in said(app)
     app = app.run()
     assert not app.exception
-    assert "cannot be used" not in said(app)
+    assert "cannot use the database" not in said(app)
 
 
 @pytest.mark.parametrize("page", PAGES)
