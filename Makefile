@@ -1,10 +1,10 @@
-# Every target sets up .venv/ first when that has not been done. `make help` lists them.
+# Targets set up .venv/ first if that has not been done. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 READY := .venv/.ready
 
-# Compose, of either generation.
+# Compose v2 (docker compose) or v1 (docker-compose).
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) \
   --env-file .env --file infra/docker-compose.yml
 
@@ -12,12 +12,12 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .PHONY: help setup demo local test lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
         pipeline notebooks grafana clean
 
-help:            ## this list
+help:            ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
 setup: $(READY)  ## install everything into .venv/
 
-# The lock holds every extra; a set-up takes the subset it needs, each file checked against its hash.
+# requirements.txt pins every extra; an installation takes the subset it needs, with hashes checked.
 $(READY): requirements.txt requirements-uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else \
 	  f"Python 3.11 to 3.13 is needed, {v[0]}.{v[1]} was found; run make PYTHON=python3.11 ...")'
@@ -27,22 +27,22 @@ $(READY): requirements.txt requirements-uv.txt pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-# Not a file that make looks for: `lock` must work where the lock does not fit pyproject.toml yet.
+# Does not depend on $(READY): `lock` must work while requirements.txt does not match pyproject.toml yet.
 .PHONY: uv
 uv:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt
 
-demo: $(READY)   ## the whole loop on synthetic data, with no key and no network
+demo: $(READY)   ## run the whole loop on synthetic data: no key, no Docker, no network
 	$(BIN)/energy-demand demo
 
-local: $(READY)  ## API, dashboard, MLflow, Prefect and its worker on this machine, without Docker
+local: $(READY)  ## run API, dashboard, MLflow, Prefect and its worker on this machine, without Docker
 	$(BIN)/energy-demand local
 
-test: $(READY)   ## all tests, on a real PostgreSQL and a real sandbox
+test: $(READY)   ## run all tests, on a real PostgreSQL and a real sandbox
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
-lint: $(READY)   ## style, types, the floors of the house, images, Compose, workflows
+lint: $(READY)   ## check style, types, import layers, images, Compose, workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -56,14 +56,14 @@ lint: $(READY)   ## style, types, the floors of the house, images, Compose, work
 	@! command -v docker-compose > /dev/null || env $$(sed -n 's/.*$${\([A-Z_]*\):?.*/\1=any/p' infra/docker-compose.yml) \
 	  docker-compose --env-file .env.example --file infra/docker-compose.yml config --quiet
 
-format: $(READY) ## put the code into shape
+format: $(READY) ## fix and format the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-hooks: $(READY)  ## check before each commit what CI would
+hooks: $(READY)  ## install pre-commit hooks that run CI's checks
 	$(BIN)/pre-commit install
 
-lock: uv         ## resolve pyproject.toml anew into requirements.txt, with hashes
+lock: uv         ## resolve pyproject.toml into requirements.txt, with hashes
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-emit-package energy-demand \
 	  --quiet --output-file requirements.txt
@@ -71,53 +71,53 @@ lock: uv         ## resolve pyproject.toml anew into requirements.txt, with hash
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --quiet --output-file requirements-uv.txt
 
-# The containers. `make env SANDBOX=1` instead: a system without a key, on made-up data.
-env:             ## .env for Compose, with random passwords
+# The containers. `make env SANDBOX=1` sets up a system without a key, on synthetic data.
+env:             ## write .env for Compose, with random passwords (SANDBOX=1: no key, synthetic data)
 	@$(PYTHON) infra/new_env.py $(if $(SANDBOX),--sandbox)
 
-up:              ## the whole system in containers; needs Docker and .env
-	@test -f .env || { echo 'there is no .env; run `make env` first, and put EIA_API_KEY into it' >&2; exit 1; }
+up:              ## start the whole system in containers; needs Docker and .env
+	@test -f .env || { echo '.env does not exist; run `make env`, then set EIA_API_KEY in it' >&2; exit 1; }
 	DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach --build
 	infra/wait-healthy.sh 300 $(COMPOSE)
 
-down:            ## stop it; data, models and settings stay
+down:            ## stop the containers; data, models and settings are kept
 	$(COMPOSE) down
 
-logs:            ## what its containers print
+logs:            ## follow the containers' logs
 	$(COMPOSE) logs --follow --tail 100
 
-backup:          ## what the containers keep, into a new folder: make backup TO=FOLDER
+backup:          ## save the containers' data to a new folder: make backup TO=FOLDER
 	infra/state.sh backup "$(TO)" $(COMPOSE)
 
-restore:         ## and back, in place of what they hold: make restore FROM=FOLDER
+restore:         ## replace the containers' data by a backup: make restore FROM=FOLDER
 	infra/state.sh restore "$(FROM)" $(COMPOSE)
 
-verify: $(READY) ## build all images and run the whole system without a registry; needs root, Docker, debootstrap
+verify: $(READY) ## build all images and test the whole system without a registry; needs root, Docker, debootstrap
 	$(BIN)/python infra/verify/verify.py
 
-backfill: $(READY) ## history, e.g. make backfill START=2019-01-01 END=2025-07-31
+backfill: $(READY) ## fetch history, e.g. make backfill START=2019-01-01 END=2025-07-31
 	$(BIN)/energy-demand backfill --start $(START) --end $(END)
 
-ingest: $(READY) ## what is new
+ingest: $(READY) ## fetch new data and revisions
 	$(BIN)/energy-demand ingest
 
-train: $(READY)  ## train, judge, promote
+train: $(READY)  ## train a model, and promote it if it passes the contest
 	$(BIN)/energy-demand train
 
-drift: $(READY)  ## look for drift, retrain where that is decided
+drift: $(READY)  ## check for drift, and retrain if the policy asks for it
 	$(BIN)/energy-demand drift
 
-dashboard: $(READY) ## forecasts, model quality, drift and decisions in a browser
+dashboard: $(READY) ## serve the dashboard: forecasts, model quality, drift, decisions
 	$(BIN)/energy-demand dashboard
 
-pipeline: $(READY) ## ingest, features, train, evaluate with DVC; does only what changed
+pipeline: $(READY) ## ingest, features, train, evaluate with DVC; reruns only what changed
 	$(BIN)/dvc repro
 
-notebooks: $(READY) ## run all four and render them into docs/notebooks/
+notebooks: $(READY) ## run all four notebooks and render them into docs/notebooks/
 	$(BIN)/python notebooks/render.py
 
 grafana: $(READY) ## write Grafana's dashboard after a change of infra/grafana/write_dashboard.py
 	$(BIN)/python infra/grafana/write_dashboard.py
 
-clean:           ## remove .venv/ and caches; data and models stay
+clean:           ## remove .venv/ and caches; data and models are kept
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""The entry of the dashboard, which Streamlit runs for each visit: navigation, and every page's frame."""
+"""The entry point of the dashboard, which Streamlit runs for each visit: navigation and page frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashboard.menu import TITLES
 from energy_demand.errors import UserError
 
 PAGES = Path(__file__).with_name("pages")
-# By a style and not by a theme: a theme of one's own is either light or dark.
+# CSS instead of a theme: a custom theme is either light or dark.
 STYLE = (
     "<style>[data-testid=stMetricValue] {font-size: 1.6rem} .stMainBlockContainer {padding-top: 4rem}</style>"
 )
@@ -19,7 +19,7 @@ ICON = Path(__file__).with_name("icon.svg")
 
 
 def show(first: str = "overview") -> None:
-    """The page that was chosen, or why it cannot be shown; `first` has no address of its own."""
+    """The chosen page, or the reason why it cannot be shown; the page `first` is at the root address."""
     st.set_page_config(page_title="energy-demand", page_icon=str(ICON), layout="wide")
     st.html(STYLE)
     page = st.navigation(
@@ -30,12 +30,12 @@ def show(first: str = "overview") -> None:
         position="top",
     )
     try:
-        held = store.read(queries.kind)
-        if held == "synthetic":
-            st.info("Synthetic data: formulas made it, not New York.", icon=":material/science:")
+        kind = store.read(queries.kind)
+        if kind == "synthetic":
+            st.info("Synthetic data. These are not real New York figures.", icon=":material/science:")
         fixed = store.settings().energy_demand_now
         if fixed is not None:
-            st.caption(f"The present is fixed at {fixed:%Y-%m-%d %H:%M} UTC; nothing known later is shown.")
+            st.caption(f"The present is fixed at {fixed:%Y-%m-%d %H:%M} UTC; later data is not shown.")
         page.run()
     except UserError as error:
         st.error(str(error), icon=":material/cloud_off:")

@@ -1,7 +1,7 @@
 """The plots: frames in, Plotly figures out. Pure.
 
-Times are local, an hour at its start; on hover the hour's end in UTC stands beside it, as it is stored.
-Colours read on light and on dark paper; the theme of the page sets the rest.
+Times are local, an hour at its start; hovering also shows the hour's end in UTC, as stored. The colours are
+readable on light and dark backgrounds; the theme of the page sets the rest.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def local_starts(timestamps: Iterable[Any], zone: str) -> pd.DatetimeIndex:
 def forecast_curve(
     forecast: pd.DataFrame, recent: pd.DataFrame, earlier: pd.DataFrame, zone: str
 ) -> go.Figure:
-    """A forecast with its intervals after the demand that came before it.
+    """A forecast with its intervals, after the demand of the hours before it.
 
     Args:
         forecast: timestamp, predicted, the bounds.
@@ -58,14 +58,14 @@ def forecast_curve(
 
 
 def actual_against_predicted(rows: pd.DataFrame, zone: str) -> go.Figure:
-    """Hours, or days where `rows` has `day`: forecast and intervals, what came, what the operator said."""
+    """Hours, or days if `rows` has `day`: forecast, intervals, actual demand and operator forecast."""
     figure = _hours_figure()
     by_day = "day" in rows
     rows = rows if by_day else _without_bridges(rows)
     x = pd.DatetimeIndex(rows["day"]) if by_day else local_starts(rows["timestamp"], zone)
     _bands(figure, rows, x)
     for column, name, colour in (
-        ("operator", "operator's forecast", OPERATOR),
+        ("operator", "operator forecast", OPERATOR),
         ("actual", "demand", ACTUAL),
         ("predicted", "forecast", PREDICTED),
     ):
@@ -84,12 +84,12 @@ def actual_against_predicted(rows: pd.DataFrame, zone: str) -> go.Figure:
             _line(figure, rows, column, name, colour, zone)
     if by_day:
         figure.update_xaxes(hoverformat="%a %d %b %Y")
-        figure.update_yaxes(title="MWh an hour, mean of the day")
+        figure.update_yaxes(title="daily mean, MWh per hour")
     return figure
 
 
 def error_histogram(bins: pd.DataFrame, width: float) -> go.Figure:
-    """How many hours were off by how much.
+    """The distribution of hourly errors.
 
     Args:
         bins: low (MWh), n.
@@ -201,7 +201,9 @@ def calibration(errors: pd.DataFrame, label: str) -> go.Figure:
         )
         figure.add_hline(y=level, line={"color": colour, "dash": "dot"})
     figure.update_layout(hovermode="x unified")
-    figure.update_yaxes(title="hours within, %", range=[min(60, float(errors["coverage_80"].min()) - 5), 101])
+    figure.update_yaxes(
+        title="hours within the interval, %", range=[min(60, float(errors["coverage_80"].min()) - 5), 101]
+    )
     return figure
 
 
@@ -273,22 +275,24 @@ def features_over_time(scores: pd.DataFrame, order: Sequence[str], threshold: fl
 
 def runs_over_time(runs: Sequence[RunSummary], metric: str, zone: str) -> go.Figure:
     """A metric of each run that has it, by the hour that it was trained through; promoted versions filled."""
-    held = [run for run in runs if metric in run.metrics]
-    at = utc_index(pd.DatetimeIndex([run.trained_through or run.started_at for run in held]))
+    scored_runs = [run for run in runs if metric in run.metrics]
+    at = utc_index(pd.DatetimeIndex([run.trained_through or run.started_at for run in scored_runs]))
     figure = _figure(legend=False)
     figure.add_scatter(
         x=at.tz_convert(zone).tz_localize(None),
-        y=[run.metrics[metric] for run in held],
+        y=[run.metrics[metric] for run in scored_runs],
         mode="lines+markers+text",
-        text=["" if run.version is None else f"v{run.version}" for run in held],
+        text=["" if run.version is None else f"v{run.version}" for run in scored_runs],
         textposition="top center",
         line={"color": MUTED, "width": 1},
         marker={
             "size": 12,
-            "color": [GOOD if run.promoted else MUTED for run in held],
-            "symbol": ["star" if run.serves else "circle" if run.promoted else "circle-open" for run in held],
+            "color": [GOOD if run.promoted else MUTED for run in scored_runs],
+            "symbol": [
+                "star" if run.serves else "circle" if run.promoted else "circle-open" for run in scored_runs
+            ],
         },
-        customdata=[[run.name, _wrapped(run.verdict or "no verdict")] for run in held],
+        customdata=[[run.name, _wrapped(run.verdict or "no verdict")] for run in scored_runs],
         hovertemplate="%{customdata[0]}: %{y:,.2f}<br>%{customdata[1]}<extra></extra>",
     )
     figure.update_xaxes(title="trained through")

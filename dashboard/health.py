@@ -1,6 +1,6 @@
-"""Whether model, data and world are as they should be: facts in, a colour and a sentence out. Pure.
+"""The health signs of the first screen: facts in, a colour and a sentence out. Pure.
 
-The limits are those of the alerts; a test holds the two together.
+The limits are those of the alerts; a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STALE_HOURS = 48
 
 @dataclass(frozen=True)
 class Sign:
-    """One answer of the first screen."""
+    """One health sign of the first screen."""
 
     title: str
     level: Level
@@ -33,63 +33,63 @@ class Sign:
 
 
 def model_sign(recent: Mapping[str, Any] | None, champion: str | None, test_mae: float | None) -> Sign:
-    """How the model does.
+    """The model's current error.
 
     Args:
-        recent: `known`, `mae`, `mape` of the last week's scheduled forecasts, by whichever version; None: no
-            database to ask.
-        champion: its version; None: none serves.
-        test_mae: its own test error (MWh), where it is known.
+        recent: `known`, `mae`, `mape` of the last week's scheduled forecasts, by any version; None: no
+            database.
+        champion: the champion's version; None: none serves.
+        test_mae: the champion's holdout MAE (MWh), if known.
     """
     title = "Model"
     if champion is None:
-        return Sign(title, "bad", "none serves", "Run `energy-demand train`.")
+        return Sign(title, "bad", "no model serves", "Run `energy-demand train`.")
     if recent is None or not recent["known"]:
-        told = "" if test_mae is None else f" Its own test came to {test_mae:,.0f} MWh."
+        holdout = "" if test_mae is None else f" Its holdout MAE is {test_mae:,.0f} MWh."
         return Sign(
             title,
             "unknown",
             f"version {champion}",
-            "No scheduled forecast of the last week can be judged yet; `energy-demand worker`, or "
-            f"`energy-demand forecast --scheduled` at 09:00, makes them.{told}",
+            "No scheduled forecast of the last 7 days can be scored yet. Run `energy-demand worker`, or "
+            f"`energy-demand forecast --scheduled` at 09:00 each day.{holdout}",
         )
     mae, mape = float(recent["mae"]), float(recent["mape"])
     limits = [PERFORMANCE_MAE_THRESHOLD] + ([] if test_mae is None else [WORSE_RATIO * test_mae])
     bad = mae > min(limits)
-    beside = "" if test_mae is None else f", {mae / test_mae:.2f} × its own test"
+    ratio = "" if test_mae is None else f", {mae / test_mae:.2f} × its holdout MAE"
     return Sign(
         title,
         "bad" if bad else "good",
-        f"version {champion}, {mape:.2f} % off",
-        f"MAE {mae:,.0f} MWh over {recent['known']} hours of the last 7 days{beside}.",
+        f"version {champion}, MAPE {mape:.2f} %",
+        f"MAE {mae:,.0f} MWh over {recent['known']} hours of the last 7 days{ratio}.",
     )
 
 
 def freshness_sign(newest: datetime | None, now: datetime, zone: ZoneInfo) -> Sign:
-    """How old the newest valid hour of demand is."""
+    """The age of the newest valid hour of demand."""
     title = "Data"
     if newest is None:
-        return Sign(title, "bad", "none stored", "Run `energy-demand backfill`.")
+        return Sign(title, "bad", "no demand stored", "Run `energy-demand backfill`.")
     age = (now - newest) / HOUR
     stale = age > STALE_HOURS
-    sentence = f"Newest valid hour of demand ends {newest.astimezone(zone):%a %d %b %H:%M}."
+    sentence = f"The newest valid hour of demand ended {newest.astimezone(zone):%a %d %b %H:%M}."
     if stale:
         sentence += " Run `energy-demand ingest`."
     return Sign(title, "bad" if stale else "good", f"{age:.0f} h old", sentence)
 
 
 def drift_sign(check: Mapping[str, Any] | None, zone: ZoneInfo) -> Sign:
-    """What the last check found."""
+    """The result of the last drift check."""
     title = "Drift"
     if check is None:
-        return Sign(title, "unknown", "never looked for", "Run `energy-demand drift`.")
+        return Sign(title, "unknown", "not checked yet", "Run `energy-demand drift`.")
     share, drifted = float(check["drift_share"]), bool(check["dataset_drift_detected"])
     return Sign(
         title,
         "bad" if drifted else "good",
         f"share {share:.2f}",
-        f"{check['n_drifted_features']} of {check['n_total_features']} features drifted (over "
-        f"{DRIFT_SHARE_THRESHOLD:.2f} is drift); looked "
+        f"{check['n_drifted_features']} of {check['n_total_features']} features drifted (threshold for the "
+        f"share: {DRIFT_SHARE_THRESHOLD:.2f}); checked "
         f"{check['check_timestamp'].astimezone(zone):%a %d %b %H:%M}.",
     )
 
@@ -97,7 +97,7 @@ def drift_sign(check: Mapping[str, Any] | None, zone: ZoneInfo) -> Sign:
 def decision_sign(
     check: Mapping[str, Any] | None, retraining: Mapping[str, Any] | None, zone: ZoneInfo
 ) -> Sign:
-    """What was decided last: a retraining's outcome, or what the newest check asked for."""
+    """The last decision: the outcome of a retraining, or the decision of the newest check."""
     title = "Last decision"
     newest = None if check is None else check["check_timestamp"]
     if retraining is not None and (newest is None or retraining["started_at"] >= newest):
@@ -108,14 +108,14 @@ def decision_sign(
             title,
             "bad" if outcome == "failed" else "good",
             f"{version}{outcome.replace('_', ' ')}",
-            f"{retraining['started_at'].astimezone(zone):%a %d %b %H:%M}, because of "
+            f"{retraining['started_at'].astimezone(zone):%a %d %b %H:%M}, trigger "
             f"{retraining['trigger']}: {retraining['error'] or verdict or retraining['reason']}.",
         )
     if check is None:
-        return Sign(title, "unknown", "none yet", "Nothing was checked or retrained so far.")
+        return Sign(title, "unknown", "none yet", "No drift check or retraining has run yet.")
     return Sign(
         title,
         "good",
-        "retrain" if check["triggered_retrain"] else "leave it",
+        "retrain" if check["triggered_retrain"] else "keep the model",
         f"{check['check_timestamp'].astimezone(zone):%a %d %b %H:%M}: {check['reason']}.",
     )

@@ -1,7 +1,7 @@
-"""What the dashboard asks the database: summed up there, so that no more comes back than is drawn.
+"""The dashboard's database queries, aggregated in SQL so that they return only what is drawn.
 
 Functions take a connection and only read. Model quality is that of forecasts that were scheduled in the hour
-of 09:00 local time, the newest for each hour; an hour that screening doubts is no truth.
+of 09:00 local time, the newest for each hour; an hour that screening flags is not truth.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Judged:
     Attributes:
         respondent: the region.
         zone: of its days and hours.
-        start: hours after this moment,
+        start: hours after this time,
         end: through this one.
         now: what was known by then.
         leads: least and most.
@@ -92,62 +92,62 @@ def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[st
 def newest_forecast(
     connection: sa.Connection, respondent: str, start: datetime, end: datetime, hours: int, now: datetime
 ) -> pd.DataFrame:
-    """The newest logged forecast of all `hours` after `start` through `end`, by hour; empty where none is.
+    """The newest logged forecast of all `hours` after `start` through `end`, by hour; empty if there is none.
 
     Columns: id, timestamp, issued_at, lead_hours, predicted_demand, the bounds, model_version, quality,
-    source. Predictions from features that a caller brought are none, also a whole day of them.
+    source. Predictions from a caller's own features do not count, even for a whole day.
     """
-    made = prediction_log.c
+    logged = prediction_log.c
     within = (
-        made.respondent == respondent,
-        made.timestamp > start,
-        made.timestamp <= end,
-        made.prediction_made_at <= now,
+        logged.respondent == respondent,
+        logged.timestamp > start,
+        logged.timestamp <= end,
+        logged.prediction_made_at <= now,
     )
     whole = (
-        sa.select(made.request_id)
+        sa.select(logged.request_id)
         .where(*within)
-        .group_by(made.request_id)
+        .group_by(logged.request_id)
         .having(
-            sa.func.count(made.timestamp.distinct()) == hours,
+            sa.func.count(logged.timestamp.distinct()) == hours,
             sa.func.count() == hours,
-            sa.func.max(made.row_number) == 0,  # a batch numbers its rows
+            sa.func.max(logged.row_number) == 0,  # a batch numbers its rows
         )
-        .order_by(sa.func.max(made.issued_at).desc(), sa.func.max(made.id).desc())
+        .order_by(sa.func.max(logged.issued_at).desc(), sa.func.max(logged.id).desc())
         .limit(1)
         .scalar_subquery()
     )
     columns = [
-        made.id,
-        made.timestamp,
-        made.issued_at,
-        made.lead_hours,
-        made.predicted_demand,
-        made.lower_80,
-        made.upper_80,
-        made.lower_95,
-        made.upper_95,
-        made.model_version,
-        made.quality,
-        made.source,
+        logged.id,
+        logged.timestamp,
+        logged.issued_at,
+        logged.lead_hours,
+        logged.predicted_demand,
+        logged.lower_80,
+        logged.upper_80,
+        logged.lower_95,
+        logged.upper_95,
+        logged.model_version,
+        logged.quality,
+        logged.source,
     ]
-    query = sa.select(*columns).where(*within, made.request_id == whole).order_by(made.timestamp)
+    query = sa.select(*columns).where(*within, logged.request_id == whole).order_by(logged.timestamp)
     return _frame(connection, query)
 
 
 def demand(connection: sa.Connection, respondent: str, start: datetime, now: datetime) -> pd.DataFrame:
-    """`timestamp` and `actual` of the hours after `start` that are known at `now` and not doubted."""
-    held = raw_demand.c
+    """`timestamp` and `actual` of the hours after `start` that are known at `now` and not flagged."""
+    demand_rows = raw_demand.c
     query = (
-        sa.select(held.period.label("timestamp"), held.value.label("actual"))
+        sa.select(demand_rows.period.label("timestamp"), demand_rows.value.label("actual"))
         .where(
-            held.respondent == respondent,
-            held.series == "D",
-            held.period > start,
-            held.known_at <= now,
-            ~_flagged(held.period, respondent),
+            demand_rows.respondent == respondent,
+            demand_rows.series == "D",
+            demand_rows.period > start,
+            demand_rows.known_at <= now,
+            ~_flagged(demand_rows.period, respondent),
         )
-        .order_by(held.period)
+        .order_by(demand_rows.period)
     )
     return _frame(connection, query)
 
@@ -300,20 +300,20 @@ def checks(connection: sa.Connection, respondent: str, since: datetime, now: dat
     Columns: check_timestamp, drift_share, n_drifted_features, n_total_features, dataset_drift_detected,
     triggered_retrain, reason, champion.
     """
-    held = drift_log.c
+    check = drift_log.c
     query = (
         sa.select(
-            held.check_timestamp,
-            held.drift_share,
-            held.n_drifted_features,
-            held.n_total_features,
-            held.dataset_drift_detected,
-            held.triggered_retrain,
-            held.reason,
-            held.drift_details["champion"].astext.label("champion"),
+            check.check_timestamp,
+            check.drift_share,
+            check.n_drifted_features,
+            check.n_total_features,
+            check.dataset_drift_detected,
+            check.triggered_retrain,
+            check.reason,
+            check.drift_details["champion"].astext.label("champion"),
         )
-        .where(held.respondent == respondent, held.check_timestamp > since, held.check_timestamp <= now)
-        .order_by(held.check_timestamp, held.id)
+        .where(check.respondent == respondent, check.check_timestamp > since, check.check_timestamp <= now)
+        .order_by(check.check_timestamp, check.id)
     )
     return _frame(connection, query)
 
@@ -322,13 +322,13 @@ def feature_scores(
     connection: sa.Connection, respondent: str, zone: str, since: datetime, now: datetime
 ) -> pd.DataFrame:
     """Each day's newest check: day, feature, score (standard deviations; NaN: not compared), drifted."""
-    held = drift_log.c
-    day = sa.cast(sa.func.timezone(zone, held.check_timestamp), sa.Date).label("day")
+    check = drift_log.c
+    day = sa.cast(sa.func.timezone(zone, check.check_timestamp), sa.Date).label("day")
     newest = (
-        sa.select(day, held.drift_details["per_feature"].label("per_feature"))
-        .where(held.respondent == respondent, held.check_timestamp > since, held.check_timestamp <= now)
+        sa.select(day, check.drift_details["per_feature"].label("per_feature"))
+        .where(check.respondent == respondent, check.check_timestamp > since, check.check_timestamp <= now)
         .distinct(day)
-        .order_by(day, held.check_timestamp.desc(), held.id.desc())
+        .order_by(day, check.check_timestamp.desc(), check.id.desc())
         .subquery()
     )
     each = sa.func.jsonb_each(newest.c.per_feature).table_valued("key", sa.column("value", JSONB)).lateral()

@@ -1,6 +1,6 @@
 """Starts Streamlit for `energy-demand dashboard`.
 
-In this process, so that what is slow to load is loaded once, before anybody waits for a page.
+Streamlit runs in this process, so that slow modules are loaded once, before the first visit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def run(settings: Settings) -> None:
     from streamlit.runtime.pages_manager import PagesManager  # noqa: PLC0415
     from streamlit.web import cli  # noqa: PLC0415
 
-    # As `st.navigation` sets it; until its first call a visit to a page's address would run that page alone.
+    # As `st.navigation` sets it; until its first call, opening a page's address would run only that page.
     PagesManager.uses_pages_directory = False
     flags = {
         "server.address": settings.dashboard_host,
@@ -60,7 +60,7 @@ def run(settings: Settings) -> None:
 
 
 def _load() -> None:
-    """Load what the first visit would wait for; Plotly reads half of itself with the first figures."""
+    """Load what the first visit would wait for; Plotly loads half of itself with the first figures."""
     for name in SLOW_TO_LOAD:
         importlib.import_module(name)
     figures = importlib.import_module("dashboard.figures")
@@ -69,7 +69,7 @@ def _load() -> None:
 
 
 def _warm_up(settings: Settings) -> None:
-    """Let MLflow open its store and load the champion once, before the first visit; pages tell what fails."""
+    """Open MLflow's store and load the champion once, before the first visit; pages report failures."""
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
 
     with contextlib.suppress(UserError):
@@ -83,5 +83,6 @@ def _check_port(host: str, port: int) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"cannot listen on {host}:{port}: {reason}; free it, or set DASHBOARD_PORT or DASHBOARD_HOST"
+            f"cannot listen on {host}:{port}: {reason}; free the port, or change DASHBOARD_PORT or "
+            "DASHBOARD_HOST"
         ) from error

@@ -1,6 +1,6 @@
-"""What every page reads through: settings, database, MLflow, models; opened once, answers held for a while.
+"""The data access of all pages: settings, database, MLflow, models; opened once, results cached for a while.
 
-Whatever cannot be read raises a `UserError` that says what to run; an error is never held.
+Whatever cannot be read raises a `UserError` that says what to run; an error is never cached.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def zone() -> str:
 
 
 def respondent() -> str:
-    """The region that is shown."""
+    """The shown region."""
     return settings().region.respondent
 
 
 @st.cache_resource(show_spinner=False, on_release=Database.close)
 def database() -> Database:
-    """The application's database, to read only."""
+    """The application's database, read-only."""
     return open_database(settings(), migrate_now=False, read_only=True, statement_seconds=STATEMENT_SECONDS)
 
 
@@ -92,15 +92,15 @@ def _held(query: Callable[..., Any], *given: Any) -> Any:
             "then `energy-demand backfill`"
         ) from error
     except DatabaseUnavailableError:
-        database.clear()  # an embedded one may come back at another port
+        database.clear()  # an embedded server may come back at another port
         raise
 
 
 def read(query: Callable[Concatenate[sa.Connection, P], T], *given: P.args, **named: P.kwargs) -> T:
-    """What a query gives for these arguments, at most a minute old.
+    """The result of a query for these arguments, at most a minute old.
 
     Raises:
-        UserError: the database is away, or has no tables.
+        UserError: the database cannot be reached, or has no tables.
     """
     answer: T = _held(query, *given, **named)
     return answer
@@ -111,17 +111,17 @@ def runs() -> list[RunSummary]:
     """The newest training runs, newest first.
 
     Raises:
-        RegistryUnavailableError: MLflow is away.
+        RegistryUnavailableError: MLflow cannot be reached.
     """
     return run_history(settings(), RUNS)
 
 
 @st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
 def champion_version() -> str | None:
-    """Which version serves; None: none does.
+    """The champion's version; None if there is none.
 
     Raises:
-        RegistryUnavailableError: MLflow is away.
+        RegistryUnavailableError: MLflow cannot be reached.
     """
     return Registry(settings()).champion_version()
 
@@ -131,17 +131,17 @@ def model(version: str) -> Champion:
     """A registered version with its forecaster.
 
     Raises:
-        UserError: MLflow is away, or the files are damaged.
+        UserError: MLflow cannot be reached, or the files are damaged.
     """
     return Registry(settings()).load(version)
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner="Forecasting …")
 def forecast(issued_at: datetime, day: date, version: str) -> Forecast:
-    """What a version forecasts of a local day from what was known at `issued_at`; nothing is logged.
+    """A version's forecast of a local day from what was known at `issued_at`; nothing is logged.
 
     Raises:
-        UserError: it cannot, or what it needs is away.
+        UserError: it cannot be made, or the database or MLflow cannot be reached.
     """
     periods = hours_of_day(day, issued_at, settings().region.zone)
     return forecast_stored(database(), settings(), issued_at, periods, model(version))

@@ -1,4 +1,4 @@
-"""Parts that several pages share: filters, answers in colour, tables to take away, the end of every page."""
+"""Parts that several pages share: filters, health signs, downloads, the footer."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DEFAULT_DAYS = 30
 COLOURS: dict[str, Any] = {"good": "green", "bad": "red", "unknown": "gray"}
 ICONS = {"good": ":material/check_circle:", "bad": ":material/error:", "unknown": ":material/help:"}
 NO_FORECASTS = (
-    "No forecast was scheduled yet, so there is nothing to judge. Run `energy-demand forecast --scheduled` "
-    "at 09:00 New York time each day, or let `energy-demand worker` do it."
+    "There is no scheduled forecast to score yet. Run `energy-demand forecast --scheduled` at 09:00 New York "
+    "time each day, or keep `energy-demand worker` running."
 )
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """A part of a page that may be missing: why, in a sentence, and the rest of the page stays."""
+def warn_on_failure() -> Iterator[None]:
+    """A part of a page that may fail: shows the reason as a warning and keeps the rest of the page."""
     try:
         yield
     except UserError as error:
@@ -42,19 +42,19 @@ def told() -> Iterator[None]:
 
 
 def show_sign(sign: Sign) -> None:
-    """A question of the first screen with its answer."""
+    """Show a health sign of the first screen."""
     with st.container(border=True, gap=None):
         st.badge(f"{sign.title}: {sign.headline}", icon=ICONS[sign.level], color=COLOURS[sign.level])
         st.caption(sign.sentence)
 
 
 def plot(figure: go.Figure, key: str, alt: str) -> None:
-    """A figure as wide as there is room, in the theme of the page."""
+    """Show a figure at full width, in the theme of the page."""
     st.plotly_chart(figure, key=f"plot {key}", config={"displaylogo": False}, alt=alt)
 
 
 def judged_filters() -> Judged | None:
-    """Date range, model version and lead, as they are chosen; None where no forecast was scheduled yet."""
+    """The chosen date range, model version and leads; None if there is no scheduled forecast yet."""
     respondent, zone, now = store.respondent(), store.zone(), store.now()
     span = store.read(queries.judged_span, respondent, zone, now)
     if span is None:
@@ -81,7 +81,7 @@ def judged_filters() -> Judged | None:
             DAY_AHEAD_LEADS,
             key="leads",
             bind="query-params",
-            help="16 to 40 are all hours of tomorrow from 09:00 today.",
+            help="Leads 16 to 40 cover all hours of tomorrow, issued at 09:00 today.",
         )
     begin, end = _both(chosen)
     which = Judged(
@@ -104,7 +104,7 @@ def judged_filters() -> Judged | None:
 
 
 def download(rows: pd.DataFrame, name: str, what: str) -> None:
-    """A button that gives exactly these rows as CSV; hours in UTC and in New York time."""
+    """A button that downloads exactly these rows as CSV; hours in UTC and in New York time."""
     st.download_button(
         f"{what} as CSV ({len(rows):,} rows)",
         data=as_csv(rows, store.zone()),
@@ -117,7 +117,7 @@ def download(rows: pd.DataFrame, name: str, what: str) -> None:
 
 
 def as_csv(rows: pd.DataFrame, zone: str) -> str:
-    """CSV text; `timestamp` (an hour's end) becomes `period_utc` and `start_local`, other times UTC."""
+    """CSV text; `timestamp` (an hour's end) becomes `period_utc` and `start_local`, other times are UTC."""
     table = rows.copy()
     for name in table.columns:
         if isinstance(table[name].dtype, pd.DatetimeTZDtype):
@@ -130,19 +130,19 @@ def as_csv(rows: pd.DataFrame, zone: str) -> str:
 
 
 def in_local_time(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its moments on the region's clock."""
-    moments = table.select_dtypes("datetimetz").columns
-    return table.assign(**{name: table[name].dt.tz_convert(store.zone()) for name in moments})
+    """The table with its times in the region's time zone."""
+    times = table.select_dtypes("datetimetz").columns
+    return table.assign(**{name: table[name].dt.tz_convert(store.zone()) for name in times})
 
 
 def footer() -> None:
-    """Where the data is from, which every page that shows it must say."""
+    """The data's attribution, which every page must show."""
     settings = store.settings()
     st.divider()
     st.caption(
         "Weather data by [Open-Meteo.com](https://open-meteo.com/). Demand data by the U.S. Energy "
-        f"Information Administration ({settings.eia_region}). Hours are {settings.weather_tz} time at their "
-        "start; on hover their end in UTC."
+        f"Information Administration ({settings.eia_region}). Hours are shown by their start in "
+        f"{settings.weather_tz} time; hovering shows their end in UTC."
     )
 
 

@@ -1,8 +1,8 @@
-"""Writes `.env` from `.env.example`, with a random value for each secret that Compose has no default for.
+"""Writes `.env` from `.env.example`, with a random value for each secret without a default in Compose.
 
 python3 infra/new_env.py [--sandbox] [--output FILE]
 
-Nothing but Python's own library is needed. An `.env` that is there stays.
+Needs only Python's standard library. An existing `.env` is never overwritten.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ WITHOUT_A_KEY = {
 
 
 def filled(example: str, compose: str, given: dict[str, str]) -> str:
-    """The example with `given` values, and secrets for what `compose` demands and has no default for."""
-    demanded = re.findall(r"\$\{([A-Z_]+):\?", compose)
-    values = {name: secrets.token_hex(24) for name in demanded} | given
+    """The example with the `given` values, and a random secret for each variable that `compose` requires."""
+    required = re.findall(r"\$\{([A-Z_]+):\?", compose)
+    values = {name: secrets.token_hex(24) for name in required} | given
 
     def fill(line: re.Match[str]) -> str:
         return f"{line[1]}={values.get(line[1], '')}"
@@ -34,23 +34,25 @@ def filled(example: str, compose: str, given: dict[str, str]) -> str:
 
 
 def main() -> str | None:
-    """Write the file; what kept it from being written, for `sys.exit`."""
+    """Write the file; returns the error message for `sys.exit`, or None."""
     parser = argparse.ArgumentParser(description="Write .env with random passwords, for Compose.")
-    parser.add_argument("--sandbox", action="store_true", help="a system without a key, on made-up data")
-    parser.add_argument("--output", type=Path, default=ROOT / ".env", help="instead of the project's .env")
-    asked = parser.parse_args()
+    parser.add_argument("--sandbox", action="store_true", help="use the sandbox: no key, synthetic data")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / ".env", help="write this file instead of the project's .env"
+    )
+    options = parser.parse_args()
     example, compose = ROOT / ".env.example", ROOT / "infra" / "docker-compose.yml"
-    text = filled(example.read_text(), compose.read_text(), WITHOUT_A_KEY if asked.sandbox else {})
+    text = filled(example.read_text(), compose.read_text(), WITHOUT_A_KEY if options.sandbox else {})
     try:
-        descriptor = os.open(asked.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(options.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return f"{asked.output} is there already; nothing was changed. Move it away to get new passwords"
+        return f"{options.output} already exists; nothing was changed. Move it away to get new passwords"
     except OSError as error:
-        return f"{asked.output} cannot be written: {error.strerror}"
+        return f"cannot write {options.output}: {error.strerror}"
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-    wanted = "" if asked.sandbox else "; EIA_API_KEY in it is yours to fill in"
-    sys.stdout.write(f"{asked.output} is written, for you alone to read{wanted}\n")
+    next_step = "" if options.sandbox else "; set EIA_API_KEY in it"
+    sys.stdout.write(f"wrote {options.output}, readable only by you{next_step}\n")
     return None
 
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Everything that the containers keep, as files in a folder, and back.
-#   state.sh backup FOLDER COMPOSE...     while all runs; FOLDER is new
-#   state.sh restore FOLDER COMPOSE...    into a stack that is up; what it holds is replaced
+# Saves all data of the containers as files in a folder, and restores it.
+#   state.sh backup FOLDER COMPOSE...     from a running stack; creates FOLDER
+#   state.sh restore FOLDER COMPOSE...    into a running stack; replaces its data
 # COMPOSE is the command with its options, e.g. docker compose --env-file .env --file infra/docker-compose.yml
 set -euo pipefail
 action=$1
 folder=$2
 shift 2
 if [ -z "$folder" ]; then
-  echo "no folder is given; make backup TO=FOLDER, make restore FROM=FOLDER" >&2
+  echo "a folder is missing; use make backup TO=FOLDER or make restore FROM=FOLDER" >&2
   exit 2
 fi
 DATABASES=(energy_demand mlflow prefect)
@@ -24,7 +24,7 @@ VOLUMES=(
 case $action in
 backup)
   mkdir -m 0700 "$folder"
-  # Databases first: files that were stored since then are more than they name, not fewer.
+  # Databases first: files added later are extra files, while files missing from the backup would be lost.
   for database in "${DATABASES[@]}"; do
     "$@" exec -T postgres pg_dump --username=postgres --format=custom "$database" > "$folder/$database.dump"
   done
@@ -36,7 +36,7 @@ backup)
   echo "backup: $folder, $(du -sh "$folder" | cut -f 1)"
   ;;
 restore)
-  # Nothing is touched before every file is known to be whole.
+  # Check every file before anything is changed.
   (cd "$folder" && sha256sum --check --quiet SHA256SUMS)
   "$@" stop "${WRITERS[@]}"
   for database in "${DATABASES[@]}"; do
@@ -52,7 +52,7 @@ restore)
   echo "restored: $folder"
   ;;
 *)
-  echo "state.sh: backup or restore, not $action" >&2
+  echo "state.sh: the action must be backup or restore; got $action" >&2
   exit 2
   ;;
 esac

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Waits until every container of the Compose project is healthy, or has ended well where it is meant to end.
+# Waits until every container of the Compose project is healthy, or has exited successfully if it is a one-off.
 #   wait-healthy.sh SECONDS COMPOSE...      e.g. wait-healthy.sh 300 docker compose --file infra/docker-compose.yml
 set -euo pipefail
 : "${DOCKER:=docker}"
@@ -25,9 +25,9 @@ while :; do
     esac
   done < <("$@" ps --quiet --all 2> /dev/null || "$@" ps --quiet)
   if [ $found = 0 ]; then
-    waiting=("no container is there")
+    waiting=("no containers found")
   elif [ ${#waiting[@]} -eq 0 ]; then
-    echo "everything is healthy"
+    echo "all containers are healthy"
     exit 0
   fi
   if [ "$SECONDS" -ge "$until" ]; then

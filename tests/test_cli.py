@@ -80,7 +80,7 @@ def test_training_answers_with_one_json_object_that_says_what_was_decided(shop):
     body = json.loads(shop["TRAINED"])
     assert body["verdict"] == {
         "promoted": True,
-        "reason": "the first model has no rival",
+        "reason": "first model, promoted without a contest",
         "challenger": None,
         "champion": None,
         "days": 0,
@@ -132,13 +132,13 @@ def test_a_day_is_forecast_whole_over_the_clock_changes(shop, call, day, as_of, 
     found = [hour["lead_hours"] for hour in body["hours"]]
     assert (status, len(found), found[0], found[-1]) == (0, hours, *leads)
     assert body["in_sample"] is True
-    assert "no honest forecast" in err
+    assert "not an out-of-sample forecast" in err
 
 
 def test_a_person_is_told_what_a_training_came_to(shop, call):
     status, out, _ = call(shop, "train")
     assert status == 0
-    assert "hours it had not seen" in out
+    assert "holdout hours" in out
     assert "not promoted: only 0 days" in out
 
 
@@ -220,7 +220,7 @@ def test_the_quarantine_is_listed_and_empty_where_all_rows_were_good(shop, call)
     status, out, _ = call(shop, "quarantine", "--json")
     assert (status, json.loads(out)) == (0, {"released": 0, "rows": []})
     _, out, _ = call(shop, "quarantine")
-    assert "nothing is in quarantine" in out
+    assert "the quarantine is empty" in out
 
 
 def test_an_earlier_present_sees_only_what_was_known_then(shop, call):
@@ -257,7 +257,7 @@ NOTHING_LISTENS = "http://127.0.0.1:9"
 # What goes wrong → command, exit status, what the complaint names, and the environment that does it.
 BAD_INPUT = {
     "a malformed date": ("backfill --start 2025-13-01 --end 2025-03-01", 2, "2025-13-01", {}),
-    "an end before the start": ("backfill --start 2025-03-02 --end 2025-03-01", 2, "before the start", {}),
+    "an end before the start": ("backfill --start 2025-03-02 --end 2025-03-01", 2, "is before --start", {}),
     "a range in the future": ("backfill --start 2031-01-01 --end 2031-01-02", 1, "was published by", {}),
     "no data in the range": ("backfill --start 2005-01-01 --end 2005-01-05", 1, "respondent NY", {}),
     "an unknown region": (
@@ -289,8 +289,8 @@ BAD_INPUT = {
     "too many hours": ("forecast --hours 49", 1, "between 1 and 48", {}),
     "hours and a day": ("forecast --hours 4 --day tomorrow", 2, "not both", {}),
     "a day that is none": ("forecast --day someday", 2, "someday", {}),
-    "a day that has begun": ("forecast --day 2025-03-12", 1, "has begun", {}),
-    "a day too far away": ("forecast --day 2025-03-20", 1, "no further", {}),
+    "a day that has begun": ("forecast --day 2025-03-12", 1, "already begun", {}),
+    "a day too far away": ("forecast --day 2025-03-20", 1, "choose an earlier day", {}),
     "an issue in the future": ("forecast --as-of 2030-01-01T00:00Z", 2, "future", {}),
     "an issue before the record": ("forecast --as-of 2020-01-01T00:00Z", 1, "no demand of NY", {}),
     "a protocol that is none": (
@@ -314,7 +314,7 @@ BAD_INPUT = {
     "a backtest that ends before it starts": (
         "backtest --protocol day-ahead --start 2025-03-02 --end 2025-03-01",
         2,
-        "before the start",
+        "is before --start",
         {},
     ),
     "a backtest with too little before it": (
@@ -389,7 +389,7 @@ BAD_INPUT = {
         {"MLFLOW_TRACKING_URI": "sqlite:////proc/nowhere/mlflow.db"},
     ),
     "a rollback from the first champion": ("rollback", 1, "there is none to go back to", {}),
-    "a rollback to none there is": ("rollback --to 99", 1, "there is no version 99", {}),
+    "a rollback to none there is": ("rollback --to 99", 1, "version 99 does not exist", {}),
     "a replay of no policy": (
         "replay --policy daily --start 2025-03-01 --end 2025-03-02",
         2,
@@ -405,7 +405,7 @@ BAD_INPUT = {
     "a day of no change": (
         "replay --policy never --start 2025-03-01 --end 2025-03-02 --inject-on 2025-03-01",
         2,
-        "goes with --inject",
+        "--inject-on needs --inject",
         {},
     ),
     "a replay with weather that is none": (
@@ -417,7 +417,7 @@ BAD_INPUT = {
     "a replay that ends before it starts": (
         "replay --policy never --start 2025-03-02 --end 2025-03-01",
         2,
-        "before the start",
+        "is before --start",
         {},
     ),
     "a replay into no folder": (
@@ -572,7 +572,7 @@ def test_a_check_for_drift_is_stored_and_the_status_tells_of_it(shop, call, retr
         body
     )
     assert (body["retrain"], body["retraining"]) == (False, None)
-    assert body["reason"].startswith("nothing to do: ")
+    assert body["reason"].startswith("no trigger: ")
     assert body["drift_details"]["champion"] == "1"
     assert Path(body["report"]).is_file()
     assert "database:" in err
@@ -586,7 +586,10 @@ def test_a_rollback_to_a_version_and_back_says_who_serves_now_and_who_did(shop, 
     model = registry.load("1").forecaster
     other = registry.register(model, params={}, metrics={}, started_at=PRESENT).version
     status, out, err = call(shop, "rollback", "--to", other)
-    assert (status, out) == (0, f"version {other} serves, 1 did; services follow within seconds\n")
+    assert (status, out) == (
+        0,
+        f"rolled back from version 1 to version {other}; running services load it in seconds\n",
+    )
     assert "mlflow:" in err
     status, out, _ = call(shop, "rollback", "--to", "1", "--json")
     assert (status, json.loads(out)) == (0, {"champion": "1", "was": other})
@@ -599,7 +602,7 @@ def test_the_morning_s_forecast_is_scheduled_and_logged_once(shop, call):
     assert (made["day"], made["logged_before"], made["trouble"]) == ("2025-03-13", False, None)
     assert len(made["forecast"]["hours"]) == 24
     status, out, _ = call(shop, "forecast", "--scheduled")
-    assert (status, out) == (0, "the forecast of 2025-03-13 was logged before\n")
+    assert (status, out) == (0, "the forecast for 2025-03-13 was already logged; nothing changed\n")
     engine = sa.create_engine(shop["DATABASE_URL"])
     with engine.connect() as connection:
         query = "SELECT count(*) FROM prediction_log WHERE source = 'scheduled'"
@@ -616,14 +619,14 @@ def test_a_morning_without_upstreams_logs_the_forecast_and_ends_with_one_line(sh
     status, _, err = call({**shop, **away}, "forecast", "--scheduled", "--json")
     assert status == 1
     assert err.splitlines()[-1].startswith(
-        "error: tomorrow's forecast is logged, but no new data was ingested:"
+        "error: tomorrow's forecast is logged, but new data could not be ingested:"
     )
 
 
 def test_a_scheduled_forecast_takes_no_other_choice(shop, call):
     status, _, err = call(shop, "forecast", "--scheduled", "--hours", "3")
     assert status == 2
-    assert "goes with no other choice" in " ".join(err.replace("│", " ").split())
+    assert "as of now; leave out --hours" in " ".join(err.replace("│", " ").split())
 
 
 def commands_with_json() -> dict[str, click.Command]:

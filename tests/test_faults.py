@@ -284,13 +284,18 @@ def test_a_warning_of_eias_is_logged(sandbox, settings, database, caplog, kind):
             HOURLY, {"kind": "http_500"}, "EIA: HTTP 500: Not found.*code 404", id="a 404 body under 500"
         ),
         pytest.param("/eia", {"kind": "http_403"}, "EIA: HTTP 403: OVER_RATE_LIMIT", id="EIA throttles"),
-        pytest.param("/eia", {"kind": "truncated"}, "EIA: HTTP 200: no complete JSON", id="a body is cut"),
+        pytest.param(
+            "/eia",
+            {"kind": "truncated"},
+            "EIA: HTTP 200: the response is not complete JSON",
+            id="a body is cut",
+        ),
         pytest.param("/archive", {"kind": "error_under_200"}, "is overloaded", id="an error under 200"),
         pytest.param("/forecast", {"kind": "error_under_200"}, "is overloaded", id="recent weather fails"),
         pytest.param("/single-runs", {"kind": "error_under_200"}, "is overloaded", id="forecasts fail"),
         pytest.param("/archive", {"kind": "site_missing"}, "3 places for 4 sites", id="a site is missing"),
-        pytest.param("/archive", {"kind": "site_elsewhere"}, "no answer for the site", id="a strange site"),
-        pytest.param("/single-runs", {"kind": "site_elsewhere"}, "no answer for the site", id="one forecast"),
+        pytest.param("/archive", {"kind": "site_elsewhere"}, "no place near site", id="a strange site"),
+        pytest.param("/single-runs", {"kind": "site_elsewhere"}, "no place near site", id="one forecast"),
     ],
 )
 def test_a_fault_that_lasts_is_told_with_source_range_and_what_was_kept_and_the_next_run_ends_right(
@@ -331,7 +336,7 @@ def test_a_slow_answer_is_given_up_and_asked_for_again(sandbox, settings, databa
 def test_answers_that_stay_slow_are_an_error_in_the_end(sandbox, settings, database):
     impatient = settings.model_copy(update={"http_timeout_seconds": 0.5, "http_attempts": 2})
     sandbox.strike("slow", HOURLY, FOR_EVER, seconds=0.8)
-    with pytest.raises(IngestInterruptedError, match="no answer within 0.5 s"):
+    with pytest.raises(IngestInterruptedError, match="no response within 0.5 s"):
         backfill(database, impatient)
 
 
@@ -463,7 +468,7 @@ def test_a_database_that_stays_away_is_an_error_that_says_what_to_do(
     with closing(open_database(settings)) as database:
         own_server.stop()
         try:
-            with pytest.raises(DatabaseUnavailableError, match="Check that it runs") as caught:
+            with pytest.raises(DatabaseUnavailableError, match="Check that the server runs") as caught:
                 database.run(lambda connection: connection.scalar(sa.text("SELECT 1")), patience_seconds=0.5)
         finally:
             own_server.start()

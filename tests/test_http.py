@@ -211,7 +211,7 @@ def test_an_answer_that_does_not_come_is_given_up_and_asked_again(faulty):
     fail(kind="slow", seconds=1, times=2)
     with HttpClient(Plain(), settings(http_timeout_seconds=0.2, http_attempts=2)) as client:
         began = time.monotonic()
-        with pytest.raises(UpstreamError, match=r"no answer within 0\.2 s") as caught:
+        with pytest.raises(UpstreamError, match=r"no response within 0\.2 s") as caught:
             client.get_json(f"{url}/eia", [])
         assert 0.4 <= time.monotonic() - began < 1
     assert (caught.value.status, caught.value.retry) == (None, True)
@@ -233,7 +233,7 @@ def test_a_server_that_is_not_there_is_told_with_its_address():
 def test_an_address_that_is_none_is_told():
     with (
         HttpClient(Plain(), settings(http_attempts=1)) as client,
-        pytest.raises(UpstreamError, match="asked http"),
+        pytest.raises(UpstreamError, match="requested http"),
     ):
         client.get_json("http://[nonsense/", [])
 
@@ -247,7 +247,7 @@ def test_parameters_are_sent_as_they_are_repeated_names_included(asking):
 
 def test_the_kind_of_data_is_not_known_before_an_answer(asking):
     with asking(GOOD) as (client, _, url):
-        with pytest.raises(RuntimeError, match="nothing has been asked"):
+        with pytest.raises(RuntimeError, match="no request was made"):
             _ = client.data_kind
         client.get_json(url, [])
         assert client.data_kind == "live"
@@ -263,7 +263,7 @@ def test_data_that_turns_from_live_to_synthetic_within_a_run_is_refused(asking):
     synthetic = (200, JSON | {"x-sandbox-data": "synthetic"}, b"{}")
     with asking(GOOD, synthetic) as (client, _, url):
         client.get_json(url, [])
-        with pytest.raises(DataKindError, match="live data and now synthetic data"):
+        with pytest.raises(DataKindError, match="from live to synthetic data"):
             client.get_json(url, [])
 
 
@@ -344,7 +344,7 @@ def test_a_stream_that_does_not_come_is_given_up(faulty):
     fail(kind="slow", seconds=1, times=2)
     with (
         HttpClient(Plain(), settings(http_timeout_seconds=0.2, http_attempts=2)) as client,
-        pytest.raises(UpstreamError, match=r"no answer within 0\.2 s"),
+        pytest.raises(UpstreamError, match=r"no response within 0\.2 s"),
     ):
         client.get_stream(f"{url}/eia", whole)
 
@@ -354,7 +354,7 @@ def test_a_stream_tells_the_kind_of_its_data_once_it_is_read(asking):
     with asking((503, {}, b""), synthetic, GOOD) as (client, _, url):
         client.get_stream(url, whole)
         assert client.data_kind == "synthetic"
-        with pytest.raises(DataKindError, match="synthetic data and now live data"):
+        with pytest.raises(DataKindError, match="from synthetic to live data"):
             client.get_stream(url, whole)
 
 

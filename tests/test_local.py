@@ -218,7 +218,7 @@ def test_a_second_signal_kills_what_does_not_end(supervise):
     run = supervise(one=STUBBORN, other=FOR_EVER)
     run.wait_for("one   | up")
     run.process.send_signal(signal.SIGINT)
-    run.wait_for("once more kills")
+    run.wait_for("press Ctrl-C again to kill")
     time.sleep(0.5)
     assert run.process.poll() is None
     assert run.end(signal.SIGINT, seconds=5) == 0
@@ -307,7 +307,7 @@ def local(tmp_path, database_url):
 @pytest.mark.slow
 def test_all_five_come_up_on_an_empty_database_answer_and_go_with_one_signal(local):
     run = local()
-    run.wait_for("everything runs", seconds=170)
+    run.wait_for("all services are running", seconds=170)
     api, metrics, dashboard, mlflow, prefect = (
         f"http://127.0.0.1:{run.ports[name]}" for name in (*PORT_SETTINGS, "--mlflow-port", "--prefect-port")
     )

@@ -193,7 +193,7 @@ def test_a_day_is_read():
 
 @pytest.mark.parametrize("text", ["tomorrow", "2025-02-30", "31.07.2025", ""])
 def test_what_is_no_day_is_named_with_the_form_that_is_accepted(text):
-    with pytest.raises(TimeFormatError, match="like 2025-07-31") as caught:
+    with pytest.raises(TimeFormatError, match="expected e.g. 2025-07-31") as caught:
         parse_day(text)
     assert repr(text) in str(caught.value)
 

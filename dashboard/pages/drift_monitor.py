@@ -1,4 +1,4 @@
-"""Drift Monitor: the share over time, which features, and Evidently's own page."""
+"""Drift Monitor: the drift share over time, drift by feature, and the Evidently report."""
 
 from __future__ import annotations
 
@@ -23,23 +23,27 @@ def show() -> None:
     respondent, now = store.respondent(), store.now()
     check = store.read(decisions.last_check, respondent, now)
     if check is None:
-        st.info("Drift was never looked for. Run `energy-demand drift`, or let `energy-demand worker` do it.")
+        st.info(
+            "No drift check has run yet. Run `energy-demand drift`, or keep `energy-demand worker` running."
+        )
         return
     chosen = st.segmented_control(
-        "Span", list(SPANS), default="90 days", required=True, key="span", bind="query-params"
+        "Period", list(SPANS), default="90 days", required=True, key="span", bind="query-params"
     )
     since = now - timedelta(days=SPANS[str(chosen)])
     checks = store.read(queries.checks, respondent, since, now)
     st.markdown("**Drift share of each check**")
     if checks.empty:
-        st.caption("No check in this span.")
+        st.caption("No check in this period.")
     else:
         widgets.plot(
             figures.drift_share(checks, DRIFT_SHARE_THRESHOLD, store.zone(), (since, now)),
             "share",
             "Drift share over time with its threshold",
         )
-        st.caption("Stars asked for a retraining. Over the dashed line is drift.")
+        st.caption(
+            "A star marks a check that asked for a retraining. Above the dashed line, the check found drift."
+        )
         widgets.download(checks, "drift_checks", "These checks")
         scores = store.read(queries.feature_scores, respondent, store.zone(), since, now)
         st.markdown("**Features over time**")
@@ -51,7 +55,7 @@ def show() -> None:
 
 
 def _table(check: dict[str, Any]) -> None:
-    """Each feature at the newest check."""
+    """The result of the newest check for each feature."""
     details = check["drift_details"]
     zone = store.settings().region.zone
     at = check["check_timestamp"]
@@ -82,10 +86,12 @@ def _table(check: dict[str, Any]) -> None:
                 min_value=0.0,
                 max_value=2 * THRESHOLD,
                 format="%.2f",
-                help=f"Wasserstein distance to the same season of the reference; {THRESHOLD} is drift.",
+                help=f"Wasserstein distance from the same season of the reference; threshold {THRESHOLD}.",
             ),
             "shift": st.column_config.NumberColumn(
-                "shift of the mean", format="%.2f", help="In the feature's unit."
+                "shift of the mean",
+                format="%.2f",
+                help="Difference from the reference, in the feature's unit.",
             ),
         },
     )
@@ -93,11 +99,11 @@ def _table(check: dict[str, Any]) -> None:
 
 
 def _report() -> None:
-    """Evidently's page, when it is asked for: it has megabytes."""
+    """The Evidently report, shown only on request: it has several megabytes."""
     path = store.settings().drift_report_path
     st.markdown("**Evidently report**")
     if not path.is_file():
-        st.caption(f"There is none at {path} yet; `energy-demand drift` writes it.")
+        st.caption(f"There is no report at {path} yet. Run `energy-demand drift` to write it.")
         return
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     st.caption(f"Written {written:%Y-%m-%d %H:%M} UTC, {path.stat().st_size / 2**20:.1f} MB.")
@@ -109,7 +115,7 @@ def _report() -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    if st.toggle("Show it here", key="report", bind="query-params"):
+    if st.toggle("Show the report here", key="report", bind="query-params"):
         st.iframe(path.read_text(), height=REPORT_HEIGHT)
 
 

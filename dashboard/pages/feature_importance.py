@@ -1,4 +1,4 @@
-"""Feature Importance: what the model looks at, and why one hour was forecast as it was."""
+"""Feature Importance: the importance of each feature, and the contributions to one hour's forecast."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def show() -> None:
         st.info("No model serves yet. Run `energy-demand train`.")
         return
     st.caption(
-        f"Version {version}. The base booster sees the twenty base features and the lead; the forecaster "
-        "that serves is explained by its parts below."
+        f"Version {version}. The charts here explain the base booster, which uses the twenty base features "
+        "and the lead. The full forecaster is explained by its parts below."
     )
     left, right = st.columns(2)
     with left:
-        st.markdown("**LightGBM**: what its splits gained")
+        st.markdown("**LightGBM**: feature importance")
         kind = st.segmented_control("Importance", ["gain", "split"], default="gain", required=True)
         booster = store.model(version).forecaster.booster
         values = booster.feature_importance(importance_type=kind)
         _bars(dict(zip(BOOSTER_COLUMNS, map(float, values), strict=True)), str(kind), "importance")
     with right:
-        st.markdown("**SHAP**: how far each feature moves a forecast")
+        st.markdown("**SHAP**: mean effect of each feature on a forecast")
         rows = store.read(queries.newest_features, store.respondent(), SAMPLE)
         if rows.empty:
             st.info("No features are stored yet. Run `energy-demand ingest`.")
         else:
             each = store.contributions(version, rows).drop(columns=EXPECTED)
-            st.caption(f"Mean of the absolute SHAP values over the newest {len(rows):,} hours, 24 h ahead.")
+            st.caption(f"Mean absolute SHAP value over the newest {len(rows):,} hours, 24 h ahead.")
             _bars(
                 {str(name): float(value) for name, value in each.abs().mean().items()},
                 "mean |SHAP|, MWh",
@@ -62,14 +62,14 @@ def _bars(values: dict[str, float], title: str, key: str) -> None:
 
 def _one_hour(version: str) -> None:
     st.markdown("**One hour of tomorrow's forecast, explained**")
-    st.caption("As it is forecast now. The axes do not begin at zero.")
+    st.caption("The forecast as of now. The axes do not start at zero.")
     region, now = store.settings().region, store.now()
     tomorrow = local_day(now, region.zone) + timedelta(days=1)
     periods = day_periods(tomorrow, region.zone)
-    with widgets.told():
-        made = store.forecast(now, tomorrow, version)
+    with widgets.warn_on_failure():
+        forecast = store.forecast(now, tomorrow, version)
         starts = [(period - HOUR).tz_convert(region.zone) for period in periods]
-        highest = int(made.hours["predicted_demand_mwh"].to_numpy().argmax())
+        highest = int(forecast.hours["predicted_demand_mwh"].to_numpy().argmax())
         chosen = st.selectbox(
             "Hour",
             range(len(periods)),
@@ -77,25 +77,27 @@ def _one_hour(version: str) -> None:
             format_func=lambda index: f"{starts[index]:%a %d %b %H:%M} (to {periods[index]:%H:%M} UTC)",
             key="hour",
         )
-        _forecaster(made, int(chosen))
-        _booster(made, version, int(chosen))
+        _forecaster(forecast, int(chosen))
+        _booster(forecast, version, int(chosen))
 
 
-def _forecaster(made: Forecast, chosen: int) -> None:
-    if made.explanation is None:
-        st.caption(f"No forecaster could answer, so its parts are not known (quality: {made.quality}).")
+def _forecaster(forecast: Forecast, chosen: int) -> None:
+    if forecast.explanation is None:
+        st.caption(
+            f"The full forecaster failed, so there are no parts to show (quality: {forecast.quality})."
+        )
         return
-    row = made.explanation.iloc[chosen]
-    predicted = made.hours["predicted_demand_mwh"].iloc[chosen]
-    st.markdown(f"The forecaster that serves: **{predicted:,.0f} MWh**")
+    row = forecast.explanation.iloc[chosen]
+    predicted = forecast.hours["predicted_demand_mwh"].iloc[chosen]
+    st.markdown(f"Full forecaster: **{predicted:,.0f} MWh**")
     parts = {name: float(row[name]) for name in EXPLANATION}
-    widgets.plot(figures.explained(parts, TYPICAL), "parts", "What each part adds to the forecast")
+    widgets.plot(figures.explained(parts, TYPICAL), "parts", "Contribution of each part to the forecast")
 
 
-def _booster(made: Forecast, version: str, chosen: int) -> None:
-    rows = made.rows.iloc[[chosen]].reset_index(drop=True)
+def _booster(forecast: Forecast, version: str, chosen: int) -> None:
+    rows = forecast.rows.iloc[[chosen]].reset_index(drop=True)
     values = store.contributions(version, rows).iloc[0]
-    st.markdown(f"The base booster on the same hour, by SHAP values: **{values.sum():,.0f} MWh**")
+    st.markdown(f"Base booster on the same hour, by SHAP values: **{values.sum():,.0f} MWh**")
     named = {
         EXPECTED: float(values[EXPECTED]),
         **{f"{name} = {_short(rows[name].iloc[0])}": float(values[name]) for name in BOOSTER_COLUMNS},
@@ -103,7 +105,7 @@ def _booster(made: Forecast, version: str, chosen: int) -> None:
     widgets.plot(
         figures.explained(named, EXPECTED),
         "booster parts",
-        "What each feature adds",
+        "Contribution of each feature",
     )
 
 

@@ -1,4 +1,4 @@
-"""Model Performance: how good the scheduled forecasts were, by day, hour, lead, and beside others."""
+"""Model Performance: errors of the scheduled forecasts by day, hour and lead, and against baselines."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
     from dashboard.queries import Judged
 
 HOURLY_DAYS = 62  # longer ranges are drawn by day
-LEARNING_DAYS = 120  # before the first day, for the correction of the operator's forecast
+LEARNING_DAYS = 120  # before the first day, for the bias correction of the operator forecast
 BINS_PER_MAE = 4
 
 
 def show() -> None:
     """The page."""
     st.subheader("Model Performance")
-    st.caption("Forecasts scheduled at 09:00 New York time, the newest for each hour.")
+    st.caption("Scores the forecasts scheduled at 09:00 New York time, the newest one for each hour.")
     which = widgets.judged_filters()
     if which is None:
         st.info(widgets.NO_FORECASTS)
         return
     days = store.read(queries.days, which)
     if days.empty:
-        st.info("No forecast fits these filters; choose other days, another version or other leads.")
+        st.info("No forecast matches these filters. Choose other days, another version or other leads.")
         return
     summary = queries.over_all(days)
     _summary(summary)
     if not summary["known"]:
         _curve(which, days)
-        st.info("Demand of these hours is not known yet; run `energy-demand ingest` when it is.")
+        st.info("Demand of these hours is not stored yet. Run `energy-demand ingest` once it is published.")
         return
     views = {
         "Over time": _over_time,
         "By hour and lead": _by_hour_and_lead,
         "Calibration": _calibration,
-        "Against the operator": _operator,
+        "Against the grid operator": _operator,
     }
     names = list(views)
     view = st.segmented_control(
@@ -58,12 +58,12 @@ def _over_time(which: Judged, days: pd.DataFrame, mae: float) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown("**Error, rolling 7 days**")
-        widgets.plot(figures.rolling_error(days), "rolling", "Mean absolute error by day and over seven days")
+        widgets.plot(figures.rolling_error(days), "rolling", "Mean absolute error by day, and its 7-day mean")
     with right:
         st.markdown("**Error distribution**")
         width = _bin_width(mae)
         bins = store.read(queries.error_histogram, which, width)
-        widgets.plot(figures.error_histogram(bins, width), "histogram", "Hours by how far they were off")
+        widgets.plot(figures.error_histogram(bins, width), "histogram", "Distribution of hourly errors")
 
 
 def _by_hour_and_lead(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: ARG001
@@ -76,23 +76,25 @@ def _by_hour_and_lead(which: Judged, days: pd.DataFrame, mae: float) -> None:  #
     with right:
         st.markdown("**Error by lead**")
         leads = _leads(which)
-        widgets.plot(figures.error_by_lead(leads), "by lead", "Error by hours ahead")
+        widgets.plot(figures.error_by_lead(leads), "by lead", "Error by lead, in hours ahead")
         widgets.download(leads, "errors_by_lead", "These leads")
 
 
 def _calibration(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: ARG001
-    st.caption("Of the hours that an 80 % interval was given for, 80 % should lie within it.")
+    st.caption("A calibrated 80 % interval contains the demand in 80 % of hours.")
     left, right = st.columns(2)
     with left:
         st.markdown("**Interval calibration by day**")
         known = days[days["known"] > 0]
-        widgets.plot(figures.calibration(known, "day"), "calibration", "Share of hours within, by day")
+        widgets.plot(
+            figures.calibration(known, "day"), "calibration", "Share of hours within the interval, by day"
+        )
     with right:
         st.markdown("**Interval calibration by lead**")
         widgets.plot(
             figures.calibration(_leads(which), "lead_hours"),
             "calibration by lead",
-            "By hours ahead",
+            "Share of hours within the interval, by lead",
         )
 
 
@@ -113,17 +115,18 @@ def _summary(summary: dict[str, Any]) -> None:
     for column, (label, (name, form)) in zip(st.columns(len(shown)), shown.items(), strict=True):
         value = summary[name]
         column.metric(label, "–" if value is None else form.format(value))
-    sentences = [f"{summary['known']:,} hours with known demand."]
+    sentences = [f"Scored on {summary['known']:,} hours with known demand."]
     if summary["naive_known"]:
         sentences.append(
-            f"Same hour yesterday {summary['seasonal_naive_24_mape']:.2f} %, last week "
-            f"{summary['seasonal_naive_168_mape']:.2f} %, the model {summary['naive_own_mape']:.2f} % on the "
-            f"same {summary['naive_known']:,} hours."
+            f"MAPE on the same {summary['naive_known']:,} hours: model {summary['naive_own_mape']:.2f} %, "
+            f"same hour yesterday {summary['seasonal_naive_24_mape']:.2f} %, same hour last week "
+            f"{summary['seasonal_naive_168_mape']:.2f} %."
         )
     if summary["operator_known"]:
         sentences.append(
-            f"The operator's hourly forecast {summary['operator_mape']:.2f} %, the model "
-            f"{summary['operator_own_mape']:.2f} % on the same {summary['operator_known']:,} hours."
+            f"MAPE on the same {summary['operator_known']:,} hours: model "
+            f"{summary['operator_own_mape']:.2f} %, grid operator's hourly forecast "
+            f"{summary['operator_mape']:.2f} %."
         )
     st.caption(" ".join(sentences))
 
@@ -135,7 +138,7 @@ def _curve(which: Judged, days: pd.DataFrame) -> None:
     else:
         rows = days
         name = "days"
-        st.caption(f"More than {HOURLY_DAYS} days are drawn as daily means, the bands as means of bounds.")
+        st.caption(f"More than {HOURLY_DAYS} days are drawn as daily means of demand, forecast and bounds.")
     widgets.plot(
         figures.actual_against_predicted(rows, which.zone), "curve", "Demand and forecast with its intervals"
     )
@@ -143,20 +146,20 @@ def _curve(which: Judged, days: pd.DataFrame) -> None:
 
 
 def _operator(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: ARG001
-    """Daily totals beside the operator's own day-ahead forecast."""
-    st.markdown("**Daily energy against the grid operator's own forecast**")
+    """Daily totals against the grid operator's day-ahead forecast."""
+    st.markdown("**Daily energy: model against the grid operator's day-ahead forecast**")
     compared = _operator_days(which, days)
     if compared.empty:
-        st.caption("No day of these has the operator's forecast and the model's for all of its hours.")
+        st.caption("None of these days has both an operator forecast and a model forecast of all its hours.")
         return
-    off = {
+    absolute_percent = {
         name: 100 * (compared[name] - compared["actual"]).abs() / compared["actual"]
         for name in ("model", "operator", "operator_corrected")
     }
     table = pd.DataFrame(
         {
-            "forecast": ["model", "operator, as published", "operator, its bias removed"],
-            "MAPE %": [values.mean() for values in off.values()],
+            "forecast": ["model", "operator, as published", "operator, bias-corrected"],
+            "MAPE %": [values.mean() for values in absolute_percent.values()],
             "days": [len(compared)] * 3,
         }
     )
@@ -198,7 +201,7 @@ def _operator_days(which: Judged, days: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bin_width(mae: float) -> float:
-    """A round width of which a few make the mean absolute error (MWh)."""
+    """A round bin width, a fraction of the mean absolute error (MWh)."""
     wanted = max(mae / BINS_PER_MAE, 1.0)
     power = 10.0 ** (len(str(int(wanted))) - 1)
     return float(min((1, 2, 5, 10), key=lambda each: abs(each * power - wanted)) * power)

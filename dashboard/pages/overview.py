@@ -1,4 +1,4 @@
-"""Overview: tomorrow's demand and how sure it is, the model, the data, drift, and the last decision."""
+"""Overview: tomorrow's forecast with its intervals, the model, the data, drift, and the last decision."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def show() -> None:
     left, right = st.columns([5, 3], gap="large")
     with left:
         st.subheader(f"Tomorrow, {tomorrow:%A %d %B %Y}: {region.respondent}")
-        with widgets.told():
+        with widgets.warn_on_failure():
             _forecast(tomorrow, now)
     with right:
         _signs(now)
@@ -50,12 +50,10 @@ def _forecast(tomorrow: date, now: datetime) -> None:
     first.metric(
         f"Peak, {starts:%H:%M} to {starts + pd.Timedelta(HOUR):%H:%M}",
         f"{peak['predicted']:,.0f} MW",
-        help=f"The hour that ends {peak['timestamp']:%Y-%m-%d %H:%M} UTC.",
+        help=f"The hour ending {peak['timestamp']:%Y-%m-%d %H:%M} UTC.",
     )
-    second.metric(
-        "It lies in, with 80 %", f"{peak['lower_80'] / 1000:.1f} – {peak['upper_80'] / 1000:.1f} GW"
-    )
-    third.metric("Energy of the day", f"{hours['predicted'].sum() / 1000:,.0f} GWh")
+    second.metric("Peak, 80 % interval", f"{peak['lower_80'] / 1000:.1f} – {peak['upper_80'] / 1000:.1f} GW")
+    third.metric("Daily energy", f"{hours['predicted'].sum() / 1000:,.0f} GWh")
     begin = utc_index(hours["timestamp"])[0].to_pydatetime() - HOUR
     recent = store.read(queries.demand, store.respondent(), begin - BEFORE, now)
     before = Judged(store.respondent(), zone, begin - BEFORE, begin, now, widgets.DAY_AHEAD_LEADS)
@@ -63,14 +61,14 @@ def _forecast(tomorrow: date, now: datetime) -> None:
     widgets.plot(
         figures.forecast_curve(hours, recent, earlier, zone),
         "forecast",
-        "Tomorrow's hourly forecast with its intervals, after the demand of the last two days",
+        "Tomorrow's hourly forecast with its intervals, and the demand of the last two days",
     )
     st.caption(issued)
     widgets.download(hours, f"forecast_{tomorrow}", "Forecast")
 
 
 def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
-    """Tomorrow's hours, and in words who forecast them and when: from the log, else made now."""
+    """Tomorrow's hours, and a sentence on their origin: from the log, else forecast now."""
     region = store.settings().region
     periods = day_periods(tomorrow, region.zone)
     begin, end = periods[0].to_pydatetime() - HOUR, periods[-1].to_pydatetime()
@@ -78,7 +76,7 @@ def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
     if len(logged):
         row = logged.iloc[0]
         quality = str(row["quality"])
-        said = (
+        issued = (
             f"Issued {row['issued_at'].tz_convert(region.zone):%a %d %b %H:%M} New York time "
             f"({row['issued_at']:%H:%M} UTC) by version {row['model_version']}, {row['source']}."
         )
@@ -87,21 +85,21 @@ def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
         version = store.champion_version()
         if version is None:
             raise UserError("no model serves yet; run `energy-demand train`")
-        made = store.forecast(now, tomorrow, version)
-        quality = made.quality
-        said = (
-            f"Made just now by version {made.model_version} and not logged; none was scheduled for tomorrow. "
-            "Run `energy-demand forecast --scheduled` to log it."
+        forecast = store.forecast(now, tomorrow, version)
+        quality = forecast.quality
+        issued = (
+            f"No forecast for tomorrow is logged yet; this one was made now by version "
+            f"{forecast.model_version}. Run `energy-demand forecast --scheduled` to log it."
         )
-        hours = made.hours.rename(columns={"period": "timestamp", "predicted_demand_mwh": "predicted"})
+        hours = forecast.hours.rename(columns={"period": "timestamp", "predicted_demand_mwh": "predicted"})
     if quality in WHAT_ANSWERED:
-        said += f" **{WHAT_ANSWERED[quality].capitalize()}.**"
-    return hours, said
+        issued += f" **{WHAT_ANSWERED[quality].capitalize()}.**"
+    return hours, issued
 
 
 def _signs(now: datetime) -> None:
     respondent, region_zone = store.respondent(), store.settings().region.zone
-    with widgets.told():
+    with widgets.warn_on_failure():
         widgets.show_sign(_model_sign(now))
     stored = store.read(queries.counts, respondent, now)
     check = store.read(decisions.last_check, respondent, now)
@@ -140,9 +138,9 @@ def _links() -> None:
         if settings.grafana_public_url is not None:
             st.page_link(settings.grafana_public_url, label="Grafana", icon=":material/dvr:")
     if mlflow is None:
-        held = settings.home / "mlflow" / "mlflow.db"
-        path = held.relative_to(Path.cwd()) if held.is_relative_to(Path.cwd()) else held
-        st.caption(f"MLflow's pages: `mlflow ui --backend-store-uri sqlite:///{path}`")
+        store_file = settings.home / "mlflow" / "mlflow.db"
+        path = store_file.relative_to(Path.cwd()) if store_file.is_relative_to(Path.cwd()) else store_file
+        st.caption(f"To open MLflow: `mlflow ui --backend-store-uri sqlite:///{path}`")
 
 
 def _counts(now: datetime) -> None:

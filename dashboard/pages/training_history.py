@@ -1,4 +1,4 @@
-"""Training History: runs over time, two of them side by side, champions and why they were promoted."""
+"""Training History: runs over time, a comparison of two runs, and the champions with their verdicts."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ RETRAININGS = 50  # newest, that are shown
 def show() -> None:
     """The page."""
     st.subheader("Training History")
-    with widgets.told():
+    with widgets.warn_on_failure():
         runs = store.runs()
         if runs:
             _over_time(runs)
             _champions(runs)
             _side_by_side(runs)
         else:
-            st.info("No model was trained yet. Run `energy-demand train`.")
+            st.info("No model has been trained yet. Run `energy-demand train`.")
     _retrainings()
 
 
@@ -39,7 +39,10 @@ def _over_time(runs: Sequence[RunSummary]) -> None:
     widgets.plot(
         figures.runs_over_time(runs[::-1], metric, store.zone()), "runs", f"{metric} of each run over time"
     )
-    st.caption("Each run scores itself on its own test days. A star serves, a filled dot was promoted.")
+    st.caption(
+        "Each run is scored on its own holdout days. A star marks the serving model, a filled dot a "
+        "promoted one."
+    )
     table = widgets.in_local_time(pd.DataFrame([_row(run) for run in runs]))
     st.dataframe(
         table,
@@ -67,20 +70,20 @@ def _champions(runs: Sequence[RunSummary]) -> None:
     st.markdown("**Champions**")
     promoted = [run for run in runs if run.promoted]
     if not promoted:
-        st.caption("No model was promoted yet.")
+        st.caption("No model has been promoted yet.")
     for run in promoted:
-        words = f"**Version {run.version}** (ran {run.started_at:%Y-%m-%d %H:%M} UTC): {run.verdict}."
+        sentences = f"**Version {run.version}** (trained {run.started_at:%Y-%m-%d %H:%M} UTC): {run.verdict}."
         if run.previous:
-            words += f" It replaced version {run.previous}."
+            sentences += f" It replaced version {run.previous}."
         if run.rolled_back:
-            words += f" Taken back: rolled back {run.rolled_back}."
-        st.markdown((":green-badge[serves] " if run.serves else "") + words)
+            sentences += f" Later rolled back {run.rolled_back}."
+        st.markdown((":green-badge[serves] " if run.serves else "") + sentences)
 
 
 def _side_by_side(runs: Sequence[RunSummary]) -> None:
     st.markdown("**Two runs side by side**")
     if len(runs) < 2:
-        st.caption("There is only one run so far.")
+        st.caption("Only one run exists so far.")
         return
     names = {run.run_id: f"{run.name}" + (f" (v{run.version})" if run.version else "") for run in runs}
     left, right = st.columns(2)
@@ -109,11 +112,11 @@ def _side_by_side(runs: Sequence[RunSummary]) -> None:
 
 
 def _retrainings() -> None:
-    """What asked for each retraining and what it came to, from the database."""
+    """The trigger and outcome of each retraining, from the database."""
     st.markdown("**Retrainings**")
     found = store.read(decisions.retrainings, store.respondent(), store.now(), RETRAININGS)
     if not found:
-        st.caption("None so far.")
+        st.caption("No retraining has run yet.")
         return
     table = pd.DataFrame(
         [

@@ -1,6 +1,6 @@
 """Writes dashboards/energy-demand.json, which Grafana reads; `make grafana`.
 
-Panels stand in the order of the page, left to right. A test holds the written file and this code together.
+Panels are in the order of the page, left to right. A test keeps the written file equal to this code.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MWH = "suffix:MWh"
 
 
 class Sql(Builder[Dataquery], Dataquery):
-    """A query of PostgreSQL, for which the SDK has none."""
+    """A PostgreSQL query; the SDK has no builder for it."""
 
     def __init__(self, text: str, ref: str = "A", form: str = "time_series") -> None:
         self._text, self._ref, self._form = text, ref, form
@@ -47,7 +47,7 @@ class Sql(Builder[Dataquery], Dataquery):
         return self
 
     def to_json(self) -> dict[str, object]:
-        """As Grafana has it."""
+        """The query in Grafana's format."""
         return {
             "datasource": POSTGRESQL,
             "editorMode": "code",
@@ -65,7 +65,7 @@ def promql(text: str, ref: str = "A") -> prometheus.Dataquery:
 
 
 def steps(first: str, **others: float) -> dashboards.ThresholdsConfig:
-    """Colours from the first upwards: each begins at its value."""
+    """Threshold colours in ascending order: each begins at its value."""
     colours = [Threshold(None, first), *(Threshold(value, colour) for colour, value in others.items())]
     return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(colours)
 
@@ -78,7 +78,7 @@ def colour(mode: FieldColorModeId) -> dashboards.FieldColor:
 def number(
     title: str, text: str, query: str, unit: str, decimals: int, limits: dashboards.ThresholdsConfig
 ) -> stat.Panel:
-    """One figure of Prometheus's."""
+    """A single value from Prometheus."""
     return (
         stat.Panel()
         .title(title)
@@ -89,7 +89,7 @@ def number(
         .decimals(decimals)
         .thresholds(limits)
         .color_scheme(colour(FieldColorModeId.THRESHOLDS))
-        .no_value("not known yet")
+        .no_value("unknown")
         .mappings([])
         .graph_mode(common.BigValueGraphMode.NONE)
         .text_mode(common.BigValueTextMode.VALUE)
@@ -132,9 +132,7 @@ def latency() -> heatmap.Panel:
     return (
         heatmap.Panel()
         .title("Latency")
-        .description(
-            "How long predictions took: the number of answers by time taken, all routes and workers added up."
-        )
+        .description("Latency of prediction and forecast requests, summed over all routes and workers.")
         .datasource(PROMETHEUS)
         .with_target(
             promql("sum by (le) (increase(prediction_latency_seconds_bucket[$__rate_interval]))")
@@ -166,13 +164,13 @@ def latency() -> heatmap.Panel:
 
 
 def features() -> table.Panel:
-    """The columns of the newest check for drift."""
+    """The features of the newest drift check."""
     return (
         table.Panel()
         .title("Drift by feature")
         .description(
-            "The newest check of the time shown: distance of each column from the same season of the "
-            "champion's training data; 0.6 and more has drifted."
+            "The newest drift check in the time range: distance of each feature from the same season of the "
+            "champion's training data. The threshold is 0.6."
         )
         .datasource(POSTGRESQL)
         .with_target(
@@ -214,7 +212,7 @@ def features() -> table.Panel:
 
 
 def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel]:
-    """All twelve."""
+    """All panels."""
     requests = "sum by (route) (rate(prediction_requests_total[$__rate_interval]))"
     failed = [
         DynamicConfigValue("unit", "percentunit"),
@@ -226,7 +224,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         number(
             "MAE",
             "Mean absolute error of the forecasts scheduled at 09:00 for the hours of the last week. "
-            "Over 1,500 MWh for an hour alerts.",
+            "An alert fires above 1,500 MWh for an hour.",
             "max(model_mae_mwh)",
             MWH,
             0,
@@ -234,7 +232,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         ),
         number(
             "MAPE",
-            "The same error in percent of demand.",
+            "Mean absolute percentage error of the same forecasts.",
             "max(model_mape_percent)",
             "percent",
             2,
@@ -242,8 +240,8 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         ),
         number(
             "Drift share",
-            "Share of drifted features in the last nightly check: the mean over the three groups of columns. "
-            "Over 0.3 is drift.",
+            "Share of drifted features in the last drift check: the mean over the three feature groups. "
+            "Above 0.3 is drift.",
             "max(drift_share)",
             "percentunit",
             0,
@@ -251,7 +249,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         ),
         number(
             "Data freshness",
-            "Hours since the newest valid hour of demand. Over 48 alerts.",
+            "Hours since the newest valid hour of demand. An alert fires above 48.",
             "min(data_freshness_hours)",
             "suffix:h",
             1,
@@ -259,14 +257,16 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         ),
         lines(
             "Request rate",
-            "Requests for predictions and forecasts by route, all workers added up; "
-            "and the share of all requests that failed on our side (5xx).",
+            "Prediction and forecast requests by route, summed over all workers, "
+            "and the share of all requests with server errors (5xx).",
             PROMETHEUS,
             "reqps",
         )
         .with_target(promql(requests).range().legend_format("{{route}}"))
         .with_target(
-            promql("max(job:http_request_errors:ratio_rate5m)", "B").range().legend_format("failed, share")
+            promql("max(job:http_request_errors:ratio_rate5m)", "B")
+            .range()
+            .legend_format("error share (5xx)")
         )
         .override_by_query("B", failed)
         .min(0)
@@ -275,7 +275,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         latency(),
         lines(
             "Predicted demand",
-            "The newest prediction that the service gave; of a forecast, its peak hour.",
+            "The service's newest prediction; for a forecast, its peak hour.",
             PROMETHEUS,
             MWH,
         )
@@ -284,7 +284,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         .span(8),
         lines(
             "Drift share over time",
-            "Every check for drift in the database. The line is the threshold, 0.3.",
+            "Every drift check in the database. The line is the threshold, 0.3.",
             POSTGRESQL,
             "percentunit",
         )
@@ -305,8 +305,8 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         .span(9),
         features(),
         number(
-            "Retrainings asked for",
-            "Checks for drift that asked for a retraining, since the database was made.",
+            "Retrainings requested",
+            "Drift checks that asked for a retraining, since the database was created.",
             "max(retrain_triggered_total)",
             "short",
             0,
@@ -316,7 +316,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         .span(4),
         lines(
             "Actual against predicted",
-            "Demand, and the forecast that was scheduled at 09:00 of the day before, from the database.",
+            "Demand, and the forecast scheduled at 09:00 on the day before, from the database.",
             POSTGRESQL,
             MWH,
         )
@@ -342,7 +342,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         .span(18),
         number(
             "Feature rows",
-            "Rows of the table of features, one for each hour.",
+            "Rows of the features table, one per hour.",
             "max(feature_rows)",
             "short",
             0,
@@ -354,7 +354,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
 
 
 def written() -> str:
-    """The dashboard as its file has it."""
+    """The contents of the dashboard file."""
     respondents = "SELECT DISTINCT respondent FROM raw_demand ORDER BY 1"
     page = (
         dashboards.Dashboard("Energy demand")

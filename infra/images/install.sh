@@ -1,13 +1,13 @@
 #!/bin/sh
-# The build stage of every image, in two steps so that a change of the code installs nothing anew:
+# The build stage of every image, in two steps so that a change of the code does not reinstall dependencies:
 #   install.sh dependencies EXTRA...   what the package and these extras need, into /opt/energy-demand, from the
 #                                      pinned files, each file checked against its hash; without the tests of
 #                                      pandas, SciPy and Arrow, a tenth of all
 #   install.sh package                 the package itself
-# What builds is in /opt/build and stays behind.
+# The build tools are in /opt/build and do not enter the image.
 set -eu
 
-# --link-mode: uv's cache is a mount, and no link leads out of that.
+# --link-mode: uv's cache is a mount, and links cannot leave it.
 install_into() {
   folder=$1
   shift

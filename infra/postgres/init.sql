@@ -20,7 +20,7 @@ SET log_min_error_statement = panic;
 \getenv prefect_password PREFECT_DB_PASSWORD
 \getenv grafana_password GRAFANA_DB_PASSWORD
 
--- Checked before anything is made: the image does not run this file again on a folder that it half filled.
+-- Checked before anything is created: the image does not run this file again on a partly filled folder.
 SELECT string_agg(name, ', ') AS missing
 FROM (VALUES
     ('APP_DB_PASSWORD', :'energy_demand_password'),
@@ -51,8 +51,8 @@ CREATE DATABASE prefect OWNER prefect;
 -- By default every role may connect to every database; owners keep the right.
 REVOKE ALL ON DATABASE energy_demand, mlflow, prefect FROM PUBLIC;
 
--- Grafana reads: no table is there yet, so the grant is for those that the application's migrations will make.
--- That alone keeps it from writing; a panel's query that has run away ends by itself.
+-- Grafana may only read. No table exists yet, so the grant is for those that the application's migrations will
+-- create.
 GRANT CONNECT ON DATABASE energy_demand TO grafana;
 ALTER ROLE grafana SET default_transaction_read_only = on;
 ALTER ROLE grafana SET statement_timeout = '15s';

@@ -1,6 +1,6 @@
 #!/bin/bash
-# As the image `postgres` does it: as root, give the folder to `postgres` and change to that account; on an empty
-# folder make a cluster, run the scripts while only the socket is listened on, then start for good.
+# Like the image `postgres`: as root, give the folder to `postgres` and switch to that account; in an empty
+# folder create a cluster, run the scripts while the server listens only on its socket, then start it.
 set -euo pipefail
 if [ "$(id -u)" = 0 ]; then
   chown -R postgres "$PGDATA" /run/postgresql

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Stand-ins for the images of a registry, for a machine that reaches Debian's packages and none: a small Debian
-# with Python (debootstrap), and on it Debian's PostgreSQL and Prometheus. Nothing of the project is in them.
-#   stand-ins.sh            needs root, debootstrap and a Docker engine; what is there already is kept
+# Stand-ins for registry images, for a machine that reaches Debian's packages but no registry: a small Debian
+# with Python (debootstrap), and on it Debian's PostgreSQL and Prometheus. They contain nothing of the project.
+#   stand-ins.sh            needs root, debootstrap and a Docker engine; keeps existing stand-ins
 # Afterwards: energy-demand-verify/python, /postgres and /prometheus.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -14,7 +14,7 @@ if ! "$DOCKER" image inspect "$NAME/python" > /dev/null 2>&1; then
   debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$root" > "$root.log" \
     || { tail -n 20 "$root.log" >&2; exit 1; }
   rm -f "$root.log"
-  # As slim images are: no documentation, no translations, and apt keeps nothing.
+  # Like slim images: no documentation, no translations, no apt cache.
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* \
     "$root"/usr/share/{doc,man,info,locale}/*
   cat > "$root/etc/apt/apt.conf.d/slim" <<'APT'
@@ -22,8 +22,7 @@ Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };
 APT
-  # What this machine trusts and where its pip looks, if that is not the ordinary: the Dockerfiles know nothing
-  # of it.
+  # This machine's certificates and pip settings, if they are not the defaults: the Dockerfiles do not have them.
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   changes=(--change "ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt")
   while IFS= read -r setting; do

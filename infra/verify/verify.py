@@ -3,9 +3,9 @@
     .venv/bin/python infra/verify/verify.py [--keep] [--json]
 
 Needs root, a Docker engine, docker-compose and debootstrap (Debian: docker.io docker-compose debootstrap).
-What would come from a registry is stood in for (`stand-ins.sh`); Grafana, Loki and its collector have no
-stand-in and are not started. Ports must be free. The project `energy-demand-verify` is made for this run and
-removed again.
+Images of registries are replaced by stand-ins (`stand-ins.sh`); Grafana, Loki and its collector have none and
+are not started. Ports must be free. The project `energy-demand-verify` is created for this run and removed
+afterwards.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MLFLOW, PREFECT, STREAMLIT = "http://127.0.0.1:5000", "http://127.0.0.1:4200", "
 
 
 class FailedError(Exception):
-    """A step did not do what it must."""
+    """A step failed."""
 
 
 def must(what: str, found: bool, seen: object = "") -> None:  # noqa: FBT001
@@ -125,7 +125,7 @@ class Stack:
         try:
             return json.loads(printed)
         except json.JSONDecodeError as error:
-            raise FailedError(f"{arguments[0]} printed something that is no JSON: {printed[:300]}") from error
+            raise FailedError(f"the output of {arguments[0]} is not JSON: {printed[:300]}") from error
 
     def sql(self, query: str) -> str:
         """What the application's own role reads."""

@@ -1,7 +1,7 @@
-"""The `energy-demand` command: the names of its commands, and what becomes of their failures.
+"""The `energy-demand` command: registers the subcommands and turns failures into one line.
 
-Answers go to standard output, everything else to standard error. Exit status: 0 done, 1 failed with one
-line that says why, 2 wrong usage. Heavy modules are imported by the command that needs them.
+Results go to standard output, everything else to standard error. Exit status: 0 done, 1 failed with a
+one-line reason, 2 wrong usage. Heavy modules are imported by the command that needs them.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 app = typer.Typer(
-    help="Forecast New York's hourly electricity demand, honestly.",
+    help="Forecast New York's hourly electricity demand, and keep the model up to date.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-database_commands = typer.Typer(help="The application's database.", no_args_is_help=True)
+database_commands = typer.Typer(help="Manage the application's database.", no_args_is_help=True)
 app.add_typer(database_commands, name="db")
 
 
 @app.callback(invoke_without_command=True)
 def _common(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every request and step.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log every request and step to standard error.")
+    ] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
@@ -67,10 +69,10 @@ for command in (database.upgrade, database.url, database.stop):
 
 
 def main() -> None:
-    """Run the command; a failure that a user can meet is one line and exit status 1."""
+    """Run the command; a UserError becomes one line on standard error and exit status 1."""
     sys.excepthook = _redacted_traceback
     try:
-        typer.main.get_command(app)()  # calling `app` would put a hook of Typer's over ours
+        typer.main.get_command(app)()  # calling `app` would replace our excepthook with Typer's
     except UserError as error:
         sys.stderr.write(f"error: {redact(str(error))}\n")
         sys.exit(1)

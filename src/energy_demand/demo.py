@@ -1,7 +1,7 @@
-"""The whole loop on synthetic data, for somebody who has nothing yet: no key, no Docker, no network.
+"""The demo: the whole loop on synthetic data, with no key, no Docker and no network.
 
-It has a home of its own beside the real one and talks to a sandbox over real HTTP. A second run takes what
-the first one left and does nothing twice.
+The demo has its own home folder beside the real one and talks to a sandbox over real HTTP. A second run
+continues from the stored results and repeats no step.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from energy_demand.timeaxis import day_ahead_issue, local_day, utc_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The world is made up, so its time stands still too: each run tells the same story. In this summer the heat
-# breaks the first model; in others its daily refresh copes, and a challenger would be refused.
+# The data is synthetic and the present is fixed, so every run gives the same result. In this summer the heat
+# breaks the first model; in others its daily refresh adapts, and the contest would refuse a challenger.
 PRESENT = datetime(2025, 7, 31, 13, tzinfo=UTC)  # 09:00 in New York
 HISTORY_DAYS = 430
-SCHEDULED_DAYS = 15  # of forecasts, the last one for tomorrow
+SCHEDULED_DAYS = 15  # days with a scheduled forecast, the last one for tomorrow
 SEED = 1
-# The heat wave begins half a day after the first model was trained and is still on when it is looked for.
+# The heat wave begins half a day after the first model was trained and still lasts at the drift check.
 BEGAN = PRESENT - timedelta(days=25)
 WAVE_BEGINS = BEGAN + timedelta(hours=12)
 WAVE = "heat-wave@{start:%Y-%m-%dT%H:%MZ},duration=28d,size=10"
@@ -59,13 +59,13 @@ class DemoError(UserError, RuntimeError):
 
 @dataclass
 class Story:
-    """What happened, for the summary.
+    """The steps of this run, for the summary.
 
     Attributes:
-        first: the first training, where this run did it.
+        first: the first training, if this run did it.
         check: the drift check.
-        retrained: the retraining, where one was asked for.
-        before: the retraining of an earlier run, from the log.
+        retrained: the retraining, if the check asked for one.
+        before: the retraining of an earlier run, from the retraining log.
     """
 
     first: RetrainingOutcome | None = None
@@ -78,7 +78,7 @@ def run_demo() -> None:
     """Ingest → train → champion; then a heat wave → drift → retrain → contest → forecast, and a summary.
 
     Raises:
-        UserError: a step failed; what the earlier steps stored is kept.
+        UserError: a step failed; the results of the earlier steps are kept.
     """
     started = time.perf_counter()
     own = load_settings().home
@@ -87,15 +87,16 @@ def run_demo() -> None:
     with _synthetic_upstreams(home) as settings, opened(settings) as database:
         registry = Registry(settings)
         err.print(
-            "[bold]energy-demand demo[/bold]: synthetic data, made on this machine; "
-            f"the present is {utc_text(PRESENT)}\ndatabase: {database.label}\nmlflow:   {registry.label}",
+            "[bold]energy-demand demo[/bold]: synthetic data, generated on this machine; "
+            f"the present is fixed at {utc_text(PRESENT)}\n"
+            f"database: {database.label}\nmlflow:   {registry.label}",
             soft_wrap=True,
         )
         if _needs_first_model(registry, home):
             _first_model(database, registry, settings, story)
         _heat_wave(database, registry, settings, story)
-        made = run_forecast(database, registry, settings, PRESENT, PRESENT, day="tomorrow")
-        print_forecast(made, settings.region.zone, None, note="synthetic data, not New York's demand")
+        tomorrow = run_forecast(database, registry, settings, PRESENT, PRESENT, day="tomorrow")
+        print_forecast(tomorrow, settings.region.zone, None, note="synthetic data, not real New York demand")
         _summary(story, registry.champion(), settings, registry.uri, time.perf_counter() - started)
 
 
@@ -108,13 +109,13 @@ def _needs_first_model(registry: Registry, home: Path) -> bool:
         through = None
     if through is None or through > PRESENT:
         raise DemoError(
-            f"{home} was left by another version of the demo; nothing was changed. Delete it and run again"
+            f"{home} is from another version of the demo; nothing was changed. Delete it and run again"
         )
     return False
 
 
 def _first_model(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
-    """The first half, some weeks ago: history and a champion."""
+    """The first half, 25 days before the present: ingest the history and train a champion."""
     then = settings.model_copy(update={"energy_demand_now": BEGAN})
     last = local_day(BEGAN, settings.region.zone)
     _ingest(database, then, backfill_span(then, last - timedelta(days=HISTORY_DAYS), last, BEGAN))
@@ -130,7 +131,7 @@ def _first_model(database: Database, registry: Registry, settings: Settings, sto
 
 
 def _heat_wave(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
-    """The second half: what came since, the check, and what it asks for; once."""
+    """The second half: ingest the days since, check for drift, and retrain if the check asks for it; once."""
     respondent = settings.region.respondent
     _ingest(database, settings, _since(database, settings))
     done = database.run(lambda connection: decisions.retrainings(connection, respondent, PRESENT, 1))
@@ -138,7 +139,7 @@ def _heat_wave(database: Database, registry: Registry, settings: Settings, story
         story.before = done[0]
         return
     _mornings(database, registry, settings)
-    with err.status("looking for drift"):
+    with err.status("checking for drift"):
         story.check = run_check(database, registry, settings, PRESENT)
     decision = story.check.decision
     err.print(f"drift check as of {utc_text(PRESENT)}: {decision.reason}")
@@ -162,10 +163,10 @@ def _heat_wave(database: Database, registry: Registry, settings: Settings, story
 
 
 def _mornings(database: Database, registry: Registry, settings: Settings) -> None:
-    """The forecasts that were scheduled at 09:00 in the last two weeks."""
+    """Log the 09:00 forecasts of the last two weeks."""
     zone = settings.region.zone
     tomorrow = local_day(PRESENT, zone) + timedelta(days=1)
-    with err.status("forecasting as it was scheduled since"):
+    with err.status("logging the scheduled forecasts"):
         for ago in reversed(range(SCHEDULED_DAYS)):
             issued_at = day_ahead_issue(tomorrow - timedelta(days=ago), zone)
             forecast_tomorrow(database, registry, settings, issued_at)
@@ -173,7 +174,7 @@ def _mornings(database: Database, registry: Registry, settings: Settings) -> Non
 
 @contextmanager
 def _synthetic_upstreams(home: Path) -> Iterator[Settings]:
-    """A sandbox, and the settings that point at it and nowhere else, whatever the environment says."""
+    """A sandbox, and settings that point only at it, whatever the environment says."""
     wave = Disturbance.parse(WAVE.format(start=WAVE_BEGINS))
     app = create_app(SyntheticWorld(SEED, [wave]), now=PRESENT)
     with serving(app) as address:
@@ -190,7 +191,7 @@ def _synthetic_upstreams(home: Path) -> Iterator[Settings]:
 
 
 def _since(database: Database, settings: Settings) -> Span:
-    """What came since the first model was trained, or since the last run."""
+    """The hours since the first model was trained, or since the last run."""
     trailing = trailing_span(database, settings, PRESENT)
     if trailing.start > BEGAN:
         return trailing
@@ -204,7 +205,7 @@ def _ingest(database: Database, settings: Settings, span: Span) -> None:
 
 
 def _from_here(path: Path) -> str:
-    """A path as short as it can be typed here."""
+    """The path relative to the working directory if it is below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -213,50 +214,49 @@ def _summary(story: Story, champion: Champion, settings: Settings, registry_uri:
     there = f"ENERGY_DEMAND_HOME={shown} ENERGY_DEMAND_NOW={utc_text(PRESENT)}"
     out.print(
         Panel(
-            "\n".join(_told(story, champion)),
+            "\n".join(_summary_lines(story, champion)),
             title=f"done in {seconds:.0f} s",
             border_style="yellow",
         )
     )
     out.print(
         "Next:\n"
-        f"  what it holds   {there} .venv/bin/energy-demand status\n"
-        f"  in a browser    {there} .venv/bin/energy-demand dashboard\n"
-        f"  over HTTP       {there} .venv/bin/energy-demand serve\n"
-        f"  take it back    {there} .venv/bin/energy-demand rollback\n"
-        f"  its runs        .venv/bin/mlflow ui --backend-store-uri "
+        f"  stored data     {there} .venv/bin/energy-demand status\n"
+        f"  dashboard       {there} .venv/bin/energy-demand dashboard\n"
+        f"  HTTP API        {there} .venv/bin/energy-demand serve\n"
+        f"  roll back       {there} .venv/bin/energy-demand rollback\n"
+        f"  training runs   .venv/bin/mlflow ui --backend-store-uri "
         f"{registry_uri.replace(str(settings.home), shown)}\n"
-        f"  what drifted    {_from_here(settings.drift_report_path)} in a browser\n"
-        "  real demand     a free key from eia.gov/opendata, then README, “Live”",
+        f"  drift report    open {_from_here(settings.drift_report_path)} in a browser\n"
+        "  real demand     get a free key at eia.gov/opendata, then see “Live” in the README",
         soft_wrap=True,
     )
 
 
-def _told(story: Story, champion: Champion) -> Iterator[str]:
-    """The story in a few lines."""
-    yield "This is a forecast of [bold]synthetic[/bold] demand: formulas made it, not New York."
+def _summary_lines(story: Story, champion: Champion) -> Iterator[str]:
+    """The steps in a few lines."""
+    yield "[bold]Synthetic data.[/bold] These are not real New York figures."
     if story.first is not None:
         metrics = story.first.training.metrics
         number = story.first.training.version.version
         yield (
             f"{BEGAN:%d %b}  Version {number} was trained on "
-            f"{HISTORY_DAYS} days and serves.\n"
-            f"        Day-ahead error on {metrics['test_n']:,.0f} hours it had not seen: "
-            f"{metrics['test_mape']:.2f} %\n"
+            f"{HISTORY_DAYS} days and promoted.\n"
+            f"        Day-ahead MAPE {metrics['test_mape']:.2f} % on {metrics['test_n']:,.0f} holdout hours\n"
             f"        (same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
             f"{metrics['test_seasonal_naive_168_mape']:.2f} %)."
         )
-        yield f"{WAVE_BEGINS:%d %b}  A heat wave began in the sandbox: 10 °C warmer, for four weeks."
+        yield f"{WAVE_BEGINS:%d %b}  A heat wave began in the sandbox: 10 °C warmer for four weeks."
     if story.check is not None:
         share, decision = story.check.check["drift_share"], story.check.decision
         warmer = story.check.check["drift_details"]["per_feature"]["temperature"]["shift"]
         yield (
-            f"{PRESENT:%d %b}  The check found a drift share of {share:.2f} "
-            f"(over {DRIFT_SHARE_THRESHOLD} is drift)"
+            f"{PRESENT:%d %b}  The drift check found a drift share of {share:.2f} "
+            f"(threshold {DRIFT_SHARE_THRESHOLD})"
             + (
                 ""
                 if warmer is None
-                else f":\n        {warmer:+.1f} °C against the same weeks of earlier years."
+                else f":\n        temperature {warmer:+.1f} °C against the same season of earlier years."
             )
         )
         if not decision.retrain:
@@ -269,7 +269,7 @@ def _told(story: Story, champion: Champion) -> Iterator[str]:
     if story.before is not None:
         outcome = str(story.before["outcome"]).replace("_", " ")
         version = story.before["model_version"]
-        yield f"An earlier run found the heat wave and trained version {version} ({outcome}):"
+        yield f"An earlier run detected the heat wave and trained version {version} ({outcome}):"
         yield f"        {story.before['verdict']['reason']}."
     through = utc_text(champion.forecaster.trained_through)
-    yield f"Now version {champion.version} serves, trained through {through}."
+    yield f"Version {champion.version} serves now, trained through {through}."

@@ -1,10 +1,10 @@
-"""The failures that a person can meet."""
+"""The base of every error that is shown to a user."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Its message is one line that names the input, says what was kept, and what to do.
+    """An error whose message is one line: it names the input, what was kept, and what to do.
 
-    The command prints it and exits with 1; anything else that is raised is a fault of the program.
+    The command line prints the message and exits with 1. Any other exception is a bug.
     """

@@ -1,7 +1,7 @@
 """The one HTTP client: retries, pacing, typed errors, redaction.
 
-An upstream speaks a `Dialect`: it alone knows what its error bodies mean. No message, exception or log
-record of this module carries a key, a header or a request's echo.
+Each upstream has a `Dialect`, which knows the meaning of its error bodies. No message, exception or log
+record of this module contains a key, a header or an echo of the request.
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fault:
-    """What an answer says went wrong; `retry` tells whether asking again can help."""
+    """The fault that a response reports; `retry` is whether another try can help."""
 
     reason: str
     retry: bool
 
 
 class Dialect(Protocol):
-    """How one upstream says that something went wrong."""
+    """How one upstream reports faults."""
 
     name: str
 
     def fault(self, status: int, body: Any) -> Fault | None:
-        """The fault in an answer with this status and parsed body (None: not JSON), or None."""
+        """The fault in a response with this status and parsed body (None: not JSON), or None."""
 
 
 class UpstreamError(UserError, RuntimeError):
-    """An upstream did not give what was asked.
+    """An upstream did not return what was requested.
 
     Attributes:
         source: the upstream's name.
         asked: the address and parameters, without secrets.
-        reason: what came back.
-        status: the HTTP status, or None where no answer came.
-        retry: whether asking again could have helped.
+        reason: what the upstream returned, or why it could not be reached.
+        status: the HTTP status; None without a response.
+        retry: whether another try could have helped.
         retry_after: seconds the upstream asks to wait, or None.
     """
 
@@ -83,14 +83,14 @@ class UpstreamError(UserError, RuntimeError):
         self.retry = retry
         self.retry_after = retry_after
         answer = f"HTTP {status}: {self.reason}" if status else self.reason
-        super().__init__(f"{source}: {answer} (asked {asked})")
+        super().__init__(f"{source}: {answer} (requested {asked})")
 
 
 class BodyError(ValueError):
-    """The reader of a streamed body found that it is not what was asked for.
+    """The reader of a streamed body found that it is not what was requested.
 
     Attributes:
-        retry: whether asking again can help.
+        retry: whether another try can help.
     """
 
     def __init__(self, reason: str, *, retry: bool) -> None:
@@ -99,14 +99,14 @@ class BodyError(ValueError):
 
 
 class DataKindError(UserError, RuntimeError):
-    """One upstream's answers change between live, recorded and synthetic data in the middle of a run."""
+    """One upstream switched between live, recorded and synthetic data within a run."""
 
 
 class HttpClient:
-    """Asks one upstream, over kept connections, no faster than its pace; threads may share it.
+    """Requests from one upstream, over kept connections, no faster than its pace; threads may share it.
 
     Invariants: at least `interval_seconds` pass between two requests; a request is tried at most
-    `settings.http_attempts` times, and again only where that can help.
+    `settings.http_attempts` times, and retried only where that can help.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class HttpClient:
         self._next_request = 0.0
         self._turn = threading.Lock()
         self._data_kind: str | None = None
-        # httpx logs each request's full address at INFO, whoever set up the logging.
+        # httpx logs each request's full address at INFO, however logging is configured.
         logging.getLogger("httpx").addFilter(_REDACTING)
         self._client = httpx.Client(
             timeout=settings.http_timeout_seconds,
@@ -140,41 +140,41 @@ class HttpClient:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._client.close()
 
     @property
     def data_kind(self) -> str:
-        """`live`, or what a sandbox says it serves (`recorded`, `synthetic`); known after an answer.
+        """`live`, or what the sandbox reports (`recorded`, `synthetic`); known after the first response.
 
         Raises:
-            RuntimeError: nothing has been answered yet.
+            RuntimeError: no response was received yet.
         """
         if self._data_kind is None:
-            raise RuntimeError("nothing has been asked yet, so the kind of data is not known")
+            raise RuntimeError("no request was made yet, so the kind of data is not known")
         return self._data_kind
 
     def get_json(self, url: str, params: Sequence[tuple[str, str]]) -> Any:
         """The parsed JSON body of a GET.
 
         Raises:
-            UpstreamError: after the last try, or at once where asking again cannot help.
+            UpstreamError: after the last try, or at once where another try cannot help.
         """
         return self._tried(url, params, self._json)
 
     def get_stream(
         self, url: str, read: Callable[[Iterator[bytes]], T], params: Sequence[tuple[str, str]] = ()
     ) -> T:
-        """What `read` makes of the body of a GET, which is never held whole.
+        """The result of `read` on the body of a GET, which is never in memory as a whole.
 
         Args:
             url: the address.
-            read: gets the body in pieces of at most `STREAM_BYTES`, anew at each try. It raises BodyError
-                where the body is not what it should be.
+            read: gets the body in pieces of at most `STREAM_BYTES`, from the start at each try. It raises
+                BodyError if the body is not what it should be.
             params: as in `get_json`.
 
         Raises:
-            UpstreamError: after the last try, or at once where asking again cannot help.
+            UpstreamError: after the last try, or at once where another try cannot help.
         """
 
         def understand(response: httpx.Response, asked: str, secrets: Sequence[str]) -> T:
@@ -182,7 +182,7 @@ class HttpClient:
                 response.read()
                 body = _without(secrets, response.content)
                 fault = self._fault(response.status_code, body, _parsed(body))
-                fault = fault or Fault("no answer", retry=False)
+                fault = fault or Fault("no content", retry=False)
                 raise self._refusal(response, fault, asked, secrets)
             try:
                 result = read(response.iter_bytes(STREAM_BYTES))
@@ -191,7 +191,7 @@ class HttpClient:
             else:
                 self._note_kind(response.headers.get(SANDBOX_HEADER, LIVE))
                 return result
-            # Raised out here so that the reader's error, which may quote the body, is not behind it.
+            # Raised here so that the reader's error, which may quote the body, is not chained to it.
             raise self._refusal(response, refused, asked, secrets)
 
         return self._tried(url, params, understand, accept="*/*")
@@ -213,7 +213,7 @@ class HttpClient:
         ):
             with attempt:
                 return self._ask(url, params, understand, accept)
-        raise AssertionError("stamina ends with a result or an error")
+        raise AssertionError("stamina returns a result or raises")
 
     def _ask(
         self,
@@ -235,13 +235,13 @@ class HttpClient:
                     logger.debug("%s %s in %.3f s", response.status_code, asked, time.monotonic() - began)
         except httpx.TimeoutException:
             seconds = self._settings.http_timeout_seconds
-            raise self._error(asked, f"no answer within {seconds:g} s", retry=True) from None
+            raise self._error(asked, f"no response within {seconds:g} s", retry=True) from None
         except httpx.RequestError as error:
             # `from None`: the httpx error holds the request, and with it the key.
             reason = f"cannot be reached ({type(error).__name__}: {error})"
             raise self._error(asked, reason, retry=True) from None
         except httpx.InvalidURL as error:
-            raise self._error(asked, f"no such address ({error})") from None
+            raise self._error(asked, f"not a valid address ({error})") from None
 
     def _json(self, response: httpx.Response, asked: str, secrets: Sequence[str]) -> Any:
         response.read()
@@ -260,7 +260,7 @@ class HttpClient:
         self, response: httpx.Response, fault: Fault, asked: str, secrets: Sequence[str]
     ) -> UpstreamError:
         reason = fault.reason
-        for secret in secrets:  # what was read piece by piece came as it is
+        for secret in secrets:  # a streamed body is not redacted before it is read
             reason = reason.replace(secret, REDACTED)
         return self._error(
             asked,
@@ -276,8 +276,8 @@ class HttpClient:
     def _note_kind(self, kind: str) -> None:
         if self._data_kind not in (None, kind):
             raise DataKindError(
-                f"{self._dialect.name} served {self._data_kind} data and now {kind} data; nothing of this "
-                "page was kept. Check the addresses and run again"
+                f"{self._dialect.name} switched from {self._data_kind} to {kind} data within a run; this "
+                "page was not stored. Check the addresses and run again"
             )
         self._data_kind = kind
 
@@ -290,7 +290,7 @@ class HttpClient:
 
 
 class UpstreamClient:
-    """What the clients of all upstreams share: a `with` block that gives the connection back."""
+    """The base of all upstream clients: a `with` block that closes the connection."""
 
     _http: HttpClient
 
@@ -301,12 +301,12 @@ class UpstreamClient:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._http.close()
 
     @property
     def data_kind(self) -> str:
-        """Live, recorded or synthetic; known after an answer."""
+        """Live, recorded or synthetic; known after the first response."""
         return self._http.data_kind
 
 
@@ -314,20 +314,20 @@ _REDACTING = RedactingFilter()
 
 
 def describe(url: str, params: Sequence[tuple[str, str]]) -> str:
-    """Address and parameters for a message, secrets left out."""
+    """Address and parameters for a message, without secrets."""
     shown = "&".join(f"{name}={value}" for name, value in params if name.lower() not in SECRET_PARAMS)
     return redact(f"{url}?{shown}" if shown else url)
 
 
 def _without(secrets: Sequence[str], body: bytes) -> bytes:
-    """A body before anything is made of it: EIA repeats the key in its bodies, in whatever form."""
+    """The body without secrets, before it is parsed: EIA repeats the key in its bodies."""
     for secret in secrets:
         body = body.replace(secret.encode(), REDACTED.encode())
     return body
 
 
 def _parsed(body: bytes) -> Any:
-    """The JSON body, or None where it is none."""
+    """The parsed JSON body, or None if it is not JSON."""
     try:
         return json.loads(body)
     except (json.JSONDecodeError, UnicodeDecodeError):
@@ -339,7 +339,7 @@ def _plain_fault(status: int, body: bytes, parsed: Any) -> Fault | None:
         return None
     excerpt = " ".join(body.decode("utf-8", "replace")[:120].split()) or "empty body"
     if status == httpx.codes.OK:
-        return Fault(f"no complete JSON came ({excerpt!r})", retry=True)
+        return Fault(f"the response is not complete JSON ({excerpt!r})", retry=True)
     return Fault(excerpt, retry=status == httpx.codes.TOO_MANY_REQUESTS or status >= 500)
 
 

@@ -1,6 +1,6 @@
 """The one logger set-up, and the filter that keeps secrets out of every record.
 
-Logs go to standard error; standard output belongs to the command's own answer.
+Logs go to standard error; standard output is for the command's result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*:)[^@\s]+(@)")
 
 def redact(text: str) -> str:
     """`text` without API keys and without the passwords of URLs."""
-    if "://" in text:  # most lines have neither, and looking is cheaper than matching
+    if "://" in text:  # most lines have neither, and this test is cheaper than a regular expression
         text = _PASSWORD_IN_URL.sub(rf"\1{REDACTED}\2", text)
     if "api" in text.lower():
         text = _KEY_IN_TEXT.sub(rf"\1{REDACTED}", text)
@@ -48,16 +48,16 @@ class _RedactingFormatter(logging.Formatter):
 
 
 def configure_logging(*, verbose: bool = False) -> None:
-    """Send warnings (with `verbose`, everything of ours) to standard error, redacted."""
+    """Send warnings (with `verbose`, all of the project's records) to standard error, redacted."""
     shape = _RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     _send_to_stderr(shape, logging.DEBUG if verbose else logging.WARNING)
 
 
 class _RedactingJsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and what was given as `extra`.
+    """One JSON object a line: time, level, logger, message, and the fields of `extra`.
 
-    A request's line is written while its answer waits, so this does as little as can be: a formatter for
-    every need took longer than the prediction.
+    A request's line is written before its response is sent, so this does as little as possible: a
+    general-purpose formatter took longer than the prediction.
     """
 
     _ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
@@ -74,13 +74,13 @@ class _RedactingJsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         try:
             return redact(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode())
-        except TypeError:  # text that is no Unicode, such as half a character of a broken request
+        except TypeError:  # text that is not valid Unicode, such as half a character of a broken request
             return redact(json.dumps(line, default=str))
 
 
 def configure_json_logging(level: int = logging.INFO) -> None:
-    """Send ours from `level` on to standard error, one redacted JSON object a line, for machines to read."""
-    # What no line of ours shows need not be found out (the logging HOWTO, "Optimization").
+    """Send the project's records from `level` on to standard error, one redacted JSON object a line."""
+    # Fields that no line shows are not collected (the logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     _send_to_stderr(_RedactingJsonFormatter(), level)
 

@@ -1,4 +1,4 @@
-"""A region and its weather sites as plain values, so that no place is an assumption anywhere else."""
+"""A region and its weather sites as plain values, so that no other module assumes a place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Site(BaseModel):
 
 @dataclass(frozen=True)
 class Region:
-    """What the features need to know of a place.
+    """The facts about a region that the features need.
 
     `zone` is the time zone of its days, `country` names its holiday calendar, `sites` are its weather
     sites, the first one being the main site.

@@ -83,7 +83,7 @@ def parse_moment(text: str) -> datetime:
     try:
         return to_utc(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
-        raise TimeFormatError(f"{text!r} is no moment; write it like 2025-07-31T13:00Z") from None
+        raise TimeFormatError(f"{text!r} is not a valid time; expected e.g. 2025-07-31T13:00Z") from None
 
 
 def parse_day(text: str) -> date:
@@ -95,7 +95,7 @@ def parse_day(text: str) -> date:
     try:
         return date.fromisoformat(text.strip())
     except ValueError:
-        raise TimeFormatError(f"{text!r} is no day; write it like 2025-07-31") from None
+        raise TimeFormatError(f"{text!r} is not a valid date; expected e.g. 2025-07-31") from None
 
 
 def local_midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -93,7 +93,7 @@ def _check(days_ago: int) -> dict[str, object]:
         "n_total_features": 15,
         "drift_details": {"per_feature": found, "champion": "1", "source_changes": []},
         "triggered_retrain": days_ago == 1,
-        "reason": "drift share 0.50 over 0.30" if drifted else "nothing to do",
+        "reason": "drift share 0.50, above 0.30" if drifted else "no trigger",
     }
 
 

@@ -40,15 +40,15 @@ RETRAINING = {
 @pytest.mark.parametrize(
     ("mae", "own", "level"),
     [
-        pytest.param(400.0, 380.0, "good", id="near its own test"),
-        pytest.param(571.0, 380.0, "bad", id="over one and a half of its own test"),
+        pytest.param(400.0, 380.0, "good", id="near its holdout error"),
+        pytest.param(571.0, 380.0, "bad", id="above 1.5 × its holdout error"),
         pytest.param(1501.0, None, "bad", id="over 1,500 MWh"),
-        pytest.param(1499.0, None, "good", id="under it, its own test not known"),
+        pytest.param(1499.0, None, "good", id="under the limit, its holdout error unknown"),
     ],
 )
 def test_the_model_is_as_good_as_its_error(mae, own, level):
     sign = model_sign({"known": 168, "mae": mae, "mape": 2.5}, "4", own)
-    assert (sign.level, sign.headline) == (level, "version 4, 2.50 % off")
+    assert (sign.level, sign.headline) == (level, "version 4, MAPE 2.50 %")
 
 
 def test_without_a_model_or_a_forecast_to_judge_it_says_what_to_run():

@@ -92,10 +92,10 @@ def test_a_database_that_is_away_is_told_and_is_back_when_it_is(page, shown, env
     with away(shown.database_url.get_secret_value()):
         app = run(page)
         assert not app.exception
-        assert "cannot be used" in said(app)
+        assert "cannot use the database" in said(app)
     app = app.run()
     assert not app.exception
-    assert "cannot be used" not in said(app)
+    assert "cannot use the database" not in said(app)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -114,7 +114,7 @@ def test_while_mlflow_is_away_the_rest_is_shown(page, shown, environment, monkey
     assert "Weather data by" in text
 
 
-@pytest.mark.parametrize("view", ["By hour and lead", "Calibration", "Against the operator"])
+@pytest.mark.parametrize("view", ["By hour and lead", "Calibration", "Against the grid operator"])
 def test_every_view_of_the_model_is_shown(view, shown, environment):
     environment(shown)
     app = run("model_performance")
@@ -122,7 +122,7 @@ def test_every_view_of_the_model_is_shown(view, shown, environment):
     app.run()
     assert not app.exception
     wanted = {"By hour and lead": "Error by lead", "Calibration": "Interval calibration by lead"}
-    assert wanted.get(view, "grid operator's own forecast") in said(app)
+    assert wanted.get(view, "grid operator's day-ahead forecast") in said(app)
 
 
 def test_a_version_that_made_nothing_leaves_a_sentence(shown, environment):
@@ -130,7 +130,7 @@ def test_a_version_that_made_nothing_leaves_a_sentence(shown, environment):
     app = run("model_performance")
     app.slider(key="leads").set_value((45, 48)).run()
     assert not app.exception
-    assert "No forecast fits these filters" in said(app)
+    assert "No forecast matches these filters" in said(app)
 
 
 def test_where_no_forecast_was_scheduled_it_is_made_now_and_said_so(shown, environment, tmp_path):
@@ -138,7 +138,7 @@ def test_where_no_forecast_was_scheduled_it_is_made_now_and_said_so(shown, envir
     environment(shown.model_copy(update={"energy_demand_now": later.replace(hour=6)}))
     app = run()
     assert not app.exception
-    assert "Made just now by version 1 and not logged" in said(app)
+    assert "this one was made now by version 1" in said(app)
 
 
 def test_a_fixed_present_hides_what_came_later(shown, environment):

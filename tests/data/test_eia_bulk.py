@@ -204,7 +204,7 @@ def test_the_half_year_that_runs_may_lack_its_file_where_an_earlier_one_came(fol
         assert client.fetch_rows(at("2025-03-01T01"), at("2025-03-12T12"), ("D",)) == []
     assert rows[-1]["period"] == "2025-01-01T05"
     assert caplog.text.count("EIA930_BALANCE_2025_Jan_Jun.csv") == 1
-    assert "is not there; its hours are left out" in caplog.text
+    assert "was not found; its hours are missing" in caplog.text
 
 
 def test_the_half_year_that_runs_must_have_its_file_where_nothing_else_came(folder):
@@ -217,7 +217,7 @@ def test_a_missing_file_in_the_middle_is_told_with_its_hours_and_what_to_do(fold
     with BulkClient(make_settings(), folder) as client, pytest.raises(UpstreamError) as caught:
         client.fetch_rows(at("2023-12-01T00"), at("2024-12-01T00"), SERIES)
     told = str(caught.value)
-    assert f"{NAME} (hours 2024-01-01T06 to 2024-07-01T04 UTC) is not there" in told
+    assert f"{NAME} (hours 2024-01-01T06 to 2024-07-01T04 UTC) was not found" in told
     assert (
         "download it from https://www.eia.gov/electricity/gridmonitor/sixMonthFiles/ into the folder" in told
     )
@@ -229,11 +229,11 @@ def test_a_file_that_eia_does_not_have_is_told_and_not_asked_for_again(sandbox):
     with BulkClient(settings) as client, pytest.raises(UpstreamError) as caught:
         client.fetch_rows(at("2025-03-01T00"), at("2026-02-01T00"), SERIES)
     assert sandbox[0].files == ["EIA930_BALANCE_2025_Jan_Jun.csv", "EIA930_BALANCE_2025_Jul_Dec.csv"]
-    assert "EIA930_BALANCE_2025_Jul_Dec.csv (hours 2025-07-01T05 to 2026-01-01T05 UTC) is not there" in str(
+    assert "EIA930_BALANCE_2025_Jul_Dec.csv (hours 2025-07-01T05 to 2026-01-01T05 UTC) was not found" in str(
         caught.value
     )
     assert "check EIA_BULK_URL, or choose other dates" in str(caught.value)
-    assert f"asked {sandbox[1]}/eia/sixMonthFiles/EIA930_BALANCE_2025_Jul_Dec.csv" in str(caught.value)
+    assert f"requested {sandbox[1]}/eia/sixMonthFiles/EIA930_BALANCE_2025_Jul_Dec.csv" in str(caught.value)
 
 
 def test_before_the_first_file_there_is_nothing_and_no_error(tmp_path):
@@ -249,7 +249,7 @@ def test_a_file_that_ends_before_its_half_year_is_read_and_told(tmp_path, caplog
     (tmp_path / NAME).write_bytes(written(FIRST, SECOND))
     with BulkClient(make_settings(), tmp_path) as client:
         assert len(client.fetch_rows(at("2024-01-01T06"), at("2024-06-01T00"), ("D",))) == 2
-    assert f"{NAME} ends at 2024-01-01T07 UTC, before its half-year does" in caplog.text
+    assert f"{NAME} ends at 2024-01-01T07 UTC, before the end of its half-year" in caplog.text
 
 
 # A folder.
@@ -323,19 +323,21 @@ def test_noon_and_midnight_are_told_apart():
         ),
         pytest.param(written(FIRST)[: len(HEADER) // 2], "lacks the columns", id="half a header"),
         pytest.param(
-            written(FIRST, SECOND)[:-20], "5 of 7 columns in line 3: it is cut", id="cut in our row"
+            written(FIRST, SECOND)[:-20], "5 of 7 columns in line 3: it is truncated", id="cut in our row"
         ),
         pytest.param(
-            written(FIRST, ELSEWHERE)[:-30], "columns in line 3: it is cut", id="cut in another's row"
+            written(FIRST, ELSEWHERE)[:-30], "columns in line 3: it is truncated", id="cut in another's row"
         ),
         pytest.param(written(FIRST, SECOND[:30], SECOND), "columns in line 3", id="a row cut in the middle"),
-        pytest.param(b"PK\x03\x04\x00\x00\xff\xfe\x00", "is no text in line 1", id="a zip file"),
-        pytest.param(written(FIRST.replace("NY", "N\0Y")[::-1], FIRST + "\0"), "is no text", id="zero bytes"),
-        pytest.param(written() + FIRST.encode("utf-16"), "is no text", id="another encoding"),
-        pytest.param(b"x" * 3_000_000, "is no text table", id="a line without end"),
+        pytest.param(b"PK\x03\x04\x00\x00\xff\xfe\x00", "is not text in line 1", id="a zip file"),
+        pytest.param(
+            written(FIRST.replace("NY", "N\0Y")[::-1], FIRST + "\0"), "is not text", id="zero bytes"
+        ),
+        pytest.param(written() + FIRST.encode("utf-16"), "is not text", id="another encoding"),
+        pytest.param(b"x" * 3_000_000, "is not a text table", id="a line without end"),
         pytest.param(
             written(FIRST.replace("01/01/2024 6:00:00 AM", "2024-01-01T06")),
-            "has no time that can be read, such as '2024-01-01T06'",
+            "has no readable time; the first is '2024-01-01T06'",
             id="times in another form",
         ),
     ],
@@ -408,7 +410,9 @@ def test_a_failed_download_is_tried_again(bulk, sandbox, kind):
 def test_a_download_that_stays_cut_is_given_up_and_named(bulk, sandbox):
     fault = {"kind": "truncated", "path": "/eia", "times": 9}
     httpx.post(f"{sandbox[1]}/sandbox/faults", json=fault).raise_for_status()
-    with pytest.raises(UpstreamError, match=f"{NAME} .* it is cut or damaged; try again later") as caught:
+    with pytest.raises(
+        UpstreamError, match=f"{NAME} .* it is truncated or damaged; try again later"
+    ) as caught:
         bulk.fetch_rows(at("2024-02-01T00"), at("2024-02-01T00"), SERIES)
     assert sandbox[0].files == [NAME] * 5
     assert f"{sandbox[1]}/eia/sixMonthFiles/{NAME}" in str(caught.value)

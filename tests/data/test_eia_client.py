@@ -207,7 +207,7 @@ def test_the_same_hours_can_be_asked_for_in_many_ways(start, end, client):
 
 
 def test_a_start_that_cannot_be_read_is_named(client):
-    with pytest.raises(ValueError, match="'last week' is no moment"):
+    with pytest.raises(ValueError, match="'last week' is not a valid time"):
         client.fetch_demand("last week", "2024-12-01T05")
 
 
@@ -353,7 +353,7 @@ def test_a_warning_of_eia_is_logged_wherever_it_stands(place, answered, caplog):
     ],
 )
 def test_an_answer_of_another_shape_is_an_error_that_says_what_was_asked(body, answered):
-    with pytest.raises(UpstreamError, match="without response") as caught:
+    with pytest.raises(UpstreamError, match="has no response") as caught:
         answered(body).fetch_demand("2024-05-01T01", "2024-05-01T03")
     asked = caught.value.asked
     assert "/v2/electricity/rto/region-data/data/" in asked

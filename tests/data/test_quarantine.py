@@ -48,7 +48,7 @@ def test_a_released_row_is_demand_known_from_then_on_and_leaves_the_list(databas
 @pytest.mark.parametrize(
     ("which", "said"),
     [
-        pytest.param(slice(0, 2), "holds no hour of demand", id="one of them cannot be stored"),
+        pytest.param(slice(0, 2), "has no readable period", id="one of them cannot be stored"),
         pytest.param(None, "not in quarantine: 4711", id="one of them is not there"),
     ],
 )

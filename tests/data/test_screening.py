@@ -157,7 +157,7 @@ def test_a_missing_column_is_named():
 
 def test_a_period_between_two_hours_is_refused():
     frame = record()
-    with pytest.raises(ValueError, match="no full hour"):
+    with pytest.raises(ValueError, match="not a full hour"):
         screen(frame.assign(period=frame["period"] + pd.Timedelta(minutes=5)))
 
 

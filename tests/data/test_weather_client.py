@@ -165,7 +165,7 @@ def test_hours_that_the_archive_does_not_have_yet_are_nan(client):
 
 @pytest.mark.parametrize("day", ["yesterday", "2024-06-31"])
 def test_a_day_that_cannot_be_read_is_named(day, client):
-    with pytest.raises(ValueError, match=f"'{day}' is no day"):
+    with pytest.raises(ValueError, match=f"'{day}' is not a valid date"):
         client.fetch_historical(day, "2024-06-30")
 
 

@@ -474,7 +474,7 @@ def test_data_of_another_version_is_refused_and_untouched(used: EmbeddedServer) 
     finally:
         version.write_text(ours, encoding="utf-8")
     message = str(caught.value)
-    assert f"made by PostgreSQL 16, and this is {ours.strip()}" in message
+    assert f"created by PostgreSQL 16, but PostgreSQL {ours.strip()} is installed" in message
     assert "untouched" in message
     assert "pg_dumpall" in message
     assert "\n" not in message
@@ -485,7 +485,7 @@ def test_data_of_another_version_is_refused_and_untouched(used: EmbeddedServer) 
 def test_a_folder_of_something_else_is_refused(server: EmbeddedServer) -> None:
     server.data.mkdir(parents=True)
     (server.data / "thesis.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(EmbeddedServerError, match="holds something else than a database"):
+    with pytest.raises(EmbeddedServerError, match="is not a database folder"):
         server.start()
     assert (server.data / "thesis.txt").read_text(encoding="utf-8") == "mine"
     assert (server.data / "thesis.txt").stat().st_uid == os.geteuid()
@@ -682,7 +682,7 @@ def test_a_home_closed_later_is_told_and_reopened(build: Callable[..., EmbeddedS
     write_row(server)
     server.stop()
     (folder / "outer").chmod(0o700)
-    with pytest.raises(EmbeddedServerError, match=r"nobody, who cannot enter .*untouched"):
+    with pytest.raises(EmbeddedServerError, match=r"nobody, which can no longer enter .*untouched"):
         server.start()
     assert mode(folder / "outer") == 0o700
     (folder / "outer").chmod(0o755)

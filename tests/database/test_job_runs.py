@@ -57,7 +57,8 @@ def test_of_many_at_once_one_gets_the_lock(database):
         thread.join()
     assert outcomes.count("ran") == 1
     (said,) = set(outcomes) - {"ran"}
-    assert said == f"another retrain job for NY is already running on {database.label}; this one did nothing"
+    running = f"another retrain job for NY is already running on {database.label}"
+    assert said == f"{running}; nothing was done. Try again when it has ended"
 
 
 def test_a_holder_that_is_killed_leaves_the_turn_free(database, database_url):
@@ -95,7 +96,7 @@ def test_where_the_database_is_away_that_is_one_line(settings, database_url):
     database = open_database(settings)
     with (
         away(database_url),
-        pytest.raises(DatabaseUnavailableError, match="cannot be used"),
+        pytest.raises(DatabaseUnavailableError, match="cannot use the database"),
         job_lock(database, Job.FORECAST, "NY"),
     ):
         pytest.fail("nobody can hold a turn there")

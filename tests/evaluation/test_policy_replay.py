@@ -71,7 +71,9 @@ def test_a_weekly_policy_retrains_every_seven_days_without_a_contest(runs):
     began = day_ahead_issue(FIRST, ZONE)
     # RetrainingOutcome at the first midnight at least seven days after the last fit.
     assert [(each.at - began).days for each in replayed.retrainings] == [7, 14, 21]
-    assert {(each.kind, each.reason) for each in replayed.retrainings} == {("promoted", "by the calendar")}
+    assert {(each.kind, each.reason) for each in replayed.retrainings} == {
+        ("promoted", "scheduled by the policy")
+    }
     assert replayed.promotions == 3
     assert replayed.training_seconds > 0
 

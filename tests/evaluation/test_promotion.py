@@ -67,14 +67,14 @@ def test_a_first_model_that_forecasts_demand_may_serve():
 def test_implausible_forecasts_are_never_promoted(factor):
     refused = first(first_tested(1.0, factor * 1.01))
     assert not refused.promoted
-    assert refused.reason.startswith("its forecasts are not plausible demand")
+    assert refused.reason.startswith("implausible forecasts")
     # Not even in the place of a champion that is as bad.
     rows = contest(1.0, 2.0)
     absurd = rows["actual_mwh"] * factor * 1.01
     for champion in (rows["champion_mwh"], absurd * 2):
         verdict = judge(rows.assign(challenger_mwh=absurd, champion_mwh=champion))
         assert not verdict.promoted
-        assert verdict.reason.startswith("its forecasts are not plausible demand")
+        assert verdict.reason.startswith("implausible forecasts")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_small_steady_gain_is_significant():
     assert verdict.p_value < 0.05
     assert verdict.promoted
     assert verdict.reason.startswith("better than the champion")
-    assert f"p {verdict.p_value:.3f}" in verdict.reason
+    assert f"p = {verdict.p_value:.3f}" in verdict.reason
 
 
 def test_the_same_gain_with_much_noise_is_not_significant():
@@ -149,7 +149,7 @@ def test_too_few_days_prove_nothing():
         assert not verdict.promoted
         assert (verdict.challenger, verdict.days) == (None, CONTEST_DAYS - 1)
         assert verdict.reason == (
-            f"only {CONTEST_DAYS - 1} days that neither model was fitted on, {CONTEST_DAYS} are needed"
+            f"only {CONTEST_DAYS - 1} days that neither model was trained on; {CONTEST_DAYS} are needed"
         )
         assert judge(contest(0.1, 5.0, days=CONTEST_DAYS), refit=refit).promoted
 
@@ -186,7 +186,7 @@ def test_peak_hours_that_get_worse_block_a_better_challenger():
     blocked = judge(rows.assign(challenger_mwh=rows["actual_mwh"] * np.where(peak, 1.0212, 1.01)))
     assert not blocked.promoted
     assert blocked.challenger["mape"] < blocked.champion["mape"]
-    assert blocked.reason.startswith("materially worse on peak hours: ")
+    assert blocked.reason.startswith("materially worse than the champion on peak hours: ")
     found = blocked.slices["peak_hours"]
     assert (found.days, found.worse) == (CONTEST_DAYS, True)
     assert (found.challenger_mape, found.champion_mape) == (pytest.approx(2.12), pytest.approx(2.0))
@@ -218,7 +218,7 @@ def test_weekends_need_five_days_to_count():
     assert many.slices["weekends"].days == 8
     assert many.challenger["mape"] < many.champion["mape"]
     assert not many.promoted
-    assert many.reason.startswith("materially worse on weekends: ")
+    assert many.reason.startswith("materially worse than the champion on weekends: ")
 
 
 def with_heat(hot_days: int, warmest: float = HOT_DAY_CELSIUS) -> pd.DataFrame:
@@ -239,7 +239,7 @@ def test_hot_days_need_five_days_to_count():
     many = judge(with_heat(SLICE_DAYS))
     assert many.slices["hot_days"].days == SLICE_DAYS
     assert not many.promoted
-    assert "materially worse on hot days" in many.reason
+    assert "materially worse than the champion on hot days" in many.reason
     assert many.challenger["mape"] < many.champion["mape"]
 
 
@@ -260,7 +260,7 @@ def test_every_slice_that_gets_worse_is_named():
     worse = (np.arange(len(rows)) < 24 * SLICE_DAYS) | (hours_of(rows) >= 24 - PEAK_HOURS)
     verdict = judge(rows.assign(challenger_mwh=rows["actual_mwh"] * np.where(worse, 1.03, 1.005)))
     assert verdict.challenger["mape"] < verdict.champion["mape"]
-    assert verdict.reason.startswith("materially worse on peak hours and hot days: ")
+    assert verdict.reason.startswith("materially worse than the champion on peak hours and hot days: ")
 
 
 @settings(deadline=None, max_examples=40)

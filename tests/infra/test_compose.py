@@ -176,7 +176,7 @@ class TestNewEnv:
         (root / ".env").write_text("API_KEY=mine\n")
         done = self.run(root)
         assert done.returncode == 1
-        assert "is there already; nothing was changed" in done.stderr
+        assert "already exists; nothing was changed" in done.stderr
         assert (root / ".env").read_text() == "API_KEY=mine\n"
 
     def test_a_system_without_a_key_has_the_sandbox(self, root, compose):

@@ -21,7 +21,7 @@ SOURCES = {source["uid"]: source["type"] for source in PROVISIONED}
 ROWS = [
     ["MAE", "MAPE", "Drift share", "Data freshness"],
     ["Request rate", "Latency", "Predicted demand"],
-    ["Drift share over time", "Drift by feature", "Retrainings asked for"],
+    ["Drift share over time", "Drift by feature", "Retrainings requested"],
     ["Actual against predicted", "Feature rows"],
 ]
 # How an alert's expression in Prometheus ends, where Grafana's steps B and C compare.

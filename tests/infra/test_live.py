@@ -213,7 +213,7 @@ def test_panels_show_what_flows_stored(prometheus):
     shown = {name: prometheus.rows(promql(text, "30s")) for name, text in targets("expr").items()}
     assert shown["MAPE A"] == [pytest.approx(20.0)]
     assert shown["MAE A"][0] > 1500
-    assert (shown["Drift share A"], shown["Retrainings asked for A"]) == ([0.4], [2.0])
+    assert (shown["Drift share A"], shown["Retrainings requested A"]) == ([0.4], [2.0])
     assert shown["Data freshness A"] == [pytest.approx(1 + 40 / 60)]
     assert shown["Feature rows A"][0] > 100
 

@@ -47,7 +47,7 @@ def calls(folder: Path) -> str:
 
 def test_waiting_ends_when_all_are_healthy_or_ended_well(run):
     done = run("wait-healthy.sh", "0", states=("api running 0 healthy", "migrate exited 0 none"))
-    assert (done.returncode, done.stdout) == (0, "everything is healthy\n")
+    assert (done.returncode, done.stdout) == (0, "all containers are healthy\n")
 
 
 def test_who_is_not_healthy_in_time_is_named(run):
@@ -82,7 +82,7 @@ def test_a_backup_writes_over_nothing(run, tmp_path):
 def test_without_a_folder_nothing_is_done_and_the_line_says_how(run, tmp_path, action):
     done = run("state.sh", action, "")
     assert (done.returncode, calls(tmp_path)) == (2, "")
-    assert done.stderr == "no folder is given; make backup TO=FOLDER, make restore FROM=FOLDER\n"
+    assert done.stderr == "a folder is missing; use make backup TO=FOLDER or make restore FROM=FOLDER\n"
 
 
 @pytest.fixture

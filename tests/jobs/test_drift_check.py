@@ -65,7 +65,7 @@ def test_a_check_without_a_trigger_is_stored_with_its_reason_and_writes_the_repo
     (stored,) = checks()
     assert not found.decision.retrain
     assert (stored.triggered_retrain, stored.reason) == (False, found.decision.reason)
-    assert stored.reason.startswith("nothing to do: drift share ")
+    assert stored.reason.startswith("no trigger: drift share ")
     assert (stored.respondent, stored.check_timestamp) == ("NY", PRESENT)
     details = stored.drift_details
     assert (details["champion"], details["trigger"]) == ("1", None)
@@ -92,8 +92,8 @@ def test_during_the_cooldown_a_check_stores_its_findings_and_waits(
     assert not run_check(database, registry, settings, PRESENT).decision.retrain
     (stored,) = checks()
     assert (stored.triggered_retrain, stored.drift_details["trigger"]) == (False, "performance")
-    assert stored.reason.startswith("mean absolute error of ")
-    assert stored.reason.endswith("; cooling down until 2025-03-25T13:00Z")
+    assert stored.reason.startswith("MAE of the last ")
+    assert stored.reason.endswith("; in cooldown until 2025-03-25T13:00Z")
 
 
 def test_without_a_champion_there_is_nothing_to_check(database, settings, registry, checks):

@@ -209,10 +209,22 @@ def test_a_champion_that_has_seen_the_hours_it_forecasts_says_so(known, forecast
     ("hours", "quality", "version", "words"),
     [
         pytest.param(48, "champion", "2", (), id="all hours"),
-        pytest.param(47, "champion_without_weather", "2", ("for some of the hours",), id="all hours but one"),
-        pytest.param(24, "champion_without_weather", "2", ("for some of the hours",), id="half of the hours"),
-        pytest.param(23, "base_booster", "2", ("no weather forecast was known",), id="fewer than half"),
-        pytest.param(0, "base_booster", "2", ("no weather forecast was known",), id="none of the hours"),
+        pytest.param(
+            47,
+            "champion_without_weather",
+            "2",
+            ("some hours have no weather forecast",),
+            id="all hours but one",
+        ),
+        pytest.param(
+            24,
+            "champion_without_weather",
+            "2",
+            ("some hours have no weather forecast",),
+            id="half of the hours",
+        ),
+        pytest.param(23, "base_booster", "2", ("too few weather forecasts",), id="fewer than half"),
+        pytest.param(0, "base_booster", "2", ("too few weather forecasts",), id="none of the hours"),
     ],
 )
 def test_how_much_weather_was_foreseen_decides_who_answers(
@@ -233,7 +245,7 @@ def test_the_champion_goes_on_without_the_newest_demand_and_says_how_old_it_is(
     made = best_available(Known(late), QUESTION, champion, never)
     assert (made.quality, made.demand_age_hours) == ("champion", hours)
     assert made.to_json()["demand_age_hours"] == hours
-    assert made.warnings() == ([f"the newest demand known is {hours} hours old"] if warned else [])
+    assert made.warnings() == ([f"the newest known demand is {hours} hours old"] if warned else [])
 
 
 # The previous champion.
@@ -244,14 +256,17 @@ def test_the_previous_champion_answers_where_the_champion_is_broken(damage, know
     made = best_available(
         known, QUESTION, replace(champion, forecaster=damage(champion.forecaster)), lambda: previous
     )
-    assert_answers(made, "previous_champion", "1", "champion before it did", explained=True)
+    assert_answers(made, "previous_champion", "1", "by the previous champion", explained=True)
 
 
 def test_a_champion_of_another_region_does_not_answer(known, champion, previous, caplog):
     stranger = replace(champion, forecaster=replace(champion.forecaster, respondent="CAL"))
     made = best_available(known, QUESTION, stranger, lambda: previous)
-    assert_answers(made, "previous_champion", "1", "champion before it did", explained=True)
-    assert "champion (version 2): the model was trained for CAL, not NY" in caplog.text
+    assert_answers(made, "previous_champion", "1", "by the previous champion", explained=True)
+    assert (
+        "champion (version 2): the model was trained for CAL, not for NY; run `energy-demand train`"
+        in caplog.text
+    )
 
 
 def test_a_previous_champion_that_needs_an_older_start_is_given_it(known, champion, previous):
@@ -264,13 +279,13 @@ def test_a_previous_champion_that_needs_an_older_start_is_given_it(known, champi
 
 def test_a_previous_champion_that_needs_no_older_start_answers_from_what_was_read(known, champion):
     made = best_available(known, QUESTION, nan_forecaster(champion), lambda: replace(champion, version="1"))
-    assert_answers(made, "previous_champion", "1", "champion before it did", explained=True)
+    assert_answers(made, "previous_champion", "1", "by the previous champion", explained=True)
     assert len(known.starts) == 1
 
 
 def test_the_previous_champion_answers_where_none_serves(known, previous):
     made = best_available(known, QUESTION, None, lambda: previous)
-    assert_answers(made, "previous_champion", "1", "champion before it did", explained=True)
+    assert_answers(made, "previous_champion", "1", "by the previous champion", explained=True)
 
 
 # The base booster.
@@ -280,7 +295,7 @@ def test_the_previous_champion_answers_where_none_serves(known, previous):
 def test_the_base_booster_answers_where_there_is_no_previous_champion(damage, known, champion):
     broken = replace(champion, forecaster=damage(champion.forecaster))
     made = best_available(known, QUESTION, broken)
-    assert_answers(made, "base_booster", "2", "the base booster did")
+    assert_answers(made, "base_booster", "2", "by the base booster")
     pd.testing.assert_frame_equal(
         made.hours, by_base_booster(known.record, champion.forecaster, "2", QUESTION).hours, check_exact=True
     )
@@ -300,7 +315,7 @@ def test_the_base_booster_answers_where_the_previous_champion_is_broken_too(
         nan_forecaster(champion),
         lambda: replace(previous, forecaster=damage(previous.forecaster)),
     )
-    assert_answers(made, "base_booster", "2", "the base booster did")
+    assert_answers(made, "base_booster", "2", "by the base booster")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +333,7 @@ def test_the_base_booster_answers_where_the_previous_champion_cannot_be_loaded(
         best_available(known, QUESTION, nan_forecaster(champion), load),
         "base_booster",
         "2",
-        "the base booster did",
+        "by the base booster",
     )
     assert f"previous champion: {str(error) or 'RuntimeError'}" in caplog.text
 
@@ -328,7 +343,7 @@ def test_the_base_booster_answers_where_what_is_stored_begins_after_every_state(
 ):
     begun = altered(stored, since=ISSUE - timedelta(days=4))
     made = best_available(lambda _: begun, QUESTION, champion, lambda: previous)
-    assert_answers(made, "base_booster", "2", "the base booster did")
+    assert_answers(made, "base_booster", "2", "by the base booster")
     assert "state ends at 2025-02-02T00:00:00Z" in caplog.text
     assert "run `energy-demand backfill --start 2025-02-02 --end …`" in caplog.text
 
@@ -338,7 +353,7 @@ def test_the_base_booster_answers_where_what_is_stored_begins_after_every_state(
 
 def test_without_any_model_each_hour_is_the_same_hour_of_last_week(known, record):
     made = best_available(known, QUESTION, None)
-    assert_answers(made, "last_week", "none", "the same hour of last week")
+    assert_answers(made, "last_week", "none", "same hour last week")
     assert not made.in_sample
     first = record.position(QUESTION.periods[0]) - 168
     assert made.hours["predicted_demand_mwh"].tolist() == record.demand_mwh[first : first + 48].tolist()
@@ -371,13 +386,13 @@ def test_last_weeks_intervals_are_those_of_the_local_time_of_day(stored):
 def test_last_week_answers_where_the_base_booster_is_broken(damage, known, champion):
     broken = nan_forecaster(champion)
     made = best_available(known, QUESTION, replace(broken, forecaster=damage(broken.forecaster)))
-    assert_answers(made, "last_week", "none", "the same hour of last week")
+    assert_answers(made, "last_week", "none", "same hour last week")
 
 
 def test_last_week_answers_where_the_only_model_is_another_regions(known, champion):
     stranger = replace(champion, forecaster=replace(champion.forecaster, respondent="CAL"))
     made = best_available(known, QUESTION, stranger)
-    assert_answers(made, "last_week", "none", "the same hour of last week")
+    assert_answers(made, "last_week", "none", "same hour last week")
 
 
 def test_an_hour_that_was_missing_last_week_is_taken_from_the_week_before(stored):
@@ -386,7 +401,7 @@ def test_an_hour_that_was_missing_last_week_is_taken_from_the_week_before(stored
     demand.loc[missing, "demand_mwh"] = np.nan
     holed = make_record(demand, stored.weather, stored.forecasts, stored.region, stored.periods[-1])
     made = best_available(Known(holed), QUESTION, None)
-    assert_answers(made, "last_week", "none", "the same hour of last week")
+    assert_answers(made, "last_week", "none", "same hour last week")
     assert made.hours["predicted_demand_mwh"].iloc[0] == stored.demand_mwh[missing - 168]
 
 
@@ -400,7 +415,7 @@ def test_where_nobody_can_answer_each_says_why_and_what_to_do(stored, champion):
     reasons = (
         "champion (version 2): the model's state ends at",
         "run `energy-demand backfill --start 2025-02-02 --end …`",
-        "previous champion: there is none",
+        "previous champion: there is no previous champion",
         "base booster: ",
         "same hour last week: demand of the same hours last week is not stored; run `energy-demand ingest`",
     )
@@ -418,7 +433,9 @@ def test_without_demand_of_the_last_weeks_there_is_no_forecast_and_it_says_what_
 ):
     serves = {"the champion": champion, "an old champion": previous, "no champion": None}[serving]
     known = Known(altered(stored, demand_until=until))
-    with pytest.raises(ForecastError, match=r"no demand .*known.*run `energy-demand ingest` or `backfill`"):
+    with pytest.raises(
+        ForecastError, match=r"no demand .*known.*run `energy-demand ingest` or `energy-demand backfill`"
+    ):
         best_available(known, QUESTION, serves, never)
 
 
@@ -446,5 +463,5 @@ def test_a_fault_that_nobody_expected_is_logged_with_its_traceback(
     best_available(known, QUESTION, replace(champion, forecaster=damage(champion.forecaster)))
     first = caplog.records[0]
     assert first.levelno == logging.WARNING
-    assert first.getMessage().startswith("no forecast by the champion (version 2): ")
+    assert first.getMessage().startswith("fallback: no forecast by champion (version 2): ")
     assert bool(first.exc_info) is traceback

@@ -58,7 +58,7 @@ def test_the_body_of_a_replay_has_its_figures_and_settings(filled):
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        pytest.param(date(2025, 3, 2), date(2025, 3, 1), "before the start", id="an end before the start"),
+        pytest.param(date(2025, 3, 2), date(2025, 3, 1), "is before start", id="an end before the start"),
         pytest.param(date(2024, 11, 24), date(2025, 3, 1), "too early", id="too little before it"),
         pytest.param(
             date(2025, 3, 1),

@@ -82,7 +82,7 @@ def test_without_upstreams_the_forecast_is_made_and_the_trouble_reported(morning
         http_attempts=1,
     )
     assert outcome.forecast.quality == "champion"
-    assert "did not come" in outcome.trouble
+    assert "cannot fetch" in outcome.trouble
     assert outcome.to_json()["trouble"] == outcome.trouble
     assert {row.source for row in logged()} == {"scheduled"}
     assert len(logged()) == 24

@@ -88,9 +88,9 @@ def test_the_hours_are_the_next_ones_or_those_of_a_local_day(asked, periods):
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        pytest.param({"hours": 49}, "between 1 and 48, got 49", id="too many hours"),
-        pytest.param({"hours": -1}, "between 1 and 48, got -1", id="fewer than none"),
-        pytest.param({"day": date(2025, 3, 12)}, "has begun", id="today"),
+        pytest.param({"hours": 49}, "between 1 and 48; got 49", id="too many hours"),
+        pytest.param({"hours": -1}, "between 1 and 48; got -1", id="fewer than none"),
+        pytest.param({"day": date(2025, 3, 12)}, "already begun", id="today"),
         pytest.param({"day": date(2025, 3, 14)}, "more than 48 hours", id="the day after tomorrow"),
     ],
 )

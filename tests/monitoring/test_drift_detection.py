@@ -326,7 +326,7 @@ def test_the_report_is_one_self_contained_file(tmp_path):
 def test_a_report_without_comparable_columns_says_so(tmp_path):
     path = tmp_path / "drift.html"
     generate_drift_html_report(standard_normal(), standard_normal().iloc[:0], path)
-    assert "No column could be compared" in path.read_text()
+    assert "No feature could be compared" in path.read_text()
     assert [each.name for each in tmp_path.iterdir()] == ["drift.html"]
 
 

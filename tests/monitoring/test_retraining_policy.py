@@ -28,11 +28,11 @@ TROUBLE = {
     "age": (Trigger.AGE, {"trained_through": NOW - 91 * DAY}),
 }
 REASONS = {
-    "large error": "mean absolute error of 9 days is 1,501 MWh, over 1,500",
-    "worse than expected": "MAPE of 14 days is 4.50 %, 2.1 times the 2.10 %",
-    "concept": "demand no longer follows from weather and calendar as learnt, since 2025-07-10",
-    "drift": "drift share 0.31, over 0.30",
-    "age": "the champion is 91 days old, over 90",
+    "large error": "MAE of the last 9 days is 1,501 MWh, above 1,500",
+    "worse than expected": "MAPE of the last 14 days is 4.50 %, 2.1 × the 2.10 %",
+    "concept": "concept drift since 2025-07-10",
+    "drift": "drift share 0.31, above 0.30",
+    "age": "the champion is 91 days old, above 90",
 }
 
 
@@ -60,12 +60,12 @@ def test_at_the_limits_nothing_is_done(found):
 
 def test_the_reason_is_given_also_when_nothing_is_done():
     assert decide(QUIET).reason == (
-        "nothing to do: drift share 0.10 within 0.30, MAPE 2.00 % against 2.10 % expected, "
-        "champion 20 days old of 90"
+        "no trigger: drift share 0.10 (limit 0.30), MAPE 2.00 % (expected 2.10 %), "
+        "champion 20 days old (limit 90)"
     )
     unknown = replace(QUIET, drift_share=None, comparison=None)
     assert decide(unknown).reason == (
-        "nothing to do: drift share not known, no forecasts to score, champion 20 days old of 90"
+        "no trigger: drift share unknown, no scheduled forecasts to score, champion 20 days old (limit 90)"
     )
     early = replace(QUIET, comparison=Comparison(days=2, mae=400.0, mape=2.0))
     assert "MAPE 2.00 %, champion" in decide(early).reason
@@ -95,7 +95,7 @@ def test_the_first_trigger_that_applies_is_named(present):
 
 def test_a_very_large_error_is_named_before_one_above_the_expected():
     both = replace(WORSE, mae=2000.0)
-    assert decide(replace(QUIET, comparison=both)).reason.startswith("mean absolute error")
+    assert decide(replace(QUIET, comparison=both)).reason.startswith("MAE of")
 
 
 @pytest.mark.parametrize("name", list(TROUBLE))
@@ -106,7 +106,7 @@ def test_during_the_cooldown_nothing_is_retrained_but_the_trigger_is_named(name)
     decision = decide(evidence)
     assert (decision.retrain, decision.trigger) == (False, trigger)
     assert decision.reason.startswith(REASONS[name])
-    assert decision.reason.endswith("; cooling down until 2025-07-21T09:30Z")
+    assert decision.reason.endswith("; in cooldown until 2025-07-21T09:30Z")
 
 
 def test_the_cooldown_ends_to_the_minute():

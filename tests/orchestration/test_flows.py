@@ -81,7 +81,7 @@ def test_a_forecast_from_old_data_is_logged_and_its_run_fails_for_people_to_see(
     monkeypatch.setenv("SANDBOX_URL", NOTHING_LISTENS)
     state = flows.forecast_flow(return_state=True)
     assert state.name == "Failed"
-    assert "tomorrow's forecast is logged, but no new data was ingested" in state.message
+    assert "tomorrow's forecast is logged, but new data could not be ingested" in state.message
     assert count("prediction_log") == 24
 
 
@@ -94,11 +94,11 @@ def test_a_check_is_stored_and_where_nothing_is_to_be_done_nothing_is_retrained(
 
 def test_a_check_that_asks_for_it_is_followed_by_a_retraining_with_its_reason(flows, monkeypatch):
     asked = []
-    found = {"retrain": True, "trigger": "drift", "reason": "drift share 0.42, over 0.30"}
+    found = {"retrain": True, "trigger": "drift", "reason": "drift share 0.42, above 0.30"}
     monkeypatch.setattr(flows, "check_task", lambda scheduled_at: found)
     monkeypatch.setattr(flows, "retrain_task", lambda trigger, reason: asked.append((trigger, reason)) or {})
     assert flows.drift_check_flow(return_state=True).name == "Completed"
-    assert asked == [("drift", "drift share 0.42, over 0.30")]
+    assert asked == [("drift", "drift share 0.42, above 0.30")]
 
 
 def test_a_retraining_without_enough_rows_fails_and_is_logged_as_skipped(flows, settings, database):
@@ -134,7 +134,7 @@ def test_a_flow_that_was_caught_up_ends_as_skipped(flows, database, count):
             sa.text("INSERT INTO job_run VALUES ('FORECAST', 'NY', :at, :at, NULL)"), {"at": later}
         )
     state = flows.forecast_flow(return_state=True)
-    assert (state.name, state.message) == ("Skipped", "a later run caught up already")
+    assert (state.name, state.message) == ("Skipped", "a later run already did this work")
     assert count("prediction_log") == 0
 
 
@@ -177,5 +177,5 @@ def test_a_worker_without_a_server_says_what_to_do(tmp_path):
     )
     assert (done.returncode, done.stdout) == (1, "")
     (complaint,) = [line for line in done.stderr.splitlines() if line]
-    assert complaint.startswith("error: no Prefect server is set")
+    assert complaint.startswith("error: PREFECT_API_URL is not set")
     assert "PREFECT_API_URL" in complaint

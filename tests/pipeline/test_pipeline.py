@@ -326,8 +326,8 @@ def test_a_bad_parameter_is_one_line_that_names_it(tmp_path, section, name, valu
     ("text", "message"),
     [
         pytest.param(None, "cannot be read", id="no file"),
-        pytest.param("data: [", "is no YAML", id="broken YAML"),
-        pytest.param("data: {}\ndata: {}", "is no YAML", id="a section twice"),
+        pytest.param("data: [", "is not valid YAML", id="broken YAML"),
+        pytest.param("data: {}\ndata: {}", "is not valid YAML", id="a section twice"),
         pytest.param("", "params.yaml", id="an empty file"),
     ],
 )

@@ -254,9 +254,9 @@ def test_a_rollback_goes_to_any_version_that_is_named_and_back(champions):
 
 def test_a_rollback_that_leads_nowhere_is_refused_with_the_reason(champions):
     for to, said in (
-        ("3", "version 3 serves already"),
-        ("9", "there is no version 9; version 3 serves on. Kept: 1, 2, 3"),
-        ("latest", "there is no version latest"),
+        ("3", "version 3 already serves"),
+        ("9", "version 9 does not exist; version 3 keeps serving. Available: 1, 2, 3"),
+        ("latest", "version latest does not exist"),
     ):
         with pytest.raises(NoRollbackError, match=said) as caught:
             champions.rollback(to)
@@ -305,7 +305,9 @@ def test_pruning_with_few_versions_or_none_does_nothing(registry, register):
 def test_a_pruned_version_cannot_be_rolled_back_to(champions):
     assert champions.prune(2) == ["1"]
     assert champions.rollback() == ("2", "3")
-    with pytest.raises(NoRollbackError, match="there is no version 1; version 2 serves on. Kept: 2, 3"):
+    with pytest.raises(
+        NoRollbackError, match="version 1 does not exist; version 2 keeps serving. Available: 2, 3"
+    ):
         champions.rollback()
 
 

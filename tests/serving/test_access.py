@@ -91,7 +91,7 @@ def test_without_a_key_this_machine_is_let_in_by_its_own_names(host):
 )
 def test_without_a_key_another_host_is_refused(host):
     error = refused(None, "127.0.0.1", {b"host": host})
-    assert (error.status, "Host must be localhost" in str(error)) == (403, True)
+    assert (error.status, "Host header must be localhost" in str(error)) == (403, True)
 
 
 def test_without_a_key_a_missing_host_is_refused():

@@ -108,9 +108,9 @@ def test_a_question_that_makes_no_sense_is_refused_and_its_field_named(service, 
 @pytest.mark.parametrize(
     ("day", "reason"),
     [
-        pytest.param("2025-03-12", "has begun", id="today"),
-        pytest.param("2025-03-11", "has begun", id="yesterday"),
-        pytest.param("0001-01-01", "has begun", id="the first of all days"),
+        pytest.param("2025-03-12", "already begun", id="today"),
+        pytest.param("2025-03-11", "already begun", id="yesterday"),
+        pytest.param("0001-01-01", "already begun", id="the first of all days"),
         pytest.param("2025-03-14", "48 hours", id="the day after tomorrow"),
         pytest.param("9999-12-31", "48 hours", id="the last of all days"),
     ],
@@ -124,4 +124,4 @@ def test_a_day_that_cannot_be_forecast_is_refused_with_the_reason(service, day, 
 def test_a_parameter_that_there_is_not_is_refused_by_name(service):
     answer = service.client.get("/forecast", params={"hour": 6})
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "hour: is no parameter; there are hours, day, explain"
+    assert answer.json()["detail"] == "hour: unknown parameter; use hours, day, explain"

@@ -133,7 +133,7 @@ def test_a_damaged_champion_leaves_the_old_one_and_is_tried_again_only_after_a_w
         assert not holder.look()
     assert holder.served is old
     assert registry.loads == ["2"]
-    assert holder.problem == "version 2 is damaged; version 1 serves on"
+    assert holder.problem == "version 2 is damaged; version 1 keeps serving"
     registry.damaged = set()
     holder.look()
     assert holder.look()
@@ -142,7 +142,7 @@ def test_a_damaged_champion_leaves_the_old_one_and_is_tried_again_only_after_a_w
 
 def test_a_model_that_answers_no_demand_is_refused_before_it_serves(holder, monkeypatch):
     monkeypatch.setattr(ServedModel, "many", lambda _self, values: np.full((len(values), 5), np.nan))
-    with pytest.raises(ModelRefusedError, match="answers .* MWh to a usual row; no model serves"):
+    with pytest.raises(ModelRefusedError, match="predicts .* MWh for the example row; no model serves"):
         holder.reload()
     assert holder.served is None
 

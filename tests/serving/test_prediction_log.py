@@ -149,7 +149,7 @@ def test_rows_wait_on_disk_while_the_database_is_away_and_then_arrive_once(url, 
                 time.sleep(0.01)
             wait_until(lambda: log.spool_bytes() >= sum(len(line(each)) + 1 for each in range(1, 100)))
         arrived(url, ids(range(100)))
-        wait_until(lambda: "the database is back" in caplog.text)
+        wait_until(lambda: "the database is available again" in caplog.text)
         assert log.spool_bytes() == 0
     assert (log.written, log.dropped) == (100, 0)
     assert errors(caplog, "predictions wait in") == 1
@@ -197,7 +197,7 @@ def test_a_row_is_set_apart_and_the_rest_arrives_if_it(url, folder, caplog, bad)
     (kept,) = left_in(folder)
     assert kept.suffix == ".refused"
     assert kept.read_bytes() == bad + b"\n"
-    assert errors(caplog, "1 predictions cannot be logged") == 1
+    assert errors(caplog, "the database refused 1 predictions") == 1
 
 
 def test_a_row_that_cannot_be_made_takes_no_other_with_it(url, folder):
@@ -223,7 +223,7 @@ def test_with_a_full_disk_rows_reach_the_database_from_memory(url, tmp_path, cap
             arrived(url, ids(range(50)))
             wait_until(lambda: log.in_memory == 0)
     assert (log.written, log.dropped) == (50, 0)
-    assert errors(caplog, "the spool takes no more") == 1
+    assert errors(caplog, "the spool cannot be written") == 1
 
 
 def test_with_a_spool_that_is_full_rows_wait_in_memory_and_all_arrive(url, folder):

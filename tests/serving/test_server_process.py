@@ -46,7 +46,7 @@ def test_a_server_that_is_told_to_ends_without_a_fault_and_with_every_answer_log
     server = serve()
     said = server.log().splitlines()[0]
     assert said == (
-        f"serving on http://127.0.0.1:{server.port}, metrics on port {server.metrics_port}, 1 worker(s)"
+        f"serving on http://127.0.0.1:{server.port}, metrics on port {server.metrics_port}, 1 worker"
     )
     ids = [f"last-{number}" for number in range(50)]
     for each in ids:

@@ -195,7 +195,7 @@ def test_a_spool_that_cannot_be_written_costs_no_answer_and_no_row(serve, home, 
     for _ in range(20):
         assert server.client.post("/predict", json=EXAMPLE).status_code == 200
     wait_until(lambda: logged_rows(own_log) == 20, what="the rows")
-    assert "the spool takes no more" in server.log()
+    assert "the spool cannot be written" in server.log()
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_a_damaged_champion_is_refused_and_the_old_one_serves_on(serve, home, re
         refused = server.client.post("/reload-model")
         assert refused.status_code == 502
         assert "adaptive_regression.json does not match its checksum" in refused.json()["detail"]
-        assert "version 1 serves on" in refused.json()["detail"]
+        assert "version 1 keeps serving" in refused.json()["detail"]
         assert server.client.post("/predict", json=EXAMPLE).json()["model_version"] == "1"
         assert "checksum" in server.client.get("/model").json()["problem"]
     finally:

@@ -1,1 +1,1 @@
-"""What each command does: read settings, call one job, say what happened. `cli` gives them their names."""
+"""The commands: each reads the settings, calls one job and prints the result. `cli` registers them."""

@@ -1,57 +1,56 @@
-"""Commands that fetch, store and look at data."""
+"""Commands that fetch, store and inspect data."""
 
 from __future__ import annotations
 
-from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from energy_demand.commands import options
-from energy_demand.commands.options import Json, Now, settings_at
+from energy_demand.commands.options import FirstDay, Json, LastDay, Now, settings_at
 
 if TYPE_CHECKING:
     from energy_demand.config import Settings
 
 
 class Source(StrEnum):
-    """Where a backfill takes demand from."""
+    """Where a backfill reads demand from."""
 
     API = "api"
     BULK = "bulk"
 
 
 def backfill(
-    start: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="First New York day.")],
-    end: Annotated[date, typer.Option(parser=options.day, metavar="DATE", help="Last one, included.")],
+    start: FirstDay,
+    end: LastDay,
     source: Annotated[
-        Source, typer.Option(help="EIA's API, or its six-month files, which need no key.")
+        Source, typer.Option(help="Demand from EIA's API, or from its six-month files, which need no key.")
     ] = Source.API,
     folder: Annotated[
-        Path | None, typer.Option(help="With bulk: where the files lie; without it they are downloaded.")
+        Path | None,
+        typer.Option(help="With --source bulk: folder of downloaded files; default: download them."),
     ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch the history of demand, weather, and weather forecasts as issued.
+    """Fetch historical demand, weather, and weather forecasts as issued.
 
     Example: energy-demand backfill --start 2019-01-01 --end 2025-07-31
     """
     if folder is not None and source is not Source.BULK:
-        raise typer.BadParameter("--folder goes with --source bulk")
+        raise typer.BadParameter("--folder needs --source bulk")
     from energy_demand.data.ingestion.ingest import backfill_span  # noqa: PLC0415
 
     settings = settings_at(now)
     if end < start:
-        raise typer.BadParameter(f"the end {end} is before the start {start}")
+        raise typer.BadParameter(f"--end {end} is before --start {start}")
     span = backfill_span(settings, start, end, settings.present())
     _ingest(settings, span, as_json=as_json, bulk=source is Source.BULK, bulk_folder=folder)
 
 
 def ingest(now: Now = None, as_json: Json = False) -> None:
-    """Fetch what is new, and the last two weeks again for revisions.
+    """Fetch new data, and the last two weeks again to pick up revisions.
 
     Example: energy-demand ingest
     """
@@ -80,33 +79,34 @@ def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None
 
 
 def status(now: Now = None, as_json: Json = False) -> None:
-    """Say what is stored, what is missing, and which model serves.
+    """Show what is stored, what is missing, and which model serves.
 
     Example: energy-demand status
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.jobs.status import status as look  # noqa: PLC0415
+    from energy_demand.jobs.status import status as read_status  # noqa: PLC0415
     from energy_demand.terminal.console import print_json  # noqa: PLC0415
     from energy_demand.terminal.stored import print_status  # noqa: PLC0415
 
     settings = settings_at(now)
     with opened(settings) as database:
-        body = look(database, settings, settings.present())
+        body = read_status(database, settings, settings.present())
     (print_json if as_json else print_status)(body)
 
 
 def quarantine(
     release: Annotated[
-        list[int] | None, typer.Option(metavar="ID", help="Store this row after all; may be repeated.")
+        list[int] | None,
+        typer.Option(metavar="ID", help="Release this row and store it; repeat for more rows."),
     ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """List the rows that broke the data contract, or let some of them in.
+    """List the rows that broke the data contract, or release some of them.
 
     Example: energy-demand quarantine --release 12
     """
-    from energy_demand.data.quarantine import release as let_in  # noqa: PLC0415
+    from energy_demand.data.quarantine import release as release_rows  # noqa: PLC0415
     from energy_demand.database import state  # noqa: PLC0415
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
@@ -117,7 +117,7 @@ def quarantine(
         released = 0
         if release:
             err.print(f"database: {database.label}", soft_wrap=True)
-            released = let_in(database, release, settings.present())
+            released = release_rows(database, release, settings.present())
         rows = database.run(state.quarantined)
     if as_json:
         print_json({"released": released, "rows": rows})

@@ -1,4 +1,4 @@
-"""Commands of the application's database."""
+"""Commands that manage the application's database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from energy_demand.commands.options import load_settings
 
 
 def upgrade() -> None:
-    """Bring the tables up to date; every command that needs it does so by itself.
+    """Migrate the tables to this version; commands that need the database do so on their own.
 
     Example: energy-demand db upgrade
     """
@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 
 def url() -> None:
-    """Print what psql or pandas connects to (with its password); starts the embedded server.
+    """Print the database URL for psql or pandas, with its password; starts the embedded server.
 
     Example: psql "$(energy-demand db url)"
     """
@@ -32,7 +32,7 @@ def url() -> None:
 
 
 def stop() -> None:
-    """Stop the embedded server; the data stays.
+    """Stop the embedded server; the data is kept.
 
     Example: energy-demand db stop
     """
@@ -41,6 +41,6 @@ def stop() -> None:
 
     settings = load_settings()
     if settings.database_url is not None:
-        raise SettingsError("DATABASE_URL is set, so the database is not the embedded one; nothing to stop")
+        raise SettingsError("DATABASE_URL is set, so the embedded database is not in use; nothing to stop")
     stopped = EmbeddedServer(settings.home).stop()
     typer.echo(f"{settings.home}: {'stopped' if stopped else 'was not running'}")

@@ -1,4 +1,4 @@
-"""The command that runs everything on this machine, without Docker."""
+"""The command that runs all services on this machine, without Docker."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def local(
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow.")] = MLFLOW_PORT,
     prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect.")] = PREFECT_PORT,
 ) -> None:
-    """Run API, dashboard, MLflow, Prefect and its worker on this machine until Ctrl-C.
+    """Run the API, dashboard, MLflow, Prefect and its worker on this machine until Ctrl-C.
 
     Example: API_PORT=8080 energy-demand local --mlflow-port 5050
 
-    The other ports are API_PORT, PROMETHEUS_PORT and DASHBOARD_PORT.
+    The settings API_PORT, PROMETHEUS_PORT and DASHBOARD_PORT change the other ports.
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.local.services import local_services  # noqa: PLC0415
@@ -55,7 +55,9 @@ def local(
         err.print(f"database: {label}\nmlflow:   {store.label}", soft_wrap=True)
         supervisor.run(lambda: _announce(services, label, settings))
     if settings.database_url is None:
-        err.print("stopped; the embedded database goes on, `energy-demand db stop` ends it", soft_wrap=True)
+        err.print(
+            "stopped; the embedded database still runs (`energy-demand db stop` stops it)", soft_wrap=True
+        )
 
 
 def _announce(services: Sequence[Service], database: str, settings: Settings) -> None:
@@ -64,12 +66,12 @@ def _announce(services: Sequence[Service], database: str, settings: Settings) ->
     from energy_demand.local.services import HOST  # noqa: PLC0415
     from energy_demand.terminal.console import out  # noqa: PLC0415
 
-    out.print("\neverything runs; Ctrl-C stops it")
+    out.print("\nall services are running; press Ctrl-C to stop them")
     for service in services:
         for what, address in service.pages.items():
             out.print(f"  {what:<10} {address}", soft_wrap=True)
     out.print(
-        "  worker     ingestion, forecast and drift check by schedule; retraining on demand", soft_wrap=True
+        "  worker     scheduled ingestion, forecast and drift check; retraining on demand", soft_wrap=True
     )
     out.print(f"  database   {database}", soft_wrap=True)
     ready = True
@@ -82,10 +84,10 @@ def _announce(services: Sequence[Service], database: str, settings: Settings) ->
 
 
 def _next(settings: Settings) -> Iterator[str]:
-    """What to do while no model serves."""
-    yield "no model serves yet; where none was trained, in another shell:"
+    """The next steps while no model serves."""
+    yield "no model serves yet; if none was trained, run in another shell:"
     if settings.eia_api_key is None and settings.sandbox_url is None:
-        yield "  export EIA_API_KEY=…    free at eia.gov/opendata; `backfill --source bulk` needs none"
+        yield "  export EIA_API_KEY=…    free at eia.gov/opendata; `backfill --source bulk` needs no key"
     yesterday = local_day(settings.present(), settings.region.zone) - timedelta(days=1)
     yield f"  energy-demand backfill --start {yesterday.year - 4}-01-01 --end {yesterday}"
-    yield "  energy-demand train     the API serves it within seconds"
+    yield "  energy-demand train     the API loads the model within seconds"

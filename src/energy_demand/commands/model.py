@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def train(now: Now = None, as_json: Json = False) -> None:
-    """Train on everything known, register the model, and let it serve if it is proven.
+    """Train on all known data, register the model, and promote it if it passes the contest.
 
     Example: energy-demand train
     """
@@ -35,26 +35,30 @@ def train(now: Now = None, as_json: Json = False) -> None:
 
 
 def forecast(
-    hours: Annotated[int | None, typer.Option(metavar="N", help="The next N hours, up to 48.")] = None,
+    hours: Annotated[
+        int | None, typer.Option(metavar="N", help="Forecast the next N hours, up to 48.")
+    ] = None,
     day: Annotated[
-        str | None, typer.Option(metavar="tomorrow|DATE", help="All hours of a New York day.")
+        str | None, typer.Option(metavar="tomorrow|DATE", help="Forecast all hours of a New York day.")
     ] = None,
     as_of: Annotated[
         datetime | None,
-        typer.Option(parser=options.moment, metavar="TIME", help="Issue it as if it were then."),
+        typer.Option(parser=options.moment, metavar="TIME", help="Issue the forecast as of this past time."),
     ] = None,
-    picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Where the picture goes.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Write the picture to this file.")
+    ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say what calendar, temperature, sun and so on add.")
+        bool, typer.Option("--explain", help="Show what calendar, temperature, sun and the other parts add.")
     ] = False,
     scheduled: Annotated[
         bool,
-        typer.Option("--scheduled", help="The morning's job: ingest, then log tomorrow's forecast, once."),
+        typer.Option("--scheduled", help="The morning job: ingest, then log tomorrow's forecast once."),
     ] = False,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Forecast the next hours or a whole day, from what was known at the hour of issue.
+    """Forecast the next hours or a whole day, from what was known at the issue time.
 
     Example: energy-demand forecast --day tomorrow
     """
@@ -66,33 +70,36 @@ def forecast(
 
     if scheduled:
         if any(each is not None for each in (hours, day, as_of, picture)) or explain:
-            raise typer.BadParameter("--scheduled forecasts tomorrow, now; it goes with no other choice")
+            raise typer.BadParameter(
+                "--scheduled forecasts tomorrow as of now; leave out --hours, --day, --as-of, --picture and "
+                "--explain"
+            )
         _morning(settings_at(now), as_json=as_json)
         return
     if hours is not None and day is not None:
-        raise typer.BadParameter("give either --hours or --day, not both")
+        raise typer.BadParameter("give --hours or --day, not both")
     settings = settings_at(now)
     present = settings.present()
     issued_at = as_of or present
     if issued_at > present:
-        raise typer.BadParameter(f"--as-of {issued_at:%Y-%m-%dT%H:%MZ} lies in the future")
+        raise typer.BadParameter(f"--as-of {issued_at:%Y-%m-%dT%H:%MZ} is in the future")
     wanted = day if day in (None, "tomorrow") else options.day(day)
     options.check_files(picture=picture)
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
-        made = run_forecast(
+        hourly_forecast = run_forecast(
             database, Registry(settings), settings, issued_at, present, hours=hours, day=wanted
         )
-    for warning in made.warnings():
+    for warning in hourly_forecast.warnings():
         err.print(f"warning: {warning}", soft_wrap=True)
     if as_json:
-        print_json(made.to_json(explain=explain))
+        print_json(hourly_forecast.to_json(explain=explain))
     else:
-        print_forecast(made, settings.region.zone, picture, explain=explain)
+        print_forecast(hourly_forecast, settings.region.zone, picture, explain=explain)
 
 
 def _morning(settings: Settings, *, as_json: bool) -> None:
-    """As the flow `forecast`, in this process."""
+    """Run the flow `forecast` in this process."""
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.job_runs import Job  # noqa: PLC0415
     from energy_demand.jobs.job_lock import run_exclusively  # noqa: PLC0415
@@ -104,45 +111,47 @@ def _morning(settings: Settings, *, as_json: bool) -> None:
     with opened(settings) as database, progress_bars() as progress:
         err.print(f"database: {database.label}", soft_wrap=True)
         now = settings.present()
-        made = run_exclusively(
+        outcome = run_exclusively(
             database,
             settings,
             Job.FORECAST,
             now,
             lambda: run_scheduled_forecast(database, Registry(settings), settings, now, progress),
         )
-    if made is None:
+    if outcome is None:
         raise AssertionError("only scheduled runs are caught up")
     if as_json:
-        print_json(made.to_json())
-    elif made.forecast is None:
-        out.print(f"the forecast of {made.day} was logged before")
+        print_json(outcome.to_json())
+    elif outcome.forecast is None:
+        out.print(f"the forecast for {outcome.day} was already logged; nothing changed")
     else:
-        out.print(f"logged: {peak_sentence(made.forecast, settings.region.zone)}")
-    if made.trouble is not None:
-        raise NothingNewError(made.trouble)
+        out.print(f"logged: {peak_sentence(outcome.forecast, settings.region.zone)}")
+    if outcome.trouble is not None:
+        raise NothingNewError(outcome.trouble)
 
 
 def backtest(
-    protocol: Annotated[str, typer.Option(metavar="rolling-24h|day-ahead", help="When an hour is forecast.")],
+    protocol: Annotated[
+        str, typer.Option(metavar="rolling-24h|day-ahead", help="When each hour is forecast.")
+    ],
     start: FirstDay,
     end: LastDay,
     weather: Weather = None,
-    refit_days: Annotated[int, typer.Option(min=1, help="Days between two fits.")] = 30,
+    refit_days: Annotated[int, typer.Option(min=1, help="Days between refits.")] = 30,
     loss: Annotated[
         str,
         typer.Option(
             metavar="nothing|demand-6h|demand-30h|weather|other-sites",
-            help="What the forecasts must do without.",
+            help="Withhold these inputs, to score forecasts without them.",
         ),
     ] = "nothing",
     output: Annotated[
-        Path | None, typer.Option(metavar="PARQUET", help="One row per hour goes here.")
+        Path | None, typer.Option(metavar="PARQUET", help="Write one row per hour to this file.")
     ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Forecast past days walk-forward, refitting on earlier data only, and score it.
+    """Forecast past days walk-forward, refitting on earlier data only, and score the forecasts.
 
     Example: energy-demand backtest --protocol day-ahead --start 2024-06-01 --end 2024-06-30
     """
@@ -157,7 +166,7 @@ def backtest(
     check_window(start, end, weather, output=output)
     with opened(settings) as database, progress_bars() as progress:
         err.print(f"database: {database.label}", soft_wrap=True)
-        made = run_backtest(
+        result = run_backtest(
             database,
             settings,
             settings.present(),
@@ -169,6 +178,6 @@ def backtest(
             loss=without,
             progress=progress,
         )
-    (print_json if as_json else print_backtest)(made.body)
+    (print_json if as_json else print_backtest)(result.body)
     if output is not None:
-        made.write(output)
+        result.write(output)

@@ -1,4 +1,4 @@
-"""The options that commands share, and how their texts become values."""
+"""Options that several commands share, and their parsers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def moment(text: str) -> datetime:
-    """A moment from the command line."""
+    """Parse a time from the command line, as UTC."""
     try:
         return parse_moment(text)
     except TimeFormatError as error:
@@ -27,7 +27,7 @@ def moment(text: str) -> datetime:
 
 
 def day(text: str) -> date:
-    """A day from the command line."""
+    """Parse a day from the command line."""
     try:
         return parse_day(text)
     except TimeFormatError as error:
@@ -36,18 +36,20 @@ def day(text: str) -> date:
 
 Now = Annotated[
     datetime | None,
-    typer.Option(parser=moment, metavar="TIME", help="Fix the present; as ENERGY_DEMAND_NOW."),
+    typer.Option(
+        parser=moment, metavar="TIME", help="Use this time as the present; same as ENERGY_DEMAND_NOW."
+    ),
 ]
-FirstDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="First New York day.")]
-LastDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="Last one, included.")]
+FirstDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="First day, New York time.")]
+LastDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="Last day, included.")]
 Weather = Annotated[
     str | None,
     typer.Option(
         metavar="as_issued|observed",
-        help="As it was foreseen, or as it came; by default as it was foreseen, where that is recorded.",
+        help="Weather as forecast at the issue time, or as observed; default: as_issued where it is stored.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -58,30 +60,30 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def settings_at(now: datetime | None) -> Settings:
-    """The settings, with the present fixed where the command line does."""
+    """The settings, with the present fixed to `now` if the command line gives it."""
     return load_settings() if now is None else load_settings(energy_demand_now=now)
 
 
 def choice(kind: type[_Choice], option: str, text: str) -> _Choice:
-    """One of a few words from the command line."""
+    """Parse one of a few words from the command line."""
     try:
         return kind(text)
     except ValueError:
         known = ", ".join(each.value for each in kind)
-        raise typer.BadParameter(f"{option} is one of {known}, not {text!r}") from None
+        raise typer.BadParameter(f"{option} must be one of {known}; got {text!r}") from None
 
 
 def check_window(start: date, end: date, weather: str | None, **files: Path | None) -> None:
-    """Refuse a window of past days, a mode of weather, or a file before any work is done for it."""
+    """Refuse an unknown weather mode, an empty window, or an output file that cannot be written."""
     if weather not in (None, "as_issued", "observed"):
-        raise typer.BadParameter(f"--weather is as_issued or observed, not {weather!r}")
+        raise typer.BadParameter(f"--weather must be as_issued or observed; got {weather!r}")
     if end < start:
-        raise typer.BadParameter(f"the end {end} is before the start {start}")
+        raise typer.BadParameter(f"--end {end} is before --start {start}")
     check_files(**files)
 
 
 def check_files(**files: Path | None) -> None:
-    """Refuse the file of an option that cannot be written."""
+    """Refuse an option's output file that cannot be written."""
     for option, path in files.items():
         if path is None:
             continue

@@ -1,4 +1,4 @@
-"""Commands that watch the model and keep it right: drift, retrain, rollback, replay, worker."""
+"""Commands that monitor and retrain the model: drift, retrain, rollback, replay, worker."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 def drift(
     check_only: Annotated[
-        bool, typer.Option("--check-only", help="Decide and store the decision, but do not retrain.")
+        bool, typer.Option("--check-only", help="Store the decision, but do not retrain.")
     ] = False,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Look for drift and for rising errors, and retrain where that is decided.
+    """Check for drift and rising errors, and retrain if the policy asks for it.
 
     Example: energy-demand drift --check-only
     """
@@ -65,17 +65,17 @@ def drift(
             raise AssertionError("only scheduled runs are caught up")
         if not as_json:
             print_drift(found.to_json())
-        decision, made = found.decision, None
+        decision, retrained = found.decision, None
         if decision.retrain and decision.trigger is not None and not check_only:
-            made = _retrain(database, settings, present, decision.trigger, decision.reason)
+            retrained = _retrain(database, settings, present, decision.trigger, decision.reason)
     if as_json:
-        print_json({**found.to_json(), "retraining": None if made is None else made.to_json()})
-    elif made is not None:
-        print_retrained(made.to_json())
+        print_json({**found.to_json(), "retraining": None if retrained is None else retrained.to_json()})
+    elif retrained is not None:
+        print_retrained(retrained.to_json())
 
 
 def retrain(now: Now = None, as_json: Json = False) -> None:
-    """Train anew by hand, and let the new model serve if it is not worse than the champion.
+    """Retrain now, and promote the new model if it is not worse than the champion.
 
     Example: energy-demand retrain
     """
@@ -88,18 +88,19 @@ def retrain(now: Now = None, as_json: Json = False) -> None:
     settings = settings_at(now)
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
-        made = _retrain(database, settings, settings.present(), Trigger.MANUAL, BY_HAND)
-    (print_json if as_json else print_retrained)(made.to_json())
+        outcome = _retrain(database, settings, settings.present(), Trigger.MANUAL, BY_HAND)
+    (print_json if as_json else print_retrained)(outcome.to_json())
 
 
 def rollback(
     to: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="This version instead of the champion before.")
+        str | None,
+        typer.Option(metavar="VERSION", help="Roll back to this version; default: the previous champion."),
     ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Let the champion before this one serve again.
+    """Make the previous champion serve again.
 
     Example: energy-demand rollback
     """
@@ -113,39 +114,46 @@ def rollback(
     with opened(settings) as database:
         registry = Registry(settings)
         err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
-        # A retraining under way would promote over it.
+        # A retraining in progress could promote its model over the rollback.
         with job_lock(database, Job.RETRAIN, settings.region.respondent):
             serves, served = registry.rollback(to)
             refresh_reference(database, registry, settings)
     if as_json:
         print_json({"champion": serves, "was": served})
     else:
-        out.print(f"version {serves} serves, {served} did; services follow within seconds")
+        out.print(
+            f"rolled back from version {served} to version {serves}; running services load it in seconds"
+        )
 
 
 def replay(
     policy: Annotated[
-        str, typer.Option(metavar="frozen|never|weekly|monthly|triggered", help="What is kept up to date.")
+        str, typer.Option(metavar="frozen|never|weekly|monthly|triggered", help="Retraining policy.")
     ],
     start: FirstDay,
     end: LastDay,
     inject: Annotated[
         str | None,
-        typer.Option(metavar="step|ramp|weather-response", help="A change of demand, to see it found."),
+        typer.Option(
+            metavar="step|ramp|weather-response",
+            help="Inject a change of demand, to measure how soon it is detected.",
+        ),
     ] = None,
     inject_on: Annotated[
         date | None,
-        typer.Option(parser=options.day, metavar="DATE", help="When it begins; after a quarter of the days."),
+        typer.Option(
+            parser=options.day, metavar="DATE", help="First day of the change; default: after a quarter."
+        ),
     ] = None,
     weather: Weather = None,
-    picture: Annotated[Path | None, typer.Option(metavar="PNG", help="A plot of it goes here.")] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a plot to this file.")] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="PARQUET", help="One row per hour goes here.")
+        Path | None, typer.Option(metavar="PARQUET", help="Write one row per hour to this file.")
     ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Run a retraining policy day by day over stored days, each seeing only what was known then.
+    """Replay a retraining policy over past days, each using only what was known then.
 
     Example: energy-demand replay --policy triggered --start 2023-01-01 --end 2023-12-31
     """
@@ -163,11 +171,11 @@ def replay(
     kind = None if inject is None else choice(Kind, "--inject", inject)
     check_window(start, end, weather, picture=picture, output=output)
     if kind is None and inject_on is not None:
-        raise typer.BadParameter("--inject-on goes with --inject")
+        raise typer.BadParameter("--inject-on needs --inject")
     begins = inject_on or start + (end - start) // 4
     with opened(settings) as database, progress_bars() as progress:
         err.print(f"database: {database.label}", soft_wrap=True)
-        made = run_replay(
+        result = run_replay(
             database,
             settings,
             settings.present(),
@@ -178,18 +186,18 @@ def replay(
             weather=weather,  # type: ignore[arg-type]
             progress=progress,
         )
-    (print_json if as_json else print_replay)(made.body)
+    (print_json if as_json else print_replay)(result.body)
     try:
         if output is not None:
-            made.write(output)
-    finally:  # one that cannot be written does not take the other away
+            result.write(output)
+    finally:  # if the rows cannot be written, the picture still is
         if picture is not None:
-            write_output(picture, lambda path: save_replay(made, settings.region.zone, path))
+            write_output(picture, lambda path: save_replay(result, settings.region.zone, path))
             err.print(f"picture: {picture}", soft_wrap=True)
 
 
 def worker() -> None:
-    """Serve the flows to a Prefect server: ingestion, drift check, retraining, the morning's forecast.
+    """Run the Prefect flows: ingestion, drift check, retraining, the morning forecast.
 
     Example: PREFECT_API_URL=http://127.0.0.1:4200/api energy-demand worker
     """
@@ -214,7 +222,7 @@ def _retrain(
     registry = Registry(settings)
     err.print(f"mlflow:   {registry.label}", soft_wrap=True)
     with err.status("starting") as working:
-        made = run_exclusively(
+        outcome = run_exclusively(
             database,
             settings,
             Job.RETRAIN,
@@ -229,6 +237,6 @@ def _retrain(
                 progress=working.update,
             ),
         )
-    if made is None:
+    if outcome is None:
         raise AssertionError("only scheduled runs are caught up")
-    return made
+    return outcome

@@ -1,4 +1,4 @@
-"""Commands that run a server, or the whole loop."""
+"""Commands that run a server, or the whole loop as a demo."""
 
 from __future__ import annotations
 
@@ -15,25 +15,33 @@ from energy_demand.errors import UserError
 
 def sandbox(
     data: Annotated[
-        Path | None, typer.Option(help="Folder of recorded files; without it the data is synthetic.")
+        Path | None, typer.Option(help="Folder of recorded files; default: synthetic data.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; it asks nobody for a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anyone who reaches it may call.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+    ] = 8090,
     now: Annotated[
         datetime | None,
-        typer.Option(parser=options.moment, metavar="TIME", help="Its present; serves nothing later."),
+        typer.Option(
+            parser=options.moment, metavar="TIME", help="The sandbox's present; it serves no later data."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the synthetic data.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic data.")] = 1,
     disturb: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND@START", help="heat-wave or level-step in the synthetic data."),
+        typer.Option(metavar="KIND@START", help="Add a heat-wave or level-step to the synthetic data."),
     ] = None,
     require_key: Annotated[
-        str | None, typer.Option(help="The only API key that EIA's routes accept.")
+        str | None, typer.Option(help="Make EIA's routes accept only this API key.")
     ] = None,
-    archive_delay_days: Annotated[int, typer.Option(min=0, help="How late the weather archive is.")] = 5,
+    archive_delay_days: Annotated[
+        int, typer.Option(min=0, help="Days by which the weather archive lags.")
+    ] = 5,
 ) -> None:
-    """Stand in for EIA and Open-Meteo on this machine.
+    """Simulate the EIA and Open-Meteo APIs on this machine.
 
     Example: energy-demand sandbox --data ../shared/data
 
@@ -42,7 +50,7 @@ def sandbox(
     from energy_demand.sandbox import errors, recorded, server, synthetic  # noqa: PLC0415
 
     if data is not None and disturb:
-        raise typer.BadParameter("recorded data cannot be disturbed; leave --data or --disturb out")
+        raise typer.BadParameter("--disturb changes synthetic data only; leave out --data or --disturb")
     try:
         if data is not None:
             world: Any = recorded.RecordedWorld(data)
@@ -62,10 +70,12 @@ def sandbox(
 
 
 def serve(
-    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes; as API_WORKERS.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Number of processes; same as API_WORKERS.")
+    ] = None,
     now: Now = None,
 ) -> None:
-    """Serve predictions and forecasts over HTTP until it is told to stop.
+    """Serve predictions and forecasts over HTTP until Ctrl-C.
 
     Example: energy-demand serve --workers 2
 
@@ -78,7 +88,7 @@ def serve(
 
 
 def dashboard(now: Now = None) -> None:
-    """Show forecasts, model quality, drift, and decisions in a browser until it is told to stop.
+    """Serve the dashboard (forecasts, model quality, drift, decisions) until Ctrl-C.
 
     Example: energy-demand dashboard
 
@@ -90,7 +100,7 @@ def dashboard(now: Now = None) -> None:
 
 
 def demo() -> None:
-    """Run the whole loop on synthetic data, with no key, no Docker and no network.
+    """Run the whole loop on synthetic data: no key, no Docker, no network.
 
     Example: energy-demand demo
     """

@@ -1,1 +1,1 @@
-"""From upstream answers to features: clients, quality, ingestion, history, feature building."""
+"""From upstream responses to features: clients, quality checks, ingestion, history, feature building."""

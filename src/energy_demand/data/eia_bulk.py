@@ -1,8 +1,8 @@
 """Reads hourly demand from EIA's six-month files, which need no key; it repairs nothing.
 
-The files come from EIA, or lie in a folder under the same names. A file has the rows of every balancing
-authority, 40 to 60 MB: it is read line by line, and only the lines of the one that is wanted are kept.
-Rows come out in the form of the API's (`EIAClient.fetch_rows`), so that one contract judges both.
+The files are downloaded from EIA or read from a folder, under the same names. A file has the rows of every
+balancing authority, 40 to 60 MB: it is read line by line, and only the requested authority's lines are kept.
+Rows have the form of the API's (`EIAClient.fetch_rows`), so that one data contract checks both.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TIME_FORMAT = "%m/%d/%Y %I:%M:%S %p"
 # As reported, which is what the API serves; `(Adjusted)` holds what EIA imputed.
 SERIES_COLUMNS = {"D": "Demand (MW)", "DF": "Demand Forecast (MW)"}
 WANTED_COLUMNS = (AUTHORITY_COLUMN, TIME_COLUMN, *SERIES_COLUMNS.values())
-# EIA's rows have some 500 bytes; a line as long as this is no text table.
+# EIA's rows have some 500 bytes; a file with a line as long as this is not a text table.
 LONGEST_LINE = 1 << 20
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class HalfYear:
 
     @classmethod
     def of(cls, day: date) -> Self:
-        """The half-year in which `day` lies."""
+        """The half-year that contains `day`."""
         return cls(day.year, day.month > 6)
 
     @property
@@ -82,13 +82,13 @@ FIRST_FILE = HalfYear(2015, later=True)
 class BulkClient(UpstreamClient):
     """Hourly demand and day-ahead forecast of a region, from six-month files.
 
-    Each file that a span needs is read once and its hours are kept, so that a year asked for in parts
-    does not download it again. The days of a file are those of the region's time zone.
+    Each file that a span needs is read once and its hours are kept, so that a year requested in parts
+    does not download the file again. The days of a file are days of the region's time zone.
 
     Args:
         settings: the region, its time zone, the present, and where EIA's files are.
-        folder: where the files lie; without it they are downloaded.
-        kind: what the files of a folder hold: `live`, `recorded` or `synthetic` data.
+        folder: the folder of the files; None: download them.
+        kind: the kind of data in `folder`: `live`, `recorded` or `synthetic`.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class BulkClient(UpstreamClient):
 
     @property
     def data_kind(self) -> str:
-        """Live, recorded or synthetic; of downloaded files known after the first."""
+        """Live, recorded or synthetic; for downloads known after the first file."""
         return self._http.data_kind if self._folder is None else self._kind
 
     def fetch_rows(self, start: datetime, end: datetime, series: Sequence[str]) -> list[dict[str, Any]]:
@@ -116,10 +116,10 @@ class BulkClient(UpstreamClient):
 
         Each row is a mapping with `period` (UTC, hour ending, as the API writes it), `respondent` (the
         balancing authority), `type`, and `value` (text without thousands commas, None where the file has
-        none). A row whose time cannot be read comes along as it stands, for the contract to set apart.
+        none). A row whose time cannot be read is returned unchanged, and the contract quarantines it.
 
-        No file is needed for hours before EIA's first one, nor for the half-year that runs now where an
-        earlier file came: EIA may not have published it yet.
+        No file is needed for hours before EIA's first file, nor for the current half-year if an earlier
+        file was read: EIA may not have published it yet.
 
         Args:
             start: first period.
@@ -150,14 +150,14 @@ class BulkClient(UpstreamClient):
         return HalfYear.of(local_day(self._settings.present(), self._zone))
 
     def _hours(self, half: HalfYear) -> pd.DataFrame:
-        """The file's hours, read once; none where there need be no file."""
+        """The file's hours, read once; empty if the file is missing and not required."""
         if half not in self._files:
             hours = self._load(half)
             logger.info("%s: %d hours of %s", half.file_name, len(hours), self._authority)
             _, last = half.periods(self._zone)
             if half < self._current() and not hours.empty and hours["period"].max() < last:
                 logger.warning(
-                    "%s ends at %s UTC, before its half-year does; the hours after that are left out",
+                    "%s ends at %s UTC, before the end of its half-year; later hours are missing",
                     half.file_name,
                     f"{hours['period'].max():%Y-%m-%dT%H}",
                 )
@@ -170,17 +170,17 @@ class BulkClient(UpstreamClient):
         try:
             return self._read(half)
         except _NotThereError:
-            came = any(not hours.empty for hours in self._files.values())
-            if half < FIRST_FILE or (half == self._current() and came):
-                logger.warning("%s is not there; its hours are left out", about)
+            earlier_found = any(not hours.empty for hours in self._files.values())
+            if half < FIRST_FILE or (half == self._current() and earlier_found):
+                logger.warning("%s was not found; its hours are missing", about)
                 return _frame([])
             advice = f"download it from {self._settings.eia_bulk_url} into the folder"
             if self._folder is None:
                 advice = "check EIA_BULK_URL, or choose other dates"
-            reason = f"{about} is not there; {advice}"
+            reason = f"{about} was not found; {advice}"
             raise UpstreamError("EIA", describe(self._place(half), []), reason) from None
         except UpstreamError as error:
-            advice = "try again later, or have the files in a folder"
+            advice = "try again later, or download the files and use --folder"
             if self._folder is not None:
                 advice = f"download it again from {self._settings.eia_bulk_url}"
             raise UpstreamError(
@@ -226,7 +226,7 @@ class _NotThereError(Exception):
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where in a row the wanted cells stand, and how many cells a row has."""
+    """The positions of the wanted cells in a row, and the number of cells in a row."""
 
     wanted: tuple[int, ...]
     width: int
@@ -237,7 +237,7 @@ class _Columns:
         if not text:
             raise BodyError("is empty", retry=True)
         if text.startswith("<"):
-            raise BodyError(f"is a web page, no table ({text[:60]!r})", retry=True)
+            raise BodyError(f"is a web page, not a table ({text[:60]!r})", retry=True)
         names = [name.strip() for name in _split(text, 1)]
         lacks = [name for name in WANTED_COLUMNS if name not in names]
         if lacks:
@@ -248,8 +248,8 @@ class _Columns:
         """The wanted cells of a line."""
         cells = _split(_text(line, number).strip(), number)
         if len(cells) != self.width:
-            told = f"has {len(cells)} of {self.width} columns in line {number}: it is cut or damaged"
-            raise BodyError(told, retry=True)
+            reason = f"has {len(cells)} of {self.width} columns in line {number}: it is truncated or damaged"
+            raise BodyError(reason, retry=True)
         return [cells[place].strip() for place in self.wanted]
 
 
@@ -261,11 +261,11 @@ def read_hours(pieces: Iterable[bytes], authority: str) -> pd.DataFrame:
         authority: as in the column `Balancing Authority`.
 
     Returns:
-        `period` (UTC, hour ending; NaT where the time cannot be read), `written` (the time as it stands),
+        `period` (UTC, hour ending; NaT where the time cannot be read), `written` (the time as in the file),
         and `D`, `DF` as text without thousands commas, None where empty; sorted by period.
 
     Raises:
-        BodyError: the file is no such table, or it ends in the middle of a row.
+        BodyError: the file is not such a table, or it ends in the middle of a row.
     """
     lines = _lines(pieces)
     line, number = next(lines, b""), 1
@@ -277,10 +277,10 @@ def read_hours(pieces: Iterable[bytes], authority: str) -> pd.DataFrame:
             name, *hour = columns.cells(line, number)
             if name == authority:
                 hours.append(hour)
-    columns.cells(line, number)  # whosever row the last line is, it is whole
+    columns.cells(line, number)  # the last line must be complete, whichever authority it belongs to
     frame = _frame(hours)
     if hours and frame["period"].isna().all():
-        raise BodyError(f"has no time that can be read, such as {hours[0][0]!r}", retry=False)
+        raise BodyError(f"has no readable time; the first is {hours[0][0]!r}", retry=False)
     return frame
 
 
@@ -293,7 +293,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
             if line.strip():
                 yield line
         if len(rest) > LONGEST_LINE:
-            raise BodyError("is no text table (a line without end)", retry=True)
+            raise BodyError("is not a text table (a line has no end)", retry=True)
     if rest.strip():
         yield rest
 
@@ -304,7 +304,7 @@ def _text(line: bytes, number: int) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise BodyError(f"is no text in line {number}", retry=True)
+        raise BodyError(f"is not text in line {number}", retry=True)
     return text
 
 
@@ -312,7 +312,7 @@ def _split(text: str, number: int) -> list[str]:
     try:
         return next(csv.reader([text]))
     except csv.Error as error:
-        raise BodyError(f"is no table in line {number} ({error})", retry=True) from None
+        raise BodyError(f"is not a table in line {number} ({error})", retry=True) from None
 
 
 def _frame(hours: list[list[str]]) -> pd.DataFrame:

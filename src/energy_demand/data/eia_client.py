@@ -1,7 +1,7 @@
-"""Asks EIA's API v2 for hourly demand, page by page; it repairs nothing.
+"""Requests hourly demand from EIA's API v2, page by page; it repairs nothing.
 
-It knows EIA's parameters, pages and error bodies. Rows come back as EIA wrote them (`fetch_rows`), or as
-a frame of numbers (`fetch_demand`).
+This module knows EIA's parameters, pages and error bodies. It returns rows as EIA wrote them
+(`fetch_rows`), or a frame of numbers (`fetch_demand`).
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ PREDECESSORS = {"NY": Predecessor("NYIS", local_midnight(date(2019, 1, 1), ZoneI
 
 
 class EIADialect:
-    """How EIA says that something went wrong: 403 means a bad key or too many calls."""
+    """How EIA reports faults: 403 means a bad key or too many calls."""
 
     name = "EIA"
 
     def fault(self, status: int, body: Any) -> Fault | None:
-        """The fault in an answer, or None."""
+        """The fault in a response, or None."""
         error = body.get("error") if isinstance(body, dict) else None
         if isinstance(error, dict):
             code, message = str(error.get("code")), str(error.get("message", ""))
@@ -61,7 +61,7 @@ class EIADialect:
             return Fault(f"{code} {message}".strip(), retry=throttled or status >= 500)
         if error is not None and isinstance(body, dict):
             code = body.get("code", status)
-            # A missing route is a 404 body under HTTP 500: asking again does not help.
+            # A missing route is a 404 body under HTTP 500: another try does not help.
             return Fault(f"{error} (code {code})", retry=_server_side(code))
         if status in THROTTLED:
             return Fault("too many requests", retry=True)
@@ -72,7 +72,7 @@ class EIAClient(UpstreamClient):
     """Hourly demand and day-ahead forecast of a respondent.
 
     Raises:
-        MissingKeyError: (a ValueError) EIA_API_KEY is not set, and no sandbox stands in.
+        MissingKeyError: (a ValueError) EIA_API_KEY is not set, and no sandbox is used.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -96,10 +96,10 @@ class EIAClient(UpstreamClient):
 
         Returns:
             `period` (UTC), `respondent`, `series` (`D`), `demand_mwh`, sorted by period, one row an hour.
-            A value that is null or no number is NaN.
+            A value that is null or not a number is NaN.
 
         Raises:
-            UpstreamError: EIA did not give what was asked.
+            UpstreamError: EIA did not return what was requested.
             TimeFormatError: `start` or `end` cannot be read.
         """
         rows = self.fetch_rows(_moment(start), _moment(end), series=("D",))
@@ -107,7 +107,9 @@ class EIAClient(UpstreamClient):
         try:
             frame["period"] = utc_index(pd.to_datetime(frame["period"], format=PERIOD_FORMAT, utc=True))
         except ValueError as error:
-            raise UpstreamError("EIA", f"{start} to {end}", f"a period that is none: {error}") from None
+            raise UpstreamError(
+                "EIA", f"{start} to {end}", f"invalid period in the response: {error}"
+            ) from None
         frame["respondent"] = self._respondent
         frame[TARGET_COLUMN] = pd.to_numeric(frame.pop("value"), errors="coerce").astype(float)
         frame = frame.rename(columns={"type": "series"})
@@ -125,8 +127,8 @@ class EIAClient(UpstreamClient):
     ) -> list[dict[str, Any]]:
         """The rows as EIA wrote them, periods from `start` to `end` included.
 
-        Each row is a mapping with `period`, `respondent` (as asked for), `type` and `value`. Hours before
-        the respondent's own record come from its predecessor.
+        Each row is a mapping with `period`, `respondent` (as requested), `type` and `value`. Hours before
+        the respondent's own record are those of its predecessor.
 
         Args:
             start: first period.
@@ -134,7 +136,7 @@ class EIAClient(UpstreamClient):
             series: EIA types, such as `D` and `DF`.
 
         Raises:
-            UpstreamError: EIA did not give what was asked.
+            UpstreamError: EIA did not return what was requested.
         """
         rows: list[dict[str, Any]] = []
         for respondent, first, last in _spans(self._respondent, to_utc(start), to_utc(end)):
@@ -145,7 +147,7 @@ class EIAClient(UpstreamClient):
         """Daily totals of the local days `first` to `last`, both included, as EIA wrote them.
 
         Raises:
-            UpstreamError: EIA did not give what was asked.
+            UpstreamError: EIA did not return what was requested.
         """
         asking = [
             ("frequency", "daily"),
@@ -176,15 +178,15 @@ class EIAClient(UpstreamClient):
             params = [*asking, *self._common(respondent, series), ("offset", str(len(rows)))]
             page, total = self._page(route, params)
             if not page or not expected.fits(page):
-                # Asked again once; what still does not belong is for the contract to sort out.
-                logger.warning("EIA's page at row %d does not match its request; asked again", len(rows))
+                # Requested once more; the contract quarantines rows that still do not match.
+                logger.warning("EIA's page at row %d does not match the request; trying once more", len(rows))
                 page, total = self._page(route, params)
             if not page:
                 break
             expected.note(page)
             rows += page
         if len(rows) < total:
-            logger.warning("EIA announced %d rows for %s and gave %d", total, respondent, len(rows))
+            logger.warning("EIA announced %d rows for %s but returned %d", total, respondent, len(rows))
         return rows
 
     def _page(self, route: str, params: list[tuple[str, str]]) -> tuple[list[dict[str, Any]], int]:
@@ -204,7 +206,7 @@ class EIAClient(UpstreamClient):
 
 
 class _Expected:
-    """What the rows of a request must be; a page that repeats earlier rows does not fit either."""
+    """The rows that a request expects; a page that repeats earlier rows does not fit either."""
 
     def __init__(self, respondent: str, series: frozenset[str], start: str, end: str) -> None:
         self._respondent, self._series, self._start, self._end = respondent, series, start, end
@@ -251,15 +253,15 @@ def _page(body: Any, asked: str) -> tuple[list[dict[str, Any]], int]:
         or not isinstance(rows, list)
         or not all(isinstance(row, dict) for row in rows)
     ):
-        raise UpstreamError("EIA", asked, "an answer without response.data")
+        raise UpstreamError("EIA", asked, "the response has no response.data")
     for place in (body, response):
         for warning in place.get("warnings") or ():
-            # The whole-answer warning comes with every page but the last.
-            logger.info("EIA warns: %s", warning.get("warning") if isinstance(warning, dict) else warning)
+            # Every page but the last has a warning that the response is incomplete.
+            logger.info("EIA warning: %s", warning.get("warning") if isinstance(warning, dict) else warning)
     try:
         return rows, int(response["total"])
     except (KeyError, TypeError, ValueError):
-        raise UpstreamError("EIA", asked, "an answer without response.total") from None
+        raise UpstreamError("EIA", asked, "the response has no response.total") from None
 
 
 def _server_side(code: Any) -> bool:

@@ -1,6 +1,6 @@
 """The one feature builder, for training, replay and serving alike. Pure: frames in, frame out.
 
-A row belongs to a target hour (`period`) and the moment its forecast is issued. The leak guard is one
+A row belongs to a target hour (`period`) and the time its forecast is issued. The leak guard is one
 line in `DemandHistory.position_known_at`: a row sees demand only up to the newest period whose
 publication delay had passed at `issued_at`. Of the weather it sees the target hour's.
 """

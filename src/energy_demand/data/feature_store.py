@@ -27,7 +27,7 @@ def refresh_features(
     """Build and store the feature rows of the hours from `start` to `end`, as known at `now`.
 
     The weather is the observed one; a row whose values did not change is left as it is. The flags of the
-    same hours are stored anew.
+    same hours are stored again.
     """
     written = Written()
     for first, last in chunks_of(start, end):

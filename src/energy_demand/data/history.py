@@ -1,4 +1,4 @@
-"""Stored rows as frames, as of a moment: the one place that turns tables into what features eat."""
+"""Stored rows as frames, as of a given time: the only module that turns tables into feature inputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class History:
             causally, as a forecast sees it; `served_mwh`, `flag`, `imputed`; and, in what is loaded to train
             or to score, `truth_mwh`.
         weather: `timestamp`, `site`, the twelve variables of observed hours.
-        as_of: nothing that became known later is in here.
+        as_of: the frames contain nothing that became known later.
     """
 
     demand: pd.DataFrame
@@ -40,9 +40,9 @@ def load_with_truth(
 ) -> History:
     """Demand and observed weather of the hours from `start` to `end`, as known at `as_of`.
 
-    `truth_mwh` is what was served, NaN in hours that a look from both sides flags: those are no truth to
-    train on or to score. The causal flags would not do for that, as they also hit hours that were hard to
-    foresee, and a score without them would flatter.
+    `truth_mwh` is the served value, NaN in hours that two-sided screening flags: those are not truth to
+    train on or score against. The causal flags are not used for this, as they also hit hours that were hard
+    to predict, and a score without those would look too good.
     """
     with database.transaction() as connection:
         demand = repository.read_demand(connection, region.respondent, "D", start, end, as_of)

@@ -27,18 +27,18 @@ class IssuedWeather:
 
     Attributes:
         issued_at: UTC, rising.
-        values: runs × `SPAN` hours × `PATH_COLUMNS`; NaN where a run says nothing.
+        values: runs × `SPAN` hours × `PATH_COLUMNS`; NaN where a run has no value.
     """
 
     issued_at: pd.DatetimeIndex
     values: Floats
 
     def newest(self, moments: pd.DatetimeIndex) -> Positions:
-        """For each moment the newest run issued by then, −1 where there is none."""
+        """For each time the newest run issued by then, −1 where there is none."""
         return np.asarray(self.issued_at.searchsorted(moments, side="right") - 1, dtype=np.int64)
 
     def fresh(self, moments: pd.DatetimeIndex) -> Booleans:
-        """Whether a run of the day before each moment was known at it."""
+        """Whether a run issued within the day before each time was known at that time."""
         runs = self.newest(moments)
         known = runs >= 0
         age = np.full(len(moments), np.inf)
@@ -46,23 +46,23 @@ class IssuedWeather:
         return age <= FRESH_HOURS
 
     def around(self, moments: pd.DatetimeIndex, before: int, after: int) -> Floats:
-        """What the newest run known at each moment says of the hours around that moment.
+        """The values of the newest run known at each time, for the hours around that time.
 
         Returns:
             moments × (before + 1 + after) hours × `PATH_COLUMNS`; the hour at index `before` is the
-            moment's own (its full hour).
+            full hour of the time itself.
         """
-        said = np.full((len(moments), before + 1 + after, len(PATH_COLUMNS)), np.nan)
+        forecast = np.full((len(moments), before + 1 + after, len(PATH_COLUMNS)), np.nan)
         runs = self.newest(moments)
         known = np.flatnonzero(runs >= 0)
         if len(known) == 0:
-            return said
+            return forecast
         late = (moments[known].floor("h") - self.issued_at[runs[known]].floor("h")) // pd.Timedelta(HOUR)
         hours = HOURS_BEFORE + late.to_numpy()[:, None] + np.arange(-before, after + 1)[None, :]
         inside = (hours >= 0) & (hours < SPAN)
         values = self.values[runs[known][:, None], np.clip(hours, 0, SPAN - 1)]
-        said[known] = np.where(inside[:, :, None], values, np.nan)
-        return said
+        forecast[known] = np.where(inside[:, :, None], values, np.nan)
+        return forecast
 
 
 def issued_weather(forecasts_df: pd.DataFrame, region: Region) -> IssuedWeather:

@@ -31,16 +31,16 @@ class Breach(StrEnum):
     """Why a row is not stored."""
 
     UNPARSABLE_PERIOD = "its period cannot be read"
-    OUTSIDE_REQUEST = "its period was not asked for"
+    OUTSIDE_REQUEST = "its period was not requested"
     WRONG_RESPONDENT = "it belongs to another respondent"
     WRONG_SERIES = "it belongs to another series"
-    NOT_A_NUMBER = "its value is no number"
+    NOT_A_NUMBER = "its value is not a number"
     NEGATIVE = "its value is negative"
-    ABSURD = "its value is absurdly large"
-    OUT_OF_RANGE = "its values are outside what weather can be"
+    ABSURD = "its value is implausibly large"
+    OUT_OF_RANGE = "its values are outside the physical range of weather"
 
 
-# Wider than the world's records: what lies outside is no weather.
+# Wider than the world's weather records: values outside are errors.
 WEATHER_RANGES = {
     "temperature_2m": (-90.0, 60.0),
     "relative_humidity_2m": (-2.0, 102.0),  # interpolated percentages overshoot a little
@@ -99,11 +99,11 @@ def check_demand(
 ) -> tuple[pd.DataFrame, Broken]:
     """Split EIA's hourly rows by the contract.
 
-    A null value is an hour that EIA does not have: it is in neither part.
+    A null value is an hour that EIA does not have: neither part contains it.
 
     Returns:
         `period` (UTC), `origin` (the respondent as served), `series`, `value` (MWh), one row an hour and
-        series (the last one served), sorted; and each broken row as it came, with its breach.
+        series (the last one served), sorted; and each broken row as received, with its breach.
     """
     return _split(rows, PERIOD_FORMAT, demand_contract(respondents, series, start, end))
 

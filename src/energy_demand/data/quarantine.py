@@ -1,4 +1,4 @@
-"""Letting rows out of quarantine: a person vouches for a value that broke the contract."""
+"""Releases rows from quarantine: the user accepts a value that broke the data contract."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class ReleaseError(UserError, ValueError):
-    """A row that cannot leave the quarantine; nothing was released."""
+    """A row cannot be released from quarantine; nothing was released."""
 
 
 def release(database: Database, ids: Sequence[int], now: datetime) -> int:
-    """Store the values of these rows as demand known from `now` on; how many were released.
+    """Store the values of these rows as demand known from `now` on; return how many were released.
 
     All or none: the rows stay on record, marked as released.
 
@@ -55,8 +55,8 @@ def _demand(row: dict[str, Any], now: datetime) -> dict[str, Any]:
     value = pd.to_numeric(str(payload.get("value")), errors="coerce")
     if row["source"] != EIA or payload.get("type") not in SERIES or pd.isna(period) or pd.isna(value):
         raise ReleaseError(
-            f"row {row['id']} holds no hour of demand that could be stored ({row['reason']}); "
-            "nothing was released"
+            f"row {row['id']} has no readable period, series or number ({row['reason']}), so it cannot be "
+            "stored; nothing was released"
         )
     return {
         "respondent": row["subject"],

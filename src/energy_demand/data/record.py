@@ -1,6 +1,6 @@
 """What is known of a region on one hourly axis: demand, observed weather, forecasts as issued. Pure.
 
-Training, backtests and serving all start from a record; `cut_at` cuts it to what was known at a moment.
+Training, backtests and serving all start from a record; `cut_at` cuts it to what was known at a time.
 """
 
 from __future__ import annotations
@@ -64,22 +64,22 @@ class Record:
         return self.observed.position(pd.Timestamp(period))
 
     def cut_at(self, as_of: datetime, availability: Availability) -> Record:
-        """The record as it was known at a moment.
+        """The record as known at a time.
 
         Demand is known once its publication delay has passed, observed weather at its time, a forecast
         when it was issued. Hours after `as_of` are gone.
         """
-        moment = pd.Timestamp(as_of)
-        demand = self.demand[utc_index(self.demand["period"]) <= moment].copy()
+        cut = pd.Timestamp(as_of)
+        demand = self.demand[utc_index(self.demand["period"]) <= cut].copy()
         unknown = utc_index(demand["period"]) > pd.Timestamp(availability.newest_known(as_of))
         demand.loc[unknown, [column for column in demand if column != "period"]] = np.nan
         size = len(demand)
-        issued = self.issued.issued_at <= moment
+        issued = self.issued.issued_at <= cut
         return Record(
             region=self.region,
             demand=demand,
-            weather=self.weather[utc_index(self.weather["timestamp"]) <= moment],
-            forecasts=self.forecasts[utc_index(self.forecasts["issued_at"]) <= moment],
+            weather=self.weather[utc_index(self.weather["timestamp"]) <= cut],
+            forecasts=self.forecasts[utc_index(self.forecasts["issued_at"]) <= cut],
             observed=WeatherPath(self.observed.periods[:size], self.observed.values[:size]),
             issued=IssuedWeather(self.issued.issued_at[issued], self.issued.values[issued]),
         )
@@ -102,7 +102,7 @@ def make_record(
         end: the last hour.
 
     Raises:
-        ValueError: there is no hour of demand.
+        ValueError: there are no hours of demand.
     """
     if demand_df.empty:
         raise ValueError("a record needs hours of demand")

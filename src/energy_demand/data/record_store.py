@@ -60,6 +60,6 @@ def load_recent(database: Database, settings: Settings, start: datetime, issued_
     if history.demand.empty:
         raise NoDemandError(
             f"no demand of {region.respondent} after {start:%Y-%m-%d} was known at "
-            f"{issued_at:%Y-%m-%dT%H:%MZ}; run `energy-demand ingest` or `backfill`"
+            f"{issued_at:%Y-%m-%dT%H:%MZ}; run `energy-demand ingest` or `energy-demand backfill`"
         )
     return make_record(history.demand, history.weather, forecasts, region, issued_at)

@@ -1,13 +1,13 @@
-"""Finds the hours of demand that cannot be true, and says what they probably were.
+"""Finds the hours of demand that cannot be true, and estimates their values.
 
-Pure: frames in, frames out. By default causal: what is said of an hour depends on the hours up to it alone,
-because the cleaned value may serve a forecast issued right after it, and a backtest that knew better than
-that would be scored on the future. It must never be run two-sided for anything but training data.
+Pure: frames in, frames out. Causal by default: the result for an hour depends only on the hours up to it,
+because the cleaned value may serve a forecast issued right after it, and a backtest that knew more would
+use the future. Two-sided screening is for training data only.
 
 The heuristics follow Ruggles et al. 2020 (doi 10.1038/s41597-020-0483-x), with one measure instead of
-several: how far an hour lies from what the last good hour and the same local hours of one day, one week
-and two weeks before let expect. Flagged hours are replaced in the past that judges later ones, so that one
-bad value does not make its successors suspect.
+several: the distance of an hour from its expectation, given the last good hour and the same local hours one
+day, one week and two weeks before. Flagged hours are replaced in the past that later hours are compared
+with, so that one bad value does not make its successors suspect.
 """
 
 from __future__ import annotations
@@ -38,35 +38,35 @@ FULL_WEIGHT = 0.7  # a day and a week together give the shape as well as all thr
 # The distance of demand from its shape fades: measured autocorrelation 0.98 after 2 h, 0.88 after 6 h,
 # 0.79 after 12 h, 0.67 after 24 h.
 FADING_PER_HOUR = 0.98
-# One hour after a good hour, 0.05 % of the measured hours lie further off than this. That it is this share,
-# and the weights above among equally good ones, was chosen with the whole record in view, 2024-11-23T22
-# included: that hour is 0.0541 off, so close that finding it proves little.
+# One hour after a good hour, 0.05 % of the measured hours have a larger error than this. This share, and the
+# weights above among equally good ones, were chosen with the whole record in view, 2024-11-23T22 included:
+# that hour's error is 0.0541, so close that finding it proves little.
 SPIKE_TOLERANCE = 0.0537
 # Steep ramps announce themselves: 0.7 of an hour's surprise is repeated by the next (measured, lag 1). What
-# that explains down to half the tolerance is no spike.
+# that explains down to half the tolerance is not a spike.
 MOMENTUM, MOMENTUM_SHARE = 0.7, 0.5
 # After h hours without a good one the tolerance is this times h**0.7; the measured 99.9 % points are 0.047
 # (1 h), 0.084 (2 h), 0.114 (3 h), 0.172 (6 h), 0.22 (12 h), 0.26 (24 h).
 TOLERANCE_GROWTH = 0.7
-# Of the measured hours 0.1 % lie further than this from the shape alone, whatever the hours before.
+# 0.1 % of the measured hours are further than this from the shape alone, whatever the hours before.
 DEVIATION_TOLERANCE = 0.35
 # Without the week before (only the day before, or nothing), the measured 99.9 % points are 0.084 and 0.123.
 DAY_ONLY_FACTOR, NO_SHAPE_FACTOR = 2.0, 3.0
-# Both sides must agree, so that each may be stricter: 0.3 % of the measured hours lie further off.
+# Both sides must agree, so each may be stricter: 0.3 % of the measured hours have a larger error.
 TWO_SIDED_TOLERANCE = 0.04
-# What lies so near to the interpolation between its good neighbours was a steep but true ramp.
+# An hour this close to the interpolation between its good neighbours was a steep but true ramp.
 TWO_SIDED_MARGIN = 0.03
 # In 74,500 measured hours no three neighbours are identical (pairs are: 0.08 %).
 IDENTICAL_HOURS = 3
-# A level that has held for six hours is taken for real: wrong levels in this record last one or two hours,
-# and a forecast during load shedding must not wait longer. Training data can: a day.
+# A level that has lasted for six hours is taken for real: wrong levels in this record last one or two hours,
+# and a forecast during load shedding must not wait longer. Training data can wait: a day.
 PERSISTENCE_HOURS, TWO_SIDED_PERSISTENCE_HOURS = 6, 24
-# A small departure (about 12 %) that holds for one more hour is weather: fronts and holiday mornings do that
-# a few times a year, and no wrong level so small is in the record.
+# A small departure (about 12 %) that lasts one more hour is weather: fronts and holiday mornings do that a
+# few times a year, and the record has no wrong level that small.
 SMALL_DEPARTURE, SMALL_PERSISTENCE_HOURS = 0.12, 1
-# What went before a step that was taken for real is remembered so long: the way back is then no new jump.
+# The level before a step that was taken for real is remembered this long: the return is then not a new jump.
 STEP_MEMORY_HOURS = 168
-# Longer gaps stay gaps: from then on the shape would be made of imputed hours alone.
+# Longer gaps stay gaps: from then on the shape would consist of imputed hours only.
 MAX_IMPUTED_HOURS = 168
 
 OUTPUT_COLUMNS = ("period", TARGET_COLUMN, "served_mwh", "flag", "imputed")
@@ -80,9 +80,9 @@ class Flag(StrEnum):
     IDENTICAL_RUN = "IDENTICAL_RUN"
     """At least the third hour in a row with the very same value (two-sided: every hour of the run)."""
     SPIKE = "SPIKE"
-    """A single hour far from what the good hour just before it lets expect (the first hour of a jump too)."""
+    """A single hour far from the value expected after the good hour before it (or a jump's first hour)."""
     LEVEL_JUMP = "LEVEL_JUMP"
-    """The hour before was off as well, and the level has not come back."""
+    """The hour before was flagged too, and the level has not returned."""
     DEVIATION = "DEVIATION"
     """The first value after a gap, too far from the same hours of the neighbouring days and weeks."""
 
@@ -95,7 +95,7 @@ def screen(demand: pd.DataFrame, *, two_sided: bool = False, region: Region = NE
     `MAX_IMPUTED_HOURS`. Two-sided: the same mean over the days on both sides, the ratio interpolated
     between the good hours before and after.
 
-    What causality costs: the first hours of a true step are flagged until it has held for
+    What causality costs: the first hours of a true step are flagged until it has lasted for
     `PERSISTENCE_HOURS` (one hour more if small; an erratic level longer; its edge perhaps once more a day or
     a week later); a frozen value is known from
     its third hour on only; the very first value is believed if it is positive.
@@ -104,7 +104,7 @@ def screen(demand: pd.DataFrame, *, two_sided: bool = False, region: Region = NE
         demand: `period` (UTC, hour ending; naive is read as UTC) and `demand_mwh` as served; NaN, gaps and
             any order are allowed. Of several rows for one period the last counts.
         two_sided: use later hours too. For cleaning training data only, never for what serves a forecast.
-        region: its time zone tells which hours are the same hour of the day.
+        region: its time zone defines which hours are the same hour of the day.
 
     Returns:
         One row per hour from the first to the last period: `period`; `demand_mwh` (as served where good,
@@ -112,7 +112,7 @@ def screen(demand: pd.DataFrame, *, two_sided: bool = False, region: Region = NE
         `imputed`.
 
     Raises:
-        ValueError: a column is missing, or a period is no full hour.
+        ValueError: a column is missing, or a period is not a full hour.
     """
     periods, served = _hourly_grid(demand)
     logs = _logs(served)
@@ -157,7 +157,7 @@ def whole_identical_run(served: Floats) -> Booleans:
 
 
 def tolerance(hours: int, weight: float, single_hour: float = SPIKE_TOLERANCE) -> float:
-    """How far an hour may lie from its expectation, `hours` after the last good one.
+    """The allowed distance of an hour from its expectation, `hours` after the last good one.
 
     Args:
         hours: since the last good hour.
@@ -254,9 +254,9 @@ class Scan:
         return abs(error - MOMENTUM * self._surprise) <= MOMENTUM_SHARE * allowed
 
     def _is_way_back(self, now: int, value: float) -> bool:
-        """Whether the value fits what held before a step that was taken for real, which it then ends.
+        """Whether the value fits the level before a step that was taken for real, and so ends the step.
 
-        The step's hours, true or not, are no model for the days that follow: as past they are levelled.
+        The step's hours, true or not, are not a pattern for later days: in the past they are levelled.
         """
         before = self._before_step
         if before < 0 or now - before > STEP_MEMORY_HOURS:
@@ -271,14 +271,14 @@ class Scan:
         return True
 
     def _has_persisted(self, now: int, value: float, error: float) -> bool:
-        """Whether the departure has held its level long enough to be real."""
+        """Whether the departure has lasted long enough to be real."""
         if not self._departed:
             return False
         last = self._departed[-1]
         # Compared with the departed hour itself; doubled, as the shape of a changed day differs more.
         change, weight = self._change(now, last)
         if abs(value - self._logs[last] - change) > 2 * tolerance(now - last, weight, self._single_hour):
-            self._departed.clear()  # another level: the count begins anew
+            self._departed.clear()  # another level: the count starts again
             return False
         small = abs(error) <= SMALL_DEPARTURE
         if len(self._departed) < (SMALL_PERSISTENCE_HOURS if small else self._persistence):
@@ -288,10 +288,10 @@ class Scan:
         return True
 
     def _review_departed(self, now: int) -> None:
-        """What becomes of the departed hours in the past, now that a good hour follows them.
+        """Review the departed hours in the past, now that a good hour follows them.
 
-        One that fits the good hour was a steep ramp and no error: as past it counts as served, or each false
-        alarm would make the shape of next week's same hour wrong and raise another one.
+        One that fits the good hour was a steep ramp and not an error: the past keeps it as served, or each
+        false alarm would make the shape of next week's same hour wrong and raise another one.
         """
         for hour in reversed(self._departed):
             change, weight = self._change(now, hour)
@@ -300,7 +300,7 @@ class Scan:
         self._departed.clear()
 
     def _disbelieve_hour_before(self, now: int) -> None:
-        """The second value of a frozen run passed as good; from the third on it is no anchor any more."""
+        """The second value of a frozen run passed as good; from the third on it is not an anchor any more."""
         if self._good == now - 1 and self._good_before >= 0:
             self._good, self._surprise = self._good_before, 0.0
             self.past[now - 1] = self._expected(now - 1, self._good)[0]
@@ -397,7 +397,7 @@ def _hourly_grid(demand: pd.DataFrame) -> tuple[pd.DatetimeIndex, Floats]:
     if len(periods) == 0:
         return periods, np.empty(0)
     if not (periods == periods.floor("h")).all():
-        raise ValueError("demand has a period that is no full hour; periods are hours ending at :00 UTC")
+        raise ValueError("demand has a period that is not a full hour; periods are hours ending at :00 UTC")
     start = periods.min()
     positions = np.asarray((periods - start) // pd.Timedelta(HOUR), dtype=np.int64)
     served = np.full(int(positions.max()) + 1, np.nan)

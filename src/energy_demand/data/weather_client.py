@@ -1,7 +1,7 @@
 """Asks Open-Meteo for observed weather, the present forecast, and past forecasts as issued.
 
 Always in GMT (a local zone gets one fixed offset for the whole answer) and for all sites in one call.
-Values come back as they were served; a missing one is NaN.
+Values are returned as served; a missing value is NaN.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RUN_EVERY_HOURS = 6
 # Leads up to 48 h, of a run that may have started 18 h before.
 RUN_DAYS = 3
 TIME_FORMAT = "%Y-%m-%dT%H:%M"
-# An answer is of the nearest cell of the model's grid.
+# A response is for the nearest cell of the weather model's grid.
 GRID_DEGREES = 0.5
 DAYS_PER_CALL = 366
 MAX_PAST_DAYS = 92
@@ -39,12 +39,12 @@ CALLS_AT_ONCE = 2  # one is read while the next is on its way
 
 
 class OpenMeteoDialect:
-    """How Open-Meteo says that something went wrong: a `reason`, under any status, also under 200."""
+    """How Open-Meteo reports faults: a `reason`, under any status, also under 200."""
 
     name = "Open-Meteo"
 
     def fault(self, status: int, body: Any) -> Fault | None:
-        """The fault in an answer, or None."""
+        """The fault in a response, or None."""
         if not isinstance(body, dict) or not body.get("error"):
             return None
         reason = str(body.get("reason", "no reason given"))
@@ -137,7 +137,8 @@ class WeatherClient(UpstreamClient):
         asked = describe(url, asking)
         answers = body if isinstance(body, list) else [body]
         if len(answers) != len(self._sites):
-            raise UpstreamError("Open-Meteo", asked, f"{len(answers)} places for {len(self._sites)} sites")
+            reason = f"the response has {len(answers)} places for {len(self._sites)} sites"
+            raise UpstreamError("Open-Meteo", asked, reason)
         ordered = _in_order(answers, self._sites, asked)
         by_name = dict(zip((site.name for site in self._sites), ordered, strict=True))
         return _frame({name: by_name[name] for name in sorted(by_name)}, asked)
@@ -155,7 +156,7 @@ def with_values(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_order(answers: list[Any], sites: Sequence[Site], asked: str) -> list[Any]:
-    """The answers in the order of the sites; each is of a grid cell near what was asked."""
+    """The answers in the order of the sites; each is for a grid cell near the requested site."""
     if len(sites) == 1:
         return answers
     left = list(answers)
@@ -163,7 +164,7 @@ def _in_order(answers: list[Any], sites: Sequence[Site], asked: str) -> list[Any
     for site in sites:
         nearest = min(left, key=lambda answer: _degrees(answer, site))
         if _degrees(nearest, site) > GRID_DEGREES:
-            raise UpstreamError("Open-Meteo", asked, f"no answer for the site {site.name}")
+            raise UpstreamError("Open-Meteo", asked, f"the response has no place near site {site.name}")
         ordered.append(nearest)
         left.remove(nearest)
     return ordered
@@ -182,10 +183,10 @@ def _frame(answers: dict[str, Any], asked: str) -> pd.DataFrame:
     for site, answer in answers.items():
         found = answer.get("hourly") if isinstance(answer, dict) else None
         if not isinstance(found, dict) or "time" not in found or answer.get("utc_offset_seconds") != 0:
-            raise UpstreamError("Open-Meteo", asked, "an answer without hourly values in GMT")
+            raise UpstreamError("Open-Meteo", asked, "the response has no hourly values in GMT")
         hourly[site] = found
     try:
-        time = [moment for found in hourly.values() for moment in found["time"]]
+        time = [text for found in hourly.values() for text in found["time"]]
         lengths = [len(found["time"]) for found in hourly.values()]
         values = {
             name: np.concatenate(
@@ -204,7 +205,7 @@ def _frame(answers: dict[str, Any], asked: str) -> pd.DataFrame:
             }
         )
     except (TypeError, ValueError) as error:
-        raise UpstreamError("Open-Meteo", asked, f"hourly values that are none: {error}") from None
+        raise UpstreamError("Open-Meteo", asked, f"invalid hourly values in the response: {error}") from None
 
 
 def _numbers(values: Any, length: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

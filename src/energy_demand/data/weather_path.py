@@ -1,7 +1,7 @@
 """The weather of a region hour by hour, as the adaptive regression sees it. Pure.
 
-A path has no holes in time: it runs from hours that were observed into hours that are only foreseen.
-Temperature is kept for the main site and for the rest apart, as both matter by themselves.
+A path has no gaps in time: it runs from observed hours into forecast hours. Temperature is kept separately
+for the main site and for the other sites, as both matter on their own.
 """
 
 from __future__ import annotations
@@ -114,5 +114,5 @@ def weighted_sites(grid: Callable[[str, str], Floats], region: Region) -> dict[s
 
 
 def _bridged(values: Floats) -> Floats:
-    """Short holes take the hour before them: what comes after a hole is not known within it."""
+    """Fill short gaps with the hour before: what follows a gap is not known within it."""
     return np.asarray(pd.Series(values).ffill(limit=LONGEST_GAP_HOURS), dtype=np.float64)

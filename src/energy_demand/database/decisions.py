@@ -1,4 +1,4 @@
-"""What monitoring found and what was decided: checks for drift, and retrainings with their outcome.
+"""The stored drift checks and retrainings, with their decisions and outcomes.
 
 Functions take a connection and so join the caller's transaction. Rows are added and finished, never deleted.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-# Outcomes after which a cooldown runs: a model was made and judged.
+# Outcomes after which a cooldown runs: a model was trained and judged.
 JUDGED = ("promoted", "not_promoted")
 
 
@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
 
 
 def insert_check(connection: sa.Connection, row: Mapping[str, Any]) -> int:
-    """Store a check for drift (the columns of `drift_log`); its id."""
+    """Store a drift check (the columns of `drift_log`); return its id."""
     return int(connection.scalar(sa.insert(drift_log).values(**row).returning(drift_log.c.id)) or 0)
 
 
@@ -53,7 +53,7 @@ def last_check(connection: sa.Connection, respondent: str, now: datetime) -> dic
 def begin_retraining(
     connection: sa.Connection, respondent: str, started_at: datetime, trigger: str, reason: str
 ) -> int:
-    """Note that a retraining began; its id."""
+    """Record the start of a retraining; return its id."""
     query = (
         sa.insert(retraining_log)
         .values(
@@ -65,7 +65,7 @@ def begin_retraining(
 
 
 def note_version(connection: sa.Connection, number: int, version: str, run_id: str) -> None:
-    """Note which version a retraining made."""
+    """Record the model version that a retraining registered."""
     connection.execute(
         sa.update(retraining_log)
         .where(retraining_log.c.id == number)
@@ -82,7 +82,7 @@ def end_retraining(
     verdict: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> None:
-    """Note how a retraining ended."""
+    """Record the outcome of a retraining."""
     connection.execute(
         sa.update(retraining_log)
         .where(retraining_log.c.id == number)
@@ -91,7 +91,7 @@ def end_retraining(
 
 
 def unfinished_retrainings(connection: sa.Connection, respondent: str) -> list[dict[str, Any]]:
-    """Retrainings that began and did not end: running, or killed where nobody holds the turn."""
+    """Retrainings that began and did not end: running, or killed if the job lock is free."""
     query = sa.select(retraining_log).where(
         retraining_log.c.respondent == respondent, retraining_log.c.outcome == "running"
     )
@@ -99,7 +99,7 @@ def unfinished_retrainings(connection: sa.Connection, respondent: str) -> list[d
 
 
 def last_retraining(connection: sa.Connection, respondent: str, now: datetime) -> datetime | None:
-    """When the newest retraining began that made a model and judged it, or None."""
+    """When the newest retraining that trained and judged a model began, or None."""
     found: datetime | None = connection.scalar(
         sa.select(sa.func.max(retraining_log.c.started_at)).where(
             retraining_log.c.respondent == respondent,

@@ -1,9 +1,9 @@
-"""The embedded PostgreSQL: a real server in a folder of the project's, for machines without one.
+"""The embedded PostgreSQL: a real server in a folder of the project, for machines without one.
 
-Many processes share one server: the first to need it starts it, and it goes on when they end. All state is
-read from PostgreSQL's own files and processes, so a server, a start or an initialisation that was killed
-at any moment is found as it is and mended. Data is never deleted, and the server never listens on anything
-but 127.0.0.1 or without a password. `embedded_host` knows where things lie and which account runs them.
+Many processes share one server: the first that needs it starts it, and it keeps running when they end. All
+state is read from PostgreSQL's own files and processes, so a server, a start or an initialisation that was
+killed at any time is detected and repaired. Data is never deleted, and the server listens only on 127.0.0.1
+and only with a password. `embedded_host` knows the folders and the account that runs the server.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ class EmbeddedServer:
 
     @property
     def data(self) -> Path:
-        """PostgreSQL's data folder: in `home`, or where the `LOCATION` file says."""
+        """PostgreSQL's data folder: in `home`, or at the path in the `LOCATION` file."""
         return find_data(self.folder)
 
     @property
     def password_file(self) -> Path:
-        """The generated password, readable by the user who made it."""
+        """The generated password, readable only by the user who created the database."""
         return self.folder / "password"
 
     def start(self) -> None:
@@ -145,7 +145,7 @@ class EmbeddedServer:
 
     def is_running(self) -> bool:
         """Whether the server's process lives (it may still be starting)."""
-        with _plainly(f"The embedded database in {self.folder} cannot be looked at"):
+        with _plainly(f"The embedded database in {self.folder} cannot be inspected"):
             return find_postmaster(self.data) is not None
 
     def url(self, database: str | None = None) -> str:
@@ -165,7 +165,7 @@ class EmbeddedServer:
         return self._url("postgresql", database)
 
     def _url(self, scheme: str, database: str | None) -> str:
-        with _plainly(f"The embedded database in {self.folder} cannot be looked at"):
+        with _plainly(f"The embedded database in {self.folder} cannot be inspected"):
             server = find_postmaster(self.data)
             if server is None or server.port is None:
                 raise EmbeddedServerError(
@@ -178,18 +178,18 @@ class EmbeddedServer:
         return file_lock(self.folder / "lock", seconds=LOCK_SECONDS)
 
     def _start(self) -> None:
-        """Start under the lock: look at what is there, do the one next thing it needs, look again."""
+        """Start under the lock: inspect the state, do the next necessary step, inspect again."""
         if elsewhere := place_elsewhere(self.folder, self._base):
             shut_down(elsewhere)
             settle(self.folder, elsewhere)
-        for leftover in self.data.parent.glob("init-*"):  # we hold the lock: whoever made these was killed
+        for leftover in self.data.parent.glob("init-*"):  # under the lock: left by a process that was killed
             shutil.rmtree(leftover, ignore_errors=True)
         if not self.data.exists() or not any(self.data.iterdir()):
             self._initialise()
         self._check_data()
 
         began = time.monotonic()
-        reason = "it did not answer"
+        reason = "it did not respond"
         while (passed := time.monotonic() - began) < START_SECONDS:
             server = find_postmaster(self.data)
             if server is None:
@@ -206,12 +206,12 @@ class EmbeddedServer:
         raise EmbeddedServerError(
             f"The embedded database in {self.data} did not become ready within {START_SECONDS} s",
             reason=reason,
-            kept="Its data is untouched and the server was left as it is",
+            kept="Its data is untouched and the server was not stopped",
             todo=f"See {self.data / 'server.log'}, or start again",
         )
 
     def _initialise(self) -> None:
-        """Make the data folder aside and rename it, so that it is there whole or not at all."""
+        """Create the data folder elsewhere and rename it, so that it is complete or absent."""
         room = self.data.parent
         make_folders(room, mode=0o755)
         if self.data.exists():
@@ -251,34 +251,37 @@ class EmbeddedServer:
         _log.info("initialised an embedded database in %s", self.data)
 
     def _check_data(self) -> None:
-        """Refuse data that this server must not touch, and hand the account what root copied."""
+        """Refuse data that this server must not touch, and give files that root copied to the account."""
         data, kept = self.data, "The data is untouched"
         account = server_account(data)
         if account and not may_enter(data.parent, account):
             raise EmbeddedServerError(
-                f"The embedded database in {data} belongs to {account.name}, "
-                "who cannot enter that folder any more",
+                f"The embedded database in {data} belongs to account {account.name}, "
+                "which can no longer enter that folder",
                 kept=kept,
-                todo="Open every folder above to it (chmod o+x), or set ENERGY_DEMAND_HOME to another one",
+                todo="Make every folder above it accessible (chmod o+x), or change ENERGY_DEMAND_HOME",
             )
         version = data / "PG_VERSION"
         if not version.is_file():
             raise EmbeddedServerError(
-                f"{data} holds something else than a database", kept=kept, todo="Move it away and start again"
+                f"{data} is not a database folder", kept=kept, todo="Move it away and start again"
             )
-        made_by = version.read_text(encoding="utf-8").strip()
-        told = self._run("postgres", "--version", account=account, cwd=Path("/"))
-        found = re.search(r"\) (\d+)", told.stdout)
+        created_by = version.read_text(encoding="utf-8").strip()
+        completed = self._run("postgres", "--version", account=account, cwd=Path("/"))
+        found = re.search(r"\) (\d+)", completed.stdout)
         if found is None:
             raise EmbeddedServerError(
-                "The embedded PostgreSQL does not run here", reason=reason_in(told.stderr), kept=kept
-            )
-        if made_by != found[1]:
-            raise EmbeddedServerError(
-                f"The embedded database in {data} was made by PostgreSQL {made_by}, and this is {found[1]}",
+                "The embedded PostgreSQL does not run on this machine",
+                reason=reason_in(completed.stderr),
                 kept=kept,
-                todo=f"Dump it with PostgreSQL {made_by} (pg_dumpall) and restore it into a new one, "
-                f"or move {data} away to begin with an empty one",
+            )
+        if created_by != found[1]:
+            raise EmbeddedServerError(
+                f"The embedded database in {data} was created by PostgreSQL {created_by}, "
+                f"but PostgreSQL {found[1]} is installed",
+                kept=kept,
+                todo=f"Dump it with PostgreSQL {created_by} (pg_dumpall) and restore it into a new database, "
+                f"or move {data} away to start with an empty one",
             )
         self._password()
         if account and data.stat().st_uid == 0:  # there is one only where root calls
@@ -304,12 +307,12 @@ class EmbeddedServer:
         )
         if done.returncode == 0 or find_postmaster(data):
             return
-        told = read_from(log, before) or done.stderr
-        if may_fail and ("Address already in use" in told or "is still in use" in told):
+        messages = read_from(log, before) or done.stderr
+        if may_fail and ("Address already in use" in messages or "is still in use" in messages):
             return
         raise EmbeddedServerError(
             f"The embedded database in {data} could not be started",
-            reason=reason_in(told),
+            reason=reason_in(messages),
             kept="Its data is untouched",
         )
 
@@ -331,7 +334,7 @@ class EmbeddedServer:
             raise EmbeddedServerError(
                 f"The embedded database does not accept the password in {self.password_file}",
                 kept=f"The data in {self.data} is untouched",
-                todo="Restore that file, or move the data away to begin with an empty one",
+                todo="Restore that file, or move the data away to start with an empty database",
             ) from None
         with connection:
             query = "SELECT 1 FROM pg_database WHERE datname = %s"
@@ -342,22 +345,22 @@ class EmbeddedServer:
         password = self.password_file.read_text("utf-8").strip() if self.password_file.exists() else ""
         if not password:
             raise EmbeddedServerError(
-                f"The password of the embedded database, {self.password_file}, is gone",
+                f"The password file of the embedded database, {self.password_file}, is missing or empty",
                 kept=f"The data in {self.data} is untouched",
-                todo="Restore that file, or move the data away to begin with an empty one",
+                todo="Restore that file, or move the data away to start with an empty database",
             )
         return password
 
     def _run(
         self, program: str, *arguments: str, account: Account | None, cwd: Path
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program of the server's as `account`, apart from this terminal, environment and umask."""
+        """Run a server program as `account`, detached from this terminal, environment and umask."""
         binaries = reachable_binaries(packaged_binaries(), account, self._base)
         for path in (binaries, self.data):
             if UNQUOTABLE & set(str(path)):
                 raise EmbeddedServerError(
                     f"PostgreSQL cannot be started from {str(path)!r}",
-                    reason='a folder name has one of the characters " $ ` \\',
+                    reason='a folder name contains one of the characters " $ ` \\',
                     todo="Rename the folder, or set ENERGY_DEMAND_HOME to another one",
                 )
         return subprocess.run(  # noqa: S603 - the package's own programs
@@ -377,7 +380,7 @@ class EmbeddedServer:
 
 @contextlib.contextmanager
 def _plainly(what: str) -> Iterator[None]:
-    """Turn what the system refuses (a full disk, a folder of somebody else's) into our error."""
+    """Turn failures of the system (a full disk, another user's folder) into an EmbeddedServerError."""
     try:
         yield
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,9 +1,9 @@
-"""Where the embedded PostgreSQL lies on this machine, and which account runs it.
+"""Where the embedded PostgreSQL is on this machine, and which account runs it.
 
-PostgreSQL refuses to run as root, so root hands it to an account without privileges. That account has to
-enter every folder above the binaries and the data; what lies where it cannot go (a checkout under a folder
-that only root may enter) is placed under a base folder instead. No mode of a folder that was already there
-is ever changed, and data is never deleted: at most it is set aside under another name.
+PostgreSQL refuses to run as root, so root hands it to an account without privileges. That account must be
+able to enter every folder above the binaries and the data; if it cannot (a checkout under a folder that only
+root may enter), they are placed under a base folder instead. The mode of an existing folder is never
+changed, and data is never deleted: at most it is set aside under another name.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _HINTS = {
 
 
 class EmbeddedServerError(UserError, RuntimeError):
-    """The embedded server cannot do what was asked: what failed, what was kept, what to do, on one line."""
+    """The embedded server failed; the message is one line: what failed, what was kept, what to do."""
 
     def __init__(self, what: str, *, reason: str = "", kept: str = "", todo: str = "") -> None:
-        """`todo` may be left out where `reason` is one that everybody meets (a full disk, no permission)."""
+        """Leave out `todo` for a common `reason` (a full disk, no permission): its hint is added."""
         todo = todo or next((hint for sign, hint in _HINTS.items() if sign in reason), "")
         parts = [f"{what}: {reason}" if reason else what, kept, todo]
         super().__init__(". ".join(" ".join(part.split()).rstrip(".") for part in parts if part))
@@ -65,7 +65,7 @@ class Account:
 
     @property
     def run_options(self) -> dict[str, Any]:
-        """What `subprocess.run` needs to become this account, and nothing more than it."""
+        """The arguments with which `subprocess.run` switches to this account, without other privileges."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
@@ -75,12 +75,13 @@ def as_root() -> bool:
 
 
 def server_account(data: Path) -> Account | None:
-    """The account that runs the server on `data`; None where it is simply the user who calls.
+    """The account that runs the server on `data`; None for the calling user.
 
-    Data that an ordinary user made stays that user's when root comes to it.
+    Data that an ordinary user created still belongs to that user when root starts the server.
 
     Raises:
-        EmbeddedServerError: if an ordinary user meets data of another account, or root finds no account.
+        EmbeddedServerError: if the data belongs to another account and the caller is not root, or root finds
+            no account.
     """
     owner = data.stat() if data.exists() else None
     if not as_root():
@@ -88,7 +89,7 @@ def server_account(data: Path) -> Account | None:
             raise EmbeddedServerError(
                 f"The embedded database in {data} belongs to {_name_of(owner.st_uid)}",
                 kept="Its data is untouched",
-                todo="Run as root or that account, or set ENERGY_DEMAND_HOME or DATABASE_URL to one of yours",
+                todo="Run as root or as that account, or set ENERGY_DEMAND_HOME or DATABASE_URL to your own",
             )
         return None
     if owner and owner.st_uid != 0:
@@ -98,7 +99,7 @@ def server_account(data: Path) -> Account | None:
     except KeyError:
         raise EmbeddedServerError(
             f"PostgreSQL does not run as root, and this machine has no account {SERVICE_ACCOUNT!r} to run it",
-            todo="Run as an ordinary user, or set DATABASE_URL to a server of yours",
+            todo="Run as an ordinary user, or set DATABASE_URL to another server",
         ) from None
     return Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
 
@@ -113,7 +114,7 @@ def _name_of(uid: int) -> str:
 def may_enter(path: Path, account: Account) -> bool:
     """Whether `account` may enter (or run) `path` and every folder above it.
 
-    What does not exist yet counts as open. Reads mode bits only, no access lists.
+    Paths that do not exist yet count as open. Reads mode bits only, not access lists.
     """
 
     def open_to(status: os.stat_result) -> bool:
@@ -179,14 +180,14 @@ def prepare_base(base: Path, account: Account) -> None:
     status = base.stat()
     if status.st_uid != 0 or status.st_mode & 0o022 or not may_enter(base, account):
         raise EmbeddedServerError(
-            f"{base} cannot hold the embedded PostgreSQL",
-            reason=f"it must belong to root, be writable by root only and be open to {account.name}",
+            f"{base} cannot be used for the embedded PostgreSQL",
+            reason=f"it must belong to root, be writable by root only and be accessible to {account.name}",
             todo=f"Set its owner and mode (chown root {base}; chmod 755 {base})",
         )
 
 
 def make_folders(folder: Path, *, mode: int) -> None:
-    """Make `folder` and what is missing above it with `mode`, whatever the umask; leave the rest alone."""
+    """Create `folder` and its missing parents with `mode`, whatever the umask; leave existing ones alone."""
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     for part in reversed(missing):
         part.mkdir(exist_ok=True)
@@ -194,7 +195,7 @@ def make_folders(folder: Path, *, mode: int) -> None:
 
 
 def find_data(folder: Path) -> Path:
-    """Where the data of the server of `folder` lies, or would lie. Changes nothing."""
+    """The data folder of the server of `folder`, whether it exists or not. Changes nothing."""
     pointer = folder / LOCATION_FILE
     if pointer.is_file():
         return Path(pointer.read_text(encoding="utf-8").splitlines()[0])
@@ -202,7 +203,7 @@ def find_data(folder: Path) -> Path:
 
 
 def place_elsewhere(folder: Path, base: Path) -> Path | None:
-    """The place under `base` for data that has none yet; None where `folder` itself can hold it."""
+    """The folder under `base` for data that does not exist yet; None if `folder` itself can be used."""
     if not as_root() or find_data(folder) != folder / "data" or (folder / "data").exists():
         return None
     account = server_account(folder / "data")
@@ -213,22 +214,24 @@ def place_elsewhere(folder: Path, base: Path) -> Path | None:
 
 
 def settle(folder: Path, data: Path) -> None:
-    """Write down that the data of `folder` lies in `data`, after setting aside what lies there.
+    """Record that the data of `folder` is in `data`, after setting aside older data there.
 
-    Older data there belongs to a `folder` that was deleted: its password is gone, and whoever deleted it
-    wants to start anew.
+    Older data belongs to a `folder` that was deleted: its password is gone, and the user who deleted it
+    wants to start again with an empty database.
     """
     if data.exists():
         aside = Path(tempfile.mkdtemp(prefix="set-aside-", dir=data.parent)) / "data"
         data.rename(aside)
-        _log.warning("data of a deleted %s was set aside in %s", folder, aside)
+        _log.warning("the data of the deleted folder %s was moved to %s", folder, aside)
     make_folders(data.parent, mode=0o755)
-    text = f"{data}\n\nThe data of this database lies there, where the account that runs it can go.\n"
+    text = (
+        f"{data}\n\nThe data of this database is in that folder, which the account that runs it can enter.\n"
+    )
     write_private(folder / LOCATION_FILE, text, mode=0o644)
 
 
 def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a whole file or none, never readable by more than `mode` allows."""
+    """Write the file completely or not at all, never readable beyond `mode`."""
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor, not a path
@@ -244,7 +247,7 @@ def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 @contextlib.contextmanager
 def file_lock(path: Path, *, seconds: float) -> Iterator[None]:
-    """Hold the lock of `path` among processes; the kernel lets go of it when a process dies.
+    """Hold the lock of `path` among processes; the kernel releases it when a process dies.
 
     Raises:
         EmbeddedServerError: if another process holds it for longer than `seconds`.
@@ -261,7 +264,7 @@ def file_lock(path: Path, *, seconds: float) -> Iterator[None]:
                 if time.monotonic() > deadline:
                     raise EmbeddedServerError(
                         f"Another process has held {path} for {seconds:.0f} s",
-                        todo="It starts or stops the embedded database; wait for it, or end it",
+                        todo="It is starting or stopping the embedded database; wait for it, or end it",
                     ) from None
                 time.sleep(0.02)
         yield

@@ -26,7 +26,7 @@ LOG_KEEP_BYTES = 500_000
 
 @dataclass(frozen=True)
 class Postmaster:
-    """A living server process, as its pid file tells it."""
+    """A running server process, as its pid file describes it."""
 
     pid: int
     port: int | None
@@ -58,7 +58,7 @@ def runs_on(pid: int, data: Path) -> bool:
             return False
     # A system without /proc; the postmaster's command line holds its folder.
     listing = subprocess.run(  # noqa: S603 - a number is its only argument
-        ["ps", "-p", str(pid), "-o", "command="],  # noqa: S607 - where ps lies differs
+        ["ps", "-p", str(pid), "-o", "command="],  # noqa: S607 - the path of ps differs
         capture_output=True,
         text=True,
         check=False,
@@ -67,10 +67,10 @@ def runs_on(pid: int, data: Path) -> bool:
 
 
 def clear_remains(data: Path) -> None:
-    """End what a killed postmaster left running on `data`, and drop its pid file.
+    """End the processes that a killed postmaster left running on `data`, and delete its pid file.
 
     PostgreSQL would refuse to start beside either, and would take any process with that number for a server.
-    Shared memory it cleans up by itself.
+    PostgreSQL cleans up shared memory itself.
     """
     began = time.monotonic()
     numbers = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
@@ -78,7 +78,7 @@ def clear_remains(data: Path) -> None:
         passed = time.monotonic() - began
         if passed > STOP_SECONDS:
             raise EmbeddedServerError(
-                f"Processes of a dead server still hold {data}",
+                f"Processes of a dead server still use {data}",
                 reason=f"they do not end: {', '.join(map(str, orphans))}",
                 kept="Its data is untouched",
                 todo="End them, then start again",
@@ -114,7 +114,7 @@ def shut_down(data: Path) -> bool:
 
 
 def free_port(data: Path) -> int:
-    """The port of the last start if it is free, so that addresses stay good; else any free one."""
+    """The port of the last start if it is free, so that addresses stay valid; else any free one."""
     last = 0
     with contextlib.suppress(FileNotFoundError):
         if found := re.search(r'"-p" "(\d+)"', (data / "postmaster.opts").read_text("utf-8")):
@@ -133,22 +133,22 @@ def free_port(data: Path) -> int:
 
 
 def reason_in(text: str) -> str:
-    """The few words that tell why: the last fatal lines of a log or program, without their prefixes."""
-    told: list[str] = []
+    """The reason of a failure: the last fatal lines of a log or program, without their prefixes."""
+    reasons: list[str] = []
     before = ""
     for line in filter(None, map(str.strip, text.splitlines())):
         if found := re.search(r"\b(?:FATAL|PANIC|error|ERROR):\s+(.*)", line):
-            # A fatal line often only says that there was an error, and the line before says which.
-            told += [
+            # A fatal line often only reports an error, and the line before says which one.
+            reasons += [
                 *re.findall(r"\b(?:LOG|WARNING):\s+((?:invalid|unrec|could not|syntax).*)", before),
                 found[1],
             ]
         before = line
-    return "; ".join(dict.fromkeys(told[-3:])) or before or "it gave no reason"
+    return "; ".join(dict.fromkeys(reasons[-3:])) or before or "no reason given"
 
 
 def read_from(path: Path, offset: int) -> str:
-    """What was written to a log after `offset`."""
+    """The part of a log after `offset`."""
     if not path.exists():
         return ""
     with path.open("rb") as file:
@@ -157,11 +157,11 @@ def read_from(path: Path, offset: int) -> str:
 
 
 def trim(log: Path) -> None:
-    """Keep the log bounded; the server appends, so it goes on at the new end."""
+    """Keep the log bounded; the server appends, so it continues at the new end."""
     # The folder is another account's: root must not be led by a link to a file of its own.
     try:
         descriptor = os.open(log, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:  # somebody started the server by hand
+    except FileNotFoundError:  # the server was started by hand
         return
     with open(descriptor, "r+b") as file:  # noqa: PTH123 - a descriptor
         if file.seek(0, os.SEEK_END) <= LOG_LIMIT_BYTES:

@@ -38,16 +38,16 @@ logger = logging.getLogger(__name__)
 
 
 class DatabaseUnavailableError(UserError, RuntimeError):
-    """The database cannot be reached or is not ours to use; the message says what to do."""
+    """The database cannot be reached or used; the message says what to do."""
 
 
 class DataKindMismatchError(UserError, RuntimeError):
-    """Data of one kind (live, recorded, synthetic) was about to enter a database of another kind."""
+    """Data of one kind (live, recorded, synthetic) was refused by a database of another kind."""
 
 
 @dataclass(frozen=True)
 class Database:
-    """An opened, migrated database. `label` names it for people, without a password."""
+    """An opened, migrated database. `label` is its address for messages, without a password."""
 
     engine: sa.Engine
     label: str
@@ -59,14 +59,14 @@ class Database:
         Raises:
             DatabaseUnavailableError: the connection failed or was lost.
         """
-        with _told(self.label), self.engine.begin() as connection:
+        with _plain_errors(self.label), self.engine.begin() as connection:
             yield connection
 
     def run(self, work: Callable[[sa.Connection], T], *, patience_seconds: float = 30.0) -> T:
-        """What `work` returns, in a transaction of its own; begun again where the database goes away.
+        """The result of `work` in its own transaction, which is repeated if the connection is lost.
 
         Raises:
-            DatabaseUnavailableError: it did not come back within `patience_seconds`.
+            DatabaseUnavailableError: the database was unavailable for `patience_seconds`.
         """
         for attempt in stamina.retry_context(
             on=DatabaseUnavailableError,
@@ -137,25 +137,27 @@ def open_database(
 
 
 def database_url(settings: Settings) -> sa.URL:
-    """Where the application's database is, through the psycopg driver; starts the embedded one."""
+    """The URL of the application's database, with the psycopg driver; starts the embedded server."""
     if settings.database_url is None:
         server = EmbeddedServer(settings.home)
         server.start()
         return sa.make_url(server.url())
     try:
         url = sa.make_url(settings.database_url.get_secret_value())
-    except (sa.exc.ArgumentError, ValueError):  # a port that is no number
+    except (sa.exc.ArgumentError, ValueError):  # e.g. a port that is not a number
         raise DatabaseUnavailableError(
-            "DATABASE_URL is no address; write it like postgresql://user:password@host:5432/energy_demand, "
-            "with %2F for / and the like in the password"
+            "DATABASE_URL is not a valid URL; expected e.g. postgresql://user@host:5432/energy_demand, with "
+            ":password after the user and its special characters percent-encoded (%2F for /)"
         ) from None
     if not url.drivername.startswith("postgresql"):
-        raise DatabaseUnavailableError(f"DATABASE_URL must be PostgreSQL, got {url.drivername}")
+        raise DatabaseUnavailableError(
+            f"DATABASE_URL must start with postgresql://; its scheme is {url.drivername}"
+        )
     return url.set(drivername="postgresql+psycopg")
 
 
 def migrate(database: Database) -> bool:
-    """Bring the tables up to date; True where something had to be done.
+    """Migrate the tables to this version; True if anything changed.
 
     Raises:
         DatabaseUnavailableError: not reachable, or its tables are newer than this program.
@@ -174,7 +176,7 @@ def migrate(database: Database) -> bool:
         if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
             raise DatabaseUnavailableError(
                 f"{database.label} has tables of version {current}, which this program does not know; "
-                "nothing changed. Update the program, or point DATABASE_URL elsewhere"
+                "nothing was changed. Upgrade energy-demand, or set DATABASE_URL to another database"
             )
         logger.info("migrating %s from %s to %s", database.label, current, newest)
         config.attributes["connection"] = connection
@@ -183,24 +185,24 @@ def migrate(database: Database) -> bool:
 
 
 def stamp(connection: sa.Connection, kind: str, now: datetime) -> None:
-    """Mark the database as holding this kind of data, at its first write; later, check it.
+    """Record the kind of data at the database's first write, and check it at every later one.
 
     Raises:
-        DataKindMismatchError: the database holds another kind.
+        DataKindMismatchError: the database has another kind of data.
     """
-    held = connection.scalar(sa.select(database_stamp.c.kind))
-    if held is None:
+    stored_kind = connection.scalar(sa.select(database_stamp.c.kind))
+    if stored_kind is None:
         connection.execute(
             sa.text(
                 "INSERT INTO database_stamp (kind, stamped_at) VALUES (:kind, :now) ON CONFLICT DO NOTHING"
             ),
             {"kind": kind, "now": now},
         )
-        held = connection.scalar(sa.select(database_stamp.c.kind))
-    if held != kind:
+        stored_kind = connection.scalar(sa.select(database_stamp.c.kind))
+    if stored_kind != kind:
         raise DataKindMismatchError(
-            f"this database holds {held} data and the upstream serves {kind} data; nothing was stored. "
-            f"Set ENERGY_DEMAND_HOME or DATABASE_URL to another place for {kind} data"
+            f"the database has {stored_kind} data, but the upstream serves {kind} data; nothing was stored. "
+            f"Set ENERGY_DEMAND_HOME or DATABASE_URL to another database for {kind} data"
         )
 
 
@@ -220,13 +222,13 @@ def _alembic_config() -> Config:
 
 
 @contextmanager
-def _told(label: str) -> Iterator[None]:
+def _plain_errors(label: str) -> Iterator[None]:
     try:
         yield
     except (OperationalError, psycopg.OperationalError) as error:
         original = error.orig if isinstance(error, OperationalError) else error  # COPY is psycopg's own
         reason = (str(original).strip().splitlines() or ["no reason given"])[0]
         raise DatabaseUnavailableError(
-            f"the database {label} cannot be used: {reason}; what was stored is unchanged. "
-            "Check that it runs and that DATABASE_URL is right"
+            f"cannot use the database {label}: {reason}; stored data is unchanged. "
+            "Check that the server runs and that DATABASE_URL is right"
         ) from error

@@ -1,6 +1,6 @@
-"""One run of a job at a time, by an advisory lock, and when each job last started, succeeded and failed.
+"""Job locks (one run of a job at a time) and when each job last started, succeeded and failed.
 
-PostgreSQL drops the lock with its connection, so a run that is killed leaves nothing behind.
+The lock is an advisory lock: PostgreSQL drops it with its connection, so a killed run leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Job(IntEnum):
 
     @property
     def title(self) -> str:
-        """As people read it."""
+        """The name in messages."""
         return self.name.lower().replace("_", " ")
 
 
 class JobRunningError(UserError, RuntimeError):
-    """Another run of the job is under way; this one did nothing."""
+    """The job is already running; this run did nothing."""
 
 
 @contextmanager
@@ -48,19 +48,19 @@ def job_lock(database: Database, job: Job, respondent: str) -> Iterator[None]:
 
     Raises:
         JobRunningError: another process or thread holds it.
-        DatabaseUnavailableError: the database cannot be asked.
+        DatabaseUnavailableError: the database cannot be reached.
     """
     key = {"job": int(job), "respondent": respondent}
     connection: sa.Connection | None = None
     try:
-        with database.transaction() as probe:  # tells in one line where the database is away
+        with database.transaction() as probe:  # raises DatabaseUnavailableError if it is unreachable
             probe.execute(sa.select(1))
         connection = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         acquired = connection.scalar(sa.text("SELECT pg_try_advisory_lock(:job, hashtext(:respondent))"), key)
         if not acquired:
             raise JobRunningError(
                 f"another {job.title} job for {respondent} is already running on {database.label}; "
-                "this one did nothing"
+                "nothing was done. Try again when it has ended"
             )
         yield
     finally:
@@ -91,7 +91,7 @@ def record_end(
 
 
 def last_success(connection: sa.Connection, job: Job, respondent: str) -> datetime | None:
-    """When the newest run that went well began, or None."""
+    """When the newest successful run began, or None."""
     return connection.scalar(
         sa.select(job_run.c.last_success_at).where(
             job_run.c.job == job.name, job_run.c.respondent == respondent
@@ -101,10 +101,10 @@ def last_success(connection: sa.Connection, job: Job, respondent: str) -> dateti
 
 def _release(connection: sa.Connection, key: Mapping[str, object]) -> None:
     try:
-        # Said aloud, as the server notices a closed session only a moment later.
+        # Released explicitly, because the server notices a closed session only a little later.
         connection.execute(sa.text("SELECT pg_advisory_unlock(:job, hashtext(:respondent))"), key)
         connection.invalidate()
-    except SQLAlchemyError:  # the database went away, and the lock with it
+    except SQLAlchemyError:  # the connection is lost, and the lock with it
         pass
     finally:
         connection.close()

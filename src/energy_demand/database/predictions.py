@@ -1,7 +1,7 @@
-"""The prediction log in the database: what was forecast, and what then came.
+"""The prediction log in the database: forecasts, and the demand that was then observed.
 
 Functions take a connection and so join the caller's transaction. Writing the same data twice changes
-nothing; what is deleted was moved to files before.
+nothing; rows are deleted only after they were moved to files.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def scored_forecasts(zone: str, now: datetime) -> sa.TableValuedAlias:
 
 
 def insert_predictions(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Log predictions; an answer that is logged already (same request id, row and hour) is not logged again.
+    """Log predictions; one that is already logged (same request id, row and hour) is skipped.
 
-    Times are ISO text. Returns how many were new.
+    Times are ISO text. Returns the number of new rows.
     """
     return insert_prediction_lines(connection, [json.dumps(row).encode() for row in rows])
 
@@ -95,8 +95,8 @@ def read_predictions(connection: sa.Connection, start: datetime, end: datetime) 
         sa.cast(column, sa.Text).label(column.name) if column.name == "features_json" else column
         for column in prediction_log.columns
     ]
-    made = prediction_log.c.prediction_made_at
-    query = sa.select(*columns).where(made >= start, made < end).order_by(prediction_log.c.id)
+    made_at = prediction_log.c.prediction_made_at
+    query = sa.select(*columns).where(made_at >= start, made_at < end).order_by(prediction_log.c.id)
     names = [column.name for column in prediction_log.columns]
     return pd.DataFrame(connection.execute(query).all(), columns=names)
 
@@ -109,9 +109,9 @@ def delete_predictions(connection: sa.Connection, ids: Sequence[int]) -> int:
 
 
 def fill_actuals(connection: sa.Connection, respondent: str, since: datetime, now: datetime) -> int:
-    """Put the demand known at `now` beside the predictions of hours after `since`; how many rows changed.
+    """Store the demand known at `now` with the predictions of hours after `since`; return the rows changed.
 
-    Late and revised values too; an hour that screening doubts is no truth and gets none.
+    Includes late and revised values; an hour that screening flags is not truth and gets no value.
     """
     return connection.execute(
         sa.text(

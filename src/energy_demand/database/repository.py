@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-# A gap at either end of a range that is longer than this is no gap but the record's own end.
+# A longer gap at either end of a range is the end of the record, not a gap.
 OUTSIDE_THE_RECORD = timedelta(days=14)
 
 DEMAND_COLUMNS = ("respondent", "series", "period", "value", "known_at", "ingested_at", "origin")
@@ -90,7 +90,7 @@ def upsert_flags(connection: sa.Connection, frame: pd.DataFrame) -> Written:
 
 
 def delete_flags(connection: sa.Connection, respondent: str, start: datetime, end: datetime) -> None:
-    """Forget the flags of a range that is screened anew; the raw values are not touched."""
+    """Delete the flags of a range that is screened again; the raw values are not touched."""
     connection.execute(
         sa.delete(demand_flag).where(
             demand_flag.c.respondent == respondent, demand_flag.c.period.between(start, end)
@@ -101,7 +101,7 @@ def delete_flags(connection: sa.Connection, respondent: str, start: datetime, en
 def insert_forecasts(connection: sa.Connection, frame: pd.DataFrame) -> Written:
     """Store weather forecasts as issued: site, issued_at, timestamp, variables, known_at, ingested_at.
 
-    A forecast is a record of what was said: one that is stored already is never changed.
+    A forecast is a record of what was issued: a stored forecast is never changed.
     """
     if frame.empty:
         return Written()
@@ -298,12 +298,12 @@ def missing_periods(
     is no longer published: those hours are not missing.
     """
     query = sa.text(
-        "WITH held AS (SELECT period FROM raw_demand WHERE respondent = :respondent AND series = :series "
+        "WITH known AS (SELECT period FROM raw_demand WHERE respondent = :respondent AND series = :series "
         "AND period BETWEEN :start AND :end), span AS (SELECT min(period) AS first, max(period) AS last "
-        "FROM held) SELECT hour FROM span, generate_series("
+        "FROM known) SELECT hour FROM span, generate_series("
         "CASE WHEN first - :start > :record THEN first ELSE :start END, "
         "CASE WHEN :end - last > :record THEN last ELSE :end END, CAST('1 hour' AS interval)) hour "
-        "WHERE NOT EXISTS (SELECT 1 FROM held WHERE period = hour) ORDER BY hour"
+        "WHERE NOT EXISTS (SELECT 1 FROM known WHERE period = hour) ORDER BY hour"
     ).bindparams(
         sa.bindparam("start", type_=sa.DateTime(timezone=True)),
         sa.bindparam("end", type_=sa.DateTime(timezone=True)),

@@ -1,4 +1,4 @@
-"""How the stored data stands: watermarks, the sources' state, quarantine, summaries for people.
+"""The state of the stored data: watermarks, sources, quarantine, and the summaries of `status`.
 
 Functions take a connection and so join the caller's transaction.
 """
@@ -24,7 +24,7 @@ def lock_ingestion(connection: sa.Connection) -> None:
 
 
 def insert_quarantine(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> int:
-    """Store rows that broke the contract (source, subject, reason, payload, seen_at); how many are new."""
+    """Store rows that broke the contract (source, subject, reason, payload, seen_at); return the new ones."""
     if not rows:
         return 0
     statement = insert(quarantine).on_conflict_do_nothing().returning(quarantine.c.id)

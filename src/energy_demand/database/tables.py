@@ -1,6 +1,6 @@
 """The tables, as SQLAlchemy sees them. Alembic's migrations create them; a test holds the two together.
 
-All times are `timestamptz` in UTC, all energies MWh. `known_at` is the moment a value could first be
+All times are `timestamptz` in UTC, all energies MWh. `known_at` is the time a value could first be
 used; it is written once, with the value.
 """
 
@@ -154,7 +154,7 @@ quarantine = sa.Table(
     sa.Index("uq_quarantine_row", "source", "subject", "reason", sa.text("md5(payload::text)"), unique=True),
 )
 
-# How each source stands, for people and monitoring.
+# The state of each source, for `status` and monitoring.
 source_state = sa.Table(
     "source_state",
     metadata,

@@ -1,6 +1,6 @@
-"""What monitoring watches of a respondent, in one look: figures that flows in any process stored.
+"""The monitored figures of a respondent in one query: values that flows in any process stored.
 
-Only what is stored is told: a figure that nothing would tell is None, never zero.
+Metrics come only from stored rows; an unknown value is None, never 0.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-# Scheduled forecasts of as long a span tell how well the model does now.
+# Current model quality is measured on the scheduled forecasts of this span.
 WATCHED_SPAN = timedelta(days=7)
-# By the names that the flows have at Prefect.
+# The names of the flows in Prefect.
 FLOWS = {
     Job.INGESTION.name: "data-ingestion",
     Job.FORECAST.name: "forecast",
@@ -41,7 +41,7 @@ FLOWS = {
 
 @dataclass(frozen=True)
 class LastCheck:
-    """The newest check for drift; `champion_mae` is the champion's own test error in MWh, if it has one."""
+    """The newest drift check; `champion_mae` is the champion's holdout MAE in MWh, if known."""
 
     checked_at: datetime
     drift_share: float
@@ -51,7 +51,7 @@ class LastCheck:
 
 @dataclass(frozen=True)
 class FlowRun:
-    """How the newest run of a flow that ended did, and when the newest one began that went well."""
+    """Whether the newest finished run of a flow failed, and when the newest successful run began."""
 
     flow: str
     last_success: datetime | None
@@ -60,16 +60,16 @@ class FlowRun:
 
 @dataclass(frozen=True)
 class Watched:
-    """What is watched of a respondent.
+    """The monitored figures of a respondent.
 
     Attributes:
-        newest: the newest hour of demand that screening does not doubt.
-        check: the newest check for drift.
-        retrainings: checks that asked for a retraining.
+        newest: the newest hour of demand that screening does not flag.
+        check: the newest drift check.
+        retrainings: the number of checks that asked for a retraining.
         mae: mean absolute error of forecasts scheduled at 09:00 for the hours of the last week (MWh).
         mape: the same in percent of demand.
-        tomorrow_hours: hours of the local tomorrow that the morning's forecast covers, also a late one.
-        retraining_failed: whether the newest retraining that ended failed; None: there was none.
+        tomorrow_hours: hours of the local tomorrow that the morning's forecast covers, even if it was late.
+        retraining_failed: whether the newest finished retraining failed; None: there was none.
         flows: the flows that have run.
         feature_rows: stored rows of features.
     """
@@ -86,7 +86,7 @@ class Watched:
 
 
 def watched(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime) -> Watched:
-    """What is watched of a respondent whose days are those of `zone`, as known at `now`."""
+    """The monitored figures of a respondent whose days are those of `zone`, as known at `now`."""
     asked = sa.select(sa.func.count()).where(
         drift_log.c.respondent == respondent, drift_log.c.triggered_retrain
     )
@@ -155,18 +155,18 @@ def _errors(
 
 
 def _tomorrow_hours(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime) -> int:
-    made = prediction_log.c
+    logged = prediction_log.c
     day = local_day(now, zone) + timedelta(days=1)
     start, end = local_midnight(day, zone), local_midnight(day + timedelta(days=1), zone)
-    of_the_day = sa.select(made.timestamp).where(
-        made.respondent == respondent, made.timestamp > start, made.timestamp <= end
+    of_the_day = sa.select(logged.timestamp).where(
+        logged.respondent == respondent, logged.timestamp > start, logged.timestamp <= end
     )
-    # Two plain searches of an index each, where one with OR would read every answer for tomorrow.
+    # Two index searches, where one query with OR would read every forecast for tomorrow.
     hours = sa.union(
         of_the_day.where(
-            made.source == "scheduled", made.issued_at >= start - timedelta(hours=MAX_LEAD_HOURS)
+            logged.source == "scheduled", logged.issued_at >= start - timedelta(hours=MAX_LEAD_HOURS)
         ),
-        of_the_day.where(made.request_id == f"scheduled {respondent} {day}"),
+        of_the_day.where(logged.request_id == f"scheduled {respondent} {day}"),
     ).subquery()
     return connection.scalar(sa.select(sa.func.count()).select_from(hours)) or 0
 
@@ -193,5 +193,5 @@ def _retraining_failed(connection: sa.Connection, respondent: str, runs: tuple[F
     ended = [run for run in runs if run.flow == FLOWS[Job.RETRAIN.name] and (run.failed or run.last_success)]
     if outcome is None and not ended:
         return None
-    # One with too few rows to train on ends its flow with an error too, but nothing failed.
+    # A retraining with too few rows also ends its flow with an error, but counts as skipped.
     return outcome == "failed" or (outcome != "skipped" and any(run.failed for run in ended))

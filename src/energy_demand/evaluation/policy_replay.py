@@ -217,7 +217,7 @@ class _Run:
         )
         every = self._policy.every
         if every is not None and now - self._fitted >= every:
-            self._retrain(now, "by the calendar", judged=False, refit=True)
+            self._retrain(now, "scheduled by the policy", judged=False, refit=True)
         elif self._policy is ReplayPolicy.TRIGGERED and decision.retrain and decision.trigger is not None:
             self._retrain(now, decision.reason, judged=True, refit=decision.trigger.is_routine)
 

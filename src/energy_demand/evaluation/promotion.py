@@ -68,7 +68,7 @@ class Verdict:
     slices: dict[str, SliceScore] = field(default_factory=dict)
 
 
-FIRST = Verdict(promoted=True, reason="the first model has no rival")
+FIRST = Verdict(promoted=True, reason="first model, promoted without a contest")
 
 
 def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
@@ -84,7 +84,7 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
     if days < CONTEST_DAYS:
         return Verdict(
             promoted=False,
-            reason=f"only {days} days that neither model was fitted on, {CONTEST_DAYS} are needed",
+            reason=f"only {days} days that neither model was trained on; {CONTEST_DAYS} are needed",
             days=days,
         )
     with np.errstate(over="ignore", invalid="ignore"):
@@ -93,9 +93,7 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
         )
     if not challenger["mape"] < ABSURD_PERCENT:
         return Verdict(
-            promoted=False,
-            reason=f"its forecasts are not plausible demand: MAPE {challenger['mape']:.3g} %",
-            days=days,
+            promoted=False, reason=f"implausible forecasts: MAPE {challenger['mape']:.3g} %", days=days
         )
     better = 100 * (1 - challenger["mape"] / champion["mape"]) if champion["mape"] > 0 else 0.0
     p_value = diebold_mariano(_daily_losses(hours, "champion") - _daily_losses(hours, "challenger"))
@@ -103,14 +101,14 @@ def judge(contest: pd.DataFrame, *, refit: bool = True) -> Verdict:
     worse = [name.replace("_", " ") for name, score in slices.items() if score.worse]
     comparison = (
         f"MAPE {challenger['mape']:.2f} % against {champion['mape']:.2f} % "
-        f"on {challenger['n']} hours of {days} days" + ("" if p_value is None else f", p {p_value:.3f}")
+        f"on {challenger['n']} hours of {days} days" + ("" if p_value is None else f", p = {p_value:.3f}")
     )
     significant = p_value is not None and p_value < SIGNIFICANT
     enough = better >= -WORSE_BY_PERCENT if refit else better >= BETTER_BY_PERCENT or significant
     if not enough:
         reason = "worse than the champion" if better < 0 else "not proven better than the champion"
     elif worse:
-        reason = f"materially worse on {' and '.join(worse)}"
+        reason = f"materially worse than the champion on {' and '.join(worse)}"
     elif better >= BETTER_BY_PERCENT or significant:
         reason = "better than the champion"
     else:
@@ -139,7 +137,7 @@ def first(tested: pd.DataFrame) -> Verdict:
         mape = float((100 * (known["predicted_mwh"] / known["actual_mwh"] - 1).abs()).mean())
     if mape < ABSURD_PERCENT:
         return FIRST
-    return Verdict(promoted=False, reason=f"its forecasts are not plausible demand: MAPE {mape:.3g} %")
+    return Verdict(promoted=False, reason=f"implausible forecasts: MAPE {mape:.3g} %")
 
 
 def diebold_mariano(gains: Floats, lag: int = 1) -> float | None:

@@ -132,7 +132,8 @@ def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[s
     known = hours[hours["actual_mwh"].notna()]
     if known.empty:
         raise ValueError(
-            "no hour of the window has demand to score against; ingest first or choose other days"
+            "no hour of the window has valid demand to score against; "
+            "run `energy-demand ingest` or choose other days"
         )
     actual = known["actual_mwh"].to_numpy()
     day = (known["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date

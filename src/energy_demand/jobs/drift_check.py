@@ -140,7 +140,7 @@ def champion_reference(database: Database, settings: Settings, champion: Champio
         write_reference(settings.reference_path, reference)
     except OSError as error:
         _log.warning(
-            "%s cannot be written (%s); the drift reference is rebuilt at every check until it can",
+            "cannot write %s (%s); every drift check will compute the drift reference again",
             settings.reference_path,
             error,
         )
@@ -152,12 +152,12 @@ def refresh_reference(database: Database, registry: Registry, settings: Settings
     try:
         champion_reference(database, settings, registry.champion())
     except UserError as error:
-        _log.warning("the drift reference is not updated yet; the next drift check does it: %s", error)
+        _log.warning("the drift reference is not updated yet; the next drift check will do it: %s", error)
 
 
 def _report(settings: Settings, reference: pd.DataFrame, window: pd.DataFrame) -> str | None:
     try:
         return generate_drift_html_report(reference, window, settings.drift_report_path)
     except OSError as error:
-        _log.warning("%s cannot be written: %s", settings.drift_report_path, error)
+        _log.warning("cannot write %s: %s", settings.drift_report_path, error)
         return None

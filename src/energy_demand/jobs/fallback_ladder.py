@@ -64,8 +64,8 @@ def best_available(
     record = known(recent if champion is None else _start(champion, question))
     if newest_demand(record) < recent:
         raise NoForecastError(
-            f"no demand of {record.region.respondent} in the {WARM_UP.days} days before "
-            f"{utc_text(question.issued_at)} was known then; run `energy-demand ingest` or `backfill`"
+            f"no demand of {record.region.respondent} is known for the {WARM_UP.days} days before "
+            f"{utc_text(question.issued_at)}; run `energy-demand ingest` or `energy-demand backfill`"
         )
     said: list[str] = []
     for name, rung in _rungs(known, record, question, champion, previous):
@@ -74,7 +74,7 @@ def best_available(
         except Exception as error:  # noqa: BLE001  (whatever breaks a rung, the next one is there for it)
             said.append(f"{name}: {str(error) or type(error).__name__}")
             expected = isinstance(error, ForecastError)
-            _log.warning("no forecast by the %s", said[-1], exc_info=None if expected else error)
+            _log.warning("fallback: no forecast by %s", said[-1], exc_info=None if expected else error)
     raise NoForecastError("; ".join(said))
 
 
@@ -88,7 +88,7 @@ def _rungs(
     def before() -> Forecast:
         model = previous()
         if model is None:
-            raise ForecastError("there is none")
+            raise ForecastError("there is no previous champion")
         start = _start(model, question)
         further = known(start) if start < record.periods[0] else record
         return replace(by_forecaster(further, model.forecaster, model.version, question), quality=PREVIOUS)
@@ -117,8 +117,8 @@ def _sound(made: Forecast, record: Record) -> Forecast:
     demand = record.demand_mwh
     lowest, highest = LEAST_OF_LOWEST * np.nanmin(demand), MOST_OF_HIGHEST * np.nanmax(demand)
     if not np.isfinite(values).all() or (point < lowest).any() or (point > highest).any():
-        raise ForecastError(f"its hours are not between {lowest:,.0f} and {highest:,.0f} MWh")
+        raise ForecastError(f"implausible values: not all between {lowest:,.0f} and {highest:,.0f} MWh")
     ordered = (lower_95 <= lower_80) & (lower_80 <= point) & (point <= upper_80) & (upper_80 <= upper_95)
     if not ordered.all():
-        raise ForecastError("its intervals cross")
+        raise ForecastError("the bounds of its intervals cross")
     return made

@@ -53,7 +53,7 @@ def run_exclusively(
         last_success = database.run(lambda connection: job_runs.last_success(connection, job, respondent))
         if scheduled_at is not None and last_success is not None and last_success >= scheduled_at:
             _log.info(
-                "%s of %s skipped: a run at %s succeeded already", job.title, scheduled_at, last_success
+                "%s of %s: a later run at %s already did this work", job.title, scheduled_at, last_success
             )
             return None
         database.run(lambda connection: job_runs.record_start(connection, job, respondent, now))

@@ -35,12 +35,12 @@ def check_past_days(record: Record, start: date, end: date, weather: Weather | N
     """
     zone = record.region.zone
     if end < start:
-        raise PastDaysError(f"the end {end} is before the start {start}")
+        raise PastDaysError(f"end {end} is before start {start}")
     first = local_day(record.periods[0].to_pydatetime(), zone) + timedelta(days=FEWEST_DAYS_BEFORE)
     if start < first:
         raise PastDaysError(
-            f"{start} is too early: {FEWEST_DAYS_BEFORE} days before it are needed to learn from, so the "
-            f"first day is {first}; backfill more history or start later"
+            f"start {start} is too early: training needs {FEWEST_DAYS_BEFORE} earlier days, so the first "
+            f"possible day is {first}; backfill more history or start later"
         )
     newest, last = last_scorable_day(record)
     if end > last:
@@ -50,12 +50,12 @@ def check_past_days(record: Record, start: date, end: date, weather: Weather | N
         )
     asked = record.periods.isin(days_periods(start, end, zone))
     if np.isnan(record.truth_mwh[asked]).all():
-        raise PastDaysError(f"no hour from {start} to {end} has a true demand to score against")
+        raise PastDaysError(f"no hour from {start} to {end} has valid demand to score against")
     issued = record.issued.issued_at
     if weather == "as_issued" and (len(issued) == 0 or local_day(issued[0].to_pydatetime(), zone) > start):
         known = f"begin on {local_day(issued[0].to_pydatetime(), zone)}" if len(issued) else "are not stored"
         raise PastDaysError(
-            f"weather forecasts as issued {known}, after {start}; start later or use --weather observed"
+            f"weather forecasts as issued {known}; start later than {start}, or use --weather observed"
         )
 
 

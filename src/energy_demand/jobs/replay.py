@@ -109,7 +109,7 @@ def _check(
     record: Record, start: date, end: date, injection: Injection | None, weather: Weather | None
 ) -> None:
     if (end - start).days > LONGEST_DAYS:
-        raise ReplayError(f"{start} to {end} is over {LONGEST_DAYS} days; replay it in parts")
+        raise ReplayError(f"{start} to {end} is longer than {LONGEST_DAYS} days; replay it in parts")
     check_past_days(record, start, end, weather)
     if injection is not None and not start <= injection.day <= end:
-        raise ReplayError(f"the change on {injection.day} is not between {start} and {end}")
+        raise ReplayError(f"--inject-on {injection.day} is not between {start} and {end}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from energy_demand.registry.registry import Registry, Version
 
 BY_HAND = "requested by hand"
-KILLED = "its process was killed"
+KILLED = "the process ended before the retraining finished"
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def run_retraining(
     end(
         "promoted" if training.verdict.promoted else "not_promoted", decisions.plain(asdict(training.verdict))
     )
-    progress("writing the drift reference")
+    progress("storing the drift reference")
     pruned = _afterwards(database, registry, settings)
     return RetrainingOutcome(trigger, reason, training, pruned)
 
@@ -140,5 +140,5 @@ def _afterwards(database: Database, registry: Registry, settings: Settings) -> t
         refresh_reference(database, registry, settings)
         return tuple(registry.prune(settings.model_versions_kept))
     except RegistryUnavailableError as error:
-        _log.warning("old model versions are not pruned yet: %s", error)
+        _log.warning("old model versions could not be deleted: %s", error)
         return ()

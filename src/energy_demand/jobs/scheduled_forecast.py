@@ -30,7 +30,7 @@ class NothingNewError(UserError, RuntimeError):
     """Tomorrow's forecast was made from stored data alone, because ingestion failed."""
 
     def __init__(self, trouble: str) -> None:
-        super().__init__(f"tomorrow's forecast is logged, but no new data was ingested: {trouble}")
+        super().__init__(f"tomorrow's forecast is logged, but new data could not be ingested: {trouble}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def run_scheduled_forecast(
         run_ingestion(database, settings, trailing_span(database, settings, now), now, progress)
     except UserError as error:
         trouble = str(error)
-        _log.error("no new data was ingested: %s", error)
+        _log.error("new data could not be ingested, forecasting from stored data: %s", error)
     return replace(forecast_tomorrow(database, registry, settings, now), trouble=trouble)
 
 

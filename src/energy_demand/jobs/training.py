@@ -112,7 +112,7 @@ def _contest(
     """The judged fit's forecasts of its holdout days, and the verdict on it."""
     judged = trained.judged
     if judged is None:
-        raise ValueError("a fit without a judged forecaster cannot enter a contest")
+        raise ValueError("a model without a holdout fit cannot be promoted")
     holdout = day_ahead(judged, record, unseen_days(record, judged))
     try:
         champion = registry.champion().forecaster

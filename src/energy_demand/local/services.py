@@ -1,8 +1,8 @@
-"""What `energy-demand local` starts: one process each for API, dashboard, MLflow, Prefect and worker.
+"""The services of `energy-demand local`: one process each for API, dashboard, MLflow, Prefect and worker.
 
-A plan and nothing else: it starts nothing and reads neither clock nor environment. Everything listens on this
-machine alone, whatever the settings say, and no secret stands in a command line, where any account may read
-it: each process finds its own in its environment.
+Only a plan: this module starts nothing and reads neither clock nor environment. All services listen on
+127.0.0.1, whatever the settings say. No command line contains a secret, since any account can read it: each
+process finds its secrets in its environment.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Service:
-    """A process that runs until it is told to stop.
+    """A process that runs until it is stopped.
 
     Attributes:
-        name: what its lines are prefixed with.
+        name: the prefix of its lines.
         argv: its command line.
-        environment: what is set for it alone.
-        cwd: where it runs; None: here.
+        environment: variables that only this service gets.
+        cwd: its working directory; None: the current one.
         ours: whether it gets the settings, with their key and passwords.
-        ports: port by the setting or option that gives it.
-        pages: address by what a person finds there.
-        health: the address that answers 200 once it works; None: nobody can ask it.
+        ports: its ports, by the setting or option that changes them.
+        pages: its addresses for a browser, by title.
+        health: the address that answers 200 once it is healthy; None: it has no health check.
         after: the service that must be healthy before it starts, and that ends after it.
     """
 
@@ -50,7 +50,7 @@ class Service:
 
 
 class SamePortError(UserError, ValueError):
-    """Two services are given one port."""
+    """Two services have the same port."""
 
 
 def local_services(
@@ -61,23 +61,23 @@ def local_services(
     mlflow_port: int,
     prefect_port: int,
 ) -> tuple[Service, ...]:
-    """The services of one machine, in the order in which they start.
+    """The services of one machine, in start order.
 
-    MLflow is left out where `MLFLOW_TRACKING_URI` names a server that runs already.
+    MLflow is left out if `MLFLOW_TRACKING_URI` names a running server.
 
     Args:
-        settings: ports, and the folder of everything local.
+        settings: ports, and the home folder.
         programs: the folder of the commands `energy-demand`, `mlflow` and `prefect`.
-        mlflow_store: the address of the store that MLflow shows.
-        mlflow_port: where MLflow listens.
-        prefect_port: where Prefect listens.
+        mlflow_store: the address of MLflow's store.
+        mlflow_port: MLflow's port.
+        prefect_port: Prefect's port.
 
     Raises:
-        SamePortError: two of them would listen on one port.
+        SamePortError: two services have the same port.
     """
     own_mlflow = not mlflow_store.startswith(HTTP_SCHEMES)
     mlflow = _address(mlflow_port) if own_mlflow else mlflow_store
-    # Two processes that make or migrate one store at once break each other.
+    # Two processes that create or migrate one store at the same time break each other.
     first = "mlflow" if own_mlflow else None
     command = str(programs / "energy-demand")
     services = [
@@ -126,7 +126,7 @@ def _mlflow(settings: Settings, programs: Path, store: str, port: int) -> Servic
         (str(programs / "mlflow"), "server", "--host", HOST, "--port", str(port), "--workers", "1"),
         {
             **TELEMETRY_OFF,
-            # By the environment, since a store's address may hold a password.
+            # In the environment, since the store's address may contain a password.
             "MLFLOW_BACKEND_STORE_URI": store,
             "MLFLOW_DEFAULT_ARTIFACT_ROOT": (settings.home / "mlflow" / "artifacts").as_uri(),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -143,7 +143,7 @@ def _prefect(settings: Settings, programs: Path, port: int) -> Service:
     return Service(
         "prefect",
         (str(programs / "prefect"), "server", "start"),
-        # The port by the environment: given as an option, Prefect's pages would ask the default one.
+        # The port is set in the environment: with an option, Prefect's pages would call the default port.
         {
             **_prefect_environment(settings, port),
             "PREFECT_SERVER_API_HOST": HOST,
@@ -152,7 +152,7 @@ def _prefect(settings: Settings, programs: Path, port: int) -> Service:
                 f"sqlite+aiosqlite:///{settings.home / 'prefect' / 'prefect.db'}"
             ),
         },
-        cwd=settings.home,  # Prefect reads a `.env` where it runs
+        cwd=settings.home,  # Prefect reads a `.env` in its working directory
         ours=False,
         ports={"--prefect-port": port},
         pages={"Prefect": _address(port)},

@@ -1,11 +1,11 @@
-"""Runs services side by side until one of them ends or the user has had enough; nothing of them stays.
+"""Runs services side by side until one of them ends or the user stops them; no process is left behind.
 
-Honcho's `Process` runs each one, in a thread and a session of its own, and its `Printer` prefixes the lines.
-Its `Manager` is not used: a runner process of its own that is killed hangs it, and it leaves all services
-behind when it is killed itself (docs/decisions/0003-supervision.md).
+Honcho's `Process` runs each service in its own thread and session, and Honcho's `Printer` prefixes the
+lines. Honcho's `Manager` is not used: it hangs if its separate runner process is killed, and leaves all
+services running if it is killed itself (docs/decisions/0003-supervision.md).
 
-A service is its whole process group, and over when the last of it is. A second process, the leash, ends the
-groups where this one cannot any more, because it was killed.
+A service is its whole process group, and has ended when its last process has. A second process, the leash,
+ends the groups if this process is killed and can no longer do so.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LOOK_SECONDS = 0.25
 ANSWER_SECONDS = 20.0  # a port is open before the service behind it answers
 OURS = "local"
 
-# POSIX shell: reads process groups until its input ends, which it does when the supervisor does.
+# POSIX shell: reads process groups until its input ends, which happens when the supervisor ends.
 LEASH = (
     'trap "" INT TERM HUP; while read -r group; do groups="$groups -$group"; done; '
     f"kill -s TERM -- $groups; sleep {STOP_SECONDS}; kill -s KILL -- $groups"
@@ -58,27 +58,27 @@ class PortTakenError(UserError, OSError):
 
 
 class ServiceEndedError(UserError, RuntimeError):
-    """A service ended by itself, or did not come to work; all others were stopped."""
+    """A service ended on its own or did not become healthy; all others were stopped."""
 
 
 @dataclass
 class _Running:
-    """A service and how it is; `pid` is that of its process group, too."""
+    """A service and its state; `pid` is also the id of its process group."""
 
     service: Service
     process: Process
     started: bool = False
     pid: int | None = None
     healthy: bool = False
-    told: bool = False
+    asked_to_end: bool = False
     status: int | None = None
 
 
 def check_ports(services: Sequence[Service]) -> None:
-    """See that every port is free, before anything is started.
+    """Check that every port is free, before anything is started.
 
     Raises:
-        PortTakenError: naming the first one that is not, and whose it is.
+        PortTakenError: names the first taken port and the service that needs it.
     """
     for service in services:
         for name, port in service.ports.items():
@@ -89,21 +89,21 @@ def check_ports(services: Sequence[Service]) -> None:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 raise PortTakenError(
                     f"{service.name} cannot listen on {HOST}:{port}: {reason}; nothing was started. "
-                    f"Free the port, or set another {name}"
+                    f"Free the port, or choose another with {name}"
                 ) from error
 
 
 class Supervisor:
-    """Starts services, prints what they say on standard error, stops them.
+    """Starts services, prints their output on standard error, and stops them.
 
     Used as a `with` block, in which SIGINT, SIGTERM and SIGHUP are requests to stop and interrupt nothing.
 
     Args:
-        services: in the order in which they start; one that is `after` another starts when that is healthy.
+        services: in start order; a service that is `after` another one starts once that one is healthy.
     """
 
     def __init__(self, services: Sequence[Service]) -> None:
-        # A signal's handler puts into it while the main thread may be taking from it.
+        # A signal handler may put an event while the main thread is taking one.
         self._events: SimpleQueue[Message] = SimpleQueue()
         self._printer = Printer(sys.stderr, width=max(len(each.name) for each in services))
         colours = get_colours()
@@ -123,20 +123,20 @@ class Supervisor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         for each, handler in self._before.items():
             signal.signal(each, handler)
 
     def run(self, when_healthy: Callable[[], None] | None) -> None:
-        """Run the services until the user asks to stop; `when_healthy` is called once all of them work.
+        """Run the services until the user asks to stop; `when_healthy` is called once all are healthy.
 
         Raises:
-            ServiceEndedError: one ended by itself or did not come to work within `START_SECONDS`.
+            ServiceEndedError: one ended on its own or did not become healthy within `START_SECONDS`.
         """
         with _leash() as hold:
             while not self._all_over():
                 if self._asked:
-                    self._stop("stopping; once more kills")
+                    self._stop("stopping; press Ctrl-C again to kill")
                 self._start_what_can()
                 self._end_what_can()
                 with contextlib.suppress(Empty):
@@ -146,10 +146,12 @@ class Supervisor:
                     when_healthy()
                     when_healthy = None
             for each in self._running.values():
-                if each.pid is not None:  # what closed its output and went on
+                if each.pid is not None:  # processes that closed their output but still run
                     ProcessManager().kill(each.pid)
         if self._failed:
-            raise ServiceEndedError(f"{self._failed}; the others were stopped. Its last lines above say why")
+            raise ServiceEndedError(
+                f"{self._failed}; the others were stopped. See its last lines above for the reason"
+            )
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self._asked += 1
@@ -168,7 +170,7 @@ class Supervisor:
         elif event.type == "healthy":
             each.healthy = True
         elif event.type == "overdue":
-            self._fail(f"{event.name} did not come to work within {START_SECONDS} s")
+            self._fail(f"{event.name} did not become healthy within {START_SECONDS} s")
         elif event.type == "stop":
             each.status = event.data["returncode"]
             self._fail(f"{event.name} ended with {_status(event.data['returncode'])}")
@@ -188,7 +190,7 @@ class Supervisor:
                 threading.Thread(target=work, args=(given,), daemon=True).start()
 
     def _watch(self, each: _Running) -> None:
-        """Ask a service until it answers that it works; for a thread of its own."""
+        """Poll a service until it reports healthy; runs in its own thread."""
         url, until = each.service.health, time.monotonic() + START_SECONDS
         answer = "healthy" if url is None else "overdue"
         with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as client:
@@ -208,14 +210,14 @@ class Supervisor:
             self._deadline = time.monotonic() + STOP_SECONDS
 
     def _end_what_can(self) -> None:
-        """Tell services to end, those that need another one first; kill where that takes too long."""
+        """Ask services to end, dependents first; kill those that take too long."""
         if self._deadline is None:
             return
         alive = [each for each in self._running.values() if each.started and each.status is None]
         needed = {each.service.after for each in alive}
         for each in alive:
-            if each.pid is not None and not each.told and each.service.name not in needed:
-                each.told = True
+            if each.pid is not None and not each.asked_to_end and each.service.name not in needed:
+                each.asked_to_end = True
                 ProcessManager().terminate(each.pid)
         late = time.monotonic() > self._deadline
         if (self._asked > 1 or late) and not self._killing and all(each.pid for each in alive):
@@ -225,7 +227,7 @@ class Supervisor:
                 ProcessManager().kill(each.pid)
 
     def _all_over(self) -> bool:
-        """Whether nothing runs and nothing is to be started any more."""
+        """Whether no service runs and none will be started."""
         return all(
             each.status is not None if each.started else self._deadline is not None
             for each in self._running.values()
@@ -254,12 +256,12 @@ def _status(returncode: int) -> str:
 
 @contextmanager
 def _leash() -> Iterator[Callable[[int], None]]:
-    """Ends the process groups that it is given unless the `with` block is left in order."""
+    """Ends the registered process groups unless the `with` block ends normally."""
     leash = subprocess.Popen(  # noqa: S603  (a constant)
         ["/bin/sh", "-c", LEASH], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
     if leash.stdin is None:
-        raise AssertionError("it was asked for")
+        raise AssertionError("Popen was asked for a pipe")
     groups = leash.stdin
 
     def hold(group: int) -> None:

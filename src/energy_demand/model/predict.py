@@ -56,10 +56,11 @@ LATE_HOURS = 6
 # Hours by which demand of the same hour differs from week to week, to tell how sure last week is.
 WEEK_HOURS = 168
 WHAT_ANSWERED = {
-    WITHOUT_WEATHER: "no weather forecast was known for some of the hours; they are less sure",
-    PREVIOUS: "the champion could not answer; the champion before it did",
-    BASE_BOOSTER: "no forecaster could answer, or no weather forecast was known; the base booster did",
-    LAST_WEEK: "no model could answer; each hour is the same hour of last week",
+    WITHOUT_WEATHER: "some hours have no weather forecast; these hours are less accurate",
+    PREVIOUS: "fallback: forecast by the previous champion, because the champion failed",
+    BASE_BOOSTER: "fallback: forecast by the base booster, because the full forecaster failed or had too "
+    "few weather forecasts",
+    LAST_WEEK: "fallback: same hour last week, because no model could forecast",
 }
 
 
@@ -141,12 +142,12 @@ class Forecast:
         if self.in_sample:
             said.append(
                 f"model version {self.model_version} was trained on hours after {utc_text(self.issued_at)}: "
-                "this is no honest forecast"
+                "this is not an out-of-sample forecast"
             )
         if self.quality in WHAT_ANSWERED:
             said.append(WHAT_ANSWERED[self.quality])
         if self.demand_age_hours > LATE_HOURS:
-            said.append(f"the newest demand known is {self.demand_age_hours:.0f} hours old")
+            said.append(f"the newest known demand is {self.demand_age_hours:.0f} hours old")
         return said
 
     def log_rows(
@@ -181,7 +182,7 @@ def next_hours(issued_at: datetime, hours: int) -> pd.DatetimeIndex:
         ForecastError: not between 1 and 48.
     """
     if not 1 <= hours <= MAX_LEAD_HOURS:
-        raise ForecastError(f"hours must be between 1 and {MAX_LEAD_HOURS}, got {hours}")
+        raise ForecastError(f"hours must be between 1 and {MAX_LEAD_HOURS}; got {hours}")
     return horizon_periods(issued_at, hours)
 
 
@@ -195,12 +196,12 @@ def hours_of_day(day: date, issued_at: datetime, zone: ZoneInfo) -> pd.DatetimeI
     today, furthest = local_day(issued_at, zone), issued_at + MAX_LEAD_HOURS * HOUR
     if day < today or (day == today and local_midnight(day, zone) < issued_at):
         raise ForecastError(
-            f"{day} has begun at {utc_text(issued_at)}; ask for a later day, or as of an earlier hour"
+            f"{day} has already begun at {utc_text(issued_at)}; choose a later day or an earlier issue time"
         )
     if day > local_day(furthest, zone) or day_periods(day, zone)[-1] > furthest:
         raise ForecastError(
-            f"{day} ends more than {MAX_LEAD_HOURS} hours after {utc_text(issued_at)}; "
-            "forecasts reach no further"
+            f"{day} ends more than {MAX_LEAD_HOURS} hours after {utc_text(issued_at)}, which is the longest "
+            "lead; choose an earlier day"
         )
     return day_periods(day, zone)
 
@@ -226,7 +227,7 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
     through = model.regression.through
     if known.periods[0] > through + pd.Timedelta(HOUR):
         raise ForecastError(
-            f"the model's state ends at {utc_text(through)}, and no demand is stored between that and "
+            f"the model's state ends at {utc_text(through)}, but no demand is stored from then to "
             f"{utc_text(known.periods[0])}; run `energy-demand backfill --start {through:%Y-%m-%d} --end …`"
         )
     refreshed = model.advance(known)
@@ -236,7 +237,8 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
     has_run = np.ones(len(periods), dtype=bool) if horizon.has_run is None else horizon.has_run
     if has_run.mean() < LEAST_WEATHER:
         raise ForecastError(
-            f"{has_run.sum()} of {len(periods)} hours have a weather forecast; run `energy-demand ingest`"
+            f"only {has_run.sum()} of {len(periods)} hours have a weather forecast; "
+            "run `energy-demand ingest`"
         )
     stages = refreshed.stages(horizon, issued_at)
     return Forecast(
@@ -283,7 +285,8 @@ def by_last_week(known: Record, question: Question) -> Forecast:
     both = ~np.isnan(before) & ~np.isnan(after)
     if np.isnan(predicted).any() or not both.any():
         raise ForecastError(
-            "demand of the same hours last week is not stored; run `energy-demand ingest` or `backfill`"
+            "demand of the same hours last week is not stored; "
+            "run `energy-demand ingest` or `energy-demand backfill`"
         )
     a_week = np.full(int(both.sum()), WEEK_HOURS)
     local = (known.periods[WEEK_HOURS:][both] - pd.Timedelta(HOUR)).tz_convert(known.region.zone)
@@ -309,7 +312,7 @@ def newest_demand(known: Record) -> datetime:
     """
     hours = known.demand.loc[known.demand[TARGET_COLUMN].notna(), "period"]
     if hours.empty:
-        raise NoForecastError("no demand is known; run `energy-demand ingest` or `backfill`")
+        raise NoForecastError("no demand is known; run `energy-demand ingest` or `energy-demand backfill`")
     newest: datetime = hours.iloc[-1].to_pydatetime()
     return newest
 
@@ -317,7 +320,8 @@ def newest_demand(known: Record) -> datetime:
 def _check_region(known: Record, model: Forecaster) -> None:
     if model.respondent != known.region.respondent:
         raise ForecastError(
-            f"the model was trained for {model.respondent}, not {known.region.respondent}; train for it first"
+            f"the model was trained for {model.respondent}, not for {known.region.respondent}; "
+            "run `energy-demand train` for this region"
         )
 
 

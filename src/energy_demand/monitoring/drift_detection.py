@@ -151,7 +151,7 @@ def generate_drift_html_report(
     if comparable:
         _evidently(*pairs, THRESHOLD).save_html(str(part))
     else:
-        part.write_text("<!doctype html><title>Drift</title><p>No column could be compared.</p>\n")
+        part.write_text("<!doctype html><title>Drift</title><p>No feature could be compared.</p>\n")
     part.replace(path)
     return str(path)
 

@@ -35,11 +35,11 @@ class ServingMetrics:
             return Gauge(name, text, labels, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
         self._prediction_requests = counter(
-            "prediction_requests_total", "Requests for predictions and forecasts, by route template.", "route"
+            "prediction_requests_total", "Prediction and forecast requests, by route template.", "route"
         )
         self._latency = Histogram(
             "prediction_latency_seconds",
-            "Time from a request for a prediction to its answer, by route template.",
+            "Latency of prediction and forecast requests, by route template.",
             ("route",),
             buckets=SECONDS,
             registry=self.registry,
@@ -62,23 +62,19 @@ class ServingMetrics:
         )
         self.in_flight = gauge("http_requests_in_flight", "Requests in progress.")
         self.forecasts = counter(
-            "forecasts_total",
-            "Forecasts by the step of the fallback ladder that made them.",
-            "quality",
+            "forecasts_total", "Forecasts by the model or fallback that made them.", "quality"
         )
-        self.reloads = counter("model_reloads_total", "Reloads of the model by outcome.", "outcome")
+        self.reloads = counter("model_reloads_total", "Model reloads, by outcome.", "outcome")
         self.model_version = gauge(
-            "model_version",
-            "Registered version that serves, by process; 0 if none does.",
-            mode="liveall",
+            "model_version", "Registered version that serves, by process; 0 if none serves.", mode="liveall"
         )
         self.spool_bytes = gauge(
             "prediction_log_spool_bytes",
-            "Predictions on disk, waiting for the database.",
+            "Bytes of predictions on disk that wait for the database.",
             mode="livemax",
         )
         self.in_memory = gauge(
-            "prediction_log_in_memory_rows", "Predictions in memory that could not be written to disk."
+            "prediction_log_in_memory_rows", "Predictions that wait in memory because the disk refused them."
         )
         self.logged = counter("prediction_log_rows_total", "Predictions written to the database.")
         self.dropped = counter("prediction_log_dropped_rows_total", "Predictions dropped from the log.")

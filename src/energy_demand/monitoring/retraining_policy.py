@@ -87,7 +87,7 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
     """The decision and its reason."""
     policy = policy or Policy()
     if evidence.trained_through is None:
-        reason = "no model serves yet; the first one is trained by hand"
+        reason = "no model serves yet; run `energy-demand train` to train the first one"
         return Decision(retrain=False, trigger=None, reason=reason)
     found = signals(evidence, policy)
     if not found:
@@ -99,7 +99,7 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
             return Decision(
                 retrain=False,
                 trigger=trigger,
-                reason=f"{reason}; cooling down until {cooldown_end:%Y-%m-%dT%H:%MZ}",
+                reason=f"{reason}; in cooldown until {cooldown_end:%Y-%m-%dT%H:%MZ}",
             )
     return Decision(retrain=True, trigger=trigger, reason=reason)
 
@@ -110,40 +110,40 @@ def signals(evidence: Evidence, policy: Policy) -> dict[Trigger, str]:
     recent = evidence.comparison
     if recent is not None and recent.mae is not None and recent.mae > policy.mae_mwh:
         found[Trigger.PERFORMANCE] = (
-            f"mean absolute error of {recent.days} days is {recent.mae:,.0f} MWh, over {policy.mae_mwh:,.0f}"
+            f"MAE of the last {recent.days} days is {recent.mae:,.0f} MWh, above {policy.mae_mwh:,.0f} MWh"
         )
     elif recent is not None and recent.worse:
         found[Trigger.PERFORMANCE] = (
-            f"MAPE of {recent.days} days is {recent.mape:.2f} %, {recent.ratio:.1f} times the "
-            f"{recent.expected_mape:.2f} % expected from the champion's holdout (p {recent.p_value:.3f})"
+            f"MAPE of the last {recent.days} days is {recent.mape:.2f} %, {recent.ratio:.1f} × the "
+            f"{recent.expected_mape:.2f} % expected from the champion's holdout (p = {recent.p_value:.3f})"
         )
     alarm = evidence.concept_alarm
     last = evidence.last_retraining  # it was trained on the days before it
     if alarm is not None and (last is None or alarm >= last.astimezone(evidence.zone).date()):
         found[Trigger.CONCEPT] = (
-            f"demand no longer follows from weather and calendar as learnt, since {alarm}"
+            f"concept drift since {alarm}: demand no longer follows weather and calendar as in training"
         )
     if evidence.drift_share is not None and evidence.drift_share > policy.drift_share:
-        found[Trigger.DRIFT] = f"drift share {evidence.drift_share:.2f}, over {policy.drift_share:.2f}"
+        found[Trigger.DRIFT] = f"drift share {evidence.drift_share:.2f}, above {policy.drift_share:.2f}"
     age = _age(evidence)
     if age > policy.max_age:
-        found[Trigger.AGE] = f"the champion is {age.days} days old, over {policy.max_age.days}"
+        found[Trigger.AGE] = f"the champion is {age.days} days old, above {policy.max_age.days} days"
     return found
 
 
 def _no_trigger(evidence: Evidence, policy: Policy) -> str:
     recent = evidence.comparison
     parts = [
-        "drift share not known"
+        "drift share unknown"
         if evidence.drift_share is None
-        else f"drift share {evidence.drift_share:.2f} within {policy.drift_share:.2f}",
-        "no forecasts to score"
+        else f"drift share {evidence.drift_share:.2f} (limit {policy.drift_share:.2f})",
+        "no scheduled forecasts to score"
         if recent is None or recent.mape is None
         else f"MAPE {recent.mape:.2f} %"
-        + ("" if recent.expected_mape is None else f" against {recent.expected_mape:.2f} % expected"),
-        f"champion {_age(evidence).days} days old of {policy.max_age.days}",
+        + ("" if recent.expected_mape is None else f" (expected {recent.expected_mape:.2f} %)"),
+        f"champion {_age(evidence).days} days old (limit {policy.max_age.days})",
     ]
-    return "nothing to do: " + ", ".join(parts)
+    return "no trigger: " + ", ".join(parts)
 
 
 def _age(evidence: Evidence) -> timedelta:

@@ -55,10 +55,10 @@ class StateCollector:
             now = self._settings.present()
             local = now.astimezone(self._settings.region.zone)
             metrics = [
-                _gauge("database_up", "Whether the database answered.", float(self._cached is not None)),
+                _gauge("database_up", "1 if the database can be reached.", float(self._cached is not None)),
                 _gauge(
                     "region_local_hour",
-                    "The region's time of day in hours, such as 9.5 at half past nine.",
+                    "The region's local time of day in hours, e.g. 9.5 at 09:30.",
                     local.hour + local.minute / 60,
                 ),
             ]
@@ -80,7 +80,7 @@ class StateCollector:
             with self._database.transaction() as connection:
                 return watched(connection, region.respondent, region.zone, self._settings.present())
         except (UserError, ProgrammingError) as error:  # ProgrammingError: no tables yet
-            _log.warning("metrics of the database are left out: %s", error)
+            _log.warning("database metrics are not exported: %s", error)
             self.close()
             return None
 
@@ -93,19 +93,15 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             "Hours since the newest valid hour of demand.",
             None if stored.newest is None else (now - stored.newest).total_seconds() / 3600,
         ),
-        ("model_mae_mwh", "Mean absolute error of the last week's scheduled forecasts.", stored.mae),
-        (
-            "model_mape_percent",
-            "MAPE of the last week's scheduled forecasts.",
-            stored.mape,
-        ),
+        ("model_mae_mwh", "MAE of the last week's scheduled forecasts, MWh.", stored.mae),
+        ("model_mape_percent", "MAPE of the last week's scheduled forecasts, percent.", stored.mape),
         (
             "forecast_tomorrow_hours",
-            "Hours of the region's tomorrow that the scheduled forecast covers.",
+            "Hours of tomorrow (local) that the scheduled forecast covers.",
             stored.tomorrow_hours,
         ),
         ("retraining_failed", "1 if the last finished retraining failed.", stored.retraining_failed),
-        ("feature_rows", "Stored rows of features.", stored.feature_rows),
+        ("feature_rows", "Stored feature rows.", stored.feature_rows),
     ]
     if stored.check is not None:
         gauges += [
@@ -113,12 +109,12 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             ("drift_detected", "1 if the last drift check found drift.", stored.check.drifted),
             (
                 "last_drift_check_timestamp_seconds",
-                "When the last drift check ran.",
+                "Time of the last drift check.",
                 stored.check.checked_at.timestamp(),
             ),
             (
                 "champion_test_mae_mwh",
-                "Mean absolute error of the champion on its holdout, as of the last drift check.",
+                "The champion's holdout MAE, as stored by the last drift check, MWh.",
                 stored.check.champion_mae,
             ),
         ]
@@ -135,7 +131,7 @@ def _flows(runs: Iterable[FlowRun]) -> list[Metric]:
     failed = GaugeMetricFamily("flow_failed", "1 if the flow's last finished run failed.", labels=["flow"])
     success = GaugeMetricFamily(
         "flow_last_success_timestamp_seconds",
-        "When the flow's newest successful run began.",
+        "Start time of the flow's newest successful run.",
         labels=["flow"],
     )
     for run in runs:

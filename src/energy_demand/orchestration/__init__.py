@@ -1,1 +1,1 @@
-"""What runs when: the jobs behind commands and flows, their turns, and the replay of past years."""
+"""Prefect flows and their schedules."""

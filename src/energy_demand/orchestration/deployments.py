@@ -1,7 +1,7 @@
-"""When the flows run: the schedules, and the process that serves them all to a Prefect server.
+"""The schedules of the flows, and the process that serves them to a Prefect server.
 
-No concurrency limits of Prefect's: a run that is killed would keep its slot. Jobs take turns by a lock of
-the database instead.
+Prefect's concurrency limits are not used, because a killed run would keep its slot. A job lock in the
+database lets one job run at a time instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
 SCHEDULES = {
-    "data-ingestion": "20 */6 * * *",  # twenty past: EIA publishes after the hour
+    "data-ingestion": "20 */6 * * *",  # at 20 past: EIA publishes after the hour
     "drift-check": "0 0 * * *",
     "forecast": "0 9 * * *",
 }
@@ -28,14 +28,14 @@ MOST_AT_ONCE = 4
 
 
 class NoServerError(UserError, RuntimeError):
-    """No Prefect server is set, so there is nobody to serve flows to."""
+    """No Prefect server is set, so the flows cannot be served."""
 
 
 def deployments(zone: str) -> list[RunnerDeployment]:
-    """All flows with their schedules in local time; `retrain` runs when asked."""
+    """All flows with their schedules in local time; `retrain` has none and runs on request."""
     from prefect.schedules import Cron  # noqa: PLC0415
 
-    made: list[RunnerDeployment] = [
+    scheduled: list[RunnerDeployment] = [
         each.to_deployment(name, schedule=Cron(SCHEDULES[name], timezone=zone))  # type: ignore[misc]
         for name, each in (
             ("data-ingestion", data_ingestion_flow),
@@ -43,12 +43,12 @@ def deployments(zone: str) -> list[RunnerDeployment]:
             ("forecast", forecast_flow),
         )
     ]
-    made.append(retrain_flow.to_deployment("retrain"))  # type: ignore[arg-type]
-    return made
+    on_request = retrain_flow.to_deployment("retrain")
+    return [*scheduled, on_request]  # type: ignore[list-item]
 
 
 def serve_deployments(zone: str) -> None:
-    """Serve all flows until the process is told to stop.
+    """Serve all flows until the process is stopped.
 
     Raises:
         NoServerError: no server is set.
@@ -58,8 +58,8 @@ def serve_deployments(zone: str) -> None:
 
     if get_current_settings().api.url is None:
         raise NoServerError(
-            "no Prefect server is set; run `prefect server start` and set "
-            "PREFECT_API_URL=http://127.0.0.1:4200/api. Without one, run `energy-demand ingest`, `drift` and "
-            "`forecast --scheduled` by cron"
+            "PREFECT_API_URL is not set; run `prefect server start` and set "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api. Without Prefect, run `energy-demand ingest`, `drift` "
+            "and `forecast --scheduled` by cron"
         )
     serve(*deployments(zone), limit=MOST_AT_ONCE, pause_on_shutdown=False)

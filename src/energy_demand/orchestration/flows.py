@@ -1,7 +1,7 @@
-"""Prefect's flows. They hold no logic: each takes its turn and calls the job of the same name.
+"""The Prefect flows. They have no logic: each takes the job lock and calls the job of the same name.
 
-Without a server they run in the calling process. Tasks are tried again where something outside was away; a
-run that finds another one under way, or that was caught up already, ends as `Skipped`.
+Without a server they run in the calling process. A task is retried if an external system was unavailable. A
+run ends as `Skipped` if the same job is running or a later run already did its work.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from energy_demand.jobs.retraining import RetrainingOutcome
     from energy_demand.jobs.scheduled_forecast import ScheduledForecast
 
-# What may be back in a minute.
+# Failures that a retry may resolve.
 AWAY = (IngestInterruptedError, DatabaseUnavailableError, RegistryUnavailableError)
 
 
@@ -60,7 +60,7 @@ def ingest_task(
 ) -> dict[str, Any] | None:
     """The ingestion job."""
     if start is None and end is not None:
-        raise RangeError(f"the end {end} needs a start; nothing was asked for")
+        raise RangeError(f"end {end} is given without a start; nothing was fetched. Give both, or neither")
 
     def work(settings: Settings, database: Database, now: datetime) -> IngestionOutcome:
         if start is None:
@@ -107,13 +107,13 @@ def forecast_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
 
 @flow(name="data-ingestion")
 def data_ingestion_flow(start: date | None = None, end: date | None = None, days_back: int = 7) -> Any:
-    """Fetch what is new, and the last `days_back` days again for revisions; or the days `start` to `end`."""
+    """Fetch new data and the last `days_back` days again for revisions, or the days `start` to `end`."""
     return _or_skipped(lambda: ingest_task(start, end, days_back, _scheduled_at()))
 
 
 @flow(name="drift-check")
 def drift_check_flow() -> Any:
-    """Look for drift, and retrain where that is decided."""
+    """Check for drift, and retrain if the policy asks for it."""
     found = _or_skipped(lambda: check_task(_scheduled_at()))
     if isinstance(found, dict) and found["retrain"]:
         retrain_flow(found["trigger"], found["reason"])
@@ -122,31 +122,33 @@ def drift_check_flow() -> Any:
 
 @flow(name="retrain")
 def retrain_flow(trigger: str = Trigger.MANUAL.value, reason: str = BY_HAND) -> Any:
-    """Train, judge, and let the new model serve if it is proven."""
+    """Train a challenger, and promote it if it passes the contest."""
     return _or_skipped(lambda: retrain_task(trigger, reason))
 
 
 @flow(name="forecast")
 def forecast_flow() -> Any:
-    """Fetch what is new, then log tomorrow's forecast; fails, after the forecast, where nothing came."""
-    made = _or_skipped(lambda: forecast_task(_scheduled_at()))
-    if isinstance(made, dict) and made["trouble"] is not None:
-        raise NothingNewError(made["trouble"])
-    return made
+    """Fetch new data, then log tomorrow's forecast; fails after the forecast if nothing could be fetched."""
+    outcome = _or_skipped(lambda: forecast_task(_scheduled_at()))
+    if isinstance(outcome, dict) and outcome["trouble"] is not None:
+        raise NothingNewError(outcome["trouble"])
+    return outcome
 
 
 def _or_skipped(work: Callable[[], dict[str, Any] | None]) -> Any:
     try:
-        done = work()
+        outcome = work()
     except JobRunningError as error:
         return Completed(name="Skipped", message=str(error))
-    return Completed(name="Skipped", message="a later run caught up already") if done is None else done
+    if outcome is None:
+        return Completed(name="Skipped", message="a later run already did this work")
+    return outcome
 
 
 def _scheduled_at() -> datetime | None:
-    """When the server meant this run to begin; None where there is no run."""
-    planned: datetime | None = runtime.flow_run.scheduled_start_time
-    return planned
+    """The scheduled start of this run; None outside a run."""
+    scheduled_start: datetime | None = runtime.flow_run.scheduled_start_time
+    return scheduled_start
 
 
 def _run(
@@ -157,11 +159,11 @@ def _run(
     ],
     scheduled_at: datetime | None = None,
 ) -> dict[str, Any] | None:
-    """A job in its turn, on the database of the settings; None where there was nothing to do."""
+    """Run a job under its lock, on the database of the settings; None if there was nothing to do."""
     settings = load_settings()
     with opened(settings) as database:
         now = settings.present()
-        done = run_exclusively(
+        outcome = run_exclusively(
             database,
             settings,
             job,
@@ -169,8 +171,8 @@ def _run(
             lambda: work(settings, database, now),
             scheduled_at=scheduled_at,
         )
-        return None if done is None else done.to_json()
+        return None if outcome is None else outcome.to_json()
 
 
 def _silent(step: str, done: int, total: int) -> None:
-    """Flows show no bars."""
+    """Flows show no progress bars."""

@@ -64,7 +64,7 @@ def run(forecast: Forecast, evaluate: Evaluate) -> str:
     try:
         scores = summary(scored, daily_totals(scored, operator, zone), zone)
     except ValueError as error:
-        raise EvaluationError(f"the days {window.first} to {window.last} cannot be scored: {error}") from None
+        raise EvaluationError(f"cannot score {window.first} to {window.last}: {error}") from None
     body = {
         "data": about.kind,
         "protocol": forecast.protocol,
@@ -89,13 +89,13 @@ def _forecast(record: Record, window: Window, forecast: Forecast) -> pd.DataFram
     model = from_texts(files.read_forecaster_texts())
     if model.trained_through > window.trained_through:
         raise EvaluationError(
-            f"the forecaster was trained through {model.trained_through:%Y-%m-%dT%H} UTC and knows of the "
-            f"test days, which begin on {window.first}; `dvc repro` trains the right one"
+            f"the forecaster was trained through {model.trained_through:%Y-%m-%dT%H} UTC, which includes "
+            f"test days (from {window.first}); run `dvc repro` to train the right one"
         )
     if model.publication_delay_hours != window.protocol.availability.delay_hours:
         raise EvaluationError(
-            f"the forecaster was trained for a publication delay of {model.publication_delay_hours} h, "
-            f"{window.protocol.value} has another; `dvc repro` trains the right one"
+            f"the forecaster was trained for a publication delay of {model.publication_delay_hours} h, but "
+            f"{window.protocol.value} has another; run `dvc repro` to train the right one"
         )
     return walk_forward(
         record, iter(window.predictions), protocol=window.protocol, weather=forecast.weather, model=model

@@ -161,4 +161,4 @@ def read_forecaster_texts() -> dict[str, str]:
 
 def _unreadable(path: Path, error: Exception) -> StageInputError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-    return StageInputError(f"{path} cannot be read ({reason}); `dvc repro` runs the stages before this one")
+    return StageInputError(f"{path} cannot be read ({reason}); run `dvc repro`, which runs earlier stages")

@@ -60,7 +60,7 @@ def run(data: Data) -> str:
             forecasts, broken_runs = _issued(client, settings, data, last)
             if client.data_kind != kind:
                 raise IngestError(
-                    f"EIA's data is {kind} and Open-Meteo's {client.data_kind}; name one sandbox"
+                    f"EIA's data is {kind} but Open-Meteo's is {client.data_kind}; use one sandbox for both"
                 )
     files.write_frame(files.SERVED_DEMAND, demand)
     files.write_frame(files.DAILY, daily)
@@ -76,7 +76,8 @@ def run(data: Data) -> str:
     hours = int((demand["series"] == DEMAND).sum())
     return (
         f"{kind} data: {hours} hours of demand, {len(weather)} rows of weather, "
-        f"{forecasts['issued_at'].nunique()} forecasts as issued; {sum(set_apart.values())} rows set apart"
+        f"{forecasts['issued_at'].nunique()} forecasts as issued; "
+        f"{sum(set_apart.values())} rows broke the data contract"
     )
 
 
@@ -103,12 +104,12 @@ def _demand(eia: EIAClient, data: Data, first: datetime, last: datetime) -> tupl
     periods = good.loc[good["series"] == DEMAND, "period"]
     if periods.empty:
         raise IngestError(
-            f"there is no demand of {data.respondent} from {data.start} to {data.end}; check "
+            f"no demand of {data.respondent} is served from {data.start} to {data.end}; check "
             "data.respondent, data.start and data.end"
         )
     if periods.min() > pd.Timestamp(first) or periods.max() < pd.Timestamp(last):
         raise IngestError(
-            f"demand of {data.respondent} is on record from {periods.min():%Y-%m-%dT%H} to "
+            f"demand of {data.respondent} is served from {periods.min():%Y-%m-%dT%H} to "
             f"{periods.max():%Y-%m-%dT%H} UTC, not from {first:%Y-%m-%dT%H} to {last:%Y-%m-%dT%H}; change "
             "data.start or data.end"
         )
@@ -134,10 +135,10 @@ def _observed(
     main = good.loc[(good["site"] == settings.region.sites[0].name) & good["temperature_2m"].notna()]
     newest = main["timestamp"].max()
     if main.empty or newest < pd.Timestamp(last):
-        until = "is not there" if main.empty else f"ends at {newest:%Y-%m-%dT%H} UTC"
+        until = "has no hours" if main.empty else f"ends at {newest:%Y-%m-%dT%H} UTC"
         raise IngestError(
-            f"the archive of observed weather {until}, before {last:%Y-%m-%dT%H}: it is about five days "
-            "late; set data.end to an earlier day"
+            f"the archive of observed weather {until}, but {last:%Y-%m-%dT%H} is needed: the archive lags by "
+            "about five days; set data.end to an earlier day"
         )
     return good, len(broken)
 

@@ -89,8 +89,8 @@ class Params(_Section):
         needed = self.forecast.test_days + FEWEST_DAYS_BEFORE
         if days < needed:
             raise ValueError(
-                f"data.start to data.end are {days} days; forecast.test_days and {FEWEST_DAYS_BEFORE} days "
-                f"to learn from are {needed}"
+                f"data.start to data.end are {days} days, but forecast.test_days and {FEWEST_DAYS_BEFORE} "
+                f"training days need {needed}"
             )
         return self
 
@@ -105,10 +105,10 @@ def read_params(path: Path) -> Params:
         read = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(
-            f"{path} cannot be read ({error.strerror}); run this in the project's folder"
+            f"{path} cannot be read ({error.strerror}); run this command in the project's folder"
         ) from None
     except (YAMLError, ValueError) as error:
-        raise ParamsError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     try:
         return Params.model_validate(read)
     except ValidationError as error:

@@ -64,9 +64,9 @@ def test_window(record: Record, forecast: Forecast) -> Window:
     window = Window(protocol, first, last, tuple(event for event in events if isinstance(event, Predict)))
     runs = record.issued.issued_at
     if forecast.weather == "as_issued" and (len(runs) == 0 or runs[0] > pd.Timestamp(window.cut)):
-        known = f"begin at {runs[0]:%Y-%m-%dT%H} UTC" if len(runs) else "are not on record"
+        known = f"begin at {runs[0]:%Y-%m-%dT%H} UTC" if len(runs) else "are not stored"
         raise WindowError(
-            f"weather forecasts as issued {known}, after the first forecast of the test days "
-            f"({window.cut:%Y-%m-%dT%H} UTC); set forecast.weather to observed, or choose later days"
+            f"weather forecasts as issued {known}, but the first forecast of the test days is issued at "
+            f"{window.cut:%Y-%m-%dT%H} UTC; set forecast.weather to observed, or choose later days"
         )
     return window

@@ -83,7 +83,7 @@ class ChampionCache:
             for old in self._newest_first()[KEPT:]:
                 old.unlink(missing_ok=True)
         except OSError as error:
-            _log.warning("version %s is not kept for a start without MLflow: %s", champion.version, error)
+            _log.warning("cannot cache version %s for a start without MLflow: %s", champion.version, error)
 
     def find(self, version: str, run_id: str) -> CachedModel | None:
         """A kept model; None where it is another registry's of the same number, damaged, or not kept."""

@@ -69,5 +69,5 @@ class MlflowStore:
             reason = (redact(str(error)).splitlines() or [type(error).__name__])[0]
             raise RegistryUnavailableError(
                 f"MLflow at {self.label} failed: {reason}; the champion is unchanged. "
-                "Check MLFLOW_TRACKING_URI and that the store can be reached"
+                "Check that MLflow runs and that MLFLOW_TRACKING_URI is right"
             ) from error

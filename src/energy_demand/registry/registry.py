@@ -238,12 +238,14 @@ class Registry:
             held = {str(each.version) for each in self._versions(client)}
         wanted = to or before
         if wanted is None:
-            raise NoRollbackError(f"version {champion} is the first champion; there is none to go back to")
+            raise NoRollbackError(f"version {champion} is the first champion; there is no earlier one")
         if wanted == champion:
-            raise NoRollbackError(f"version {champion} serves already")
+            raise NoRollbackError(f"version {champion} already serves; nothing was changed")
         if wanted not in held:
             kept = ", ".join(sorted(held, key=int))
-            raise NoRollbackError(f"there is no version {wanted}; version {champion} serves on. Kept: {kept}")
+            raise NoRollbackError(
+                f"version {wanted} does not exist; version {champion} keeps serving. Available: {kept}"
+            )
         self.load(wanted)  # a damaged one must not serve
         with self._store.client() as client:
             client.set_model_version_tag(MODEL_NAME, champion, ROLLED_BACK_TAG, f"to {wanted}")

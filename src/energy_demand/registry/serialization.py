@@ -124,14 +124,16 @@ def from_texts(texts: dict[str, str]) -> Forecaster:
         )
     except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ModelRefusedError(f"the model files are damaged ({reason}); train again") from error
+        raise ModelRefusedError(
+            f"the model files are damaged ({reason}); run `energy-demand train`"
+        ) from error
 
 
 def _check(manifest: dict[str, Any], texts: dict[str, str]) -> None:
     if manifest["format"] != FORMAT:
         raise ModelRefusedError(
-            f"the model files have format {manifest['format']} and this version of the program reads format "
-            f"{FORMAT}; run `energy-demand train` to train a new champion"
+            f"the model files have format {manifest['format']}, but this version reads format {FORMAT}; "
+            "run `energy-demand train`"
         )
     for key, expected in (
         ("features", BOOSTER_COLUMNS),
@@ -140,11 +142,15 @@ def _check(manifest: dict[str, Any], texts: dict[str, str]) -> None:
         if manifest[key] != list(expected):
             differing = sorted(set(manifest[key]) ^ set(expected)) or ["their order"]
             raise ModelRefusedError(
-                f"the model was trained on other features (differing: {', '.join(differing)}); train again"
+                f"the model was trained on other features (differing: {', '.join(differing)}); "
+                "run `energy-demand train`"
             )
     for name, checksum in manifest["sha256"].items():
         if _checksum(texts[name]) != checksum:
-            raise ModelRefusedError(f"{name} does not match its checksum; it was changed after training")
+            raise ModelRefusedError(
+                f"{name} does not match its checksum: the file was changed after training; "
+                "run `energy-demand train`"
+            )
 
 
 def _regression_to_dict(regression: AdaptiveRegression) -> dict[str, Any]:

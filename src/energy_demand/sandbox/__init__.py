@@ -1,1 +1,1 @@
-"""Somebody else's servers: a stand-in for both upstream APIs. It imports nothing of the rest."""
+"""A simulation of both upstream APIs. It imports nothing from the rest of the project."""

@@ -1,6 +1,6 @@
-"""One ASGI application that stands in for both upstreams, told what world it shows and what time it is.
+"""One ASGI application that simulates both upstreams, given a world and a present.
 
-The clock is read here, and only where the present is not fixed; everything below gets it as an argument.
+The clock is read only here, and only if the present is not fixed; everything below gets it as an argument.
 """
 
 from __future__ import annotations

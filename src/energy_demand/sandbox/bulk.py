@@ -1,7 +1,7 @@
-"""EIA's six-month files, made from the same world as the API: one CSV of hourly rows for a half-year.
+"""EIA's six-month files, generated from the same world as the API: one CSV of hourly rows a half-year.
 
-The columns are the first sixteen of EIA's and its last; the fuels between them are left out. Beside New
-York stands an invented authority, so that a reader has something to leave aside.
+The columns are the first sixteen of EIA's and its last; the fuels between them are left out. The files also
+have rows of an invented authority, so that a reader has to skip rows.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _NOT_FOUND = (
 
 
 def routes(world: World, clock: Callable[[], datetime]) -> list[Route]:
-    """The files, and the page that comes where there is none."""
+    """The routes of the files, and of the page for a missing one."""
 
     def file(request: Request) -> Response:
         named = _NAME.fullmatch(request.path_params["name"])
@@ -133,7 +133,7 @@ def _column(series: Series, name: str, hours: IntArray) -> FloatArray:
 
 
 def _imputed(demand: FloatArray) -> FloatArray:
-    """What stands in for absent and zero hours, NaN elsewhere; EIA's own method is another."""
+    """Imputed values for absent and zero hours, NaN elsewhere; EIA's own method differs."""
     good = demand > 0
     stands_in = np.full(demand.size, np.nan)
     if good.any():

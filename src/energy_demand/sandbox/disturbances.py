@@ -1,4 +1,4 @@
-"""Disturbances: a change in the synthetic world from a stated moment on, never before it.
+"""Disturbances: a change in the synthetic world from a stated time on, never before it.
 
 Text form: `KIND@START[,duration=N(h|d)][,size=X[%]]`, for example `heat-wave@2025-07-10T00:00Z`,
 `heat-wave@2025-07-10,duration=4d,size=9` or `level-step@2025-03-01T05:00Z,size=-3%`. START is an ISO
@@ -59,7 +59,7 @@ class Disturbance:
         kind = next((kind for kind in _DEFAULT_SIZE if kind == name), None)
         if kind is None or not at:
             kinds = ", ".join(_DEFAULT_SIZE)
-            raise DisturbanceError(text, f"expected KIND@START with a kind of {kinds}")
+            raise DisturbanceError(text, f"expected KIND@START, where KIND is one of {kinds}")
         found = dict(_option(text, option) for option in options)
         if len(found) != len(options):
             raise DisturbanceError(text, "an option is given twice")
@@ -86,7 +86,7 @@ def heat_added(disturbances: Iterable[Disturbance], hours: IntArray) -> FloatArr
 
 
 def level_factor(disturbances: Iterable[Disturbance], hours: IntArray) -> FloatArray:
-    """By what demand is multiplied in each hour-ending period; an hour begun before the start is not."""
+    """The factor on demand in each hour-ending period; 1 for an hour that began before the start."""
     factor = np.ones(hours.size)
     for step in _of_kind(disturbances, "level-step"):
         into = step.hours_into(hours) - 1.0  # at the start of the hour
@@ -101,10 +101,12 @@ def _of_kind(disturbances: Iterable[Disturbance], kind: Kind) -> list[Disturbanc
 
 def _moment(text: str, start: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(start)
+        time = datetime.fromisoformat(start)
     except ValueError:
-        raise DisturbanceError(text, f"cannot read {start!r} as an ISO date or time") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        raise DisturbanceError(
+            text, f"{start!r} is not a valid date or time; expected e.g. 2025-07-06T13:00Z"
+        ) from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _option(text: str, option: str) -> tuple[str, float]:

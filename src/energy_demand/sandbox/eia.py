@@ -41,7 +41,7 @@ _INCOMPLETE = {
 
 @dataclass(frozen=True)
 class _Table:
-    """One of EIA's two tables: how it is asked, what it holds and its newest step at a moment."""
+    """One of EIA's two tables: its query form, its contents and its newest step at a given time."""
 
     command: str
     form: Form
@@ -137,7 +137,7 @@ def _answer(table: _Table, world: World, now: datetime, query: EiaQuery) -> dict
 
 
 def _wanted(query: EiaQuery, series: Series) -> tuple[list[str], list[str]]:
-    """The respondents and series the facets leave, in the order in which rows of one step stand."""
+    """The respondents and series that the facets select, in the row order within a step."""
     if _TIMEZONE not in query.facets.get("timezone", [_TIMEZONE]):
         return [], []
     respondents = [name for name in RESPONDENTS if name in query.facets.get("respondent", RESPONDENTS)]

@@ -1,4 +1,4 @@
-"""What can go wrong in the sandbox: errors for the person who starts it, refusals for its callers."""
+"""The sandbox's failures: errors for the user who starts it, refusals for its callers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class SandboxError(Exception):
-    """The sandbox cannot start; the message is one line that says why."""
+    """The sandbox cannot start; the message is a one-line reason."""
 
 
 class SandboxDataError(SandboxError):
-    """A recorded data folder lacks a file, or a file of it cannot be read.
+    """A file of a recorded data folder is missing or cannot be read.
 
     Attributes:
         path: The file in question.
@@ -33,7 +33,7 @@ class SandboxPortError(SandboxError):
     """
 
     def __init__(self, host: str, port: int, problem: str) -> None:
-        super().__init__(f"cannot listen on {host}:{port}: {problem}; choose another with --port")
+        super().__init__(f"cannot listen on {host}:{port}: {problem}; choose another port with --port")
         self.host = host
         self.port = port
 
@@ -46,7 +46,7 @@ class DisturbanceError(SandboxError):
     """
 
     def __init__(self, text: str, problem: str) -> None:
-        super().__init__(f"disturbance {text!r}: {problem}")
+        super().__init__(f"--disturb {text!r}: {problem}")
         self.text = text
 
 

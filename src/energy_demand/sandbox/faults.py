@@ -105,7 +105,7 @@ async def _true_answer(app: ASGIApp, scope: Scope, receive: Receive) -> Response
 
 
 def _misread(change: Callable[[Fault, Query], Query]) -> Behaviour:
-    """The application answers another query than the one that came."""
+    """The application answers a different query from the one it received."""
 
     async def behave(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         query = change(fault, parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
@@ -157,9 +157,9 @@ def _rows(struck: Callable[[Row, int], list[Row]]) -> Behaviour:
     def change(fault: Fault, body: Any) -> None:
         count = itertools.count()
         body["response"]["data"] = [
-            made
+            served
             for number, row in enumerate(body["response"]["data"])
-            for made in (struck(row, next(count)) if number % fault.every == 0 else [row])
+            for served in (struck(row, next(count)) if number % fault.every == 0 else [row])
         ]
 
     return _page(change)

@@ -1,4 +1,4 @@
-"""Randomness without state: a normal number for each (stream, step), and smooth noise made from them.
+"""Stateless randomness: a normal number for each (stream, step), and smooth noise built from them.
 
 A step's number depends on nothing but the seed, the stream and the step, so any range, page or restart
 gives the same world. Longer computations run in fixed blocks of hours, so that even the order of
@@ -25,7 +25,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 def stream(*parts: str | float) -> int:
-    """A 64-bit key for a stream of randomness, from the seed and whatever tells the stream apart."""
+    """A 64-bit key for a stream of randomness, from the seed and the parts that identify the stream."""
     text = "|".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 

@@ -1,7 +1,7 @@
-"""Open-Meteo as the product meets it: the archive, the current forecast, and past runs as issued.
+"""Open-Meteo as the product uses it: the archive, the current forecast, and past runs as issued.
 
-What was not yet known at the present moment is null (archive, forecast) or an error (a run that is not
-there yet): no answer may hold more than the real service would have had by then.
+Values not yet known at the present are null (archive, forecast) or an error (a run that is not published
+yet): no response may have more than the real service would have had by then.
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ def _run(params: QueryParams) -> datetime:
 
 
 def _issue_of_run(world: World, run: datetime, now: datetime) -> int:
-    """The forecast that stands for a model run: the newest one issued by the run's publication.
+    """The forecast served as a model run: the newest one issued by the run's publication.
 
-    One that is no newer than the run before belongs to that one: then this run is not there.
+    A forecast no newer than the run before belongs to that run: then this run is not available.
     """
     published = run + PUBLICATION_DELAY
     issue = None

@@ -82,7 +82,7 @@ class RecordedWeather:
         return index if index >= 0 and self._issues[index] > after else None
 
     def forecast(self, issue: int, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
-        """What recording `issue` said; NaN for other places than New York City."""
+        """The values of recording `issue`; NaN for places other than New York City."""
         if nearest_site(place) != FORECAST_SITE:
             return _nothing(variables, hours)
         return self._forecast.take(slice(self._bounds[issue], self._bounds[issue + 1]), variables, hours)

@@ -1,4 +1,4 @@
-"""Running the sandbox: in the foreground for a person, in a thread for tests. It says one line."""
+"""Runs the sandbox: in the foreground for the command, in a thread for the demo and tests."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def run(
     """Serve until SIGINT or SIGTERM; prints one line on standard output when it listens.
 
     Args:
-        world: What there is to serve.
+        world: The data to serve.
         host: The address to listen on.
-        port: The port; 0 takes a free one, which the line tells.
+        port: The port; 0 picks a free one, which the printed line names.
         now: The present; None is the end of the record, or the clock.
         require_key: The only `api_key` EIA's routes accept.
-        archive_delay_days: How late the weather archive is.
+        archive_delay_days: Days by which the weather archive lags.
 
     Raises:
         SandboxPortError: The address is taken or not ours.
@@ -56,7 +56,7 @@ def run(
         with _stopping(server):
             until = present_of(world, now)()
             where = f"http://{host}:{listener.getsockname()[1]}"
-            sys.stdout.write(f"sandbox: {_LABELS[world.kind]} until {until:%Y-%m-%dT%H:%MZ} on {where}\n")
+            sys.stdout.write(f"sandbox: {_LABELS[world.kind]} up to {until:%Y-%m-%dT%H:%MZ} on {where}\n")
             sys.stdout.flush()
             server.run(sockets=[listener])
 

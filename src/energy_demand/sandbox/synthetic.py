@@ -1,6 +1,6 @@
-"""The synthetic world: plausible New York demand and weather for any time, made up and said to be so.
+"""The synthetic world: plausible New York demand and weather for any time, always labelled synthetic.
 
-It is a pure function of the seed: nothing is stored, and the same hour is the same whatever is asked.
+It is a pure function of the seed: nothing is stored, and an hour's values do not depend on the request.
 """
 
 from __future__ import annotations

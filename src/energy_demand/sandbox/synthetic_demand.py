@@ -80,7 +80,7 @@ class SyntheticDemand:
     def _all_of_block(self, number: int) -> FloatArray:
         first = number * BLOCK_HOURS
         periods = np.arange(first, first + BLOCK_HOURS)
-        # Small deviations nobody could foresee, hours and days long: 1.2 % together.
+        # Small unpredictable deviations, hours and days long: 1.2 % together.
         chance = 0.007 * self._noise("hour", first, autoregressive(0.9))
         chance += 0.010 * self._noise("day", first, gaussian(30.0))
         demand = np.round(

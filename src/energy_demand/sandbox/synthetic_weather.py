@@ -86,7 +86,7 @@ class SyntheticWeather:
         return run if (run + PUBLICATION_HOURS) * SECONDS_PER_HOUR > after else None
 
     def forecast(self, issue: int, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
-        """What the run initialised at hour `issue` said; NaN before it and beyond its reach."""
+        """The forecast of the run initialised at hour `issue`; NaN before it and beyond its range."""
         lines = [VARIABLES.index(name) for name in variables]
         inside = (hours >= issue) & (hours < issue + _SPAN_HOURS)
         found = np.full((len(lines), hours.size), np.nan)

@@ -97,11 +97,11 @@ class Weather(Protocol):
         """The newest forecast with after < issue time ≤ by (seconds since 1970), by its key."""
 
     def forecast(self, issue: int, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
-        """What the forecast with the key `issue` said."""
+        """The values of the forecast with the key `issue`."""
 
 
 class World(Protocol):
-    """Everything the two upstreams know; what of it is served at a moment is the routes' business."""
+    """All data of the two upstreams; the routes decide which part is served at a given time."""
 
     @property
     def kind(self) -> Literal["recorded", "synthetic"]:
@@ -131,5 +131,5 @@ def day_number(day: date) -> int:
 
 
 def moment_of_hour(hour: int) -> datetime:
-    """The moment an hour number stands for."""
+    """The time of an hour number."""
     return datetime.fromtimestamp(hour * SECONDS_PER_HOUR, tz=UTC)

@@ -1,4 +1,4 @@
-"""Who may call: with a key whoever sends it, without one only this machine. Pure."""
+"""Access control: with API_KEY set, callers must send it; without it only this machine may call. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEY_HEADER = b"x-api-key"
-# What proxies add for those they speak for: a caller behind one is not this machine.
+# Headers that proxies add: a caller behind a proxy is not this machine.
 FORWARDED_HEADERS = (
     b"forwarded",
     b"via",
@@ -26,7 +26,7 @@ _HOST = re.compile(r"(\[[^]]*\]|[^:]*)(?::[0-9]*)?")
 
 
 class RefusedError(Exception):
-    """The caller may not; `status` is 401 where a key would help, else 403."""
+    """The caller is refused; `status` is 401 if a key would help, else 403."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -34,35 +34,37 @@ class RefusedError(Exception):
 
 
 def check_access(key: str | None, client: str | None, headers: Mapping[bytes, bytes]) -> None:
-    """Let a caller through or refuse it.
+    """Accept or refuse a caller.
 
     Args:
-        key: the one that callers must send; None lets only this machine in.
-        client: the caller's address as the connection has it.
+        key: the key that callers must send; None: only this machine may call.
+        client: the caller's address, from the connection.
         headers: lower-case names.
 
     Raises:
-        RefusedError: saying what is missing.
+        RefusedError: the message says what is missing.
     """
     if key is not None:
         given = headers.get(KEY_HEADER)
         if given is None:
             raise RefusedError(401, "send the API key in the header X-API-Key")
-        # Compared as bytes, in a time that does not tell how much of it is right.
+        # Compared in constant time, which reveals nothing about the key.
         if not hmac.compare_digest(given, key.encode()):
             raise RefusedError(401, "the API key in the header X-API-Key is wrong")
         return
     if not is_loopback(client):
-        raise RefusedError(403, "without API_KEY only this machine may call; set API_KEY to let others in")
+        raise RefusedError(403, "only this machine may call while API_KEY is not set; set it to allow others")
     forwarded = [name for name in FORWARDED_HEADERS if name in headers]
     if forwarded:
         raise RefusedError(
             403,
-            f"without API_KEY a forwarded request is refused ({forwarded[0].decode()}); set API_KEY",
+            f"forwarded requests ({forwarded[0].decode()}) are refused while API_KEY is not set; set API_KEY",
         )
-    # A page of another site that was given this machine's address must not call either (DNS rebinding).
+    # A page of another site whose name resolves to this machine must not call either (DNS rebinding).
     if host_name(headers.get(b"host", b"").decode("latin-1")) not in LOCAL_NAMES:
-        raise RefusedError(403, "without API_KEY the Host must be localhost; set API_KEY to use another name")
+        raise RefusedError(
+            403, "the Host header must be localhost while API_KEY is not set; set API_KEY to use another name"
+        )
 
 
 @lru_cache(maxsize=1024)
@@ -77,6 +79,6 @@ def is_loopback(client: str | None) -> bool:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without its port; nothing where it is none."""
+    """The name in a Host header, without its port; empty if the header is invalid."""
     found = _HOST.fullmatch(host.strip().lower())
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""Answers that are no predictions: one line that says why, as JSON, with the request's id."""
+"""Error responses: a one-line reason as JSON, with the request id."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_NAMES = 64
 MOST_ERRORS = 20
 LONGEST_INPUT = 60
 Model = TypeVar("Model", bound=BaseModel)
-INTERNAL = "the service failed to answer; the log of the service says why, under this request id"
+INTERNAL = "internal error; see the service's log for this request id"
 
 
 class NotReadyError(Exception):
@@ -30,14 +30,14 @@ class NotReadyError(Exception):
 
 
 class TooBusyError(Exception):
-    """More is asked than can be done (429)."""
+    """Too many requests at once (429)."""
 
 
 class BadBodyError(Exception):
-    """A body that does not fit its schema (422); `errors` as pydantic tells them."""
+    """A body that does not match its schema (422); `errors` are pydantic's."""
 
     def __init__(self, errors: Sequence[Any]) -> None:
-        super().__init__("the body does not fit its schema")
+        super().__init__("the body does not match its schema")
         self.errors = errors
 
 
@@ -50,15 +50,15 @@ class BadFieldError(Exception):
 
 
 def read_body(schema: type[Model], body: bytes) -> Model:
-    """A body as its schema.
+    """Parse a body by its schema.
 
     Raises:
-        BadBodyError: it does not fit.
+        BadBodyError: the body does not match the schema.
     """
-    # Each unknown name is an error of its own, and a million of them would hold everybody else up.
+    # Each unknown name is a separate error, and a million of them would block all other requests.
     if body.count(b'":') > MOST_NAMES * max(1, body.count(b"{")):
-        said = f"has more than {MOST_NAMES} fields a row"
-        raise BadBodyError([{"type": "value_error", "loc": (), "msg": said}])
+        reason = f"has more than {MOST_NAMES} fields a row"
+        raise BadBodyError([{"type": "value_error", "loc": (), "msg": reason}])
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
@@ -66,7 +66,7 @@ def read_body(schema: type[Model], body: bytes) -> Model:
 
 
 def request_id_of(scope: Scope) -> str:
-    """The id that this request and its answers go by."""
+    """The id of this request, in responses and logs."""
     found: str = scope["state"][REQUEST_ID]
     return found
 
@@ -74,7 +74,7 @@ def request_id_of(scope: Scope) -> str:
 def problem(
     scope: Scope, status: int, detail: str, errors: list[dict[str, str]] | None = None
 ) -> JSONResponse:
-    """A `Problem` as a response, with the headers that its status asks for."""
+    """A `Problem` as a response, with the headers that its status requires."""
     headers = {}
     if status in {429, 503}:
         headers["Retry-After"] = str(RETRY_SECONDS)
@@ -92,7 +92,7 @@ async def send_problem(scope: Scope, send: Send, status: int, detail: str) -> No
 
 
 def refused_fields(scope: Scope, errors: Sequence[Any]) -> JSONResponse:
-    """422 from pydantic's errors: each field with what it must be and what was got."""
+    """422 from pydantic's errors: each field with its requirement and the given value."""
     fields = [{"field": _field(each["loc"]), "message": _message(each)} for each in errors[:MOST_ERRORS]]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     first = fields[0]
@@ -100,7 +100,7 @@ def refused_fields(scope: Scope, errors: Sequence[Any]) -> JSONResponse:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    # FastAPI says first where a parameter stood; a field of a body may bear the same name.
+    # FastAPI puts the parameter's place first; a field of a body may have the same name.
     inner = location[1:] if len(location) > 1 and location[0] in {"query", "path", "header"} else location
     return _short(".".join(str(part) for part in inner)) or "body"
 
@@ -115,7 +115,7 @@ def _message(error: Any) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.15g}"  # 24 for 24.0, and no number of three hundred digits
+        return f"{value:.15g}"  # 24 for 24.0, and at most fifteen digits
     return _short(json.dumps(value, default=str))
 
 

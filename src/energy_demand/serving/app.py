@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="energy-demand",
         version=__version__,
         description="Forecasts of hourly electricity demand with calibrated intervals, in MWh. "
-        "Times are UTC; an hour goes by its end.",
+        "Times are UTC; an hour is identified by its end.",
         lifespan=lifespan,
     )
     _add_predictions(app, service)
@@ -100,30 +100,31 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def forecast(
         request: Request,
         hours: Annotated[
-            int | None, Query(ge=1, le=MAX_LEAD_HOURS, description="The next hours; 24 if nothing is said.")
+            int | None, Query(ge=1, le=MAX_LEAD_HOURS, description="Forecast the next hours; default 24.")
         ] = None,
         day: Annotated[
             Literal["tomorrow"] | date | None,
             BeforeValidator(_day),
             Query(
-                description="All 23, 24 or 25 hours of a local day: `tomorrow`, or a date; instead of hours."
+                description="Forecast all 23, 24 or 25 hours of a local day: `tomorrow` or a date; "
+                "not together with hours."
             ),
         ] = None,
-        explain: Annotated[bool, Query(description="Say what calendar, temperature and so on add.")] = False,  # noqa: FBT002
+        explain: Annotated[bool, Query(description="Include the contribution of each part.")] = False,  # noqa: FBT002
     ) -> Response:
-        """Forecast the next hours or a whole day from what is known now; `quality` says what answered."""
+        """Forecast the next hours or a whole day from what is known now; `quality` names the method."""
         for name in request.query_params:
             if name not in FORECAST_PARAMETERS:
-                raise BadFieldError(name, f"is no parameter; there are {', '.join(FORECAST_PARAMETERS)}")
+                raise BadFieldError(name, f"unknown parameter; use {', '.join(FORECAST_PARAMETERS)}")
         if hours is not None and day is not None:
-            raise BadFieldError("day", "give either hours or day, not both")
+            raise BadFieldError("day", "give hours or day, not both")
         answer = await service.forecast(request_id_of(request.scope), hours=hours, day=day)
         # Written once, from the forecast itself; a test holds it to `ForecastAnswer`.
         return Response(orjson.dumps(answer.to_json(explain=explain)), media_type=JSON)
 
     @app.get("/model", tags=["model"], responses=responses(429, 503, 504))
     async def model() -> ModelAnswer:
-        """Which model serves in the process that answers."""
+        """The model that serves in the answering process."""
         served = service.model()
         champion = served.champion
         return ModelAnswer(
@@ -141,19 +142,19 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.post("/reload-model", tags=["model"], responses=responses(409, 429, 502, 503, 504))
     async def reload_model() -> ReloadAnswer:
-        """Load the present champion now; the old one serves until the new one has answered."""
+        """Load the current champion now; the old model serves until the new one is verified."""
         served, replaced = await service.reload()
         status: Literal["reloaded", "unchanged"] = "unchanged" if replaced is None else "reloaded"
         return ReloadAnswer(status=status, version=served.version, replaced=replaced)
 
     @app.get("/health", tags=["health"])
     async def health() -> Health:
-        """The process is alive; depends on nothing."""
+        """Whether the process is alive; checks no dependency."""
         return Health(model_loaded=service.models.served is not None)
 
     @app.get("/ready", tags=["health"], responses=responses(503))
     async def ready() -> Ready:
-        """A model serves."""
+        """Whether a model serves."""
         return Ready(model_version=service.model().version)
 
 
@@ -161,7 +162,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     """The routes that must be quick: they read their bodies themselves, once."""
 
     async def predict(request: Request) -> Response:
-        """Predict the demand of one hour from its twenty base columns, by the champion's base booster."""
+        """Predict the demand of one hour from its twenty base columns, with the champion's base booster."""
         row = read_body(FeatureRow, await _json_body(request))
         answer = service.predict(row, request_id_of(request.scope))
         return Response(answer.model_dump_json(), media_type=JSON)
@@ -193,7 +194,7 @@ def _day(text: object) -> object:
     try:
         return parse_day(text)
     except TimeFormatError as error:
-        raise ValueError(f"{error}, or tomorrow") from None
+        raise ValueError(f"{error} or tomorrow") from None
 
 
 async def _json_body(request: Request) -> bytes:

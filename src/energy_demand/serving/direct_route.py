@@ -1,7 +1,7 @@
-"""A route that hands its request to the endpoint as it is.
+"""A route that passes its request directly to the endpoint.
 
-FastAPI documents it like any other, but does not look for parameters, which would take as long again as the
-prediction. For endpoints that take nothing but the request and give a response.
+FastAPI documents it like any other route, but does not parse parameters, which would take as long as the
+prediction itself. For endpoints that take only the request and return a response.
 """
 
 from __future__ import annotations

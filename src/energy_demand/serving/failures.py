@@ -1,4 +1,4 @@
-"""Turns what was raised into what a caller sees: a status and one line. What is not named here is a 500."""
+"""Maps exceptions to a status and one line for the caller. Exceptions not listed here are a 500."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Which failures a caller may see as they are, and as which status.
+# Errors whose message is sent to the caller, with their status.
 STATUS_OF: dict[type[Exception], int] = {
     NotReadyError: 503,
     NoChampionError: 503,
@@ -46,16 +46,16 @@ STATUS_OF: dict[type[Exception], int] = {
     ForecastError: 422,
     TooBusyError: 429,
 }
-# What is away, for callers; where it is and what it said is for the log.
+# Messages to the caller for unreachable systems; the address and the error go to the log only.
 AWAY: dict[type[Exception], str] = {
     DatabaseUnavailableError: "the database cannot be reached; try again shortly",
     EmbeddedServerError: "the database cannot be reached; try again shortly",
-    RegistryUnavailableError: "the model registry cannot be reached; what serves now serves on",
+    RegistryUnavailableError: "the model registry cannot be reached; the loaded model keeps serving",
 }
 
 
 def add_failures(app: FastAPI) -> None:
-    """Let `app` answer for them."""
+    """Register the handlers with `app`."""
     handlers: dict[type[Exception], Callable[[Request, Any], Response]] = {
         **dict.fromkeys(STATUS_OF, _as_status),
         **dict.fromkeys(AWAY, _away),
@@ -87,14 +87,14 @@ def _bad_parameters(request: Request, error: RequestValidationError) -> Response
 
 
 def _bad_field(request: Request, error: BadFieldError) -> Response:
-    said = [{"field": error.field, "message": str(error)}]
-    return problem(request.scope, 422, f"{error.field}: {error}", said)
+    fields = [{"field": error.field, "message": str(error)}]
+    return problem(request.scope, 422, f"{error.field}: {error}", fields)
 
 
 def _of_http(request: Request, error: HTTPException) -> Response:
     detail = INTERNAL if error.status_code >= 500 else str(error.detail)
     if error.status_code == 404:
-        detail = "there is nothing at this path; /docs says what there is"
+        detail = "no such path; /docs lists the paths"
     response = problem(request.scope, error.status_code, detail)
     response.headers.update(error.headers or {})
     if "GET" in response.headers.get("allow", ""):

@@ -74,7 +74,7 @@ class Forecasts:
             self.close()
             if self._last is None or self._last[0] > start:
                 raise
-            _log.warning("forecasting from what was read before: %s", error)
+            _log.warning("forecasting from the data of the last successful read: %s", error)
             held = self._last[1]
             return make_record(held.demand, held.weather, held.forecasts, held.region, issued_at)
         self._last = start, record

@@ -1,4 +1,4 @@
-"""Makes a retry safe: the innermost layer, which gives a repeated request id the answer that it was given."""
+"""Idempotent requests: the innermost layer returns the stored response for a repeated request id."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ REPLAY_BYTES = 32 << 20
 
 
 class Replayed:
-    """Answers a repeated request id with the answer that was given, so that a retry is safe.
+    """Returns the stored response for a repeated request id, so that a retry is safe.
 
-    Holds for an hour in the process that answered; the log keeps an answer once however often it is given.
-    The same id with another question is refused with 409.
+    A response is stored for an hour in the process that answered, and is logged once however often it is
+    sent. The same id with a different request is refused with 409.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._answers: TTLCache[str, tuple[bytes, bytes]] = TTLCache(
-            REPLAY_BYTES, REPLAY_SECONDS, getsizeof=lambda held: len(held[1]) + 500
+            REPLAY_BYTES, REPLAY_SECONDS, getsizeof=lambda entry: len(entry[1]) + 500
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,22 +42,22 @@ class Replayed:
             await self._app(scope, receive, send)
             return
         body = await _whole_body(receive)
-        asked = f"{scope['method']} {scope['path']}?".encode() + scope["query_string"] + b"\n" + body
-        question = hashlib.sha256(asked).digest()
+        request = f"{scope['method']} {scope['path']}?".encode() + scope["query_string"] + b"\n" + body
+        digest = hashlib.sha256(request).digest()
         request_id = request_id_of(scope)
-        held = self._answers.get(request_id)
-        if held is None:
-            await self._app(scope, _giving(body, receive), self._keeping(send, request_id, question))
-        elif held[0] != question:
+        stored = self._answers.get(request_id)
+        if stored is None:
+            await self._app(scope, _giving(body, receive), self._keeping(send, request_id, digest))
+        elif stored[0] != digest:
             await send_problem(
-                scope, send, 409, f"the request id {request_id} was used for another question; use a new one"
+                scope, send, 409, f"request id {request_id} was used for a different request; use a new id"
             )
         else:
-            start = {"type": "http.response.start", "status": 200, "headers": _json_headers(held[1])}
+            start = {"type": "http.response.start", "status": 200, "headers": _json_headers(stored[1])}
             await send(start)
-            await send({"type": "http.response.body", "body": held[1]})
+            await send({"type": "http.response.body", "body": stored[1]})
 
-    def _keeping(self, send: Send, request_id: str, question: bytes) -> Send:
+    def _keeping(self, send: Send, request_id: str, digest: bytes) -> Send:
         kept = False
         parts: list[bytes] = []
 
@@ -70,7 +70,7 @@ class Replayed:
                 if not message.get("more_body"):
                     answer = b"".join(parts)
                     if len(answer) < REPLAY_BYTES // 4:
-                        self._answers[request_id] = question, answer
+                        self._answers[request_id] = digest, answer
             await send(message)
 
         return keeping_send

@@ -1,4 +1,4 @@
-"""The scraped endpoint: what all workers count, added up, and what the database says of data and drift."""
+"""The metrics endpoint: the sum of all workers' metrics, and the data and drift metrics of the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PROCESS_OF = re.compile(r"_(\d+)\.db$")
 
 
 class WorkersCollector:
-    """Adds up the files of all workers; the gauges of those that have ended are left out."""
+    """Adds up the metrics of all workers; leaves out the gauges of ended ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -45,7 +45,7 @@ def serving_metrics(settings: Settings, folder: Path) -> Iterator[None]:
     """Answer scrapes on `PROMETHEUS_PORT` for the length of a `with` block, in threads.
 
     Raises:
-        OSError: the port is taken or not ours.
+        OSError: the port is taken or not permitted.
     """
     state = StateCollector(settings)
     registry = CollectorRegistry()

@@ -1,6 +1,6 @@
-"""What every request passes on its way in and out, outermost first: observed, headed, guarded, limited.
+"""The layers that every request passes, outermost first: `Observed`, `Headed`, `Guarded`, `Limited`.
 
-Plain ASGI, as a layer that wraps requests in tasks would cost more than a prediction.
+Plain ASGI, because a layer that wraps requests in tasks would cost more than a prediction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from energy_demand.serving.request_log import RequestLog
 
-# What the outermost layer leaves for the others in the request's state.
+# Keys in the request's state, set by the outermost layer for the others.
 HEADERS, STARTED = "headers", "started"
 OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
 OPEN_PREFIXES = ("/static-offline-docs/", "/docs/")
@@ -32,10 +32,10 @@ PROBES = frozenset({"/health", "/ready"})
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MOST_BODY_BYTES = 1 << 20
 BATCH_BODY_BYTES = 10 << 20  # a KiB for each of its 10,000 rows
-# A body that is too large is read to its end up to this much, so that its sender sees the answer.
+# A body that is too large is read to its end up to this size, so that its sender receives the response.
 MOST_READ_BYTES = 32 << 20
 LOOK_SECONDS = 0.25
-CLIENT_GONE = 499  # for counts and logs; nobody is there to get it
+CLIENT_GONE = 499  # for metrics and logs; the client has disconnected
 
 _JSON_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (
@@ -52,12 +52,12 @@ _log = logging.getLogger(__name__)
 
 
 class Observed:
-    """Gives a request its id, notes it, adds the security headers, hides what went wrong inside."""
+    """Assigns the request id, records the request, adds security headers, hides internal errors."""
 
     def __init__(self, app: ASGIApp, requests: RequestLog) -> None:
         self._app = app
         self._requests = requests
-        # Unique among processes, and a counter within one: a random id for each costs a system call.
+        # Unique among processes, with a counter in each: a random id per request costs a system call.
         self._prefix = secrets.token_hex(8)
         self._numbers = itertools.count(1)
 
@@ -67,7 +67,7 @@ class Observed:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers = dict(scope["headers"])  # of one sent twice, the last
+        headers = dict(scope["headers"])  # the last one wins if a header is sent twice
         given = headers.get(b"x-request-id")
         sent_id = "" if given is None else given.decode("latin-1")
         usable = REQUEST_ID_PATTERN.fullmatch(sent_id) is not None
@@ -96,13 +96,13 @@ class Observed:
                     scope,
                     observed_send,
                     422,
-                    "X-Request-ID: must be 1 to 128 letters, digits, dots, colons, dashes or underscores",
+                    "X-Request-ID: must be 1 to 128 letters, digits, dots, colons, hyphens or underscores",
                 )
             else:
                 await self._app(scope, receive, observed_send)
         except ClientDisconnect:
             status = CLIENT_GONE
-        except Exception:  # noqa: BLE001  (logged in full; the caller gets no more than an id)
+        except Exception:  # noqa: BLE001  (logged in full; the caller gets only the request id)
             _log.exception("request failed", extra={"request_id": request_id})
             if status == 0:
                 await send_problem(scope, observed_send, 500, INTERNAL)
@@ -122,7 +122,7 @@ class Observed:
 
 
 class Guarded:
-    """Lets through who may call; health, readiness and the pages about the API are open."""
+    """Refuses callers without access; health, readiness and the API's documentation are open."""
 
     def __init__(self, app: ASGIApp, key: str | None) -> None:
         self._app = app
@@ -141,9 +141,9 @@ class Guarded:
 
 
 class Limited:
-    """Bounds what is under way at once, how large a body is, and how long a request takes.
+    """Bounds the number of concurrent requests, the size of a body, and the duration of a request.
 
-    One timer looks after all requests: one for each, as `asyncio.timeout` has it, takes as long as the
+    One timer serves all requests: one timer per request, as in `asyncio.timeout`, takes as long as the
     prediction itself.
     """
 
@@ -164,7 +164,7 @@ class Limited:
             return
         if len(self._deadlines) >= self._most:
             await send_problem(
-                scope, send, 429, f"{self._most} requests are under way in this process; try again shortly"
+                scope, send, 429, f"this process is answering {self._most} requests; try again shortly"
             )
             return
         loop = asyncio.get_running_loop()
@@ -178,17 +178,15 @@ class Limited:
             if task not in self._overdue:
                 raise
             task.uncancel()
-            if scope["state"][STARTED]:  # too late for another answer: the connection ends in the middle
+            if scope["state"][STARTED]:  # too late for another response: the connection is cut
                 raise TimeoutError(f"not sent within {self._seconds:g} s") from None
-            await send_problem(
-                scope, send, 504, f"the request took longer than {self._seconds:g} s and was given up"
-            )
+            await send_problem(scope, send, 504, f"the request took longer than {self._seconds:g} s")
         finally:
             del self._deadlines[task]
             self._overdue.discard(task)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give up what is overdue; come again as long as anything is under way."""
+        """Cancel overdue requests; repeat as long as any request is in progress."""
         now = loop.time()
         for task, deadline in self._deadlines.items():
             if deadline < now and task not in self._overdue:
@@ -255,7 +253,7 @@ class Headed:
 
 
 def _too_large(most: int) -> str:
-    return f"the body is larger than {most:,} bytes; send less, or in several requests"
+    return f"the body is larger than {most:,} bytes; split it into several requests"
 
 
 def _is_open(path: str) -> bool:

@@ -104,7 +104,7 @@ class ServedModel:
         values = FeatureRow.model_validate(EXAMPLE).values()
         answers = np.array([self.one(values)[0], self.many(np.array([values]))[0, 0]])
         if not (np.isfinite(answers).all() and (answers > 0).all()):
-            raise ModelRefusedError(f"version {self.version} answers {answers[0]} MWh to a usual row")
+            raise ModelRefusedError(f"version {self.version} predicts {answers[0]} MWh for the example row")
 
 
 class ModelHolder:
@@ -147,7 +147,7 @@ class ModelHolder:
             RegistryUnavailableError: MLflow cannot be reached; the old model serves on.
         """
         if not self._loading.acquire(blocking=False):
-            raise ReloadInProgressError("a reload is under way in this process; ask again when it is done")
+            raise ReloadInProgressError("a reload is in progress in this process; try again shortly")
         try:
             before = self.served
             served = self._load(self._registry.champion_version())
@@ -174,7 +174,7 @@ class ModelHolder:
             return False
         except (ModelRefusedError, RegistryUnavailableError) as error:
             if str(error) != self.problem:  # said once, not at every look
-                _log.error("the champion was not loaded: %s; %s", error, self._who_serves())
+                _log.error("the champion could not be loaded: %s; %s", error, self._who_serves())
             self.problem = str(error)
             return isinstance(error, RegistryUnavailableError) and self._take_kept()
         finally:
@@ -189,10 +189,10 @@ class ModelHolder:
         try:
             model.warm()
         except ModelRefusedError as error:
-            _log.error("the kept model was refused: %s", error)
+            _log.error("the locally cached model was refused: %s", error)
             return False
         self.served, self._without_previous = model, True
-        _log.warning("version %s serves, as it did last: the registry cannot be asked", model.version)
+        _log.warning("the registry cannot be reached; serving the locally cached version %s", model.version)
         return True
 
     def _load(self, version: str | None) -> ServedModel:
@@ -215,7 +215,7 @@ class ModelHolder:
         self.served, self.problem, self._refused = model, None, None
         self._without_previous = False
         self._kept.keep(champion)
-        _log.info("version %s serves", version, extra={"model_version": version})
+        _log.info("version %s serves now", version, extra={"model_version": version})
         return model
 
     def _previous(self, champion: Champion) -> Champion | None:
@@ -226,11 +226,11 @@ class ModelHolder:
         try:
             return self._registry.previous(champion)
         except (ModelRefusedError, RegistryUnavailableError) as error:
-            _log.warning("the previous champion was not loaded: %s", error)
+            _log.warning("the previous champion could not be loaded: %s", error)
             return None
 
     def _who_serves(self) -> str:
-        return "no model serves" if self.served is None else f"version {self.served.version} serves on"
+        return "no model serves" if self.served is None else f"version {self.served.version} keeps serving"
 
 
 def _copy(base: BaseBooster, text: str) -> BaseBooster:

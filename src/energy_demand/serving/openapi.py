@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 REASONS = {
     400: "The body cannot be read.",
     401: "The API key is missing or wrong.",
-    403: "Without a key only this machine may call.",
-    409: "A reload is under way, or the request id was used for another question.",
+    403: "Only this machine may call while API_KEY is not set.",
+    409: "A reload is in progress, or the request id was used for a different request.",
     413: "The body is too large.",
-    422: "A field is refused; it is named.",
-    429: "Too much is asked at once; Retry-After says when to come back.",
-    502: "The champion's files are damaged; the old model serves on.",
-    503: "No model serves, or what is needed cannot be reached.",
+    422: "A field is invalid; the response names it.",
+    429: "Too many requests at once; Retry-After says when to try again.",
+    502: "The champion's files are damaged; the old model keeps serving.",
+    503: "No model serves, or the database or model registry cannot be reached.",
     504: "The request took too long.",
 }
 ID_PARAMETER = {
     "name": "X-Request-ID",
     "in": "header",
     "required": False,
-    "description": "Goes by in answers and logs, made up if left out. Sent again with the same question "
-    "within an hour it gives the same answer, and is logged once.",
+    "description": "Identifies the request in responses and logs; generated if left out. The same request "
+    "with the same id within an hour returns the same response and is logged once.",
     "schema": {"type": "string", "pattern": f"^{REQUEST_ID_PATTERN.pattern}$"},
 }
 KEY_SCHEME = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
@@ -50,13 +50,13 @@ def body_of(schema: type[BaseModel]) -> dict[str, Any]:
 
 
 def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """Makes the document once and gives it from then on."""
-    made: dict[str, Any] = {}
+    """A function that builds the document at the first call and returns it from then on."""
+    document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
-        if not made:
-            made.update(_document(app))
-        return made
+        if not document:
+            document.update(_document(app))
+        return document
 
     return openapi
 
@@ -68,9 +68,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     components = document["components"]
     components["securitySchemes"] = {"ApiKey": KEY_SCHEME}
     for schema in (FeatureRow, Batch):
-        drawn = schema.model_json_schema(ref_template="#/components/schemas/{model}")
-        drawn.pop("$defs", None)
-        components["schemas"][schema.__name__] = drawn
+        json_schema = schema.model_json_schema(ref_template="#/components/schemas/{model}")
+        json_schema.pop("$defs", None)
+        components["schemas"][schema.__name__] = json_schema
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -92,6 +92,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> None:
-    """A query can leave a parameter out, but has no word for null."""
+    """Drop null from a query parameter's schema: a query can leave a parameter out, but not send null."""
     kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
     schema.update(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})

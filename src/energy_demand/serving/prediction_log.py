@@ -1,10 +1,10 @@
-"""The log of every answer: off the request's path, through a spool on disk, into PostgreSQL once.
+"""The log of every prediction: off the request's path, through a spool on disk, into PostgreSQL once.
 
-Whoever answers only puts rows into memory. Every `JOURNAL_SECONDS` one thread writes them to the spool; a
-second one carries the spool into `prediction_log`, whenever the database can be reached. So an answer is in
-memory alone for at most that long: what `kill -9` can lose. Where the disk does not take the lines they stay
-in memory, up to `MOST_IN_MEMORY` rows, and go to the database from there; what passes that is dropped,
-counted and told.
+The request only puts rows into memory. Every `JOURNAL_SECONDS` one thread writes them to the spool; a second
+thread moves the spool into `prediction_log` whenever the database can be reached. So a prediction is only in
+memory for at most that long, which is what `kill -9` can lose. If the disk refuses the lines, up to
+`MOST_IN_MEMORY` rows stay in memory and go to the database from there; further rows are dropped, counted and
+logged as dropped.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class PredictionLog:
-    """Takes rows of `prediction_log` from any thread and sees that they arrive.
+    """Takes rows of `prediction_log` from any thread and delivers them.
 
     Args:
-        spool: where rows wait.
-        connect: opens the database, migrated; called until it works.
+        spool: the queue on disk.
+        connect: opens the migrated database; called until it succeeds.
         most_in_memory: bound of the rows that are not on disk.
     """
 
@@ -53,7 +53,7 @@ class PredictionLog:
         self._connect = connect
         self._most = most_in_memory
         self._new: deque[Lines] = deque()
-        self._kept: list[bytes] = []  # lines that the disk did not take
+        self._kept: list[bytes] = []  # lines that the disk refused
         self._kept_guard = threading.Lock()
         self._stopping = threading.Event()
         self._journal = threading.Thread(target=self._keep_journal, name="prediction-journal", daemon=True)
@@ -63,28 +63,28 @@ class PredictionLog:
         self.dropped = 0
 
     def start(self) -> None:
-        """Begin to take rows away."""
+        """Start the threads."""
         self._journal.start()
         self._shipper.start()
 
     def add(self, lines: Lines) -> None:
         """Log rows, each a JSON object of `prediction_log`'s columns; never waits.
 
-        A function is called later, in the journal's thread: for what takes long to write.
+        A function is called later, in the journal's thread: for rows that take long to serialise.
         """
         self._new.append(lines)
 
     @property
     def in_memory(self) -> int:
-        """Rows that are not on disk because it does not take them."""
+        """Rows in memory because the disk refused them."""
         return len(self._kept)
 
     def spool_bytes(self) -> int:
-        """What waits on disk."""
+        """Bytes waiting on disk."""
         return self._spool.bytes()
 
     def close(self, patience_seconds: float = 5.0) -> None:
-        """Write down everything; what the database does not take in time waits in the spool."""
+        """Write everything; rows that do not reach the database in time wait in the spool."""
         self._stopping.set()
         self._journal.join()
         self._shipper.join(timeout=patience_seconds)
@@ -95,7 +95,7 @@ class PredictionLog:
         self._spool.close()
         if self._kept:
             _log.error(
-                "%d predictions could be written neither to the database nor to %s and are lost",
+                "%d predictions are lost: neither the database nor %s could be written",
                 len(self._kept),
                 self._spool.folder,
             )
@@ -106,8 +106,8 @@ class PredictionLog:
             try:
                 self._write_down()
             except Exception:  # noqa: BLE001
-                # The thread must live: without it every later answer would stay in memory.
-                _log.exception("predictions could not be written down")
+                # The thread must live: without it every later prediction would stay in memory.
+                _log.exception("predictions could not be written to the spool")
             if stopping and not self._new:
                 return
 
@@ -118,22 +118,22 @@ class PredictionLog:
             try:
                 lines += added() if callable(added) else added
             except Exception:  # noqa: BLE001
-                # It must not take with it what was collected before.
-                _log.exception("predictions could not be written down")
+                # The lines collected before must not be lost with it.
+                _log.exception("predictions could not be written to the spool")
         if not lines:
             return
         try:
             self._spool.append(lines)
         except OSError as error:
             if not self._disk_refused:
-                _log.error("the spool takes no more: %s; predictions are kept in memory", error)
+                _log.error("the spool cannot be written: %s; predictions are kept in memory", error)
             self._disk_refused = True
             with self._kept_guard:
                 self._kept += lines
                 lost = max(0, len(self._kept) - self._most)
                 del self._kept[:lost]
             if lost and not self._dropping:
-                _log.error("predictions are dropped from the log: disk and database are away")
+                _log.error("predictions are dropped from the log: spool and database are unavailable")
             self._dropping = self._dropping or lost > 0
             self.dropped += lost
         else:
@@ -152,7 +152,7 @@ class PredictionLog:
                 self._ship(database)
                 pause = SHIP_SECONDS
                 if away:
-                    _log.warning("the database is back; the log of predictions catches up")
+                    _log.warning("the database is available again; waiting predictions are being logged")
                 away = False
             except UserError as error:
                 if not away:
@@ -175,14 +175,14 @@ class PredictionLog:
             except FileNotFoundError:  # another process took it
                 continue
             except OSError as error:  # it must not hold up the others
-                _log.error("%s cannot be read and stays: %s", file, error)
+                _log.error("%s cannot be read and is kept: %s", file, error)
                 continue
             refused = self._insert(database, lines)
             try:
                 if refused:
                     self._spool.refuse(file, refused)
             except OSError as error:  # likewise
-                _log.error("%s stays, as what was refused of it cannot be kept: %s", file, error)
+                _log.error("%s is kept, because its refused rows cannot be written: %s", file, error)
                 continue
             self._spool.done(file)
         with self._kept_guard:
@@ -197,10 +197,10 @@ class PredictionLog:
             self.dropped += len(refused)
 
     def _insert(self, database: Database, lines: list[bytes]) -> list[bytes]:
-        """Log lines; gives back those that the table does not take.
+        """Log lines; return those that the table refuses.
 
         Raises:
-            DatabaseUnavailableError: the database went away; any of them may be asked again.
+            DatabaseUnavailableError: the connection was lost; all lines may be sent again.
         """
         refused: list[bytes] = []
         for start in range(0, len(lines), LINES_AT_ONCE):
@@ -211,7 +211,7 @@ class PredictionLog:
                 refused += self._one_by_one(database, some)
         if refused:
             _log.error(
-                "%d predictions cannot be logged; they are kept in %s", len(refused), self._spool.folder
+                "the database refused %d predictions; they are kept in %s", len(refused), self._spool.folder
             )
         return refused
 

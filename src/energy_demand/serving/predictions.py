@@ -1,6 +1,6 @@
-"""Answers rows of features by the base booster, and logs each answer.
+"""Predicts feature rows with the base booster, and logs each prediction.
 
-A single row is answered on the event loop's thread, in microseconds; a batch in a thread of its own.
+A single row is predicted on the event loop's thread, in microseconds; a batch in its own thread.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Answerer:
         """The answers to a batch; for the batch thread.
 
         Returns:
-            The JSON of `Predictions`, and what makes the rows of the log, for when the answer is given.
+            The JSON of `Predictions`, and a function that makes the log rows after the response is sent.
 
         Raises:
             BadFieldError: a row's calendar columns contradict its timestamp.
@@ -118,7 +118,7 @@ class Answerer:
             given = getattr(row, name)
             if given != calendar[name]:
                 raise BadFieldError(
-                    f"{prefix}{name}", f"contradicts timestamp, which gives {calendar[name]}, got {given}"
+                    f"{prefix}{name}", f"contradicts timestamp, which gives {calendar[name]}; got {given}"
                 )
 
     def _line(

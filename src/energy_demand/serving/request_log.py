@@ -1,6 +1,6 @@
-"""Counts and logs answered requests, some at a time: done one by one it would take longer than a prediction.
+"""Counts and logs answered requests in groups: one by one, logging would take longer than a prediction.
 
-A request only leaves a note; `flush`, called a few times a second, turns notes into metrics and log lines.
+A request only adds a note; `flush`, called a few times a second, turns notes into metrics and log lines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _log = logging.getLogger("energy_demand.serving.requests")
 
 
 class Note(NamedTuple):
-    """One answered request; `route` is its template, None where none matched."""
+    """One answered request; `route` is its template, None if no route matched."""
 
     at: float
     request_id: str
@@ -46,20 +46,20 @@ class RequestLog:
         self._in_flight = 0
 
     def begin(self) -> None:
-        """A request came in."""
+        """Count a request that begins."""
         self._in_flight += 1
 
     def end(
         self, request_id: str, method: str, route: str | None, status: int, seconds: float, client: str | None
     ) -> None:
-        """It was answered."""
+        """Note a request that was answered."""
         self._in_flight -= 1
         self._notes.append(
             Note(time.time(), request_id, method, route, status, seconds, client, self._version())
         )
 
     def flush(self) -> None:
-        """Count and log what was answered since the last time."""
+        """Count and log the requests answered since the last flush."""
         with self._flushing:
             self._metrics.in_flight.set(self._in_flight)
             while self._notes:

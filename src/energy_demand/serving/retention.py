@@ -1,4 +1,4 @@
-"""Moves old predictions from the database to Parquet files, one a day; deletes nothing that is in no file."""
+"""Moves old predictions from the database to Parquet files, one a day; deletes only rows that a file has."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _log = logging.getLogger(__name__)
 def archive_predictions(database: Database, folder: Path, before: datetime) -> int:
     """Move the predictions of whole UTC days before `before` to `folder/prediction_log_DAY.parquet`.
 
-    A day is written, then deleted; killed in between, the next run finds its rows in both places and the
-    file keeps each once.
+    A day is written, then deleted; after a kill in between, the next run finds its rows in both places and
+    the file keeps each row once.
 
     Returns:
-        How many rows left the database.
+        The number of rows moved.
 
     Raises:
-        DatabaseUnavailableError: the database went away; days that are done stay done.
+        DatabaseUnavailableError: the connection was lost; finished days stay moved.
         OSError: a file cannot be written; its day stays in the database.
     """
     midnight = datetime.combine(before.astimezone(UTC).date(), time(0), tzinfo=UTC)
@@ -52,7 +52,7 @@ def archive_predictions(database: Database, folder: Path, before: datetime) -> i
 def _move(connection: sa.Connection, folder: Path, day: date) -> int:
     start = datetime.combine(day, time(0), tzinfo=UTC)
     rows = predictions.read_predictions(connection, start, start + timedelta(days=1))
-    if rows.empty:  # another process was quicker
+    if rows.empty:  # another process has moved them
         return 0
     file = folder / f"prediction_log_{day}.parquet"
     folder.mkdir(parents=True, exist_ok=True)

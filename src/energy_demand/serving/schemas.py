@@ -55,10 +55,10 @@ EXAMPLE: dict[str, float] = {
 
 def _full_hour(moment: datetime) -> datetime:
     if not FIRST_YEAR <= moment.year < LAST_YEAR:
-        raise ValueError(f"must lie between {FIRST_YEAR} and {LAST_YEAR}")
+        raise ValueError(f"must be in the years {FIRST_YEAR} to {LAST_YEAR - 1}")
     moment = moment.astimezone(UTC)
     if moment.minute or moment.second or moment.microsecond:  # as offsets of half an hour can make it
-        raise ValueError("must be a full hour of UTC, such as 2025-07-31T20:00:00Z")
+        raise ValueError("must be a full UTC hour, e.g. 2025-07-31T20:00:00Z")
     return moment
 
 
@@ -112,29 +112,29 @@ DERIVED: dict[str, tuple[str, Callable[[float], float]]] = {
 
 
 class FeatureRow(BaseModel):
-    """The base columns of one target hour. Derived columns may be left out; given, they must agree."""
+    """The base columns of one target hour. Derived columns are optional, but must agree if given."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, allow_inf_nan=False, json_schema_extra={"examples": [dict(EXAMPLE)]}
     )
 
-    temperature: float = Field(ge=-60, le=60, description="°C.")
-    apparent_temperature: float = Field(ge=-90, le=80, description="°C.")
-    humidity: float = Field(ge=0, le=100, description="Relative, %.")
-    wind_speed: float = Field(ge=0, le=450, description="km/h at 10 m.")
-    cloud_cover: float = Field(ge=0, le=100, description="%.")
-    solar_radiation: float = Field(ge=0, le=1600, description="W/m², mean of the hour.")
-    precipitation: float = Field(ge=0, le=400, description="mm in the hour.")
-    hour_of_day: Annotated[int, Whole(0, 23)] = Field(description="Local, of the hour's start.")
-    day_of_week: Annotated[int, Whole(0, 6)] = Field(description="Local; 0 is Monday.")
-    month: Annotated[int, Whole(1, 12)] = Field(description="Local.")
+    temperature: float = Field(ge=-60, le=60, description="Temperature, °C.")
+    apparent_temperature: float = Field(ge=-90, le=80, description="Apparent temperature, °C.")
+    humidity: float = Field(ge=0, le=100, description="Relative humidity, %.")
+    wind_speed: float = Field(ge=0, le=450, description="Wind speed at 10 m, km/h.")
+    cloud_cover: float = Field(ge=0, le=100, description="Cloud cover, %.")
+    solar_radiation: float = Field(ge=0, le=1600, description="Mean solar radiation of the hour, W/m².")
+    precipitation: float = Field(ge=0, le=400, description="Precipitation in the hour, mm.")
+    hour_of_day: Annotated[int, Whole(0, 23)] = Field(description="Local hour at the start of the hour.")
+    day_of_week: Annotated[int, Whole(0, 6)] = Field(description="Local day of the week; 0 is Monday.")
+    month: Annotated[int, Whole(1, 12)] = Field(description="Local month.")
     is_holiday: Flag = Field(description="true or 1 on a public holiday of the United States.")
-    demand_lag_1h: Mwh = Field(description="Newest demand known, MWh.")
-    demand_lag_24h: Mwh = Field(description="Demand of the same hour a day before, MWh.")
-    demand_lag_168h: Mwh = Field(description="Demand of the same hour a week before, MWh.")
-    demand_rolling_mean_24h: Mwh = Field(description="Mean of the newest 24 hours known, MWh.")
+    demand_lag_1h: Mwh = Field(description="Newest known demand, MWh.")
+    demand_lag_24h: Mwh = Field(description="Demand of the same hour one day earlier, MWh.")
+    demand_lag_168h: Mwh = Field(description="Demand of the same hour one week earlier, MWh.")
+    demand_rolling_mean_24h: Mwh = Field(description="Mean demand of the newest 24 known hours, MWh.")
     demand_rolling_std_24h: float = Field(
-        ge=0, le=MOST_MWH, description="Standard deviation of the same hours, MWh."
+        ge=0, le=MOST_MWH, description="Standard deviation of demand in the same 24 hours, MWh."
     )
     is_weekend: Flag | None = Field(None, description="Derived from day_of_week.")
     temp_squared: float | None = Field(None, description="Derived: temperature².")
@@ -143,8 +143,8 @@ class FeatureRow(BaseModel):
     lead_hours: Annotated[int, Whole(1, MAX_LEAD_HOURS)] = Field(24, description="Hours ahead.")
     timestamp: FullHour | None = Field(
         None,
-        description="The hour predicted (its end, with offset); left out: lead_hours from now. "
-        "Given, the calendar columns must agree with it.",
+        description="End of the predicted hour, with UTC offset; default: lead_hours from now. "
+        "If given, the calendar columns must agree with it.",
     )
 
     @field_validator("is_weekend", *list(DERIVED)[1:])
@@ -156,7 +156,8 @@ class FeatureRow(BaseModel):
         expected = derive(about.data[source])
         if not math.isclose(value, expected, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE):
             raise ValueError(
-                f"contradicts {source} {about.data[source]:g}, which gives {expected:g}; it may be left out"
+                f"contradicts {source} {about.data[source]:g}, which gives {expected:g}; "
+                "you may leave this field out"
             )
         return value
 
@@ -197,9 +198,9 @@ class Batch(BaseModel):
 
 
 class Hour(BaseModel):
-    """Which hour is predicted."""
+    """The predicted hour."""
 
-    timestamp: datetime = Field(description="The hour's end, UTC.")
+    timestamp: datetime = Field(description="End of the hour, UTC.")
     lead_hours: int
 
 
@@ -214,7 +215,7 @@ class Interval(BaseModel):
 
 
 class Answer(BaseModel):
-    """What answered, and the id that the answer goes by."""
+    """The model version and quality of the answer, and its request id."""
 
     model_version: str = Field(examples=["7"])
     quality: Literal["base_booster"] = "base_booster"
@@ -222,23 +223,23 @@ class Answer(BaseModel):
 
 
 class PredictedHour(Interval, Hour):
-    """One row's answer."""
+    """The prediction for one row of a batch."""
 
 
 class Prediction(Answer, PredictedHour):
-    """The answer to one row."""
+    """The prediction for one row."""
 
 
 class Predictions(Answer):
-    """The answers to a batch, in the order of its rows."""
+    """The predictions for a batch, in the order of its rows."""
 
     predictions: list[PredictedHour]
 
 
 class Period(BaseModel):
-    """Which hour is forecast."""
+    """The forecast hour."""
 
-    period: datetime = Field(description="The hour's end, UTC.")
+    period: datetime = Field(description="End of the hour, UTC.")
     lead_hours: int
 
 
@@ -246,7 +247,8 @@ class ForecastHour(Interval, Period):
     """One hour of a forecast."""
 
     explanation: dict[str, float] | None = Field(
-        None, description="What calendar, temperature, sun and so on add, MWh; with explain=true."
+        None,
+        description="Contributions of calendar, temperature, sun and other parts, MWh; with explain=true.",
     )
 
 
@@ -254,38 +256,39 @@ class ForecastAnswer(BaseModel):
     """A forecast of consecutive hours."""
 
     issued_at: datetime
-    model_version: str = Field(description="`none` where no model could answer.")
-    state_through: datetime = Field(description="The newest hour of demand that was known.")
-    demand_age_hours: float = Field(description="How old that was at the hour of issue.")
+    model_version: str = Field(description="Registered version; `none` if no model could forecast.")
+    state_through: datetime = Field(description="End of the newest known hour of demand.")
+    demand_age_hours: float = Field(description="Age of the newest known demand at the issue time, hours.")
     quality: Literal["champion", "champion_without_weather", "previous_champion", "base_booster", "last_week"]
     peak: ForecastHour
     hours: list[ForecastHour]
     in_sample: Literal[True] | None = Field(
-        None, description="The model was trained on hours after the issue: no honest forecast."
+        None,
+        description="The model was trained on hours after the issue time: not an out-of-sample forecast.",
     )
 
 
 class ModelAnswer(BaseModel):
-    """The model that serves in the process that answers."""
+    """The model that serves in the answering process."""
 
     name: str
     version: str
     run_id: str
-    previous_version: str | None = Field(description="The champion before it, second rung of the ladder.")
+    previous_version: str | None = Field(description="The previous champion, which is the first fallback.")
     trained_through: datetime
     respondent: str
     features: list[str]
-    metrics: dict[str, float] = Field(description="As they were measured in training.")
+    metrics: dict[str, float] = Field(description="Metrics measured in training.")
     loaded_at: datetime
-    problem: str | None = Field(description="Why a newer champion does not serve, if one does not.")
+    problem: str | None = Field(description="Why the newest champion is not loaded; null if it is.")
 
 
 class ReloadAnswer(BaseModel):
-    """What a reload changed in the process that answers."""
+    """The result of a reload in the answering process."""
 
     status: Literal["reloaded", "unchanged"] = Field(description="unchanged: the champion served already.")
     version: str
-    replaced: str | None = Field(description="The version that served before; null: the same or none.")
+    replaced: str | None = Field(description="The replaced version; null if none or the same one served.")
 
 
 class Health(BaseModel):
@@ -303,14 +306,14 @@ class Ready(BaseModel):
 
 
 class FieldProblem(BaseModel):
-    """One refused field."""
+    """One invalid field."""
 
     field: str = Field(examples=["temperature", "rows.3.humidity"])
     message: str
 
 
 class Problem(BaseModel):
-    """Why there is no answer: one line, and each refused field."""
+    """An error: a one-line reason, and each invalid field."""
 
     detail: str
     request_id: str

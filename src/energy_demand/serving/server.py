@@ -1,7 +1,7 @@
-"""Runs the service: worker processes under one parent, which serves their metrics and outlives none of them.
+"""Runs the service: worker processes under one parent, which serves their metrics.
 
 The parent binds both ports before anything starts, restarts workers that die, and passes SIGTERM on; a worker
-then answers what it has accepted and writes its log down before it ends. A worker whose parent is gone ends.
+then answers its accepted requests and writes its log before it ends. A worker whose parent has died ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KEEP_ALIVE_SECONDS = 60
 # Loading MLflow or a model can keep a worker from answering its parent for a while.
 HEALTH_CHECK_SECONDS = 60
 PARENT_LOOK_SECONDS = 1.0
-# Threads that log and ship give way to the event loop after a millisecond, not Python's five.
+# The logging threads yield to the event loop after one millisecond instead of Python's five.
 SWITCH_SECONDS = 0.001
 
 _log = logging.getLogger(__name__)
@@ -46,17 +46,17 @@ class PortError(UserError, OSError):
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; prints one line on standard output when it listens.
+    """Serve until SIGINT or SIGTERM; print one line on standard output once the port is open.
 
     Raises:
-        PortError: a port is taken or not ours.
+        PortError: a port is taken or not permitted.
     """
     with (
         _metrics_folder() as folder,
         _listening(settings.api_host, settings.api_port) as api,
     ):
         prepare_serving(folder)
-        # What these import reads the environment that was just set.
+        # Imported here, because these imports read the environment set above.
         from uvicorn import Config  # noqa: PLC0415
         from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
 
@@ -78,7 +78,7 @@ def run(settings: Settings) -> None:
         with _metrics(settings, folder):
             sys.stdout.write(
                 f"serving on {_address(api)}, metrics on port {settings.prometheus_port}, "
-                f"{settings.api_workers} worker(s)\n"
+                f"{settings.api_workers} worker{'s' if settings.api_workers > 1 else ''}\n"
             )
             sys.stdout.flush()
             Multiprocess(config, sockets=[api]).run()
@@ -98,7 +98,7 @@ def _end_with(parent: int) -> None:
     pause = threading.Event()
     while os.getppid() == parent:
         pause.wait(PARENT_LOOK_SECONDS)
-    _log.error("the parent process is gone; this worker ends")
+    _log.error("the parent process has died; this worker ends")
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -124,7 +124,7 @@ def _metrics(settings: Settings, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket: from here on connections wait for a worker, none is refused."""
+    """A listening socket: from now on connections wait for a worker, and none is refused."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         family, kind, protocol, _, address = found[0]
@@ -145,7 +145,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def _port_error(host: str, port: int, variable: str, error: OSError) -> PortError:
     reason = error.strerror or str(error)
-    return PortError(f"cannot listen on {host}:{port}: {reason}; free it, or set {variable} or API_HOST")
+    return PortError(
+        f"cannot listen on {host}:{port}: {reason}; free the port, or change {variable} or API_HOST"
+    )
 
 
 def _address(listener: socket.socket) -> str:

@@ -100,7 +100,7 @@ class Service:
         model = self.models.served
         if model is None:
             trouble = self.models.problem is not None
-            why = "the log of the service says why" if trouble else "is one trained? `energy-demand train`"
+            why = "see the service's log" if trouble else "run `energy-demand train` to train one"
             raise NotReadyError(f"no model serves yet; {why}")
         return model
 
@@ -165,7 +165,7 @@ class Service:
                     work()
                 except Exception:  # noqa: BLE001
                     # A follower that ends would leave the process on an old model without a word.
-                    _log.exception("%s failed; it is tried again", name)
+                    _log.exception("%s failed; retrying", name)
                 if self._stopping.wait(seconds):
                     return
 

@@ -1,8 +1,8 @@
-"""Lines on disk that wait to be taken elsewhere: appended by one process, taken in order, never lost.
+"""A queue of lines on disk: appended by one process, taken in order, never lost.
 
-Each process writes into a folder of its own and holds its lock while it lives. What a killed process left
-is found by the next one, as its lock is free. A line is written whole or, at the very end of a file whose
-process was killed, not at all.
+Each process writes into its own folder and locks it while it runs. The next process finds the folder of a
+killed one, as its lock is free. A line is written completely or, at the end of a file whose process was
+killed, not at all.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ REFUSED_SUFFIX = ".refused"
 
 
 class SpoolFullError(OSError):
-    """What waits has reached its bound; nothing was written."""
+    """The spool is full; nothing was written."""
 
 
 class Spool:
-    """The lines that wait in one folder, of this process and of dead ones.
+    """The waiting lines in one folder, of this process and of processes that ended.
 
     One thread may append while another takes; both may ask for the size.
 
     Args:
         folder: of all processes' spools.
-        max_bytes: bound of everything that waits in `folder`.
+        max_bytes: bound of all waiting lines in `folder`.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -51,12 +51,12 @@ class Spool:
         """Add lines, each without its newline; all of them or none.
 
         Raises:
-            SpoolFullError: they would pass the bound.
+            SpoolFullError: the spool would exceed its bound.
             OSError: the disk is full or cannot be written.
         """
         data = b"".join(line + b"\n" for line in lines)
         if self.bytes() + len(data) > self._max_bytes:
-            raise SpoolFullError(f"{self.folder} holds {self._max_bytes:,} bytes already")
+            raise SpoolFullError(f"{self.folder} has reached its limit of {self._max_bytes:,} bytes")
         with self._guard:
             file = self._opened()
             start = os.fstat(file.fileno()).st_size
@@ -65,7 +65,7 @@ class Spool:
                 while rest:
                     rest = rest[file.write(rest) :]
             except OSError:
-                # What got through of it is taken back, so that a line is never there in part or twice.
+                # The part that was written is removed, so that no line is partial or duplicated.
                 try:
                     file.truncate(start)
                 except OSError:
@@ -73,7 +73,7 @@ class Spool:
                 raise
 
     def waiting(self) -> list[Path]:
-        """The files that can be taken, oldest first; what is being written is closed for it."""
+        """The files that can be taken, oldest first; the file being written is closed first."""
         with self._guard:
             self._close()
         found: list[tuple[int, str, Path]] = []
@@ -87,19 +87,19 @@ class Spool:
         return whole
 
     def done(self, file: Path) -> None:
-        """Forget a file whose lines have arrived, and the folder of a dead process with its last one."""
+        """Delete a file whose lines have arrived, and the folder of an ended process with its last file."""
         file.unlink(missing_ok=True)
         folder = file.parent
         if folder != self._mine and not _files(folder):
             self._remove(folder)
 
     def refuse(self, file: Path, lines: Sequence[bytes]) -> None:
-        """Keep lines that nobody takes beside the spool, for a person to look at."""
+        """Keep lines that the database refused in a file beside the spool, for inspection."""
         with (self.folder / f"{file.parent.name}-{file.stem}{REFUSED_SUFFIX}").open("ab") as kept:
             kept.write(b"".join(line + b"\n" for line in lines))
 
     def bytes(self) -> int:
-        """How much waits, of all processes."""
+        """The bytes waiting, of all processes."""
         total = 0
         for folder in self._folders():
             for _written, _name, file in _files(folder):
@@ -108,7 +108,7 @@ class Spool:
         return total
 
     def close(self) -> None:
-        """Let go of the folder; what waits in it is taken by the next process."""
+        """Release the folder; the next process takes what waits in it."""
         with self._guard:
             self._close()
             if self._lock_file is not None:
@@ -142,7 +142,7 @@ class Spool:
             yield from [folder for folder in self.folder.iterdir() if folder.is_dir()]
 
     def _left_in(self, folder: Path) -> list[tuple[int, str, Path]]:
-        """The files of a dead process; none while it lives. Without any its folder goes."""
+        """The files of an ended process; none while it runs. A folder without files is deleted."""
         try:
             with (folder / LOCK_NAME).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -151,19 +151,19 @@ class Spool:
                 if not files:
                     self._remove(folder)
                 return files
-        except (FileNotFoundError, BlockingIOError):  # gone meanwhile; alive
+        except (FileNotFoundError, BlockingIOError):  # deleted meanwhile; or the process runs
             return []
 
     @staticmethod
     def _remove(folder: Path) -> None:
-        # Another process may do the same; a file that came meanwhile keeps the folder.
+        # Another process may do the same; a file added meanwhile keeps the folder.
         with contextlib.suppress(OSError):
             (folder / LOCK_NAME).unlink(missing_ok=True)
             folder.rmdir()
 
 
 def _files(folder: Path) -> list[tuple[int, str, Path]]:
-    """When each file that waits was written, its name, its path; what another process takes is left out."""
+    """Time of writing, name and path of each waiting file; skips files that another process takes."""
     found = []
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:

@@ -1,4 +1,4 @@
-"""One thread for one kind of work, with a bounded queue before it, for the event loop to wait on."""
+"""One thread for one kind of work, with a bounded queue, awaited by the event loop."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class WorkThread:
-    """Runs one piece of work after the other; whoever comes when the queue is full is sent away.
+    """Runs pieces of work one after the other; refuses more when the queue is full.
 
-    Belongs to the event loop's thread. Work that nobody waits for any more (a request over its time) goes on
-    and keeps its place until it is done, so that given-up requests cannot pile up behind it.
+    Belongs to the event loop's thread. Work of a request that timed out continues and keeps its place until
+    it is done, so that timed-out requests cannot pile up behind it.
     """
 
     def __init__(self, name: str, most_waiting: int) -> None:
@@ -28,14 +28,14 @@ class WorkThread:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns.
+        """The result of `work`.
 
         Raises:
-            TooBusyError: as much waits as may.
+            TooBusyError: the queue is full.
         """
         if self._pending >= self._most:
             raise TooBusyError(
-                f"{self._pending} {self._name} requests wait in this process; try again shortly"
+                f"{self._pending} {self._name} requests are waiting in this process; try again shortly"
             )
         self._pending += 1
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -43,10 +43,10 @@ class WorkThread:
         return await asyncio.shield(future)
 
     def close(self) -> None:
-        """Wait for what is under way, drop what waits."""
+        """Wait for the running work and drop the queued work."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _done(self, future: asyncio.Future[T]) -> None:
         self._pending -= 1
         if not future.cancelled():
-            future.exception()  # seen, so that nobody warns of work that was given up
+            future.exception()  # retrieved, so that asyncio does not warn about abandoned work

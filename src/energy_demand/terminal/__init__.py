@@ -1,1 +1,1 @@
-"""What a person sees: tables, small plots in the terminal, pictures. No decisions."""
+"""Output for the terminal: tables, text plots and picture files. Makes no decisions."""

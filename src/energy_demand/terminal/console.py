@@ -1,4 +1,4 @@
-"""The two streams, JSON, and progress."""
+"""Standard output and standard error, JSON output, and progress bars."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ err = Console(stderr=True, highlight=False)
 
 
 def print_json(body: dict[str, Any]) -> None:
-    """One JSON object on standard output; moments as ISO text in UTC."""
+    """Print one JSON object on standard output; times are ISO text in UTC."""
     sys.stdout.write(json.dumps(body, default=_plain, allow_nan=False) + "\n")
 
 
 def _plain(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return str(value.isoformat()).replace("+00:00", "Z")
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 @contextmanager
 def progress_bars() -> Iterator[StepProgress]:
-    """A bar for each step on standard error, for as long as the block lasts."""
+    """One progress bar for each step on standard error, within a `with` block."""
     bars = Progress(
         TextColumn("{task.description:<18}"),
         BarColumn(bar_width=32),

@@ -1,4 +1,4 @@
-"""A forecast, for a person: a table, a small plot in the terminal, a picture."""
+"""A forecast as a table, a text plot and a picture file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLOT_WIDTH, PLOT_HEIGHT = 78, 16
 def print_forecast(
     forecast: Forecast, zone: ZoneInfo, picture: Path | None, *, note: str = "", explain: bool = False
 ) -> None:
-    """Table, plot and peak on standard output; the picture in `reports/`, or where it is wanted."""
+    """Print table, plot and peak on standard output; write the picture to `picture` or to `reports/`."""
     out.print(forecast_table(forecast, zone))
     if explain and forecast.explanation is not None:
         out.print(explanation_table(forecast.explanation, zone))
@@ -38,10 +38,10 @@ def print_forecast(
 
 
 def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:
-    """Each hour with its forecast and intervals, in local time, the peak marked."""
+    """Each hour with its forecast and intervals in local time, with the peak marked."""
     peak = int(forecast.hours["predicted_demand_mwh"].to_numpy().argmax())
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("hour (local)", "lead h", "MWh", "80 % interval", "95 % interval", ""):
+    for name in ("hour (local)", "lead, h", "MWh", "80 % interval", "95 % interval", ""):
         table.add_column(name, justify="right")
     for index, hour in enumerate(forecast.hours.to_dict("records")):
         ends = hour["period"].tz_convert(zone)
@@ -59,7 +59,7 @@ def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:
 
 
 def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:
-    """What each part adds to the forecast of each hour, MWh."""
+    """The contribution of each part to each hour's forecast, MWh."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     parts = [name for name in explanation.columns if name != "period"]
     for name in ("hour (local)", *(part.replace("_", " ") for part in parts), "= MWh"):
@@ -77,12 +77,12 @@ def peak_sentence(forecast: Forecast, zone: ZoneInfo) -> str:
     starts, ends = (hour["period"] - HOUR).tz_convert(zone), hour["period"].tz_convert(zone)
     return (
         f"Peak {hour['predicted_demand_mwh']:,.0f} MW on {starts:%a %d %b} between {starts:%H:%M} and "
-        f"{ends:%H:%M} local time (80 %: {hour['lower_80']:,.0f} to {hour['upper_80']:,.0f} MW)"
+        f"{ends:%H:%M} local time (80 % interval {hour['lower_80']:,.0f} to {hour['upper_80']:,.0f} MW)"
     )
 
 
 def terminal_plot(forecast: Forecast, zone: ZoneInfo) -> str:
-    """A small plot of the hours with the 80 % interval, as text."""
+    """A text plot of the hours with their 80 % interval."""
     import plotext  # noqa: PLC0415  (of the `local` extra)
 
     hours = forecast.hours

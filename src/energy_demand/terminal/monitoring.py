@@ -1,4 +1,4 @@
-"""What monitoring found and what a retraining came to, for a person."""
+"""The results of a drift check and of a retraining, as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from energy_demand.terminal.console import out
 
 
 def print_drift(body: dict[str, Any]) -> None:
-    """`drift` for a person."""
+    """Print the result of `drift`."""
     details = body["drift_details"]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("group", "column", "score", "shift", ""):
@@ -25,25 +25,31 @@ def print_drift(body: dict[str, Any]) -> None:
             "[red]drifted[/red]" if each["drifted"] else "" if compared else each["status"].replace("_", " "),
         )
     out.print(table)
-    concept, made = details["concept"], details["comparison"]
+    concept, comparison = details["concept"], details["comparison"]
     out.print(
-        f"drift share {body['drift_share']:.2f} of {details['share_threshold']:.2f}; charts at "
-        f"{concept['height']:.0%} of their limit ({concept['chart']}, {concept['direction']} demand than "
-        f"foreseen, {concept['days']} days)",
+        f"drift share {body['drift_share']:.2f} (threshold {details['share_threshold']:.2f}); concept drift "
+        f"chart at {concept['height']:.0%} of its limit ({concept['chart']}, {concept['direction']} demand "
+        f"than forecast, {concept['days']} days)",
         soft_wrap=True,
     )
     if details["source_changes"]:
-        out.print(f"another source of weather, not compared: {', '.join(details['source_changes'])}")
-    if made["mape"] is not None:
-        expected = "" if made["expected_mape"] is None else f", expected {made['expected_mape']:.2f} %"
-        out.print(f"scheduled forecasts of {made['days']} days: MAPE {made['mape']:.2f} %{expected}")
-    out.print(f"{'retrain' if body['retrain'] else 'keep'}: {body['reason']}", soft_wrap=True)
+        out.print(f"not compared, because the weather source changed: {', '.join(details['source_changes'])}")
+    if comparison["mape"] is not None:
+        expected = (
+            "" if comparison["expected_mape"] is None else f", expected {comparison['expected_mape']:.2f} %"
+        )
+        out.print(
+            f"scheduled forecasts of the last {comparison['days']} days: "
+            f"MAPE {comparison['mape']:.2f} %{expected}"
+        )
+    decision = "retrain" if body["retrain"] else "keep the champion"
+    out.print(f"decision: {decision}: {body['reason']}", soft_wrap=True)
     if body["report"]:
         out.print(f"report: {body['report']}", soft_wrap=True)
 
 
 def print_retrained(body: dict[str, Any]) -> None:
-    """`retrain` and `train` for a person."""
+    """Print the result of `retrain` and `train`."""
     metrics, verdict = body["metrics"], body["verdict"]
     out.print(
         f"version {body['version']['version']}: {body['rows']:,} rows, {body['first']:%Y-%m-%d} to "
@@ -51,7 +57,7 @@ def print_retrained(body: dict[str, Any]) -> None:
     )
     if metrics["test_n"]:
         out.print(
-            f"day-ahead on {metrics['test_n']:,.0f} hours it had not seen: MAPE {metrics['test_mape']:.2f} % "
+            f"day-ahead on {metrics['test_n']:,.0f} holdout hours: MAPE {metrics['test_mape']:.2f} % "
             f"(base booster {metrics['test_base_mape']:.2f} %, same hour yesterday "
             f"{metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
             f"{metrics['test_seasonal_naive_168_mape']:.2f} %)",
@@ -59,4 +65,4 @@ def print_retrained(body: dict[str, Any]) -> None:
         )
     out.print(f"{'promoted' if verdict['promoted'] else 'not promoted'}: {verdict['reason']}", soft_wrap=True)
     if body["pruned"]:
-        out.print(f"pruned: {', '.join(body['pruned'])}")
+        out.print(f"deleted old versions: {', '.join(body['pruned'])}")

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def picture_path() -> Path:
-    """Where pictures go: `reports/` of the checkout, else of the working directory."""
+    """The default picture file: in `reports/` of the checkout, else of the working directory."""
     return (project_root() or Path.cwd()) / "reports" / "forecast.png"
 
 
 def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "") -> Path:
-    """The forecast with both intervals as a PNG; `note` stands under the title."""
+    """Draw the forecast with both intervals as a PNG, with `note` under the title."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -53,7 +53,7 @@ def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "")
     )
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylabel("demand, MWh")
-    axes.set_xlabel(f"{zone.key} time\n{ATTRIBUTION}", fontsize=9)
+    axes.set_xlabel(f"local time, {zone.key}\n{ATTRIBUTION}", fontsize=9)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", frameon=False)
     issued = forecast.issued_at.astimezone(zone)
@@ -64,24 +64,24 @@ def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "")
     return path
 
 
-def save_replay(made: Replayed, zone: ZoneInfo, path: Path) -> Path:
-    """The error of a replay week by week, with alarms, retrainings and the injected change, as a PNG."""
+def save_replay(replayed: Replayed, zone: ZoneInfo, path: Path) -> Path:
+    """Draw a replay's daily error with alarms, retrainings and the injected change, as a PNG."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    hours = made.run.hours.dropna(subset=["actual_mwh"])
+    hours = replayed.run.hours.dropna(subset=["actual_mwh"])
     local = (pd.DatetimeIndex(hours["period"]) - HOUR).tz_convert(zone).tz_localize(None)
-    off = 100 * (hours["predicted_mwh"] - hours["actual_mwh"]).abs() / hours["actual_mwh"]
-    daily = off.groupby(local.normalize()).mean()
+    absolute_percent = 100 * (hours["predicted_mwh"] - hours["actual_mwh"]).abs() / hours["actual_mwh"]
+    daily = absolute_percent.groupby(local.normalize()).mean()
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.subplots()
-    axes.plot(daily.index, daily, color="tab:blue", alpha=0.25, linewidth=0.8, label="a day")
-    axes.plot(daily.index, daily.rolling(7).mean(), color="tab:blue", linewidth=1.8, label="seven days")
+    axes.plot(daily.index, daily, color="tab:blue", alpha=0.25, linewidth=0.8, label="daily")
+    axes.plot(daily.index, daily.rolling(7).mean(), color="tab:blue", linewidth=1.8, label="7-day mean")
 
-    def at(moment: pd.Timestamp) -> pd.Timestamp:
-        return pd.Timestamp(moment).tz_convert(zone).tz_localize(None)
+    def at(time: pd.Timestamp) -> pd.Timestamp:
+        return pd.Timestamp(time).tz_convert(zone).tz_localize(None)
 
     for kind, colour in (("drift", "tab:orange"), ("concept", "tab:red"), ("performance", "tab:purple")):
-        times = [at(pd.Timestamp(each.at)) for each in made.run.alarms if each.kind == kind]
+        times = [at(pd.Timestamp(each.at)) for each in replayed.run.alarms if each.kind == kind]
         axes.plot(
             pd.DatetimeIndex(times),
             [0.0] * len(times),
@@ -90,7 +90,7 @@ def save_replay(made: Replayed, zone: ZoneInfo, path: Path) -> Path:
             markersize=8,
             label=f"alarm: {kind}",
         )
-    for number, each in enumerate(made.run.retrainings):
+    for number, each in enumerate(replayed.run.retrainings):
         promoted = each.kind == "promoted"
         axes.axvline(
             at(pd.Timestamp(each.at)),  # type: ignore[arg-type]
@@ -99,19 +99,19 @@ def save_replay(made: Replayed, zone: ZoneInfo, path: Path) -> Path:
             linewidth=1,
             label="retrained" if number == 0 else None,
         )
-    if made.body["inject"] is not None:
+    if replayed.body["inject"] is not None:
         axes.axvline(
-            pd.Timestamp(made.body["inject"]["at"]),  # type: ignore[arg-type]
+            pd.Timestamp(replayed.body["inject"]["at"]),  # type: ignore[arg-type]
             color="black",
             linestyle="--",
-            label=f"injected: {made.body['inject']['kind']}",
+            label=f"injected: {replayed.body['inject']['kind']}",
         )
     axes.set_ylim(bottom=-0.2)
     axes.set_ylabel("MAPE, %")
-    axes.set_xlabel(f"day of {zone.key}\n{ATTRIBUTION}", fontsize=9)
+    axes.set_xlabel(f"local day, {zone.key}\n{ATTRIBUTION}", fontsize=9)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", frameon=False, ncols=3)
-    axes.set_title(f"Replay, policy {made.body['policy']}: MAPE {made.body['mape']:.2f} %")
+    axes.set_title(f"Replay, policy {replayed.body['policy']}: MAPE {replayed.body['mape']:.2f} %")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, format="png")
     return path

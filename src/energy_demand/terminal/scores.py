@@ -1,4 +1,4 @@
-"""Scores of backtests and replays, for a person."""
+"""The scores of backtests and replays, as text."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SCORED = (
 
 
 def print_backtest(body: dict[str, Any]) -> None:
-    """`backtest` for a person."""
+    """Print the result of `backtest`."""
     out.print(
         f"{body['protocol']}, {body['start']} to {body['end']}, weather {body['weather']}, publication delay "
         f"{body['publication_delay_hours']} h, {body['n_hours']:,} hours, {body['fits']} fits of "
-        f"{body['seconds_per_fit']:.0f} s, without {body['loss']}, {body['seconds']:.0f} s in all",
+        f"{body['seconds_per_fit']:.0f} s, inputs withheld: {body['loss']}, {body['seconds']:.0f} s in total",
         soft_wrap=True,
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -43,26 +43,29 @@ def print_backtest(body: dict[str, Any]) -> None:
             )
     out.print(table)
     out.print(
-        f"coverage {body['coverage_80']:.1f} % of 80, {body['coverage_95']:.1f} % of 95; mean width "
-        f"{body['width_80_percent']:.1f} and {body['width_95_percent']:.1f} %; MAPE at the daily peak "
-        f"{body['peak_hour_mape']:.2f} %",
+        f"80 % interval: coverage {body['coverage_80']:.1f} %, mean width {body['width_80_percent']:.1f} %; "
+        f"95 % interval: coverage {body['coverage_95']:.1f} %, mean width {body['width_95_percent']:.1f} %; "
+        f"MAPE at the daily peak hour {body['peak_hour_mape']:.2f} %",
         soft_wrap=True,
     )
 
 
 def print_replay(body: dict[str, Any]) -> None:
-    """`replay` for a person."""
+    """Print the result of `replay`."""
     out.print(
         f"policy {body['policy']}, {body['start']} to {body['end']}, day-ahead, weather {body['weather']}, "
-        f"publication delay {body['publication_delay_hours']} h, {body['seconds']:.0f} s in all",
+        f"publication delay {body['publication_delay_hours']} h, {body['seconds']:.0f} s in total",
         soft_wrap=True,
     )
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row(
-        "MAPE", f"{body['mape']:.3f} % of {body['n_hours']:,} hours, bias {body['bias_percent']:+.2f} %"
+        "MAPE", f"{body['mape']:.3f} % on {body['n_hours']:,} hours, bias {body['bias_percent']:+.2f} %"
     )
     table.add_row("MAE", f"{body['mae']:,.0f} MWh")
-    table.add_row("coverage", f"{body['coverage_80']:.1f} % of 80, {body['coverage_95']:.1f} % of 95")
+    table.add_row(
+        "coverage",
+        f"80 % interval {body['coverage_80']:.1f} %, 95 % interval {body['coverage_95']:.1f} %",
+    )
     table.add_row(
         "retrainings",
         f"{body['retrainings']}, {body['promotions']} promoted, {body['training_seconds']:.0f} s of training",
@@ -70,8 +73,8 @@ def print_replay(body: dict[str, Any]) -> None:
     changed = body["inject"]
     if changed is not None:
         delay = body["detection_delay_days"]
-        found = "not found" if delay is None else f"first alarm {delay:.1f} days later"
-        table.add_row("injected", f"{changed['kind']} from {changed['at']} on; {found}")
+        detection = "not detected" if delay is None else f"first alarm {delay:.1f} days later"
+        table.add_row("injected", f"{changed['kind']} from {changed['at']}; {detection}")
     table.add_row(
         "alarms", ", ".join(f"{each['at']:%Y-%m-%d} {each['kind']}" for each in body["alarms"]) or "none"
     )

@@ -1,4 +1,4 @@
-"""What is stored and what serves, for a person."""
+"""The stored data, the serving model and the quarantine, as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from energy_demand.terminal.console import out
 
 
 def print_status(body: dict[str, Any]) -> None:
-    """`status` for a person."""
+    """Print the result of `status`."""
     demand, champion = body["demand"], body["champion"]
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("database", body["database"])
@@ -36,14 +36,16 @@ def print_status(body: dict[str, Any]) -> None:
         table.add_row(
             "champion",
             f"version {champion['version']}, trained through {champion['trained_through']:%Y-%m-%dT%H:%MZ}, "
-            f"test MAPE {champion['mape']:.2f} %",
+            f"holdout MAPE {champion['mape']:.2f} %",
         )
     check, retraining = body["last_drift_check"], body["last_retraining"]
     table.add_row(
         "drift check",
         "none yet; run `energy-demand drift`"
         if check is None
-        else escape(f"{check['at']:%Y-%m-%dT%H:%MZ}, share {check['drift_share']:.2f}: {check['reason']}"),
+        else escape(
+            f"{check['at']:%Y-%m-%dT%H:%MZ}, drift share {check['drift_share']:.2f}: {check['reason']}"
+        ),
     )
     if retraining is not None:
         table.add_row(
@@ -64,18 +66,18 @@ def print_status(body: dict[str, Any]) -> None:
 
 
 def print_quarantine(rows: list[dict[str, Any]]) -> None:
-    """The rows in quarantine, one a line."""
+    """Print the rows in quarantine, one a line."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("id", "seen", "source", "subject", "reason", "row as it came"):
+    for name in ("id", "seen", "source", "subject", "reason", "row as received"):
         table.add_column(name, overflow="fold")
     for row in rows:
         seen = f"{row['seen_at']:%Y-%m-%dT%H:%MZ}"
         payload = escape(json.dumps(row["payload"]))
         table.add_row(str(row["id"]), seen, row["source"], row["subject"], row["reason"], payload)
-    out.print(table if rows else "nothing is in quarantine")
+    out.print(table if rows else "the quarantine is empty")
 
 
-def _span(held: dict[str, Any]) -> str:
-    if held["first"] is None:
+def _span(stored: dict[str, Any]) -> str:
+    if stored["first"] is None:
         return ""
-    return f"from {held['first']:%Y-%m-%dT%H:%MZ} to {held['last']:%Y-%m-%dT%H:%MZ}"
+    return f"from {stored['first']:%Y-%m-%dT%H:%MZ} to {stored['last']:%Y-%m-%dT%H:%MZ}"

@@ -217,7 +217,7 @@ def test_data_of_another_kind_is_refused_and_nothing_is_stored(database, at_sand
 @pytest.mark.parametrize(
     ("first", "last", "said"),
     [
-        pytest.param(LAST, FIRST, "before the start", id="the end before the start"),
+        pytest.param(LAST, FIRST, "is before start", id="the end before the start"),
         pytest.param(date(2025, 4, 1), date(2025, 4, 2), "was published", id="wholly in the future"),
     ],
 )

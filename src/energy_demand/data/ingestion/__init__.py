@@ -1,1 +1,1 @@
-"""Fetch, check, store: from the upstreams' answers to rows of the database."""
+"""Fetch, check, store: from upstream responses to database rows."""

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 EIA = "eia"
 EIA_DAILY = "eia_daily"
-# More holes than this are not asked for one by one, but as the whole range that they lie in.
+# More gaps than this are not requested one by one, but as one range from the first to the last.
 MOST_HOLES = 40
 
 logger = logging.getLogger(__name__)
 
 
 class DemandSource(Protocol):
-    """Where hourly rows come from: EIA's API, or its six-month files."""
+    """The source of hourly rows: EIA's API, or its six-month files."""
 
     @property
     def data_kind(self) -> str:
@@ -44,11 +44,11 @@ class DemandSource(Protocol):
 
 
 def ingest_demand(run: IngestionRun, source: DemandSource) -> None:
-    """Store the span's hours, then ask once more for those that did not come.
+    """Store the span's hours, then request the missing ones once more.
 
     Raises:
-        NoDataError: the source has nothing in the span.
-        IngestInterruptedError: it failed.
+        NoDataError: the source has no rows in the span.
+        IngestInterruptedError: the source failed.
     """
     chunks = list(chunks_of(run.span.start, run.span.end))
     served = 0
@@ -60,7 +60,7 @@ def ingest_demand(run: IngestionRun, source: DemandSource) -> None:
         run.progress("demand", done + 1, len(chunks))
     if not served:
         raise NoDataError(
-            f"EIA has no demand of respondent {run.respondent} from {run.span.start:%Y-%m-%dT%H} to "
+            f"EIA has no demand for respondent {run.respondent} from {run.span.start:%Y-%m-%dT%H} to "
             f"{run.span.end:%Y-%m-%dT%H} UTC; nothing was stored. Check EIA_REGION and the dates"
         )
     for first, last in _holes(sorted({hour for name in SERIES for hour in _missing(run, name)})):
@@ -71,8 +71,8 @@ def ingest_demand(run: IngestionRun, source: DemandSource) -> None:
     run.report.missing_hours = len(_missing(run, DEMAND))
     if run.report.missing_hours:
         logger.warning(
-            "%d hours of demand between %s and %s UTC did not come, asked for twice; "
-            "what came is stored, a later run asks again",
+            "%d hours of demand between %s and %s UTC are missing after two requests; the other hours are "
+            "stored, and later runs request the missing ones again",
             run.report.missing_hours,
             f"{run.span.start:%Y-%m-%dT%H}",
             f"{run.span.end:%Y-%m-%dT%H}",
@@ -83,7 +83,7 @@ def ingest_demand(run: IngestionRun, source: DemandSource) -> None:
 def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
     """Store the totals of the span's local days, the operator's day-ahead forecast among them.
 
-    A total counts as known when the last hour of its day is.
+    A daily total counts as known when the last hour of its day is known.
 
     Raises:
         IngestInterruptedError: EIA failed.
@@ -117,7 +117,7 @@ def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
 
 
 def _fetch(run: IngestionRun, source: DemandSource, first: datetime, last: datetime) -> int:
-    """Fetch, check and store one range in one transaction; how many rows held something."""
+    """Fetch, check and store one range in one transaction; return how many rows were served."""
     rows = source.fetch_rows(first, last, SERIES)
     good, broken = check_demand(
         rows, respondents=names_on_record(run.respondent), series=SERIES, start=first, end=last

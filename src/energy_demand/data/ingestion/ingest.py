@@ -49,24 +49,26 @@ def backfill_span(settings: Settings, first: date, last: date, now: datetime) ->
     """The hours of the local days `first` to `last` that are published by `now`.
 
     Raises:
-        RangeError: `last` is before `first`, or nothing of the range lies in the past.
+        RangeError: `last` is before `first`, or no hour of the range is published yet.
     """
     if last < first:
-        raise RangeError(f"the end {last} is before the start {first}")
+        raise RangeError(f"end {last} is before start {first}")
     periods = days_periods(first, last, settings.region.zone)
     end = min(periods[-1].to_pydatetime(), settings.availability.newest_known(now))
     start = periods[0].to_pydatetime()
     if end < start:
-        raise RangeError(f"nothing from {first} to {last} was published by {now:%Y-%m-%d %H:%M} UTC")
+        raise RangeError(
+            f"no demand from {first} to {last} was published by {now:%Y-%m-%d %H:%M} UTC; choose earlier days"
+        )
     return Span(start, end, history=True)
 
 
 def trailing_span(
     database: Database, settings: Settings, now: datetime, days_back: int | None = None
 ) -> Span:
-    """From some days before what is stored, for revisions, up to what is published by `now`.
+    """From `days_back` days before the newest stored hour, for revisions, to the newest published by `now`.
 
-    `days_back` is `REVISION_WINDOW_DAYS` unless it is given.
+    `days_back` defaults to `REVISION_WINDOW_DAYS`.
     """
     with database.transaction() as connection:
         newest = state.get_watermark(connection, EIA, settings.region.respondent)
@@ -85,15 +87,15 @@ def ingest(
     bulk: bool = False,
     bulk_folder: Path | None = None,
 ) -> Report:
-    """Demand, daily totals, observed weather and issued forecasts of `span` into the database.
+    """Store demand, daily totals, observed weather and issued forecasts of `span` in the database.
 
-    With `bulk`, hourly demand comes from EIA's six-month files (from `bulk_folder` where it is given),
-    which need no key; they hold no daily totals.
+    With `bulk`, hourly demand is read from EIA's six-month files (from `bulk_folder` if given), which need
+    no key and have no daily totals.
 
     Raises:
         NoDataError: EIA has no demand in the span.
-        IngestInterruptedError: an upstream failed; what it names is stored.
-        DataKindMismatchError: the database holds another kind of data.
+        IngestInterruptedError: an upstream failed; the message says what is stored.
+        DataKindMismatchError: the database has another kind of data.
     """
     run = IngestionRun(database, settings, span, now, progress, Report())
     if bulk:

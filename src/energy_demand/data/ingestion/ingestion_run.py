@@ -30,15 +30,15 @@ class RangeError(UserError, ValueError):
 
 
 class NoDataError(UserError, RuntimeError):
-    """The upstream has nothing in the range that was asked for."""
+    """The upstream has no data in the requested range."""
 
 
 class IngestInterruptedError(UserError, RuntimeError):
-    """An upstream failed in the middle; the message says what was kept."""
+    """An upstream failed during an ingestion; the message says what was stored."""
 
 
 class Progress(Protocol):
-    """Told how far a step is."""
+    """Called with the progress of a step."""
 
     def __call__(self, step: str, done: int, total: int) -> None:
         """`done` of `total` parts of `step` are stored."""
@@ -48,9 +48,9 @@ class Progress(Protocol):
 class Span:
     """A range of hours to ingest, both ends included.
 
-    `history` tells that the values were published long ago: they count as known when they were
-    published, and of the forecasts one a day is enough. Otherwise a value is known from now on, and
-    every recent forecast is fetched.
+    `history` means that the values were published long ago: they count as known since their publication,
+    and one weather forecast a day is enough. Otherwise a value is known from now on, and every recent
+    weather forecast is fetched.
     """
 
     start: datetime
@@ -60,7 +60,7 @@ class Span:
 
 @dataclass
 class Report:
-    """What an ingestion stored. `missing_hours` of demand were asked for twice and did not come."""
+    """The rows that an ingestion stored. `missing_hours` of demand were requested twice and not served."""
 
     demand: Written = field(default_factory=Written)
     daily: Written = field(default_factory=Written)
@@ -76,7 +76,7 @@ class Report:
 
 @dataclass(frozen=True)
 class IngestionRun:
-    """One ingestion under way."""
+    """A running ingestion."""
 
     database: Database
     settings: Settings
@@ -87,13 +87,13 @@ class IngestionRun:
 
     @property
     def respondent(self) -> str:
-        """The region that is ingested."""
+        """The region's respondent."""
         return self.settings.region.respondent
 
     def set_apart(
         self, connection: sa.Connection, source: str, broken: Sequence[tuple[Breach, dict[str, Any]]]
     ) -> int:
-        """Put rows that broke the contract into quarantine; how many were not there yet."""
+        """Put rows that broke the contract into quarantine; return how many are new there."""
         rows = [
             {
                 "source": source,
@@ -114,20 +114,18 @@ class IngestionRun:
         chunks: Sequence[tuple[datetime, datetime]],
         done: int,
     ) -> IngestInterruptedError:
-        """The error of a source that failed on chunk `done`, noted where monitoring can read it."""
+        """The error of a source that failed on chunk `done`; stored for monitoring."""
         first, last = chunks[done]
-        kept = (
-            f"everything before {first:%Y-%m-%dT%H} UTC is stored" if done else "what was stored is unchanged"
-        )
-        told = IngestInterruptedError(
-            f"{what} from {first:%Y-%m-%dT%H} to {last:%Y-%m-%dT%H} UTC did not come: {error}; {kept}. "
-            "Run the same command again to go on"
+        kept = f"everything before {first:%Y-%m-%dT%H} UTC is stored" if done else "stored data is unchanged"
+        interruption = IngestInterruptedError(
+            f"cannot fetch {what} from {first:%Y-%m-%dT%H} to {last:%Y-%m-%dT%H} UTC: {error}; {kept}. "
+            "Run the same command again to continue"
         )
         reason = f"{what}: {error}"[:LONGEST_ERROR]
         self.database.run(
             lambda connection: state.record_error(connection, source, self.respondent, self.now, reason)
         )
-        return told
+        return interruption
 
 
 def chunks_of(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -52,7 +52,7 @@ def ingest_observed(run: IngestionRun, client: WeatherClient) -> None:
 
 
 def _fill_gap(run: IngestionRun, client: WeatherClient, end: datetime) -> None:
-    """The archive is days late: until it arrives, the forecast API's recent past stands in."""
+    """Fill the archive's lag of some days with the forecast API's recent past."""
     newest = run.database.run(lambda connection: state.get_watermark(connection, ARCHIVE, run.respondent))
     late = (run.now - newest) if newest else timedelta(0)
     if newest is None or newest >= end or late > timedelta(days=MAX_PAST_DAYS):

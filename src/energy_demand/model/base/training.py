@@ -127,7 +127,9 @@ def fit_base(df: pd.DataFrame, recipe: BaseRecipe, holdout_from: pd.Timestamp | 
     """As `train_model`, with the scored fit as well; the holdout begins after `holdout_from`."""
     rows = df[df[TARGET_COLUMN].notna()].sort_values("timestamp", kind="stable", ignore_index=True)
     if len(rows) < FEWEST_ROWS:
-        raise TooFewRowsError(f"{len(rows)} feature rows are too few to train on; {FEWEST_ROWS} are needed")
+        raise TooFewRowsError(
+            f"{len(rows)} feature rows are too few to train on; at least {FEWEST_ROWS} are needed"
+        )
     fitted, validation, holdout = split(rows, recipe, holdout_from)
     booster = _boost(fitted, recipe, recipe.max_trees, validation)
     trees = booster.best_iteration or recipe.max_trees

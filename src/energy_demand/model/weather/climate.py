@@ -43,7 +43,7 @@ def fit_climate(path: WeatherPath, zone: ZoneInfo) -> Climate:
     basis = climate_basis(*clock(naive(path.periods - pd.Timedelta(HOUR)), zone))
     main, rest = path.column(MAIN), path.column(REST)
     if np.isnan(main).all():
-        raise ValueError("no observed temperature of the main site; the outlook cannot be fitted without any")
+        raise ValueError("no observed temperature of the main site; the weather outlook needs it")
     if np.isnan(rest).all():
         rest = main
     coefficients = {MAIN: _regressed(basis, main), REST: _regressed(basis, rest)}
