@@ -9,7 +9,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
   --env-file .env --file infra/docker-compose.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
+.PHONY: help setup demo local check test budget lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
         pipeline notebooks grafana clean
 
 help:            ## list the targets
@@ -39,8 +39,14 @@ demo: $(READY)   ## run the whole loop on synthetic data: no key, no Docker, no 
 local: $(READY)  ## run API, dashboard, MLflow, Prefect and its worker on this machine, without Docker
 	$(BIN)/energy-demand local
 
+check: $(READY)  ## the tests that start no process and train no model, for every save
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not processes and not fits" $(PYTEST_ARGS)
+
 test: $(READY)   ## run all tests, on a real PostgreSQL and a real sandbox
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+
+budget: $(READY) ## run all tests and record the seconds of each file in tests/budget.json
+	$(MAKE) --no-print-directory test PYTEST_ARGS=--record-budget
 
 lint: $(READY)   ## check style, types, import layers, images, Compose, workflows
 	$(BIN)/ruff check .

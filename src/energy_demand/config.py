@@ -261,7 +261,7 @@ class Settings(BaseSettings):
     grafana_public_url: HttpUrl | None = Field(None, description="Where a browser finds Grafana.")
 
     retrain_max_age_days: int = Field(
-        90, ge=1, le=3650, description="A champion older than this is trained anew, if that is not worse."
+        90, ge=1, le=3650, description="A champion older than this is retrained."
     )
     retrain_cooldown_days: int = Field(
         16, ge=0, le=365, description="After a retraining none but a person may ask again for so long."

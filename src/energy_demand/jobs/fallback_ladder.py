@@ -67,15 +67,15 @@ def best_available(
             f"no demand of {record.region.respondent} is known for the {WARM_UP.days} days before "
             f"{utc_text(question.issued_at)}; run `energy-demand ingest` or `energy-demand backfill`"
         )
-    said: list[str] = []
+    failures: list[str] = []
     for name, rung in _rungs(known, record, question, champion, previous):
         try:
             return _sound(rung(), record)
         except Exception as error:  # noqa: BLE001  (whatever breaks a rung, the next one is there for it)
-            said.append(f"{name}: {str(error) or type(error).__name__}")
+            failures.append(f"{name}: {str(error) or type(error).__name__}")
             expected = isinstance(error, ForecastError)
-            _log.warning("fallback: no forecast by %s", said[-1], exc_info=None if expected else error)
-    raise NoForecastError("; ".join(said))
+            _log.warning("fallback: no forecast by %s", failures[-1], exc_info=None if expected else error)
+    raise NoForecastError("; ".join(failures))
 
 
 def _rungs(
@@ -111,8 +111,8 @@ def _start(model: Champion, question: Question) -> datetime:
     return min(question.issued_at - WARM_UP, model.forecaster.needs_from.to_pydatetime())
 
 
-def _sound(made: Forecast, record: Record) -> Forecast:
-    values = made.hours[list(HOUR_COLUMNS)].to_numpy()
+def _sound(forecast: Forecast, record: Record) -> Forecast:
+    values = forecast.hours[list(HOUR_COLUMNS)].to_numpy()
     point, lower_80, upper_80, lower_95, upper_95 = values.T
     demand = record.demand_mwh
     lowest, highest = LEAST_OF_LOWEST * np.nanmin(demand), MOST_OF_HIGHEST * np.nanmax(demand)
@@ -121,4 +121,4 @@ def _sound(made: Forecast, record: Record) -> Forecast:
     ordered = (lower_95 <= lower_80) & (lower_80 <= point) & (point <= upper_80) & (upper_80 <= upper_95)
     if not ordered.all():
         raise ForecastError("the bounds of its intervals cross")
-    return made
+    return forecast

@@ -40,8 +40,8 @@ def run_forecast(
 ) -> Forecast:
     """Forecast the next `hours`, or all hours of a local `day` (a date or `tomorrow`), and log it.
 
-    Asking twice for the same forecast by the same version logs it once. Unless it is said otherwise the log
-    calls it a `request`, or a `backfill` where it was issued in the past.
+    Asking twice for the same forecast by the same version logs it once. By default the log
+    calls it a `request`, or a `backfill` if it was issued in the past.
 
     Raises:
         ForecastError: the hours cannot be forecast.
@@ -50,25 +50,25 @@ def run_forecast(
     """
     periods = asked_hours(settings, issued_at, hours=hours, day=day)
     champion = registry.champion()
-    made = forecast_stored(
+    forecast = forecast_stored(
         database, settings, issued_at, periods, champion, lambda: registry.previous(champion)
     )
     request_id = (
         request_id
-        or f"command {utc_text(issued_at)} v{made.model_version} {utc_text(periods[0])} {len(periods)}"
+        or f"command {utc_text(issued_at)} v{forecast.model_version} {utc_text(periods[0])} {len(periods)}"
     )
     source = source or ("request" if issued_at >= now else "backfill")
     with database.transaction() as connection:
         predictions.insert_predictions(
-            connection, made.log_rows(source, request_id, now, settings.region.respondent)
+            connection, forecast.log_rows(source, request_id, now, settings.region.respondent)
         )
-    return made
+    return forecast
 
 
 def asked_hours(
     settings: Settings, issued_at: datetime, *, hours: int | None = None, day: date | str | None = None
 ) -> pd.DatetimeIndex:
-    """The next `hours` (24 if nothing is said), or all hours of a local `day` (a date or `tomorrow`).
+    """The next `hours` (24 by default), or all hours of a local `day` (a date or `tomorrow`).
 
     Raises:
         ForecastError: they cannot be forecast at `issued_at`.

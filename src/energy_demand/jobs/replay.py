@@ -63,7 +63,7 @@ def run_replay(
 ) -> Replayed:
     """Replay a policy over the local days `start` to `end`, both included.
 
-    Weather is as it was foreseen where most of the days have a recorded run, else as it came. Values that
+    Weather is as forecast at the issue if most of the days have a recorded run, else observed. Values that
     were revised later are seen as revised.
 
     Raises:

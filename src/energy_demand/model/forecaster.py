@@ -83,7 +83,7 @@ class Forecaster:
         errors: the second stage, or None to leave it out.
         residual: the third stage, or None to leave it out.
         intervals: quantiles from held-out hours.
-        ordinary: what its adaptive regression missed on the days before, each foreseen.
+        expected_errors: of its adaptive regression on the days before, each forecast out of sample.
         respondent: the region it was trained for.
         trained_through: the newest period that its stages were fitted on.
         publication_delay_hours: the delay that it was trained with.
@@ -138,7 +138,7 @@ class Forecaster:
         return replace(self, regression=self.regression.advance(responses, demand)[0])
 
     def horizon(self, record: Record, issued_at: datetime) -> Horizon:
-        """The 48 hours after the hour of issue, with the weather as it was foreseen."""
+        """The 48 hours after the hour of issue, with the weather as forecast at the issue."""
         return weather_horizon(record, self.outlook, pd.Timestamp(issued_at))
 
     def forecast(self, horizon: Horizon, issued_at: datetime) -> pd.DataFrame:

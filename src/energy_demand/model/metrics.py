@@ -49,10 +49,10 @@ def r2(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     0.5
     """
     truth, error = _known(actual, predicted)
-    missed, spread = float(np.sum(error**2)), float(np.sum((truth - truth.mean()) ** 2))
+    squares, spread = float(np.sum(error**2)), float(np.sum((truth - truth.mean()) ** 2))
     if spread == 0:
-        return float(missed == 0)
-    return 1 - missed / spread
+        return float(squares == 0)
+    return 1 - squares / spread
 
 
 def headline(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, float]:

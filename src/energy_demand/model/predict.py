@@ -138,17 +138,17 @@ class Forecast:
 
     def warnings(self) -> list[str]:
         """What a reader must know before trusting it, a sentence each."""
-        said = []
+        warnings = []
         if self.in_sample:
-            said.append(
+            warnings.append(
                 f"model version {self.model_version} was trained on hours after {utc_text(self.issued_at)}: "
                 "this is not an out-of-sample forecast"
             )
         if self.quality in WHAT_ANSWERED:
-            said.append(WHAT_ANSWERED[self.quality])
+            warnings.append(WHAT_ANSWERED[self.quality])
         if self.demand_age_hours > LATE_HOURS:
-            said.append(f"the newest known demand is {self.demand_age_hours:.0f} hours old")
-        return said
+            warnings.append(f"the newest known demand is {self.demand_age_hours:.0f} hours old")
+        return warnings
 
     def log_rows(
         self, source: str, request_id: str, made_at: datetime, respondent: str

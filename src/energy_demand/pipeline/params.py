@@ -48,7 +48,7 @@ class Forecast(_Section):
 
     Attributes:
         protocol: when the forecast of an hour is issued.
-        weather: what it goes by: the forecast as issued, or, flatteringly, the weather that came.
+        weather: `as_issued`, or `observed`, which flatters.
         test_days: newest local days, which nothing is trained on.
     """
 

@@ -1,4 +1,4 @@
-"""One address of MLflow, and how it is talked to: every failure is one error of ours, said in a line."""
+"""One MLflow address and its client; every failure becomes one error of ours, in one line."""
 
 from __future__ import annotations
 

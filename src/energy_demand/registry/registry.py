@@ -235,14 +235,14 @@ class Registry:
             raise NoChampionError("no model serves yet; run `energy-demand train` first")
         with self._store.client() as client:
             before = client.get_model_version(MODEL_NAME, champion).tags.get(PREVIOUS_TAG)
-            held = {str(each.version) for each in self._versions(client)}
+            registered = {str(each.version) for each in self._versions(client)}
         wanted = to or before
         if wanted is None:
             raise NoRollbackError(f"version {champion} is the first champion; there is no earlier one")
         if wanted == champion:
             raise NoRollbackError(f"version {champion} already serves; nothing was changed")
-        if wanted not in held:
-            kept = ", ".join(sorted(held, key=int))
+        if wanted not in registered:
+            kept = ", ".join(sorted(registered, key=int))
             raise NoRollbackError(
                 f"version {wanted} does not exist; version {champion} keeps serving. Available: {kept}"
             )
@@ -266,7 +266,7 @@ class Registry:
             gone = [each for each in versions[:-keep] if str(each.version) not in needed]
             for each in gone:
                 client.delete_model_version(MODEL_NAME, str(each.version))
-                # MLflow's database keeps no `model_id` with a version, but says where it came from.
+                # MLflow's database keeps no `model_id` with a version, but its source.
                 source = each.source or ""
                 if source.startswith(LOGGED_MODEL):
                     client.delete_logged_model(source.removeprefix(LOGGED_MODEL))

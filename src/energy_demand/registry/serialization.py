@@ -1,6 +1,6 @@
 """The forecaster as text and JSON, and back. Pure: file name → text.
 
-Never a pickle. What was changed on the way, or was made for other features, refuses to load.
+Never a pickle. Files that were changed after training, or that need other features, are refused.
 """
 
 from __future__ import annotations

@@ -70,12 +70,12 @@ class Forecasts:
                 self._database = open_database(self._settings, statement_seconds=STATEMENT_SECONDS)
             record = load_recent(self._database, self._settings, start, issued_at)
         except (DatabaseUnavailableError, EmbeddedServerError) as error:
-            # An embedded database may come back at another address: opened anew next time.
+            # An embedded database may come back at another address: opened again next time.
             self.close()
             if self._last is None or self._last[0] > start:
                 raise
             _log.warning("forecasting from the data of the last successful read: %s", error)
-            held = self._last[1]
-            return make_record(held.demand, held.weather, held.forecasts, held.region, issued_at)
+            last = self._last[1]
+            return make_record(last.demand, last.weather, last.forecasts, last.region, issued_at)
         self._last = start, record
         return record

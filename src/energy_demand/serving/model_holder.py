@@ -1,7 +1,7 @@
 """The model that serves in this process: load → verify → warm → swap, and never without one that answers.
 
 A new champion is loaded beside the old one, must answer a known row, and only then takes over. Whatever
-goes wrong leaves the old one where it is and is told by `problem`.
+goes wrong leaves the old one in place and is reported in `problem`.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class ModelHolder:
         except NoChampionError:
             return False
         except (ModelRefusedError, RegistryUnavailableError) as error:
-            if str(error) != self.problem:  # said once, not at every look
+            if str(error) != self.problem:  # logged once, not at every look
                 _log.error("the champion could not be loaded: %s; %s", error, self._who_serves())
             self.problem = str(error)
             return isinstance(error, RegistryUnavailableError) and self._take_kept()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from energy_demand.model.weather.outlook import Outlook
 
 
-# °C by which foreseen temperatures are unsure, in the width of an interval. On as-issued days of 2023-12 …
+# °C of uncertainty of forecast temperatures, for the width of an interval. On as-issued days of 2023-12 …
 # 2024-07, quantiles learnt in the cold half and tried in the warm one, and the reverse, covered best so.
 DOUBT = 0.6
 # Without a run the guessed temperature is two to three times as far off.
