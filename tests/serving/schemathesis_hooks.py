@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import schemathesis
 from schemathesis import GenerationMode
 
-from energy_demand.serving.middleware import REQUEST_ID_PATTERN
+from energy_demand.serving.http.middleware import REQUEST_ID_PATTERN
 from energy_demand.serving.schemas import DERIVED
 
 if TYPE_CHECKING:

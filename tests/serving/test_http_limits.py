@@ -18,7 +18,7 @@ import pytest
 from servers import Server, wait_until
 
 from energy_demand.serving.app import create_app
-from energy_demand.serving.middleware import BATCH_BODY_BYTES, MOST_BODY_BYTES
+from energy_demand.serving.http.middleware import BATCH_BODY_BYTES, MOST_BODY_BYTES
 from energy_demand.serving.schemas import EXAMPLE
 from energy_demand.serving.service import BATCHES_WAITING, FORECASTS_WAITING, Service
 from support import make_settings

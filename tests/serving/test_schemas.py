@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from energy_demand.data.feature_engineering import degree_features
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
-from energy_demand.serving.answers import LONGEST_INPUT, MOST_ERRORS, refused_fields
+from energy_demand.serving.http.answers import LONGEST_INPUT, MOST_ERRORS, refused_fields
 from energy_demand.serving.schemas import DERIVED, EXAMPLE, MAX_BATCH_ROWS, Batch, FeatureRow
 
 RANGES = {

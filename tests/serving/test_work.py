@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from energy_demand.serving.answers import TooBusyError
+from energy_demand.serving.http.answers import TooBusyError
 from energy_demand.serving.work import WorkThread
 
 

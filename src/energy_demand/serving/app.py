@@ -20,12 +20,12 @@ from energy_demand import __version__
 from energy_demand.config import MODEL_NAME, Settings
 from energy_demand.jobs.forecast import TOMORROW
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
-from energy_demand.serving.answers import BadFieldError, read_body, request_id_of
-from energy_demand.serving.direct_route import DirectRoute
-from energy_demand.serving.failures import add_failures
-from energy_demand.serving.idempotency import Replayed
-from energy_demand.serving.middleware import Guarded, Headed, Limited, Observed
-from energy_demand.serving.openapi import body_of, described, responses
+from energy_demand.serving.http.answers import BadFieldError, read_body, request_id_of
+from energy_demand.serving.http.direct_route import DirectRoute
+from energy_demand.serving.http.failures import add_failures
+from energy_demand.serving.http.idempotency import Replayed
+from energy_demand.serving.http.middleware import Guarded, Headed, Limited, Observed
+from energy_demand.serving.http.openapi import body_of, described, responses
 from energy_demand.serving.schemas import (
     Batch,
     FeatureRow,

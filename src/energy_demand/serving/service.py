@@ -16,8 +16,8 @@ from energy_demand.errors import UserError
 from energy_demand.monitoring.prometheus_metrics import ServingMetrics
 from energy_demand.registry.local_cache import ChampionCache
 from energy_demand.registry.registry import Registry
-from energy_demand.serving.answers import NotReadyError, read_body
 from energy_demand.serving.forecasts import STATEMENT_SECONDS, Forecasts
+from energy_demand.serving.http.answers import NotReadyError, read_body
 from energy_demand.serving.model_holder import ModelHolder, ReloadInProgressError, ServedModel
 from energy_demand.serving.prediction_log import PredictionLog
 from energy_demand.serving.predictions import Answerer

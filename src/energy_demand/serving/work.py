@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from energy_demand.serving.answers import TooBusyError
+from energy_demand.serving.http.answers import TooBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

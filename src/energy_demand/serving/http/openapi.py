@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
-from energy_demand.serving.middleware import OPEN_PATHS, REQUEST_ID_PATTERN
+from energy_demand.serving.http.middleware import OPEN_PATHS, REQUEST_ID_PATTERN
 from energy_demand.serving.schemas import Batch, FeatureRow, Problem
 
 if TYPE_CHECKING:

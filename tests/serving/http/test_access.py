@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from energy_demand.serving.access import RefusedError, check_access, host_name, is_loopback
+from energy_demand.serving.http.access import RefusedError, check_access, host_name, is_loopback
 
 LOCAL = {b"host": b"localhost:8000"}
 KEY = "right-key"

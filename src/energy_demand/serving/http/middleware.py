@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from energy_demand.serving.access import RefusedError, check_access
-from energy_demand.serving.answers import INTERNAL, REQUEST_ID, send_problem
+from energy_demand.serving.http.access import RefusedError, check_access
+from energy_demand.serving.http.answers import INTERNAL, REQUEST_ID, send_problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -15,7 +15,7 @@ from energy_demand.model.predict import ForecastError, NoForecastError
 from energy_demand.registry.champion import NoChampionError
 from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
-from energy_demand.serving.answers import (
+from energy_demand.serving.http.answers import (
     INTERNAL,
     BadBodyError,
     BadFieldError,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 from starlette.requests import ClientDisconnect
 
-from energy_demand.serving.answers import request_id_of, send_problem
-from energy_demand.serving.middleware import HEADERS
+from energy_demand.serving.http.answers import request_id_of, send_problem
+from energy_demand.serving.http.middleware import HEADERS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
