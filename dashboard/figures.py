@@ -2,6 +2,7 @@
 
 Times are local, an hour at its start; hovering also shows the hour's end in UTC, as stored. The colours are
 readable on light and dark backgrounds; the theme of the page sets the rest.
+One file, because the plots share their colours, axes and hover texts.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Functions take a connection and only read. Model quality is that of forecasts that were scheduled in the hour
 of 09:00 local time, the newest for each hour; an hour that screening flags is not truth.
+One file, because the queries share their filters.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ The only module that looks at the environment. Importing it reads nothing; `load
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from energy_demand.columns import FEATURE_COLUMNS, TARGET_COLUMN
 from energy_demand.errors import UserError
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
+from energy_demand.setting_names import mistyped
 from energy_demand.timeaxis import Availability, parse_moment, to_utc
 
 if TYPE_CHECKING:
@@ -82,55 +82,6 @@ DASHBOARD_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }
 METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-
-# A variable with one of these prefixes that no setting knows is a typing error: in `.env` for certain, in the
-# environment, where others may use them too, if a setting is near.
-OWN_PREFIXES = (
-    "EIA_",
-    "ENERGY_DEMAND_",
-    "OPEN_METEO_",
-    "WEATHER_",
-    "SANDBOX_",
-    "PUBLICATION_",
-    "PREDICTION_",
-    "RETRAIN_",
-    "DASHBOARD_",
-)
-NOBODY_ELSES_PREFIX = "ENERGY_DEMAND_"
-# Likewise one without such a prefix that is written nearly like a setting. How near, as difflib measures it:
-# in `.env`, which is ours alone; in the environment, where short names are anybody's.
-FAR_PREFIXED, NEAR_PREFIXED, NEAR_IN_FILE, NEAR_IN_ENVIRONMENT = 0.6, 0.75, 0.8, 0.9
-SHORTEST_NEAR_IN_ENVIRONMENT = 10
-# What `.env` holds for Compose alone.
-COMPOSE_VARIABLES = frozenset(
-    {
-        "ALERT_CONTACT",
-        "ALERT_EMAIL",
-        "ALERT_SMTP_FROM",
-        "ALERT_SMTP_HOST",
-        "ALERT_SMTP_PASSWORD",
-        "ALERT_SMTP_USER",
-        "ALERT_WEBHOOK_URL",
-        "APP_DB_PASSWORD",
-        "COMPOSE_PROFILES",
-        "COMPOSE_SANDBOX_URL",
-        "GRAFANA_ADMIN_PASSWORD",
-        "GRAFANA_DB_PASSWORD",
-        "MLFLOW_DB_PASSWORD",
-        "POSTGRES_PASSWORD",
-        "PREFECT_DB_PASSWORD",
-    }
-)
-# Other programs' names that happen to be near.
-OTHERS_VARIABLES = frozenset(
-    {
-        "APP_KEY",
-        "DATABASE_URI",
-        "MLFLOW_TRACKING_PASSWORD",
-        "MLFLOW_TRACKING_TOKEN",
-        "MLFLOW_TRACKING_USERNAME",
-    }
-)
 
 # The daily check reads the scheduled forecasts of 32 days, each made up to two days before its hour.
 LEAST_RETENTION_DAYS = 34
@@ -425,42 +376,11 @@ def _variable(location: tuple[int | str, ...]) -> str:
 
 
 def _refuse_unknown(env_file: Path) -> None:
-    settings = {name.upper() for name in Settings.model_fields}
     in_file = dotenv_values(env_file) if env_file.is_file() else {}
-    unknown: dict[str, str | None] = {}
-    for names, near_of in ((in_file, _near_in_file), (os.environ, _near_in_environment)):
-        for name in names:
-            if name.upper() not in settings | COMPOSE_VARIABLES | OTHERS_VARIABLES:
-                unknown |= near_of(name, settings)
+    unknown = mistyped({name.upper() for name in Settings.model_fields}, in_file, os.environ)
     if unknown:
         hints = [
             f"{name}: no such setting" + (f"; did you mean {near}?" if near else "")
             for name, near in sorted(unknown.items())
         ]
         raise SettingsError("; ".join(hints))
-
-
-def _near_in_file(name: str, settings: set[str]) -> dict[str, str | None]:
-    """A name that the file does not mean for anybody else, with the known one that is near; or nothing."""
-    own = name.startswith(OWN_PREFIXES)
-    near = _nearest(name, settings | COMPOSE_VARIABLES, FAR_PREFIXED if own else NEAR_IN_FILE)
-    return {name: near} if own or near else {}
-
-
-def _near_in_environment(name: str, settings: set[str]) -> dict[str, str | None]:
-    """A name that is nearly one of ours; anything else there may be another program's."""
-    prefix = next((each for each in OWN_PREFIXES if name.startswith(each)), None)
-    if prefix is None:
-        meant, cutoff = (
-            {each for each in settings if len(each) >= SHORTEST_NEAR_IN_ENVIRONMENT},
-            NEAR_IN_ENVIRONMENT,
-        )
-    else:
-        meant, cutoff = {each for each in settings if each.startswith(prefix)}, NEAR_PREFIXED
-    near = _nearest(name, meant, cutoff)
-    return {name: near} if near or prefix == NOBODY_ELSES_PREFIX else {}
-
-
-def _nearest(name: str, known: set[str], cutoff: float) -> str | None:
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)
-    return found[0] if found else None

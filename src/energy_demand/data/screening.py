@@ -7,7 +7,7 @@ use the future. Two-sided screening is for training data only.
 The heuristics follow Ruggles et al. 2020 (doi 10.1038/s41597-020-0483-x), with one measure instead of
 several: the distance of an hour from its expectation, given the last good hour and the same local hours one
 day, one week and two weeks before. Flagged hours are replaced in the past that later hours are compared
-with, so that one bad value does not make its successors suspect.
+with, so that one bad value does not make its successors suspect. One algorithm, told in one file.
 """
 
 from __future__ import annotations
