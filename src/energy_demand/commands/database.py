@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from energy_demand.commands.options import load_settings
+from energy_demand.commands.options import current_settings
 
 
 def upgrade() -> None:
@@ -14,7 +14,7 @@ def upgrade() -> None:
     """
     from energy_demand.database.engine import migrate, open_database  # noqa: PLC0415
 
-    database = open_database(load_settings(), migrate_now=False)
+    database = open_database(current_settings(), migrate_now=False)
     changed = migrate(database)
     typer.echo(f"{database.label}: {'upgraded' if changed else 'up to date'}")
     database.close()
@@ -27,7 +27,7 @@ def url() -> None:
     """
     from energy_demand.database.engine import database_url  # noqa: PLC0415
 
-    address = database_url(load_settings()).set(drivername="postgresql")
+    address = database_url(current_settings()).set(drivername="postgresql")
     typer.echo(address.render_as_string(hide_password=False))
 
 
@@ -39,7 +39,7 @@ def stop() -> None:
     from energy_demand.config import SettingsError  # noqa: PLC0415
     from energy_demand.database.embedded import EmbeddedServer  # noqa: PLC0415
 
-    settings = load_settings()
+    settings = current_settings()
     if settings.database_url is not None:
         raise SettingsError("DATABASE_URL is set, so the embedded database is not in use; nothing to stop")
     stopped = EmbeddedServer(settings.home).stop()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from energy_demand.commands.options import load_settings
+from energy_demand.commands.options import current_settings
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def local(
     from energy_demand.registry.mlflow_store import MlflowStore  # noqa: PLC0415
     from energy_demand.terminal.console import err  # noqa: PLC0415
 
-    settings = load_settings()
+    settings = current_settings()
     store = MlflowStore(settings)
     services = local_services(
         settings,

@@ -52,7 +52,7 @@ Weather = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
-def load_settings(**overrides: Any) -> Settings:
+def current_settings(**overrides: Any) -> Settings:
     """The settings; imported only now, so that `--help` answers at once."""
     from energy_demand import config  # noqa: PLC0415
 
@@ -61,7 +61,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 def settings_at(now: datetime | None) -> Settings:
     """The settings, with the present fixed to `now` if the command line gives it."""
-    return load_settings() if now is None else load_settings(energy_demand_now=now)
+    return current_settings() if now is None else current_settings(energy_demand_now=now)
 
 
 def choice(kind: type[_Choice], option: str, text: str) -> _Choice:

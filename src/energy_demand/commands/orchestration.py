@@ -17,7 +17,7 @@ from energy_demand.commands.options import (
     Weather,
     check_window,
     choice,
-    load_settings,
+    current_settings,
     settings_at,
 )
 
@@ -203,7 +203,7 @@ def worker() -> None:
     """
     from energy_demand.config import prepare_flows  # noqa: PLC0415
 
-    settings = load_settings()
+    settings = current_settings()
     prepare_flows(settings)
     from energy_demand.orchestration.deployments import serve_deployments  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from energy_demand.commands import options
-from energy_demand.commands.options import Now, load_settings
+from energy_demand.commands.options import Now, current_settings
 from energy_demand.errors import UserError
 
 
@@ -84,7 +84,7 @@ def serve(
     from energy_demand.serving.server import run  # noqa: PLC0415
 
     given = {"energy_demand_now": now, "api_workers": workers}
-    run(load_settings(**{name: value for name, value in given.items() if value is not None}))
+    run(current_settings(**{name: value for name, value in given.items() if value is not None}))
 
 
 def dashboard(now: Now = None) -> None:
@@ -96,7 +96,7 @@ def dashboard(now: Now = None) -> None:
     """
     from dashboard.server import run  # noqa: PLC0415
 
-    run(load_settings(**({} if now is None else {"energy_demand_now": now})))
+    run(current_settings(**({} if now is None else {"energy_demand_now": now})))
 
 
 def demo() -> None:
