@@ -121,9 +121,9 @@ def new_database_url(create_database):
 
 
 @pytest.fixture
-def database_url(new_database_url) -> str:
-    """The address of a database of the test's own."""
-    return new_database_url()
+def database_url(request, new_database_url, create_database) -> str:
+    """The address of a database of the test's own; a parameter asks for one without tables."""
+    return create_database() if hasattr(request, "param") else new_database_url()
 
 
 @pytest.fixture

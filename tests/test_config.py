@@ -615,6 +615,7 @@ def test_a_name_that_callers_rely_on_is_defined_once(name):
     assert len(defined) == 1, defined
 
 
+@pytest.mark.usefixtures("processes")
 def test_importing_the_names_reads_no_environment_and_touches_no_file(tmp_path):
     code = (
         "import os, re, sys\n"

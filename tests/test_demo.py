@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from energy_demand.database.embedded import EmbeddedServer
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 COMMAND = Path(sys.executable).with_name("energy-demand")
 TABLES = (
     "raw_demand",

@@ -67,7 +67,7 @@ GOOD = (200, JSON, b'{"fine": true}')
 
 
 @pytest.fixture(scope="module")
-def scripted():
+def scripted(processes):
     server = Scripted()
     with serving(server) as url:
         yield server, url
@@ -206,6 +206,7 @@ def test_paced_requests_are_really_that_far_apart(asking):
     assert server.at[1] - server.at[0] >= 0.19
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_answer_that_does_not_come_is_given_up_and_asked_again(faulty):
     url, fail = faulty
     fail(kind="slow", seconds=1, times=2)
@@ -217,6 +218,7 @@ def test_an_answer_that_does_not_come_is_given_up_and_asked_again(faulty):
     assert (caught.value.status, caught.value.retry) == (None, True)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_server_that_is_not_there_is_told_with_its_address():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -339,6 +341,7 @@ def test_a_stream_keeps_the_pace(asking):
     assert waits == pytest.approx([30], abs=1)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_stream_that_does_not_come_is_given_up(faulty):
     url, fail = faulty
     fail(kind="slow", seconds=1, times=2)
@@ -410,6 +413,7 @@ def assert_no_canary(logged, error: BaseException | None) -> None:
         assert CANARY not in shown_of(error)
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     ("fault", "status"),
     [
@@ -432,6 +436,7 @@ def test_the_key_is_in_no_log_and_no_error_after(fault, status, faulty, everythi
     assert_no_canary(everything_logged, caught.value)
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_key_is_in_no_log_when_all_goes_well(everything_logged):
     with serving(create_app(SyntheticWorld(seed=1), now=PRESENT, require_key=CANARY)) as url:
         given = settings(sandbox_url=url, eia_api_key=CANARY)
@@ -441,6 +446,7 @@ def test_the_key_is_in_no_log_when_all_goes_well(everything_logged):
     assert_no_canary(everything_logged, None)
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_key_is_in_no_error_when_it_is_wrong(everything_logged):
     with serving(create_app(SyntheticWorld(seed=1), now=PRESENT, require_key="another")) as url:
         given = settings(sandbox_url=url, eia_api_key=CANARY)
@@ -449,6 +455,7 @@ def test_the_key_is_in_no_error_when_it_is_wrong(everything_logged):
     assert_no_canary(everything_logged, caught.value)
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_key_is_in_no_error_when_the_server_is_not_there(everything_logged):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

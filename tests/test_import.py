@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 ROOT = Path(__file__).parents[1]
 
 # What `--help` may load beside the standard library: Typer and what it draws with, JSON for logs.

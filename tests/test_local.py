@@ -23,6 +23,8 @@ from energy_demand.local.services import SamePortError, Service, local_services
 from energy_demand.local.supervision import PortTakenError, check_ports
 from support import make_settings
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 SECRETS = {
     "eia_api_key": "canary-key",
     "api_key": "canary-api",

@@ -23,8 +23,8 @@ BESIDE = {
     "markdown",
     "parse_args",
     "print",
+    "print_result",
     "splitlines",
-    "tell",
 }
 
 
@@ -58,6 +58,7 @@ def test_a_benchmark_measures_with_standard_output_kept_free_and_prints_one_obje
     assert (BENCHMARKS / name).read_text().count("print(json.dumps(") == 1
 
 
+@pytest.mark.usefixtures("processes")
 def test_what_a_block_its_children_and_libraries_print_goes_to_standard_error(tmp_path):
     program = tmp_path / "measure.py"
     program.write_text(
@@ -81,6 +82,7 @@ def test_what_a_block_its_children_and_libraries_print_goes_to_standard_error(tm
     assert sorted(done.stderr.split("\n")) == ["", "1", "a line", "from C"]
 
 
+@pytest.mark.usefixtures("processes")
 def test_standard_output_is_back_when_measuring_failed(tmp_path):
     program = tmp_path / "measure.py"
     program.write_text(

@@ -48,13 +48,11 @@ def test_no_line_bridges_hours_that_are_missing():
     assert np.flatnonzero(np.isnan(np.asarray(line.y, dtype=float))).tolist() == [4, 5]
 
 
-def test_the_operator_is_drawn_where_it_said_something():
+def test_the_operator_forecast_is_drawn_where_there_is_one():
     rows = hours(5)
     names = {each.name for each in figures.actual_against_predicted(rows.assign(operator=np.nan), ZONE).data}
-    assert "operator's forecast" not in names
-    assert trace(
-        figures.actual_against_predicted(rows.assign(operator=15_500.0), ZONE), "operator's forecast"
-    )
+    assert "operator forecast" not in names
+    assert trace(figures.actual_against_predicted(rows.assign(operator=15_500.0), ZONE), "operator forecast")
 
 
 def test_the_rolling_error_weighs_days_by_their_hours_and_looks_back_seven():

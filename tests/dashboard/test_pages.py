@@ -79,6 +79,7 @@ def test_an_empty_database_says_what_to_run(page, settings, environment):
 
 
 @pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("database_url", ["without tables"], indirect=True)
 def test_a_database_without_tables_says_what_to_run(page, settings, environment):
     environment(settings)
     app = run(page)

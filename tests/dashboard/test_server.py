@@ -10,6 +10,8 @@ from dashboard import server
 from energy_demand.errors import UserError
 from support import make_settings
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 def test_a_port_that_is_taken_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("ENERGY_DEMAND_NOW", "2025-03-12T13:00Z")  # set by the command; put back afterwards

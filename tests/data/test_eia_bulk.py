@@ -58,7 +58,7 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def running():
+def running(processes):
     watched = Watched(create_app(SyntheticWorld(seed=1), now=PRESENT))
     with serving(watched) as url:
         yield watched, url
@@ -118,6 +118,7 @@ def test_files_and_api_give_the_same_rows(sandbox, start, end, hours):
     assert len(frame) == 2 * hours
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.shared_data
 @pytest.mark.slow
 def test_files_and_api_give_the_same_rows_of_the_whole_record():

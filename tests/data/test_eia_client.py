@@ -62,7 +62,7 @@ class Pages:
 
 
 @pytest.fixture(scope="module")
-def running():
+def running(processes):
     """The synthetic sandbox, watched."""
     watched = Watched(create_app(SyntheticWorld(seed=1), now=PRESENT))
     with serving(watched) as url:
@@ -84,7 +84,7 @@ def client(sandbox):
 
 
 @pytest.fixture(scope="module")
-def scripted():
+def scripted(processes):
     pages = Pages()
     with serving(pages) as url:
         yield pages, url
@@ -323,7 +323,7 @@ def test_fewer_rows_than_announced_end_the_asking_with_a_warning(answered, caplo
     client = answered(page(row("2024-05-01T01", "1"), total="3"), page(total="3"))
     with caplog.at_level(logging.WARNING):
         assert len(client.fetch_demand("2024-05-01T01", "2024-05-01T03")) == 1
-    assert "announced 3 rows for NY and gave 1" in caplog.text
+    assert "announced 3 rows for NY but returned 1" in caplog.text
 
 
 @pytest.mark.parametrize("place", ["top", "inside"])

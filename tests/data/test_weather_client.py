@@ -57,7 +57,7 @@ class Body:
 
 
 @pytest.fixture(scope="module")
-def running():
+def running(processes):
     watched = Watched(create_app(SyntheticWorld(seed=1), now=PRESENT))
     with serving(watched) as url:
         yield watched, url
@@ -78,7 +78,7 @@ def client(sandbox):
 
 
 @pytest.fixture(scope="module")
-def scripted():
+def scripted(processes):
     server = Body()
     with serving(server) as url:
         yield server, url

@@ -28,6 +28,8 @@ from energy_demand.database.embedded import EmbeddedServer, EmbeddedServerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not ROOT, reason="only root hands the server to another account")
 only_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes through /proc")

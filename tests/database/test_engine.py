@@ -81,7 +81,7 @@ def test_the_first_write_decides_the_kind_of_data(database):
         stamp(connection, "recorded", PRESENT)
     assert database.kind() == "recorded"
     with (
-        pytest.raises(DataKindMismatchError, match="holds recorded data.*synthetic"),
+        pytest.raises(DataKindMismatchError, match="has recorded data.*synthetic"),
         database.transaction() as connection,
     ):
         stamp(connection, "synthetic", PRESENT)

@@ -21,7 +21,7 @@ NAMES = ["energy_demand", "mlflow", "prefect"]
 
 
 @pytest.fixture
-def server() -> Iterator[EmbeddedServer]:
+def server(processes) -> Iterator[EmbeddedServer]:
     with image_server() as server:
         yield server
 

@@ -25,7 +25,7 @@ SERVICES = read(COMPOSE)["services"]
 
 
 @pytest.fixture
-def compose(tmp_path):
+def compose(tmp_path, processes):
     """Runs `docker-compose config` with these variables and no others."""
     if shutil.which("docker-compose") is None:
         pytest.skip("docker-compose is not on PATH (Debian: apt-get install docker-compose)")
@@ -163,6 +163,7 @@ class TestNewEnv:
         lines = (root / ".env").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines if line and line[0] != "#")
 
+    @pytest.mark.usefixtures("processes")
     def test_every_secret_is_random_and_the_file_is_its_owners_alone(self, root):
         assert self.run(root).returncode == 0
         values = self.values(root)
@@ -172,6 +173,7 @@ class TestNewEnv:
         assert (root / ".env").stat().st_mode & 0o777 == 0o600
         assert (values["EIA_API_KEY"], values["SANDBOX_URL"]) == ("", "")
 
+    @pytest.mark.usefixtures("processes")
     def test_an_env_that_is_there_stays(self, root):
         (root / ".env").write_text("API_KEY=mine\n")
         done = self.run(root)

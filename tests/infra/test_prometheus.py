@@ -31,7 +31,7 @@ EVERY_RULE = [
 
 
 @pytest.fixture
-def promtool():
+def promtool(processes):
     """Runs it in its folder; what it said, where it was content."""
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not on PATH (Debian: apt-get install prometheus)")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.usefixtures("processes")
+
+
 @pytest.fixture
 def run(tmp_path):
     """Runs a script with a `docker` that says `states` and a `compose` that notes each call."""

@@ -86,6 +86,7 @@ def words(code: str) -> Iterator[list[str]]:
             continue
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     ("schema", "files"),
     [
@@ -104,6 +105,7 @@ def test_each_file_fits_its_schema(schema, files):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.usefixtures("processes")
 def test_zizmor_finds_nothing():
     done = subprocess.run(
         [BIN / "zizmor", "--offline", "--no-progress", GITHUB], capture_output=True, text=True, check=False
@@ -153,6 +155,7 @@ def test_each_job_is_bounded_and_says_what_it_may(job):
             assert step["with"]["persist-credentials"] == "false"
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("code", SCRIPTS)
 def test_each_script_is_bash_and_holds_no_expression(code):
     # An expression would be pasted into the code, a secret among them; values come as variables.
@@ -218,6 +221,7 @@ def retrained(*, promoted: bool) -> dict[str, Any]:
     return RetrainingOutcome(Trigger.MANUAL, "asked for by hand", outcome).to_json()
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not on PATH (Debian: apt-get install jq)")
 @pytest.mark.parametrize(
     ("body", "promoted", "tag", "said"),
@@ -262,6 +266,7 @@ def test_the_model_lies_where_the_image_looks_for_it():
     assert f"ENERGY_DEMAND_HOME={home}\n" in (ROOT / "infra/Dockerfile.api").read_text()
 
 
+@pytest.mark.usefixtures("processes")
 def test_exceptions_of_the_audit_are_read_and_have_a_reason(tmp_path):
     lines = [
         line

@@ -77,6 +77,7 @@ def test_an_empty_database_gives_only_known_metrics(scrape, database):
     assert scrape() == EMPTY
 
 
+@pytest.mark.parametrize("database_url", ["without tables"], indirect=True)
 def test_a_database_without_tables_gives_only_whether_it_is_up(scrape):
     assert scrape().keys() == AWAY.keys()
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 RENDERED = NOTEBOOKS.parent / "docs" / "notebooks"
 FIGURES = {

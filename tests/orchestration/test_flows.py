@@ -19,7 +19,7 @@ from energy_demand.database.engine import opened
 from energy_demand.database.job_runs import Job, job_lock
 from support import PRESENT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("processes")]
 
 COMMAND = Path(sys.executable).with_name("energy-demand")
 

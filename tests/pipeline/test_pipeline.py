@@ -20,6 +20,8 @@ from energy_demand.pipeline import files
 from energy_demand.pipeline.__main__ import OUTPUTS, STAGES, main
 from energy_demand.pipeline.params import ParamsError, read_params
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 PROJECT = Path(__file__).resolve().parents[2]
 CLONED = (".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.lock", "dvc.yaml")
 CLONED += ("metrics.json", "params.yaml", "pyproject.toml", "src")

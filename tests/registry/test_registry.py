@@ -123,7 +123,7 @@ def test_after_a_way_back_the_previous_champion_is_the_one_that_was_left(registr
     assert (champion.version, registry.previous(champion).version) == ("1", "2")
 
 
-def test_a_damaged_version_is_refused_by_name_and_the_others_load(registry, register, damage):
+def test_a_damaged_version_is_refused_by_name_and_the_others_load(registry, register, damage, tmp_path):
     runs = [register(), register()]
     for run in runs:
         registry.apply_verdict(run.run_id, FIRST)
@@ -134,6 +134,10 @@ def test_a_damaged_version_is_refused_by_name_and_the_others_load(registry, regi
     ):
         registry.previous(champion)
     damage(2)
+    with pytest.raises(ModelRefusedError, match="version 2"):
+        registry.load("2")
+    assert registry.champion().version == "2", "the copy on this machine is whole"
+    shutil.rmtree(tmp_path / "models")
     with pytest.raises(ModelRefusedError, match="version 2"):
         registry.champion()
     assert registry.champion_version() == "2"
@@ -146,6 +150,7 @@ def test_a_version_that_does_not_exist_is_refused_by_name(registry, register):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     "ask",
     [

@@ -89,7 +89,9 @@ def test_a_model_of_other_features_is_refused_by_name(key, texts):
 
 def test_another_format_is_refused(texts):
     manifest = {**json.loads(texts[MANIFEST_FILE]), "format": 1}
-    with pytest.raises(ModelRefusedError, match="format 1, this program reads 3; train again"):
+    with pytest.raises(
+        ModelRefusedError, match="format 1, but this version reads format 4; run `energy-demand train`"
+    ):
         from_texts({**texts, MANIFEST_FILE: json.dumps(manifest)})
 
 

@@ -33,6 +33,7 @@ def new_york(client: httpx.Client, half: str) -> list[dict[str, str]]:
     return [row for row in table(client, half) if row["Balancing Authority"] == "NYIS"]
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_file_says_it_is_a_table_and_what_kind_of_data_it_holds(synthetic):
     answer = ask(synthetic, "2024_Jan_Jun")
     assert answer.headers["content-type"].startswith("text/csv")
@@ -129,6 +130,7 @@ def test_the_api_still_answers_beside_the_files(synthetic):
     assert synthetic.get("/eia/nowhere").json()["code"] == 404
 
 
+@pytest.mark.usefixtures("processes")
 def test_hours_that_the_record_lacks_are_empty_and_zeros_stay(recorded):
     rows = {row[UTC_TIME]: row for row in new_york(recorded, "2024_Jan_Jun")}
     said = {hour: rows[f"03/01/2024 {hour}:00:00 AM"] for hour in range(5, 10)}
@@ -147,6 +149,7 @@ def test_a_file_begins_and_ends_with_the_record(recorded):
     assert ask(recorded, "2023_Jul_Dec").status_code == 404
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.shared_data
 def test_the_shared_records_defects_are_in_its_files(shared):
     autumn = {row[UTC_TIME]: row for row in new_york(shared, "2021_Jul_Dec")}

@@ -151,6 +151,7 @@ def test_an_unknown_route_is_a_404_body_under_500(synthetic):
     assert answer.json() == {"error": "Not found.", "code": 404}
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     ("key", "code"),
     [

@@ -20,6 +20,7 @@ def queue(client, **fault):
     assert client.post("/sandbox/faults", json=fault).status_code == 201
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     ("kind", "status", "marker"),
     [

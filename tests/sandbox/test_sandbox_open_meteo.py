@@ -29,6 +29,7 @@ def column(body: dict, name: str = "temperature_2m") -> dict[str, float | None]:
     return dict(zip(body["hourly"]["time"], body["hourly"][name], strict=True))
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_archive_covers_both_days_whole(recorded):
     body = ask(recorded, ARCHIVE, start_date="2024-03-01", end_date="2024-03-02")
     times = body["hourly"]["time"]
@@ -158,6 +159,7 @@ def test_a_model_run_that_is_not_there_is_a_400(recorded, run):
     assert ask(recorded, RUNS, status=400, run=run)["error"] is True
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_recording_older_than_the_run_before_does_not_stand_for_a_run(small_record: Path):
     """The last recording is of 23:00 on the 5th: near enough for 00 UTC on the 6th, not for 06 UTC."""
     with (
@@ -181,6 +183,7 @@ def test_every_answer_says_what_kind_of_data_it_is(synthetic, recorded):
         assert client.get("/").json()["kind"] == kind
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.shared_data
 def test_the_shared_record_answers_a_run_with_what_was_issued(shared):
     place = {

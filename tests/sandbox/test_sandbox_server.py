@@ -24,6 +24,7 @@ run(SyntheticWorld(), port=0, now=datetime(2025, 1, 2, 3, tzinfo=UTC))
 """
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda stop: stop.name)
 def test_the_server_says_one_line_serves_and_stops_quietly(stop):
     with subprocess.Popen(
@@ -33,7 +34,7 @@ def test_the_server_says_one_line_serves_and_stops_quietly(stop):
         timer.start()
         line = process.stdout.readline()
         found = re.fullmatch(
-            r"sandbox: synthetic data \(not real\) until 2025-01-02T03:00Z on (http://127\.0\.0\.1:\d+)\n",
+            r"sandbox: synthetic data \(not real\) up to 2025-01-02T03:00Z on (http://127\.0\.0\.1:\d+)\n",
             line,
         )
         try:
@@ -46,6 +47,7 @@ def test_the_server_says_one_line_serves_and_stops_quietly(stop):
     assert (rest, errors, process.returncode) == ("", "", 0)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_port_in_use_is_a_clear_error(synthetic_world):
     now = datetime(2025, 1, 1, tzinfo=UTC)
     with serving(create_app(synthetic_world, now=now)) as url:
@@ -56,12 +58,14 @@ def test_a_port_in_use_is_a_clear_error(synthetic_world):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("processes")
 def test_without_a_fixed_present_the_synthetic_world_follows_the_clock():
     with serving(create_app(SyntheticWorld(), now=None)) as url:
         now = datetime.fromisoformat(httpx.get(url).json()["now"])
     assert abs((datetime.now(UTC) - now).total_seconds()) < 60
 
 
+@pytest.mark.usefixtures("processes")
 def test_without_a_fixed_present_a_record_is_seen_at_its_end(small_record):
     with serving(create_app(RecordedWorld(small_record), now=None)) as url:
         assert httpx.get(url).json() == {

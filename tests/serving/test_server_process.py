@@ -13,6 +13,8 @@ from servers import COMMAND, free_port
 
 from energy_demand.serving.schemas import EXAMPLE
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 @pytest.fixture
 def taken():

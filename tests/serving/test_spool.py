@@ -123,7 +123,7 @@ def test_what_is_not_done_is_given_again(new_spool):
 def test_what_would_pass_the_bound_is_refused_whole(new_spool):
     spool = new_spool(max_bytes=20)
     spool.append([b"123456789"])
-    with pytest.raises(SpoolFullError, match="holds 20 bytes already"):
+    with pytest.raises(SpoolFullError, match="has reached its limit of 20 bytes"):
         spool.append([b"1234", b"12345"])
     assert spool.bytes() == 10
     spool.append([b"123", b"12345"])  # up to the bound
@@ -140,6 +140,7 @@ def test_the_bound_counts_what_other_processes_left(tmp_path, new_spool):
     spool.append([b"12345678901"])
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_full_disk_takes_some_lines_whole_or_not_at_all(tmp_path):
     batches = [[b"%d-%d-" % (number, part) + b"x" * 3_000 for part in range(3)] for number in range(12)]
     taken, refusals = [], set()
@@ -157,6 +158,7 @@ def test_a_full_disk_takes_some_lines_whole_or_not_at_all(tmp_path):
         assert take(spool) == batches[-1]
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_full_disk_is_asked_again_and_takes_the_same_lines_once_it_has_room(tmp_path):
     lines = [b"x" * 3_000, b"y" * 3_000]
     with small_disk(tmp_path / "disk") as disk, closing(Spool(disk / "spool", MUCH)) as spool:
@@ -170,6 +172,7 @@ def test_a_full_disk_is_asked_again_and_takes_the_same_lines_once_it_has_room(tm
         assert take(spool) == [b"before", *lines]
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_disk_that_takes_a_part_of_a_write_leaves_no_half_line(tmp_path, new_spool):
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, tmp_path], capture_output=True, text=True, check=False
@@ -190,6 +193,7 @@ def test_a_folder_that_cannot_be_one_takes_nothing_and_holds_nothing(tmp_path, n
     spool.close()
 
 
+@pytest.mark.usefixtures("processes")
 def test_what_a_killed_process_left_is_taken_by_the_next_and_its_folder_goes(tmp_path, new_spool):
     with writer(tmp_path) as process:
         process.kill()
@@ -199,6 +203,7 @@ def test_what_a_killed_process_left_is_taken_by_the_next_and_its_folder_goes(tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_files_of_a_living_process_are_left_alone(tmp_path, new_spool):
     spool = new_spool()
     with writer(tmp_path):
@@ -207,6 +212,7 @@ def test_the_files_of_a_living_process_are_left_alone(tmp_path, new_spool):
     assert take(spool) == [b"one", b"two", b"three"]
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_unfinished_last_line_of_a_killed_process_is_left_out(tmp_path, new_spool):
     with writer(tmp_path) as process:
         process.kill()
@@ -244,6 +250,7 @@ def test_the_folder_of_a_process_that_ends_with_nothing_waiting_goes(tmp_path, n
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_folder_of_a_killed_process_goes_though_nothing_waits_in_it(tmp_path, new_spool):
     with writer(tmp_path) as process:
         process.kill()

@@ -84,7 +84,7 @@ def test_who_comes_when_the_queue_is_full_is_sent_away_until_there_is_room(in_lo
         first = await under_way(thread, slow)
         second = asyncio.create_task(thread.run(lambda: "second"))
         await asyncio.sleep(0)
-        with pytest.raises(TooBusyError, match="2 test requests wait"):
+        with pytest.raises(TooBusyError, match="2 test requests are waiting"):
             await thread.run(lambda: "third")
         slow.let_go()
         assert await asyncio.gather(first, second) == ["done", "second"]
