@@ -233,7 +233,7 @@ def test_a_second_training_on_the_same_data_does_not_unseat_the_champion(shop, c
     body = json.loads(out)
     assert status == 0
     assert body["verdict"]["promoted"] is False
-    assert "neither model was fitted on" in body["verdict"]["reason"]
+    assert "neither model was trained on" in body["verdict"]["reason"]
     _, out, _ = call(shop, "status", "--json")
     assert json.loads(out)["champion"]["version"] == "1"
 
@@ -388,7 +388,7 @@ BAD_INPUT = {
         "the champion is unchanged",
         {"MLFLOW_TRACKING_URI": "sqlite:////proc/nowhere/mlflow.db"},
     ),
-    "a rollback from the first champion": ("rollback", 1, "there is none to go back to", {}),
+    "a rollback from the first champion": ("rollback", 1, "there is no earlier one", {}),
     "a rollback to none there is": ("rollback --to 99", 1, "version 99 does not exist", {}),
     "a replay of no policy": (
         "replay --policy daily --start 2025-03-01 --end 2025-03-02",

@@ -292,7 +292,9 @@ def test_a_lost_or_foreign_password_is_told_and_data_kept(used: EmbeddedServer) 
             used.start()
         assert "sesame" not in str(caught.value)
         used.password_file.unlink()
-        with pytest.raises(EmbeddedServerError, match=r"password .* is gone.*Restore that file"):
+        with pytest.raises(
+            EmbeddedServerError, match=r"password file .* is missing or empty.*Restore that file"
+        ):
             used.start()
     finally:
         embedded_host.write_private(used.password_file, password)

@@ -15,6 +15,8 @@ from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import local_midnight
 from records import QUICK, altered_after, synthetic_record
 
+pytestmark = pytest.mark.usefixtures("fits")
+
 ZONE = NEW_YORK.zone
 FIRST, LAST = date(2025, 1, 20), date(2025, 1, 27)
 

@@ -16,6 +16,8 @@ from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, days_periods, local_midnight
 from records import QUICK, altered_after, synthetic_record
 
+pytestmark = pytest.mark.usefixtures("fits")
+
 ZONE = NEW_YORK.zone
 FIRST, LAST = date(2024, 9, 25), date(2024, 10, 19)
 STEP = Injection(Kind.STEP, date(2024, 10, 2))

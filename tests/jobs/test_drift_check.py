@@ -127,9 +127,9 @@ def test_a_check_that_was_killed_while_it_wrote_the_reference_leaves_no_partial_
 def test_the_reference_is_kept_while_it_is_the_champion_s(database, settings, registry):
     champion = registry.champion()
     written = champion_reference(database, settings, champion)
-    written = settings.reference_path.stat().st_mtime_ns
+    written_at = settings.reference_path.stat().st_mtime_ns
     again = champion_reference(database, settings, champion)
-    assert settings.reference_path.stat().st_mtime_ns == written
+    assert settings.reference_path.stat().st_mtime_ns == written_at
     pd.testing.assert_frame_equal(again.rows, written.rows)
     assert written.rows["timestamp"].max() == pd.Timestamp(champion.forecaster.trained_through)
 

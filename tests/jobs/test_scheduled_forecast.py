@@ -16,7 +16,7 @@ from energy_demand.timeaxis import day_periods
 from support import PRESENT
 
 INSERT = "energy_demand.database.predictions:insert_predictions"
-ENDED = "energy_demand.database.job_runs:ended"
+ENDED = "energy_demand.database.job_runs:record_end"
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ def test_a_forecaster_trained_on_the_test_days_is_not_scored(clone):
     finally:
         (clone.folder / "params.yaml").write_text(yaml.safe_dump(SMALL))
     assert refused.returncode == 1
-    assert re.fullmatch(r"error: evaluate: .*knows of the test days.*\n", refused.stderr)
+    assert re.fullmatch(r"error: evaluate: .*includes test days.*\n", refused.stderr)
 
 
 @pytest.mark.slow

@@ -28,6 +28,9 @@ from support import PRESENT, make_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+# MLflow looks for git.
+pytestmark = pytest.mark.usefixtures("processes")
+
 REFUSED = Verdict(promoted=False, reason="worse")
 
 
@@ -150,7 +153,6 @@ def test_a_version_that_does_not_exist_is_refused_by_name(registry, register):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     "ask",
     [

@@ -18,7 +18,7 @@ from energy_demand.evaluation.promotion import FIRST
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("processes")]
 
 
 @pytest.fixture(scope="module")

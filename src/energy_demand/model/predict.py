@@ -106,6 +106,11 @@ class Forecast:
         """`period` and what each part adds to its forecast (MWh); None where no forecaster made it."""
         return None if self.explain is None else self.explain()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a cache keeps: frames in place of the functions that make them."""
+        made = {"rows": self.rows, "explanation": self.explanation}
+        return {**self.__dict__, **made, "base_rows": None, "explain": None}
+
     @property
     def demand_age_hours(self) -> float:
         """How old the newest demand that was known is, at the hour of issue."""

@@ -6,6 +6,7 @@ A server is asked by its REST API, a database by the tables of MLflow's store. O
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import CHAMPION_ALIAS, MODEL_NAME
@@ -75,8 +76,10 @@ def _from_database(uri: str) -> ChampionAlias | None:
 
     engine = sa.create_engine(uri, poolclass=sa.NullPool)
     try:
-        if engine.dialect.name == "sqlite" and not _exists(engine):
-            return None
+        if engine.dialect.name == "sqlite" and not _file(engine).exists():
+            if not _file(engine).parent.is_dir():
+                raise AliasUnknownError(uri)
+            return None  # nothing was ever registered; a connection would make an empty file
         with engine.connect() as connection:
             if not sa.inspect(connection).has_table("registered_model_aliases"):
                 return None
@@ -85,10 +88,8 @@ def _from_database(uri: str) -> ChampionAlias | None:
         engine.dispose()
 
 
-def _exists(engine: Any) -> bool:
-    from pathlib import Path  # noqa: PLC0415
-
-    return bool(engine.url.database) and Path(engine.url.database).exists()
+def _file(engine: Any) -> Path:
+    return Path(engine.url.database or "")
 
 
 def _row(connection: Any, key: Mapping[str, str]) -> ChampionAlias | None:
