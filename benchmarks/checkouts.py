@@ -54,7 +54,18 @@ COMMANDS = (
     *("replay", "retrain", "rollback", "sandbox", "serve", "status", "train", "worker"),
 )
 # What differs between two runs of the same program.
-VOLATILE = {"seconds", "seconds_per_fit", "training_seconds", "run_id", "database", "mlflow", "pruned"}
+VOLATILE = {
+    "seconds",
+    "seconds_per_fit",
+    "training_seconds",
+    "run_id",
+    "database",
+    "mlflow",
+    "pruned",
+    "report",
+}
+# Keys whose values are sentences.
+TEXTS = (".reason", ".why")
 ROUNDS, REQUESTS = 5, 20
 
 
@@ -79,7 +90,7 @@ def main() -> None:
     elif chosen.mode == "compare":
         differences = compare(chosen.before, chosen.after)
         print("\n".join(differences) or "no difference")
-        sys.exit(any(not line.startswith("text: ") for line in differences))
+        sys.exit(any(not line.startswith(("text: ", "added: ")) for line in differences))
     else:
         with answer_alone():
             figures = speed(chosen.before, chosen.after, chosen.data)
@@ -183,12 +194,14 @@ def checkout_help(checkout: Checkout, name: str) -> str:
 
 
 def compare(before: Path, after: Path) -> list[str]:
-    """A line for each difference; `text: ` before those that only people read."""
+    """A line for each difference; `text: ` before those that only people read, `added: ` before new keys."""
     found = []
     for file in sorted(before.glob("*.json")):
         one, other = (json.loads((folder / file.name).read_text()) for folder in (before, after))
-        kind = "text: " if file.stem == "openapi" else ""
-        found += [f"{kind}{file.stem}{line}" for line in differing(one, other)]
+        for line in differing(one, other):
+            text = file.stem == "openapi" or line.partition(":")[0].endswith(TEXTS)
+            kind = "text: " if text else "added: " if ": absent → " in line else ""
+            found.append(f"{kind}{file.stem}{line}")
     for file in sorted(before.glob("*.parquet")):
         one, other = (pd.read_parquet(folder / file.name) for folder in (before, after))
         if not one.equals(other):

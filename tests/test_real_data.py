@@ -101,6 +101,6 @@ def test_the_model_beats_both_naive_baselines_on_hours_it_had_not_seen(recorded)
 
 def test_the_data_is_said_to_be_recorded(recorded):
     answers, _ = recorded
-    assert answers["sandbox"].startswith("sandbox: recorded data until 2025-08-01T04:00Z")
+    assert answers["sandbox"].startswith("sandbox: recorded data up to 2025-08-01T04:00Z")
     assert answers["status"]["data"] == "recorded"
     assert answers["status"]["demand"]["missing_hours"] == 2
