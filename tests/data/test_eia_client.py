@@ -332,7 +332,7 @@ def test_a_warning_of_eia_is_logged_wherever_it_stands(place, answered, caplog):
     answer = page(row("2024-05-01T01", "1"), **({"warnings": warnings} if place == "inside" else {}))
     if place == "top":
         answer["warnings"] = warnings
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="energy_demand"):
         assert len(answered(answer).fetch_demand("2024-05-01T01", "2024-05-01T01")) == 1
     assert "incomplete return" in caplog.text
 
