@@ -21,7 +21,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 from energy_demand.columns import FEATURE_COLUMNS, TARGET_COLUMN
@@ -30,6 +30,7 @@ from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOL
 from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
 from energy_demand.setting_names import mistyped
 from energy_demand.timeaxis import Availability, parse_moment, to_utc
+from energy_demand.weather_models import ECMWF, WeatherModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,15 @@ FORECAST_HORIZON_HOURS = 24
 
 EIA_KEY_MISSING = "EIA_API_KEY not set. Register at https://www.eia.gov/opendata/"
 
-UNPACED = {"eia_request_interval_seconds": 0.0, "open_meteo_request_interval_seconds": 0.0}
+# A sandbox answers at once, and to as many calls as are made.
+UNPACED = {
+    "eia_request_interval_seconds": 0.0,
+    "open_meteo_request_interval_seconds": 0.0,
+    "publication_delay_hours": 1,
+}
+WITHOUT_LIMITS: dict[str, Any] = dict.fromkeys(
+    ("open_meteo_calls_per_minute", "open_meteo_calls_per_hour", "open_meteo_calls_per_day")
+)
 HTTP_SCHEMES = ("http://", "https://")
 
 TELEMETRY_OFF = {
@@ -92,6 +101,17 @@ PUBLIC_URLS = {
     "open_meteo_historical_url": "https://archive-api.open-meteo.com/v1/archive",
     "open_meteo_forecast_url": "https://api.open-meteo.com/v1/forecast",
     "open_meteo_single_runs_url": "https://single-runs-api.open-meteo.com/v1/forecast",
+}
+# Where a paid plan asks instead.
+PAID_URLS = {
+    "open_meteo_historical_url": "https://customer-archive-api.open-meteo.com/v1/archive",
+    "open_meteo_forecast_url": "https://customer-api.open-meteo.com/v1/forecast",
+    "open_meteo_single_runs_url": "https://customer-single-runs-api.open-meteo.com/v1/forecast",
+}
+PAID_SANDBOX_PATHS = {
+    "open_meteo_historical_url": "customer-archive/v1/archive",
+    "open_meteo_forecast_url": "customer-forecast/v1/forecast",
+    "open_meteo_single_runs_url": "customer-single-runs/v1/forecast",
 }
 SANDBOX_PATHS = {
     "eia_base_url": "eia/v2/",
@@ -133,6 +153,10 @@ def _long_enough(days: int | None) -> int | None:
     return days
 
 
+def _listed(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 def _http_url(value: str) -> str:
     if not value.startswith(HTTP_SCHEMES):
         raise ValueError(f"{value!r} is no address; it starts with http:// or https://")
@@ -160,8 +184,17 @@ class Settings(BaseSettings):
     open_meteo_single_runs_url: HttpUrl = PUBLIC_URLS["open_meteo_single_runs_url"]
     sandbox_url: HttpUrl | None = Field(None, description="Where a sandbox stands in for all upstreams.")
     eia_request_interval_seconds: float = Field(1.0, ge=0, le=3600, description="Least time between calls.")
-    open_meteo_request_interval_seconds: float = Field(
-        0.5, ge=0, le=3600, description="Likewise; each site counts as a call, and 600 a minute are free."
+    open_meteo_request_interval_seconds: float = Field(0.1, ge=0, le=3600, description="Likewise.")
+    open_meteo_calls_per_minute: float | None = Field(
+        600, gt=0, description="Weighted calls that are free; one of a year and four sites counts as 125."
+    )
+    open_meteo_calls_per_hour: float | None = Field(5000, gt=0, description="Likewise, in an hour.")
+    open_meteo_calls_per_day: float | None = Field(10_000, gt=0, description="Likewise, in a UTC day.")
+    open_meteo_api_key: SecretStr | None = Field(
+        None, description="Key of a paid plan of Open-Meteo: its own hosts, without these limits."
+    )
+    open_meteo_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (ECMWF,), min_length=1, description="Weather models whose runs are stored; the first one is used."
     )
     http_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer.")
     http_attempts: int = Field(5, ge=1, le=20, description="Tries of one request, the first included.")
@@ -173,14 +206,14 @@ class Settings(BaseSettings):
     weather_tz: ZoneName = Field("America/New_York", description="Time zone of the region's days.")
     weather_weight: float = Field(NEW_YORK_CITY.weight, gt=0, description="Its population share.")
     weather_further_sites: tuple[Site, ...] = Field(UPSTATE_SITES, description="More sites, as JSON.")
-    weather_publication_delay_hours: int = Field(
-        6, ge=0, le=24, description="Hours from a model run's start until its forecast is published."
+    weather_publication_delay_hours: float | None = Field(
+        None, ge=0, le=24, description="Hours until a model run is published; unset: what its model takes."
     )
 
     energy_demand_home: Path | None = Field(None, description="Folder of everything local.")
     energy_demand_now: Moment | None = Field(None, description="Fixes the present, to replay a record.")
     publication_delay_hours: int = Field(
-        1, ge=0, le=48, description="Hours after its end until an hour of demand is known."
+        2, ge=0, le=48, description="Hours after its end until an hour of demand is known; a sandbox: 1."
     )
     revision_window_days: int = Field(
         14, ge=1, le=366, description="How far back each run asks again, for revisions."
@@ -227,11 +260,13 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _sandbox_stands_in(cls, given: dict[str, Any]) -> dict[str, Any]:
+        paid = bool(given.get("open_meteo_api_key"))
         root = str(given.get("sandbox_url") or "").rstrip("/")
         if not root.startswith(HTTP_SCHEMES):  # none, or one that its own check refuses
-            return given
-        addresses = {name: f"{root}/{path}" for name, path in SANDBOX_PATHS.items()}
-        return {**addresses, **UNPACED, **given}
+            return {**PAID_URLS, **WITHOUT_LIMITS, **given} if paid else given
+        paths = SANDBOX_PATHS | (PAID_SANDBOX_PATHS if paid else {})
+        addresses = {name: f"{root}/{path}" for name, path in paths.items()}
+        return {**addresses, **UNPACED, **WITHOUT_LIMITS, **given}
 
     @property
     def home(self) -> Path:
@@ -265,6 +300,12 @@ class Settings(BaseSettings):
         )
         sites = (first, *self.weather_further_sites)
         return Region(self.eia_region, ZoneInfo(self.weather_tz), "US", sites)
+
+    @property
+    def weather_models(self) -> tuple[WeatherModel, ...]:
+        """The models whose runs are stored, the one that is used first."""
+        delay = self.weather_publication_delay_hours
+        return tuple(WeatherModel(name, delay) for name in self.open_meteo_models)
 
     @property
     def availability(self) -> Availability:

@@ -201,7 +201,7 @@ def _since(database: Database, settings: Settings) -> Span:
 
 def _ingest(database: Database, settings: Settings, span: Span) -> None:
     with progress_bars() as progress:
-        run_ingestion(database, settings, span, settings.present(), progress)
+        run_ingestion(database, settings, span, settings.present(), progress).raise_failures()
 
 
 def _from_here(path: Path) -> str:

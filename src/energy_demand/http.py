@@ -1,13 +1,14 @@
 """The one HTTP client: retries, pacing, typed errors, redaction.
 
 Each upstream has a `Dialect`, which knows the meaning of its error bodies. No message, exception or log
-record of this module contains a key, a header or an echo of the request.
+record of this module contains a key, a header, an echo of the request, or a character that no text holds.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 import httpx
 import stamina
 
+from energy_demand.call_limits import CallBudget, CallLimits, DailyLimitError, Window
 from energy_demand.errors import UserError
 from energy_demand.logs import REDACTED, RedactingFilter, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from energy_demand.config import Settings
 
@@ -32,6 +34,9 @@ MAX_RETRY_AFTER_SECONDS = 60.0
 MAX_BACKOFF_SECONDS = 30.0
 SECRET_PARAMS = frozenset({"api_key", "apikey"})
 STREAM_BYTES = 1 << 16
+# So often in a row an upstream may say that its calls are used up, where the wait was for its next window.
+MOST_REFUSALS = 4
+LONGEST_REASON = 300
 LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 logger = logging.getLogger(__name__)
@@ -39,10 +44,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fault:
-    """The fault that a response reports; `retry` is whether another try can help."""
+    """The fault that a response reports.
+
+    Attributes:
+        reason: in the upstream's words.
+        retry: whether another try can help.
+        absent: the upstream does not have what was requested, and says so.
+        too_large: a smaller request can help.
+        used_up: the window whose calls are used up.
+    """
 
     reason: str
     retry: bool
+    absent: bool = False
+    too_large: bool = False
+    used_up: Window | None = None
 
 
 class Dialect(Protocol):
@@ -51,7 +67,7 @@ class Dialect(Protocol):
     name: str
 
     def fault(self, status: int, body: Any) -> Fault | None:
-        """The fault in a response with this status and parsed body (None: not JSON), or None."""
+        """The fault in a response, or None. `body` is parsed JSON, or the text of a body that is not JSON."""
 
 
 class UpstreamError(UserError, RuntimeError):
@@ -62,8 +78,9 @@ class UpstreamError(UserError, RuntimeError):
         asked: the address and parameters, without secrets.
         reason: what the upstream returned, or why it could not be reached.
         status: the HTTP status; None without a response.
-        retry: whether another try could have helped.
         retry_after: seconds the upstream asks to wait, or None.
+        fault: the fault as the response reported it; None without a response.
+        retry: whether another try could have helped.
     """
 
     def __init__(
@@ -75,15 +92,27 @@ class UpstreamError(UserError, RuntimeError):
         status: int | None = None,
         retry: bool = False,
         retry_after: float | None = None,
+        fault: Fault | None = None,
     ) -> None:
         self.source = source
         self.asked = asked
-        self.reason = redact(reason)
+        self.reason = _printable(redact(reason))
         self.status = status
         self.retry = retry
         self.retry_after = retry_after
+        self.fault = fault
         answer = f"HTTP {status}: {self.reason}" if status else self.reason
         super().__init__(f"{source}: {answer} (requested {asked})")
+
+    @property
+    def absent(self) -> bool:
+        """Whether the upstream says that it does not have what was requested."""
+        return self.fault is not None and self.fault.absent
+
+    @property
+    def too_large(self) -> bool:
+        """Whether a smaller request can help."""
+        return self.fault is not None and self.fault.too_large
 
 
 class BodyError(ValueError):
@@ -105,8 +134,9 @@ class DataKindError(UserError, RuntimeError):
 class HttpClient:
     """Requests from one upstream, over kept connections, no faster than its pace; threads may share it.
 
-    Invariants: at least `interval_seconds` pass between two requests; a request is tried at most
-    `settings.http_attempts` times, and retried only where that can help.
+    Invariants: at least `interval_seconds` pass between two requests, and no more are made than the
+    budget allows; a request is tried at most `settings.http_attempts` times, and retried only where that
+    can help. `headers` are secrets.
     """
 
     def __init__(
@@ -116,8 +146,12 @@ class HttpClient:
         *,
         interval_seconds: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
+        budget: CallBudget | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._dialect = dialect
+        self._budget = budget or CallBudget(dialect.name, CallLimits(), sleep=sleep)
+        self._headers = dict(headers or {})
         self._settings = settings
         self._interval = interval_seconds
         self._sleep = sleep
@@ -154,13 +188,13 @@ class HttpClient:
             raise RuntimeError("no request was made yet, so the kind of data is not known")
         return self._data_kind
 
-    def get_json(self, url: str, params: Sequence[tuple[str, str]]) -> Any:
-        """The parsed JSON body of a GET.
+    def get_json(self, url: str, params: Sequence[tuple[str, str]], *, weight: float = 1.0) -> Any:
+        """The parsed JSON body of a GET, which counts as `weight` calls.
 
         Raises:
             UpstreamError: after the last try, or at once where another try cannot help.
         """
-        return self._tried(url, params, self._json)
+        return self._within_limits(lambda: self._tried(url, params, self._json, weight=weight))
 
     def get_stream(
         self, url: str, read: Callable[[Iterator[bytes]], T], params: Sequence[tuple[str, str]] = ()
@@ -180,8 +214,7 @@ class HttpClient:
         def understand(response: httpx.Response, asked: str, secrets: Sequence[str]) -> T:
             if response.status_code != httpx.codes.OK:
                 response.read()
-                body = _without(secrets, response.content)
-                fault = self._fault(response.status_code, body, _parsed(body))
+                fault = self._fault(response.status_code, _without(secrets, response.content))
                 fault = fault or Fault("no content", retry=False)
                 raise self._refusal(response, fault, asked, secrets)
             try:
@@ -194,7 +227,18 @@ class HttpClient:
             # Raised here so that the reader's error, which may quote the body, is not chained to it.
             raise self._refusal(response, refused, asked, secrets)
 
-        return self._tried(url, params, understand, accept="*/*")
+        return self._within_limits(lambda: self._tried(url, params, understand, accept="*/*"))
+
+    def _within_limits(self, ask: Callable[[], T]) -> T:
+        """The result of `ask`, which is asked again in the upstream's next window where it refused."""
+        for refusal in range(MOST_REFUSALS + 1):
+            try:
+                return ask()
+            except UpstreamError as error:
+                if error.fault is None or error.fault.used_up is None or refusal == MOST_REFUSALS:
+                    raise
+                self._budget.used_up(error.fault.used_up)
+        raise AssertionError("the last refusal is raised")
 
     def _tried(
         self,
@@ -202,6 +246,7 @@ class HttpClient:
         params: Sequence[tuple[str, str]],
         understand: Callable[[httpx.Response, str, Sequence[str]], T],
         accept: str = "application/json",
+        weight: float = 1.0,
     ) -> T:
         for attempt in stamina.retry_context(
             on=_retry_decision,
@@ -212,7 +257,7 @@ class HttpClient:
             wait_max=MAX_BACKOFF_SECONDS,
         ):
             with attempt:
-                return self._ask(url, params, understand, accept)
+                return self._ask(url, params, understand, accept, weight)
         raise AssertionError("stamina returns a result or raises")
 
     def _ask(
@@ -221,14 +266,22 @@ class HttpClient:
         params: Sequence[tuple[str, str]],
         understand: Callable[[httpx.Response, str, Sequence[str]], T],
         accept: str,
+        weight: float,
     ) -> T:
         asked = describe(url, params)
         secrets = [value for name, value in params if name.lower() in SECRET_PARAMS and value]
+        secrets += self._headers.values()
         query = httpx.QueryParams(list(params))
+        try:
+            self._budget.reserve(weight)
+        except DailyLimitError as error:
+            raise self._error(asked, str(error), fault=Fault(str(error), retry=False)) from None
         self._keep_pace()
         began = time.monotonic()
         try:
-            with self._client.stream("GET", url, params=query, headers={"accept": accept}) as response:
+            with self._client.stream(
+                "GET", url, params=query, headers={**self._headers, "accept": accept}
+            ) as response:
                 try:
                     return understand(response, asked, secrets)
                 finally:
@@ -247,14 +300,16 @@ class HttpClient:
         response.read()
         body = _without(secrets, response.content)
         parsed = _parsed(body)
-        fault = self._fault(response.status_code, body, parsed)
+        fault = self._fault(response.status_code, body)
         if fault:
             raise self._refusal(response, fault, asked, secrets)
         self._note_kind(response.headers.get(SANDBOX_HEADER, LIVE))
         return parsed
 
-    def _fault(self, status: int, body: bytes, parsed: Any) -> Fault | None:
-        return self._dialect.fault(status, parsed) or _plain_fault(status, body, parsed)
+    def _fault(self, status: int, body: bytes) -> Fault | None:
+        parsed = _parsed(body)
+        understood = body.decode("utf-8", "replace") if parsed is None else parsed
+        return self._dialect.fault(status, understood) or _plain_fault(status, body, parsed)
 
     def _refusal(
         self, response: httpx.Response, fault: Fault, asked: str, secrets: Sequence[str]
@@ -268,6 +323,7 @@ class HttpClient:
             status=response.status_code,
             retry=fault.retry,
             retry_after=_retry_after(response),
+            fault=fault,
         )
 
     def _error(self, asked: str, reason: str, **facts: Any) -> UpstreamError:
@@ -319,6 +375,12 @@ def describe(url: str, params: Sequence[tuple[str, str]]) -> str:
     return redact(f"{url}?{shown}" if shown else url)
 
 
+def _printable(text: str) -> str:
+    """The text on one line and of a bounded length: an upstream's words can hold anything."""
+    text = " ".join(re.sub(r"[^\S ]|[\x00-\x1f\x7f-\x9f\ud800-\udfff]", " ", text).split())
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
+
+
 def _without(secrets: Sequence[str], body: bytes) -> bytes:
     """The body without secrets, before it is parsed: EIA repeats the key in its bodies."""
     for secret in secrets:
@@ -330,7 +392,7 @@ def _parsed(body: bytes) -> Any:
     """The parsed JSON body, or None if it is not JSON."""
     try:
         return json.loads(body)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):  # also a number of thousands of digits, and brackets without end
         return None
 
 

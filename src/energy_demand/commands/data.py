@@ -68,14 +68,24 @@ def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None
         now = settings.present()
         span = span or trailing_span(database, settings, now)
         with progress_bars() as progress:
-            body = run_ingestion(database, settings, span, now, progress, **how).to_json()
+            outcome = run_ingestion(database, settings, span, now, progress, **how)
+    body = outcome.to_json()
     if as_json:
         print_json(body)
+        outcome.raise_failures()
         return
     for name in ("demand", "daily", "weather", "forecasts", "features"):
         out.print(f"{name:<10} {body[name]['new']:>9,} new {body[name]['revised']:>7,} revised")
     out.print(f"{'quarantine':<10} {body['quarantined']:>9,} new")
     out.print(f"{'missing':<10} {body['missing_hours']:>9,} hours of demand")
+    for name, told in (
+        ("withdrawn", "hours of demand that EIA took back"),
+        ("runs_missing", "runs of the weather model that are not on record"),
+        ("runs_failed", "runs of the weather model that could not be fetched; asked for again later"),
+    ):
+        if body[name]:
+            out.print(f"{name.removeprefix('runs_'):<10} {body[name]:>9,} {told}")
+    outcome.raise_failures()
 
 
 def status(now: Now = None, as_json: Json = False) -> None:

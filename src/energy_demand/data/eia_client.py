@@ -79,12 +79,16 @@ class EIAClient(UpstreamClient):
         settings = settings or load_settings()
         if settings.eia_api_key is None and settings.sandbox_url is None:
             raise MissingKeyError(EIA_KEY_MISSING)
-        self._key = settings.eia_api_key
         self._root = settings.eia_base_url.rstrip("/") + "/"
         self._respondent = settings.eia_region
         self._settings = settings
+        # In a header, so that it stands in no address that a proxy or a server writes down.
+        key = settings.eia_api_key
         self._http = HttpClient(
-            EIADialect(), settings, interval_seconds=settings.eia_request_interval_seconds
+            EIADialect(),
+            settings,
+            interval_seconds=settings.eia_request_interval_seconds,
+            headers={} if key is None else {"X-Api-Key": key.get_secret_value()},
         )
 
     def fetch_demand(self, start: datetime | str, end: datetime | str) -> pd.DataFrame:
@@ -191,8 +195,7 @@ class EIAClient(UpstreamClient):
 
     def _page(self, route: str, params: list[tuple[str, str]]) -> tuple[list[dict[str, Any]], int]:
         url = self._root + route
-        key = [("api_key", self._key.get_secret_value())] if self._key else []
-        return _page(self._http.get_json(url, [*key, *params]), describe(url, params))
+        return _page(self._http.get_json(url, params), describe(url, params))
 
     def _common(self, respondent: str, series: Sequence[str]) -> list[tuple[str, str]]:
         return [
@@ -201,6 +204,9 @@ class EIAClient(UpstreamClient):
             *(("facets[type][]", name) for name in series),
             ("sort[0][column]", "period"),
             ("sort[0][direction]", "asc"),
+            # Pages are stable only when sorted by the whole key.
+            ("sort[1][column]", "type"),
+            ("sort[1][direction]", "asc"),
             ("length", str(PAGE_ROWS)),
         ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.screening import screen
 from energy_demand.database import repository
+from energy_demand.database.weather import read_weather
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,7 +47,7 @@ def load_with_truth(
     """
     with database.transaction() as connection:
         demand = repository.read_demand(connection, region.respondent, "D", start, end, as_of)
-        weather = repository.read_weather(connection, _names(region), start, end, as_of)
+        weather = read_weather(connection, _names(region), start, end, as_of)
     screened = screen(_named(demand), region=region)
     sound = screen(_named(demand), two_sided=True, region=region)["flag"].isna()
     return History(screened.assign(truth_mwh=screened["served_mwh"].where(sound)), weather, as_of)
@@ -56,7 +57,7 @@ def load_as_of(database: Database, region: Region, start: datetime, issued_at: d
     """Demand and observed weather from `start` on, as known at `issued_at`."""
     with database.transaction() as connection:
         demand = repository.read_demand(connection, region.respondent, "D", start, issued_at, issued_at)
-        weather = repository.read_weather(connection, _names(region), start, issued_at, issued_at)
+        weather = read_weather(connection, _names(region), start, issued_at, issued_at)
     return History(screen(_named(demand), region=region), weather, issued_at)
 
 

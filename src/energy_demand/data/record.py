@@ -30,7 +30,7 @@ class Record:
     Attributes:
         region: whose.
         demand: `period` (every hour), `demand_mwh` (screened causally) and, where it is loaded to train or
-            to score, `truth_mwh`; NaN: not known.
+            to score, `truth_mwh`; `seen_mwh` without the hours that screening imputed; NaN: not known.
         weather: rows of observed weather: `timestamp`, `site`, Open-Meteo's variables.
         forecasts: rows of weather forecasts, with `issued_at`.
         observed: the weather path of the same hours as `demand`.
@@ -53,6 +53,11 @@ class Record:
     def demand_mwh(self) -> Floats:
         """Demand as a forecast sees it."""
         return self.demand[TARGET_COLUMN].to_numpy(dtype=float)
+
+    @property
+    def seen_mwh(self) -> Floats:
+        """Demand that was served and believed: what the state of a model learns from."""
+        return self.demand["seen_mwh"].to_numpy(dtype=float)
 
     @property
     def truth_mwh(self) -> Floats:
@@ -95,7 +100,7 @@ def make_record(
     """A record of the hours from the first of demand to `end`.
 
     Args:
-        demand_df: `period`, `demand_mwh` and optionally `truth_mwh`, in any order.
+        demand_df: `period`, `demand_mwh` and optionally `truth_mwh` and `imputed`, in any order.
         weather_df: observed weather by `timestamp` and `site`.
         forecasts_df: forecasts by `issued_at`, `timestamp` and `site`; may be empty.
         region: whose.
@@ -109,7 +114,11 @@ def make_record(
     at = utc_index(demand_df["period"])
     periods = hourly(at.min(), max(at.max(), pd.Timestamp(end).floor("h")))
     columns = [column for column in (TARGET_COLUMN, "truth_mwh") if column in demand_df]
-    demand = demand_df.set_index(at)[columns].astype(float).reindex(periods)
+    seen = demand_df[TARGET_COLUMN].astype(float)
+    if "imputed" in demand_df:
+        seen = seen.mask(demand_df["imputed"].astype(bool))
+    given = demand_df[columns].astype(float).assign(seen_mwh=seen)
+    demand = given.set_index(at).reindex(periods)
     return Record(
         region=region,
         demand=demand.rename_axis("period").reset_index(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from energy_demand.data.history import load_as_of, load_with_truth
 from energy_demand.data.record import Record, make_record
-from energy_demand.database import repository
+from energy_demand.database import repository, weather
 from energy_demand.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def load_record(database: Database, settings: Settings, as_of: datetime) -> Reco
                 f"{as_of:%Y-%m-%dT%H:%MZ}; run `energy-demand backfill` first"
             )
         names = [site.name for site in region.sites]
-        forecasts = repository.read_weather_runs(connection, names, span[0], as_of, as_of)
+        model = settings.weather_models[0].name
+        forecasts = weather.read_weather_runs(connection, model, names, span[0], as_of, as_of)
     history = load_with_truth(database, region, span[0], as_of, as_of)
     return make_record(history.demand, history.weather, forecasts, region, as_of)
 
@@ -53,8 +54,8 @@ def load_recent(database: Database, settings: Settings, start: datetime, issued_
     region = settings.region
     names = [site.name for site in region.sites]
     with database.transaction() as connection:
-        forecasts = repository.read_weather_runs(
-            connection, names, issued_at - OLDEST_RUN, issued_at, issued_at
+        forecasts = weather.read_weather_runs(
+            connection, settings.weather_models[0].name, names, issued_at - OLDEST_RUN, issued_at, issued_at
         )
     history = load_as_of(database, region, start, issued_at)
     if history.demand.empty:

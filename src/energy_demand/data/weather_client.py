@@ -1,55 +1,115 @@
 """Asks Open-Meteo for observed weather, the present forecast, and past forecasts as issued.
 
 Always in GMT (a local zone gets one fixed offset for the whole answer) and for all sites in one call.
-Values are returned as served; a missing value is NaN.
+Values are returned as served; a missing value is NaN. A call counts by its size, and this module paces by
+that (`call_weight`).
 """
 
 from __future__ import annotations
 
 import math
+import re
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from energy_demand.call_limits import CallBudget, CallLimits, Window
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.config import Settings, load_settings
+from energy_demand.data.model_run import ModelRun, missing_values
 from energy_demand.http import Fault, HttpClient, UpstreamClient, UpstreamError, describe
-from energy_demand.timeaxis import floor_hour, parse_day, utc_index
+from energy_demand.timeaxis import parse_day, utc_index
+from energy_demand.weather_models import BLEND, WeatherModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from energy_demand.region import Site
 
-RUN_EVERY_HOURS = 6
 # Leads up to 48 h, of a run that may have started 18 h before.
 RUN_DAYS = 3
 TIME_FORMAT = "%Y-%m-%dT%H:%M"
 # A response is for the nearest cell of the weather model's grid.
 GRID_DEGREES = 0.5
-DAYS_PER_CALL = 366
+# A year of four sites can end in `timeoutReached` after half the body.
+DAYS_PER_CALL = 90
 MAX_PAST_DAYS = 92
-# The record of issued forecasts begins somewhere; so many missing runs in a row are its beginning.
-RUNS_MISSING_AT_THE_BEGINNING = 7
 RUNS_AT_ONCE = 30
 CALLS_AT_ONCE = 2  # one is read while the next is on its way
+# So many runs in a row that cannot be fetched are an upstream that is away.
+FAILURES_IN_A_ROW = 3
+UNITS = {
+    "temperature_2m": "°C",
+    "relative_humidity_2m": "%",
+    "dew_point_2m": "°C",
+    "apparent_temperature": "°C",
+    "precipitation": "mm",
+    "rain": "mm",
+    "snowfall": "cm",
+    "cloud_cover": "%",
+    "wind_speed_10m": "km/h",
+    "wind_gusts_10m": "km/h",
+    "surface_pressure": "hPa",
+    "shortwave_radiation": "W/m²",
+}
+UNDEFINED = "undefined"  # the unit of a variable that a model does not have
+
+_STREAMING = re.compile(r"Unexpected error while streaming data: (\w+)")
+_ABSENT = re.compile(r"model run .*is not available|modelRunUnavailable", re.IGNORECASE)
+_USED_UP = re.compile(r"(Minutely|Hourly|Daily) API request limit exceeded", re.IGNORECASE)
+_WINDOWS = {"minutely": Window.MINUTE, "hourly": Window.HOUR, "daily": Window.DAY}
 
 
 class OpenMeteoDialect:
-    """How Open-Meteo reports faults: a `reason`, under any status, also under 200."""
+    """How Open-Meteo reports faults: a `reason` under any status, or words amid or in place of a body.
+
+    A run that is not on record is either; a 400 with any other reason is a fault of the request.
+    """
 
     name = "Open-Meteo"
 
     def fault(self, status: int, body: Any) -> Fault | None:
         """The fault in a response, or None."""
+        if isinstance(body, str):
+            found = _STREAMING.search(body)
+            if found is None:
+                return None
+            absent = _ABSENT.search(found[1]) is not None
+            return Fault(found[0], retry=not absent, absent=absent, too_large=not absent)
         if not isinstance(body, dict) or not body.get("error"):
             return None
         reason = str(body.get("reason", "no reason given"))
-        daily_limit = "limit exceeded" in reason and "Minutely" not in reason
-        return Fault(reason, retry=status != 400 and not daily_limit)
+        used_up = _USED_UP.search(reason)
+        absent = _ABSENT.search(reason) is not None
+        return Fault(
+            reason,
+            retry=status != 400 and not absent and used_up is None,
+            absent=absent,
+            used_up=None if used_up is None else _WINDOWS[used_up[1].lower()],
+        )
+
+
+def call_weight(sites: int, days: int, variables: int = len(WEATHER_VARIABLES)) -> float:
+    """How many calls one request counts as: by site, by ten variables, by two weeks.
+
+    Source: Open-Meteo's server, `ApiKeyManager`; its pricing page says the same.
+    """
+    share = variables / 10
+    return sites * max(1.0, share, days / 14 * share)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The hours of all sites, and the (site, variable) that the model does not have."""
+
+    frame: pd.DataFrame
+    undefined: frozenset[tuple[str, str]]
 
 
 class WeatherClient(UpstreamClient):
@@ -59,12 +119,30 @@ class WeatherClient(UpstreamClient):
     sorted by site and time.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         settings = settings or load_settings()
         self._settings = settings
         self._sites = settings.region.sites
+        key = settings.open_meteo_api_key
+        limits = CallLimits(
+            settings.open_meteo_calls_per_minute,
+            settings.open_meteo_calls_per_hour,
+            settings.open_meteo_calls_per_day,
+        )
+        dialect = OpenMeteoDialect()
         self._http = HttpClient(
-            OpenMeteoDialect(), settings, interval_seconds=settings.open_meteo_request_interval_seconds
+            dialect,
+            settings,
+            interval_seconds=settings.open_meteo_request_interval_seconds,
+            sleep=sleep,
+            budget=CallBudget(dialect.name, limits, clock=clock, sleep=sleep),
+            headers={} if key is None else {"X-Api-Key": key.get_secret_value()},
         )
 
     def fetch_historical(self, start_date: date | str, end_date: date | str) -> pd.DataFrame:
@@ -76,56 +154,91 @@ class WeatherClient(UpstreamClient):
             UpstreamError: Open-Meteo did not give what was asked.
             TimeFormatError: a date cannot be read.
         """
-        frames = []
-        for first, last in _calls(_day(start_date), _day(end_date)):
-            params = [("start_date", first.isoformat()), ("end_date", last.isoformat())]
-            frames.append(self._ask(self._settings.open_meteo_historical_url, params))
+        frames = [
+            frame
+            for first, last in _calls(_day(start_date), _day(end_date))
+            for frame in self._archive(first, last)
+        ]
         return _sorted(frames)
+
+    def _archive(self, first: date, last: date) -> list[pd.DataFrame]:
+        """The days in one call, or in two of half the size where the server takes too long for them."""
+        params = [("start_date", first.isoformat()), ("end_date", last.isoformat())]
+        days = (last - first).days + 1
+        try:
+            return [self._ask(self._settings.open_meteo_historical_url, params, days).frame]
+        except UpstreamError as error:
+            if not error.too_large or days == 1:
+                raise
+        middle = first + timedelta(days=days // 2)
+        return [*self._archive(first, middle - timedelta(days=1)), *self._archive(middle, last)]
 
     def fetch_forecast(self, forecast_days: int = 2, *, past_days: int = 0) -> pd.DataFrame:
         """The newest forecast from today 00:00 GMT on, after `past_days` days of the recent past."""
         params = [("forecast_days", str(forecast_days)), ("past_days", str(past_days))]
-        return self._ask(self._settings.open_meteo_forecast_url, params)
+        days = forecast_days + past_days
+        return self._ask(self._settings.open_meteo_forecast_url, params, days).frame
 
-    def fetch_run(self, run: datetime) -> pd.DataFrame | None:
+    def fetch_run(self, run: datetime, model: WeatherModel | None = None) -> ModelRun:
         """The forecast as it was issued by the model run that started at `run` (00, 06, 12 or 18 UTC).
 
-        Returns:
-            The weather frame with `issued_at`: when the run was published, `run` + the publication delay;
-            None where that run is not on record.
+        `issued_at` is when the run was published. `model` defaults to the first of `OPEN_METEO_MODELS`.
 
         Raises:
-            UpstreamError: Open-Meteo failed otherwise.
+            UpstreamError: Open-Meteo failed otherwise than by not having the run.
         """
+        model = model or self._settings.weather_models[0]
         params = [("run", run.strftime(TIME_FORMAT)), ("forecast_days", str(RUN_DAYS))]
+        if model.name != BLEND:
+            params.insert(0, ("models", model.name))
         try:
-            frame = self._ask(self._settings.open_meteo_single_runs_url, params)
+            answer = self._ask(self._settings.open_meteo_single_runs_url, params, RUN_DAYS)
         except UpstreamError as error:
-            if error.status in {400, 404}:
-                return None
+            if error.absent:
+                return ModelRun(model.name, run)
             raise
-        issued_at = run + timedelta(hours=self._settings.weather_publication_delay_hours)
-        frame.insert(0, "issued_at", utc_index(pd.DatetimeIndex([issued_at] * len(frame))))
-        return frame
+        issued_at = pd.DatetimeIndex([model.published(run)] * len(answer.frame))
+        answer.frame.insert(0, "issued_at", utc_index(issued_at))
+        everywhere = [
+            name
+            for name in WEATHER_VARIABLES
+            if all((site.name, name) in answer.undefined for site in self._sites)
+        ]
+        return ModelRun(
+            model.name,
+            run,
+            frame=with_values(answer.frame),
+            lacking=tuple(everywhere),
+            missing=missing_values(answer.frame, run, answer.undefined),
+        )
 
-    def fetch_runs(self, wanted: Sequence[datetime]) -> Iterator[list[pd.DataFrame]]:
-        """The runs of `wanted`, given newest first, until their record begins: some at a time.
+    def fetch_runs(
+        self, wanted: Sequence[datetime], model: WeatherModel | None = None
+    ) -> tuple[list[ModelRun], UpstreamError | None]:
+        """Several runs, each of which can fail alone.
 
-        Yields:
-            Of the next `RUNS_AT_ONCE` runs those on record, as by `fetch_run`, rows with values alone.
-
-        Raises:
-            UpstreamError: Open-Meteo failed; what was yielded before is good.
+        Returns:
+            What was served of each run that was asked for, in the order of `wanted`; and the error that
+            ended it early: the request is refused as such, the calls of the day are used up, or so many
+            runs failed in a row that Open-Meteo is away.
         """
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            for first in range(0, len(wanted), RUNS_AT_ONCE):
-                frames = list(pool.map(self.fetch_run, wanted[first : first + RUNS_AT_ONCE]))
-                yield [with_values(frame) for frame in frames if frame is not None]
-                there = [number for number, frame in enumerate(frames) if frame is not None]
-                if len(frames) - 1 - max(there, default=-1) >= RUNS_MISSING_AT_THE_BEGINNING:
-                    return
+        calls = _Calls()
 
-    def _ask(self, url: str, params: list[tuple[str, str]]) -> pd.DataFrame:
+        def fetch(run: datetime) -> ModelRun | None:
+            if calls.ended_by is not None:
+                return None
+            try:
+                found = self.fetch_run(run, model)
+            except UpstreamError as error:
+                calls.note(error)
+                return ModelRun((model or self._settings.weather_models[0]).name, run, error=error)
+            calls.note(None)
+            return found
+
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            return [found for found in pool.map(fetch, wanted) if found is not None], calls.ended_by
+
+    def _ask(self, url: str, params: list[tuple[str, str]], days: int) -> Answer:
         asking = [
             ("latitude", ",".join(str(site.latitude) for site in self._sites)),
             ("longitude", ",".join(str(site.longitude) for site in self._sites)),
@@ -133,7 +246,7 @@ class WeatherClient(UpstreamClient):
             ("timezone", "GMT"),
             *params,
         ]
-        body = self._http.get_json(url, asking)
+        body = self._http.get_json(url, asking, weight=call_weight(len(self._sites), days))
         asked = describe(url, asking)
         answers = body if isinstance(body, list) else [body]
         if len(answers) != len(self._sites):
@@ -141,13 +254,24 @@ class WeatherClient(UpstreamClient):
             raise UpstreamError("Open-Meteo", asked, reason)
         ordered = _in_order(answers, self._sites, asked)
         by_name = dict(zip((site.name for site in self._sites), ordered, strict=True))
-        return _frame({name: by_name[name] for name in sorted(by_name)}, asked)
+        by_name = {name: by_name[name] for name in sorted(by_name)}
+        return Answer(_frame(by_name, asked), _undefined(by_name, asked))
 
 
-def newest_run(moment: datetime, delay: timedelta) -> datetime:
-    """The start of the newest run that was published by `moment`, `delay` after its start."""
-    full = floor_hour(moment - delay)
-    return full - timedelta(hours=full.hour % RUN_EVERY_HOURS)
+class _Calls:
+    """How the calls of several threads go: `ended_by` is why no more are made."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self.ended_by: UpstreamError | None = None
+
+    def note(self, error: UpstreamError | None) -> None:
+        with self._lock:
+            self._failures = 0 if error is None else self._failures + 1
+            refused = error is not None and error.fault is not None and not error.retry
+            if refused or self._failures >= FAILURES_IN_A_ROW:
+                self.ended_by = error
 
 
 def with_values(frame: pd.DataFrame) -> pd.DataFrame:
@@ -206,6 +330,21 @@ def _frame(answers: dict[str, Any], asked: str) -> pd.DataFrame:
         )
     except (TypeError, ValueError) as error:
         raise UpstreamError("Open-Meteo", asked, f"invalid hourly values in the response: {error}") from None
+
+
+def _undefined(answers: dict[str, Any], asked: str) -> frozenset[tuple[str, str]]:
+    """The (site, variable) without a unit; a unit that is not ours is refused."""
+    undefined = set()
+    for site, answer in answers.items():
+        units = answer.get("hourly_units")
+        if not isinstance(units, dict):
+            continue
+        for name, expected in UNITS.items():
+            if (unit := units.get(name, expected)) == UNDEFINED:
+                undefined.add((site, name))
+            elif unit != expected:
+                raise UpstreamError("Open-Meteo", asked, f"{name} comes in {unit}, not in {expected}")
+    return frozenset(undefined)
 
 
 def _numbers(values: Any, length: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

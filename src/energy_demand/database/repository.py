@@ -1,7 +1,7 @@
 """Every row that is written or read goes through here: SQL lives in this room and nowhere else.
 
 Functions take a connection and so join the caller's transaction: data and watermark change together or
-not at all. Writing the same data twice changes nothing. No data is ever deleted.
+not at all. Writing the same data twice changes nothing. What is superseded stays on record.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
-from energy_demand.columns import FEATURE_COLUMNS, WEATHER_VARIABLES
+from energy_demand.columns import FEATURE_COLUMNS
 from energy_demand.database import bulk
 from energy_demand.database.tables import (
     demand_flag,
@@ -22,13 +23,10 @@ from energy_demand.database.tables import (
     raw_demand_daily,
     raw_demand_daily_revision,
     raw_demand_revision,
-    raw_weather,
-    raw_weather_revision,
-    weather_forecast,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date, datetime
 
 # A longer gap at either end of a range is the end of the record, not a gap.
@@ -53,40 +51,24 @@ def upsert_demand(connection: sa.Connection, frame: pd.DataFrame, now: datetime)
 
     `known_at` of the frame counts for hours that are new; a revised value is known from `now` on.
     """
-    return _upsert(connection, raw_demand, raw_demand_revision, frame, now, values=("value",))
+    return upsert(connection, raw_demand, raw_demand_revision, frame, now, values=("value",))
 
 
 def upsert_daily(connection: sa.Connection, frame: pd.DataFrame, now: datetime) -> Written:
     """Store daily totals: respondent, series, timezone, day, value, known_at, ingested_at."""
-    return _upsert(connection, raw_demand_daily, raw_demand_daily_revision, frame, now, values=("value",))
-
-
-def upsert_weather(connection: sa.Connection, frame: pd.DataFrame, now: datetime) -> Written:
-    """Store observed weather; the archive replaces what the forecast API filled in, never the reverse.
-
-    `frame`: site, timestamp, the twelve variables, source, known_at, ingested_at.
-    """
-    return _upsert(
-        connection,
-        raw_weather,
-        raw_weather_revision,
-        frame,
-        now,
-        values=(*WEATHER_VARIABLES, "source"),
-        only="i.source = 'archive' OR o.source <> 'archive'",
-    )
+    return upsert(connection, raw_demand_daily, raw_demand_daily_revision, frame, now, values=("value",))
 
 
 def upsert_features(connection: sa.Connection, frame: pd.DataFrame) -> Written:
     """Store feature rows: respondent, timestamp, lead_hours, demand_mwh, the columns, created_at."""
-    return _upsert(
+    return upsert(
         connection, features, None, frame, None, values=("lead_hours", "demand_mwh", *FEATURE_COLUMNS)
     )
 
 
 def upsert_flags(connection: sa.Connection, frame: pd.DataFrame) -> Written:
     """Store flagged hours: respondent, period, flag, served_mwh, imputed_mwh, flagged_at."""
-    return _upsert(connection, demand_flag, None, frame, None, values=("flag", "served_mwh", "imputed_mwh"))
+    return upsert(connection, demand_flag, None, frame, None, values=("flag", "served_mwh", "imputed_mwh"))
 
 
 def delete_flags(connection: sa.Connection, respondent: str, start: datetime, end: datetime) -> None:
@@ -96,30 +78,6 @@ def delete_flags(connection: sa.Connection, respondent: str, start: datetime, en
             demand_flag.c.respondent == respondent, demand_flag.c.period.between(start, end)
         )
     )
-
-
-def insert_forecasts(connection: sa.Connection, frame: pd.DataFrame) -> Written:
-    """Store weather forecasts as issued: site, issued_at, timestamp, variables, known_at, ingested_at.
-
-    A forecast is a record of what was issued: a stored forecast is never changed.
-    """
-    if frame.empty:
-        return Written()
-    columns = ("site", "issued_at", "timestamp", *WEATHER_VARIABLES, "known_at", "ingested_at")
-    bulk.copy_in(connection, weather_forecast, frame.loc[:, list(columns)])
-    return Written(_insert_incoming(connection, weather_forecast, columns))
-
-
-def issued_forecasts(
-    connection: sa.Connection, start: datetime, end: datetime, sites: Sequence[str]
-) -> set[datetime]:
-    """The issue times in [start, end] of which anything is stored for these sites."""
-    query = (
-        sa.select(weather_forecast.c.issued_at)
-        .where(weather_forecast.c.issued_at.between(start, end), weather_forecast.c.site.in_(sites))
-        .distinct()
-    )
-    return set(connection.scalars(query))
 
 
 def read_demand(
@@ -147,55 +105,6 @@ def read_demand(
         """,
         {"respondent": respondent, "series": series, "start": start, "end": end, "as_of": as_of},
         {"period": "timestamp", "value": "number"},
-    )
-
-
-def read_weather(
-    connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
-) -> pd.DataFrame:
-    """Observed weather in [start, end] known at `as_of`: site, timestamp, the twelve variables."""
-    names = ", ".join(WEATHER_VARIABLES)
-    return bulk.copy_out(
-        connection,
-        f"""
-        SELECT DISTINCT ON (site, timestamp) site, timestamp, {names} FROM (
-            SELECT site, timestamp, known_at, {names} FROM raw_weather
-            WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s
-              AND known_at <= %(as_of)s
-            UNION ALL
-            SELECT site, timestamp, known_at, {names} FROM raw_weather_revision
-            WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s
-              AND known_at <= %(as_of)s AND superseded_at > %(as_of)s
-        ) AS known ORDER BY site, timestamp, known_at DESC
-        """,  # noqa: S608
-        {"sites": list(sites), "start": start, "end": end, "as_of": as_of},
-        {"site": "text", "timestamp": "timestamp", **dict.fromkeys(WEATHER_VARIABLES, "number")},
-    )
-
-
-def read_weather_runs(
-    connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
-) -> pd.DataFrame:
-    """Every forecast issued in [start, end] and known at `as_of`, whole runs in the order of their issue.
-
-    Columns: site, timestamp, issued_at, the twelve variables.
-    """
-    names = ", ".join(WEATHER_VARIABLES)
-    return bulk.copy_out(
-        connection,
-        f"""
-        SELECT site, timestamp, issued_at, {names} FROM weather_forecast
-        WHERE site = ANY(%(sites)s) AND issued_at BETWEEN %(start)s AND %(end)s
-          AND known_at <= %(as_of)s
-        ORDER BY issued_at, site, timestamp
-        """,  # noqa: S608
-        {"sites": list(sites), "start": start, "end": end, "as_of": as_of},
-        {
-            "site": "text",
-            "timestamp": "timestamp",
-            "issued_at": "timestamp",
-            **dict.fromkeys(WEATHER_VARIABLES, "number"),
-        },
     )
 
 
@@ -235,7 +144,7 @@ def demand_span(
     return None if first is None else (first, last)
 
 
-def _upsert(
+def upsert(
     connection: sa.Connection,
     table: sa.Table,
     revisions: sa.Table | None,
@@ -243,22 +152,22 @@ def _upsert(
     now: datetime | None,
     *,
     values: Sequence[str],
-    only: str = "true",
+    merge: str | None = None,
 ) -> Written:
-    """Insert new rows and replace rows whose `values` differ, where `only` holds (o: old, i: incoming).
+    """Insert new rows and replace rows whose `values` differ.
 
-    With `revisions`, the old row is kept there and the new one is known from `now` on.
+    With `revisions`, the old row is kept there and the new one is known from `now` on. `merge` is a statement
+    that first puts into the table `incoming` what stays of the stored rows.
     """
     if frame.empty:
         return Written()
     columns = [column.name for column in table.columns if column.name in frame.columns]
     keys = [column.name for column in table.primary_key.columns]
     bulk.copy_in(connection, table, frame.loc[:, columns])
+    if merge is not None:
+        connection.exec_driver_sql(merge)
     matched = " AND ".join(f'o."{key}" = i."{key}"' for key in keys)
-    changed = (
-        f"{matched} AND ({only}) AND "
-        f"({bulk.moved(values, 'o')}, 0) IS DISTINCT FROM ({bulk.moved(values, 'i')}, 0)"
-    )
+    changed = f"{matched} AND ({bulk.moved(values, 'o')}, 0) IS DISTINCT FROM ({bulk.moved(values, 'i')}, 0)"
     if revisions is not None:
         names = ", ".join(f'"{name}"' for name in columns)
         connection.execute(
@@ -287,6 +196,38 @@ def _insert_incoming(connection: sa.Connection, table: sa.Table, columns: Sequen
             "FROM incoming i ON CONFLICT DO NOTHING"
         )
     ).rowcount
+
+
+def stored_periods(
+    connection: sa.Connection, respondent: str, start: datetime, end: datetime
+) -> set[tuple[str, datetime]]:
+    """The (series, period) in [start, end] that have a value."""
+    query = sa.select(raw_demand.c.series, raw_demand.c.period).where(
+        raw_demand.c.respondent == respondent, raw_demand.c.period.between(start, end)
+    )
+    return {(row.series, row.period) for row in connection.execute(query)}
+
+
+def withdraw_demand(
+    connection: sa.Connection, respondent: str, hours: Collection[tuple[str, datetime]], now: datetime
+) -> int:
+    """Take hours (series, period) out of truth, superseded at `now`; return how many had a value."""
+    if not hours:
+        return 0
+    chosen = sa.and_(
+        raw_demand.c.respondent == respondent,
+        sa.tuple_(raw_demand.c.series, raw_demand.c.period).in_(list(hours)),
+    )
+    names = [column.name for column in raw_demand.columns]
+    connection.execute(
+        insert(raw_demand_revision)
+        .from_select(
+            [*names, "superseded_at"],
+            sa.select(*raw_demand.columns, sa.literal(now, sa.DateTime(timezone=True))).where(chosen),
+        )
+        .on_conflict_do_nothing()
+    )
+    return connection.execute(sa.delete(raw_demand).where(chosen)).rowcount
 
 
 def missing_periods(

@@ -99,7 +99,8 @@ raw_demand_daily = sa.Table(
 )
 raw_demand_daily_revision = _superseded(raw_demand_daily)
 
-# What was observed. `source` is `archive`, or `forecast_api` until the archive arrives.
+# What was observed. `source` is `archive`, `forecast_api` until the archive arrives, or `mixed` where the
+# archive has some of the variables only.
 raw_weather = sa.Table(
     "raw_weather",
     metadata,
@@ -130,14 +131,32 @@ demand_flag = sa.Table(
 weather_forecast = sa.Table(
     "weather_forecast",
     metadata,
+    _text("model"),
     _text("site"),
     _moment("issued_at"),
     _moment("timestamp"),
     *_weather_columns(),
     _moment("known_at"),
     _moment("ingested_at"),
-    sa.PrimaryKeyConstraint("site", "issued_at", "timestamp"),
+    sa.PrimaryKeyConstraint("model", "site", "issued_at", "timestamp"),
     sa.Index(None, "timestamp", "issued_at"),
+)
+
+# What became of each run of a weather model that was asked for. `lacking` names variables that the model does
+# not have, `missing_values` counts nulls that a whole run has not.
+weather_run = sa.Table(
+    "weather_run",
+    metadata,
+    _text("model"),
+    _moment("run_at"),
+    _moment("issued_at"),
+    _text("status"),
+    sa.Column("missing_values", sa.Integer, nullable=False),
+    _text("lacking"),
+    _text("reason", optional=True),
+    _moment("asked_at"),
+    sa.PrimaryKeyConstraint("model", "run_at"),
+    sa.CheckConstraint("status IN ('complete', 'incomplete', 'missing', 'failed')", name="status"),
 )
 
 # Rows that broke the data contract, with the reason; never silently away.

@@ -253,7 +253,7 @@ class Walk:
             self._model = replace(self._model, regression=regression)
             return
         first = self._record.position(self._model.regression.through) + 1
-        demand = self._record.demand_mwh[first : first + hours]
+        demand = self._record.seen_mwh[first : first + hours]
         periods = self._record.periods[first : first + hours]
         self._model = self._model.after(self._past.rows(_slice(self._past.periods, periods)), demand)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.data.feature_store import refresh_features
-from energy_demand.data.ingestion.ingest import ingest
+from energy_demand.data.ingestion.ingest import IngestInterruptedError, ingest, looking_back
 from energy_demand.database import predictions
 
 if TYPE_CHECKING:
@@ -49,6 +49,19 @@ class IngestionOutcome:
             "end": self.span.end,
         }
 
+    def raise_failures(self) -> None:
+        """End as a failure where a source failed, after all that could be done was done.
+
+        Raises:
+            IngestInterruptedError: naming each source that failed, and why.
+        """
+        failures = self.report.failures
+        if failures:
+            lines = "; ".join(f"{source}: {reason}" for source, reason in failures.items())
+            raise IngestInterruptedError(
+                f"{len(failures)} of the sources failed, the others are stored: {lines}"
+            )
+
 
 def run_ingestion(
     database: Database,
@@ -62,11 +75,13 @@ def run_ingestion(
 ) -> IngestionOutcome:
     """Fetch and store a span, then update features and actual values.
 
+    A source that fails is in `failures` of the report; `raise_failures` makes that the end of a job.
+
     Raises:
-        NoDataError: EIA has no demand in the span.
-        IngestInterruptedError: an upstream failed; the message says what is stored.
+        NoDataError: EIA has no demand in a span of history.
         DataKindMismatchError: the database holds another kind of data.
     """
+    span = looking_back(database, settings, span, now)
     report = ingest(database, settings, span, now, progress, bulk=bulk, bulk_folder=bulk_folder)
     features = refresh_features(database, settings, span.start, span.end, now)
     progress("features", 1, 1)

@@ -71,7 +71,8 @@ def run_scheduled_forecast(
     """
     trouble = None
     try:
-        run_ingestion(database, settings, trailing_span(database, settings, now), now, progress)
+        span = trailing_span(database, settings, now)
+        run_ingestion(database, settings, span, now, progress).raise_failures()
     except UserError as error:
         trouble = str(error)
         _log.error("new data could not be ingested, forecasting from stored data: %s", error)

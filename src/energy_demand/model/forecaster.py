@@ -120,13 +120,13 @@ class Forecaster:
 
         The version stays the same: only the state of the adaptive regression moves.
         """
-        known = np.flatnonzero(~np.isnan(record.demand_mwh))
+        known = np.flatnonzero(~np.isnan(record.seen_mwh))
         newest = record.periods[known[-1]] if len(known) else self.regression.through
         hours = int((newest - self.regression.through) // pd.Timedelta(HOUR))
         if hours <= 0:
             return self
         path = self.outlook.completed(record.observed.until(newest, hours + MEMORY_HOURS))
-        demand = record.demand_mwh[: known[-1] + 1][-hours:]
+        demand = record.seen_mwh[: known[-1] + 1][-hours:]
         if len(demand) < hours or len(path.periods) < hours:
             raise ValueError(
                 f"the record begins after {self.regression.through}, where the model's state ends"

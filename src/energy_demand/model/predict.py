@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
+from energy_demand.columns import FEATURE_COLUMNS, LEAD
 from energy_demand.data.feature_engineering import build_features
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
@@ -310,15 +310,15 @@ def by_last_week(known: Record, question: Question) -> Forecast:
 
 
 def newest_demand(known: Record) -> datetime:
-    """The newest hour of demand in a record.
+    """The newest hour of demand in a record that was served and believed.
 
     Raises:
         NoForecastError: it has none.
     """
-    hours = known.demand.loc[known.demand[TARGET_COLUMN].notna(), "period"]
-    if hours.empty:
+    hours = np.flatnonzero(~np.isnan(known.seen_mwh))
+    if not len(hours):
         raise NoForecastError("no demand is known; run `energy-demand ingest` or `energy-demand backfill`")
-    newest: datetime = hours.iloc[-1].to_pydatetime()
+    newest: datetime = known.periods[hours[-1]].to_pydatetime()
     return newest
 
 

@@ -67,7 +67,9 @@ def ingest_task(
             span = trailing_span(database, settings, now, days_back)
         else:
             span = backfill_span(settings, start, end or local_day(now, settings.region.zone), now)
-        return run_ingestion(database, settings, span, now, _silent)
+        outcome = run_ingestion(database, settings, span, now, _silent)
+        outcome.raise_failures()
+        return outcome
 
     return _run(Job.INGESTION, work, scheduled_at)
 

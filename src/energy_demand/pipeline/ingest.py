@@ -7,7 +7,6 @@ were issued.
 
 from __future__ import annotations
 
-import itertools
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.config import Settings, load_settings, settings_of
 from energy_demand.data.eia_client import DEMAND, SERIES, EIAClient, names_on_record
 from energy_demand.data.quality import check_daily, check_demand, check_weather
-from energy_demand.data.weather_client import WeatherClient, newest_run, with_values
+from energy_demand.data.weather_client import WeatherClient, with_values
 from energy_demand.errors import UserError
 from energy_demand.pipeline import files
 from energy_demand.region import NEW_YORK
@@ -147,14 +146,18 @@ def _issued(
     client: WeatherClient, settings: Settings, data: Data, last: datetime
 ) -> tuple[pd.DataFrame, int]:
     """Of each day the newest run that was out at 09:00, with when it was; newest to oldest while any is."""
-    delay = timedelta(hours=settings.weather_publication_delay_hours)
+    model = settings.weather_models[0]
     days = (data.end - data.start).days + 1
     issues = [
         day_ahead_issue(data.start + timedelta(days=number), settings.region.zone)
         for number in range(days + 1)
     ]
-    wanted = sorted({newest_run(issue, delay) for issue in issues if issue <= last}, reverse=True)
-    found = list(itertools.chain.from_iterable(client.fetch_runs(wanted)))
+    wanted = sorted({next(model.runs_before(issue)) for issue in issues if issue <= last}, reverse=True)
+    runs, ended_by = client.fetch_runs(wanted, model)
+    failed = ended_by or next((run.error for run in runs if run.error is not None), None)
+    if failed is not None:
+        raise failed
+    found = [run.frame for run in runs if run.frame is not None]
     if not found:
         columns = {name: pd.Series(dtype=float) for name in WEATHER_VARIABLES}
         moments = {name: pd.Series(dtype="datetime64[us, UTC]") for name in ("issued_at", "timestamp")}

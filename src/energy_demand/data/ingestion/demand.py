@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
 from energy_demand.data.eia_client import DEMAND, SERIES, names_on_record
-from energy_demand.data.ingestion.ingestion_run import IngestionRun, NoDataError, chunks_of
+from energy_demand.data.ingestion.ingestion_run import (
+    EmptyAnswerError,
+    IngestionRun,
+    NoDataError,
+    chunks_of,
+)
 from energy_demand.data.quality import check_daily, check_demand
 from energy_demand.database import repository, state
 from energy_demand.database.engine import stamp
 from energy_demand.http import UpstreamError
-from energy_demand.timeaxis import HOUR, local_day, local_midnight, utc_index
+from energy_demand.timeaxis import HOUR, local_day, local_midnight, parse_moment, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +32,32 @@ if TYPE_CHECKING:
 
 EIA = "eia"
 EIA_DAILY = "eia_daily"
+# When the trailing weeks were last read in full, for late corrections.
+LONG_LOOK = "eia_long_look"
+# The newest hours are published one to two hours after their end: later than this one is missing.
+PUBLISHED_WITHIN = timedelta(hours=3)
 # More gaps than this are not requested one by one, but as one range from the first to the last.
 MOST_HOLES = 40
 
+# Corrections come for up to 30 days, most of them within 3.
+LOOK_BACK = timedelta(days=31)
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Served:
+    """What the answers of an ingestion had, of hours as (series, period)."""
+
+    rows: int = 0
+    hours: set[tuple[str, datetime]] = field(default_factory=set)
+
+    def note(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Note rows as served; a row without a value is an hour that EIA does not have."""
+        self.rows += len(rows)
+        for row in rows:
+            if row.get("value") is not None and (hour := _hour(row)) is not None:
+                self.hours.add(hour)
 
 
 class DemandSource(Protocol):
@@ -43,31 +71,43 @@ class DemandSource(Protocol):
         """Rows with `period`, `respondent`, `type` and `value` as EIA writes them."""
 
 
-def ingest_demand(run: IngestionRun, source: DemandSource) -> None:
+def ingest_demand(run: IngestionRun, source: DemandSource, *, may_withdraw: bool) -> None:
     """Store the span's hours, then request the missing ones once more.
+
+    With `may_withdraw`, a stored hour that twice was not served any more counts as taken back.
 
     Raises:
         NoDataError: the source has no rows in the span.
+        EmptyAnswerError: none of its rows can be used.
         IngestInterruptedError: the source failed.
     """
     chunks = list(chunks_of(run.span.start, run.span.end))
-    served = 0
+    served = _Served()
+    usable = 0
     for done, (first, last) in enumerate(chunks):
         try:
-            served += _fetch(run, source, first, last)
+            usable += _fetch(run, source, first, last, served)
         except UpstreamError as error:
             raise run.interrupted(EIA, error, "demand", chunks, done) from None
         run.progress("demand", done + 1, len(chunks))
-    if not served:
+    if not served.rows:
         raise NoDataError(
             f"EIA has no demand for respondent {run.respondent} from {run.span.start:%Y-%m-%dT%H} to "
             f"{run.span.end:%Y-%m-%dT%H} UTC; nothing was stored. Check EIA_REGION and the dates"
         )
-    for first, last in _holes(sorted({hour for name in SERIES for hour in _missing(run, name)})):
+    if not usable:
+        raise EmptyAnswerError(
+            f"EIA served {served.rows} rows of demand from {run.span.start:%Y-%m-%dT%H} to "
+            f"{run.span.end:%Y-%m-%dT%H} UTC and none of them can be used; see `energy-demand quarantine`"
+        )
+    gone = _gone(run, served) if may_withdraw else set()
+    missing = {hour for name in SERIES for hour in _missing(run, name)} | {period for _, period in gone}
+    for first, last in _holes(sorted(missing)):
         try:
-            _fetch(run, source, first, last)
+            _fetch(run, source, first, last, served)
         except UpstreamError as error:
             raise run.interrupted(EIA, error, "missing demand", [(first, last)], 0) from None
+    _withdraw(run, gone - served.hours)
     run.report.missing_hours = len(_missing(run, DEMAND))
     if run.report.missing_hours:
         logger.warning(
@@ -116,9 +156,40 @@ def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
     run.progress("daily totals", 1, 1)
 
 
-def _fetch(run: IngestionRun, source: DemandSource, first: datetime, last: datetime) -> int:
-    """Fetch, check and store one range in one transaction; return how many rows were served."""
+def _gone(run: IngestionRun, served: _Served) -> set[tuple[str, datetime]]:
+    """Stored hours that were not served, though later ones of their series were."""
+    newest = {name: max((at for of, at in served.hours if of == name), default=None) for name in SERIES}
+    stored = run.database.run(
+        lambda connection: repository.stored_periods(connection, run.respondent, run.span.start, run.span.end)
+    )
+    return {
+        (name, period)
+        for name, period in stored - served.hours
+        if (last := newest.get(name)) is not None and period < last
+    }
+
+
+def _withdraw(run: IngestionRun, hours: set[tuple[str, datetime]]) -> None:
+    """Take hours out of truth whose value the upstream took back."""
+
+    def store(connection: sa.Connection) -> int:
+        state.lock_ingestion(connection)
+        return repository.withdraw_demand(connection, run.respondent, hours, run.now)
+
+    run.report.withdrawn = run.database.run(store) if hours else 0
+
+
+def _hour(row: dict[str, Any]) -> tuple[str, datetime] | None:
+    try:
+        return str(row.get("type")), parse_moment(str(row.get("period")))
+    except ValueError:
+        return None
+
+
+def _fetch(run: IngestionRun, source: DemandSource, first: datetime, last: datetime, served: _Served) -> int:
+    """Fetch, check and store one range in one transaction; return how many rows can be used."""
     rows = source.fetch_rows(first, last, SERIES)
+    served.note(rows)
     good, broken = check_demand(
         rows, respondents=names_on_record(run.respondent), series=SERIES, start=first, end=last
     )
@@ -140,14 +211,13 @@ def _fetch(run: IngestionRun, source: DemandSource, first: datetime, last: datet
     written, apart = run.database.run(store)
     run.report.demand += written
     run.report.quarantined += apart
-    return len(good) + len(broken)
+    return len(good)
 
 
 def _missing(run: IngestionRun, series: str) -> list[datetime]:
+    end = min(run.span.end, run.now - PUBLISHED_WITHIN)
     return run.database.run(
-        lambda connection: repository.missing_periods(
-            connection, run.respondent, series, run.span.start, run.span.end
-        )
+        lambda connection: repository.missing_periods(connection, run.respondent, series, run.span.start, end)
     )
 
 
@@ -165,3 +235,5 @@ def _holes(missing: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
 def _note(run: IngestionRun, connection: sa.Connection) -> None:
     newest = state.get_watermark(connection, EIA, run.respondent)
     state.record_success(connection, EIA, run.respondent, run.now, newest, run.report.missing_hours)
+    if run.span.end - run.span.start >= LOOK_BACK:
+        state.advance_watermark(connection, LONG_LOOK, run.respondent, run.now, run.now)

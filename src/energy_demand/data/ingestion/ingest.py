@@ -6,13 +6,22 @@ simply run again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from energy_demand.data.eia_bulk import BulkClient
-from energy_demand.data.eia_client import EIAClient
-from energy_demand.data.ingestion.demand import EIA, ingest_daily, ingest_demand
+from energy_demand.data.eia_client import DEMAND, EIAClient
+from energy_demand.data.ingestion.demand import (
+    EIA,
+    EIA_DAILY,
+    LONG_LOOK,
+    LOOK_BACK,
+    ingest_daily,
+    ingest_demand,
+)
 from energy_demand.data.ingestion.ingestion_run import (
+    EmptyAnswerError,
     IngestInterruptedError,
     IngestionRun,
     NoDataError,
@@ -21,12 +30,15 @@ from energy_demand.data.ingestion.ingestion_run import (
     Report,
     Span,
 )
-from energy_demand.data.ingestion.weather import ingest_issued, ingest_observed
+from energy_demand.data.ingestion.issued_weather import FORECASTS, ingest_issued
+from energy_demand.data.ingestion.observed_weather import ARCHIVE, ingest_observed
 from energy_demand.data.weather_client import WeatherClient
-from energy_demand.database import state
+from energy_demand.database import repository, state
+from energy_demand.http import DataKindError
 from energy_demand.timeaxis import days_periods
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from energy_demand.config import Settings
@@ -41,8 +53,13 @@ __all__ = [
     "Span",
     "backfill_span",
     "ingest",
+    "looking_back",
     "trailing_span",
 ]
+
+
+# A run of the schedule a little early still counts as the next day's.
+ONCE_A_DAY = timedelta(hours=23)
 
 
 def backfill_span(settings: Settings, first: date, last: date, now: datetime) -> Span:
@@ -77,6 +94,19 @@ def trailing_span(
     return Span(start, end, history=False)
 
 
+def looking_back(database: Database, settings: Settings, span: Span, now: datetime) -> Span:
+    """The span, once a day as long as EIA corrects hours; not where nothing is stored that far back."""
+    if span.history or span.end - span.start >= LOOK_BACK:
+        return span
+    respondent = settings.region.respondent
+    with database.transaction() as connection:
+        stored = repository.demand_span(connection, respondent, DEMAND, now)
+        looked = state.get_watermark(connection, LONG_LOOK, respondent)
+    if stored is None or (looked is not None and now - looked < ONCE_A_DAY):
+        return span
+    return replace(span, start=min(span.start, max(stored[0], span.end - LOOK_BACK)))
+
+
 def ingest(
     database: Database,
     settings: Settings,
@@ -90,22 +120,37 @@ def ingest(
     """Store demand, daily totals, observed weather and issued forecasts of `span` in the database.
 
     With `bulk`, hourly demand is read from EIA's six-month files (from `bulk_folder` if given), which need
-    no key and have no daily totals.
+    no key and have no daily totals. Each source stands alone: one that fails is in `failures` of the report,
+    and the others are stored all the same.
 
     Raises:
-        NoDataError: EIA has no demand in the span.
-        IngestInterruptedError: an upstream failed; the message says what is stored.
+        NoDataError: EIA has no demand in a span of history; nothing is stored.
+        MissingKeyError: EIA's API needs a key.
         DataKindMismatchError: the database has another kind of data.
     """
     run = IngestionRun(database, settings, span, now, progress, Report())
     if bulk:
         with BulkClient(settings, bulk_folder) as files:
-            ingest_demand(run, files)
+            _alone(run, EIA, lambda: ingest_demand(run, files, may_withdraw=False))
     else:
         with EIAClient(settings) as eia:
-            ingest_demand(run, eia)
-            ingest_daily(run, eia)
+            _alone(run, EIA, lambda: ingest_demand(run, eia, may_withdraw=True))
+            _alone(run, EIA_DAILY, lambda: ingest_daily(run, eia))
     with WeatherClient(settings) as weather:
-        ingest_observed(run, weather)
-        ingest_issued(run, weather)
+        _alone(run, ARCHIVE, lambda: ingest_observed(run, weather))
+    with WeatherClient(settings) as weather:
+        _alone(run, FORECASTS, lambda: ingest_issued(run, weather))
     return run.report
+
+
+def _alone(run: IngestionRun, source: str, work: Callable[[], None]) -> None:
+    """Do the work of one source; its failure is noted and stops no other."""
+    try:
+        work()
+    except IngestInterruptedError as error:
+        run.report.failures[source] = str(error)
+    except (DataKindError, EmptyAnswerError, NoDataError) as error:
+        if isinstance(error, NoDataError) and run.span.history:
+            raise
+        run.note_failure(source, str(error))
+        run.report.failures[source] = str(error)

@@ -37,6 +37,10 @@ class IngestInterruptedError(UserError, RuntimeError):
     """An upstream failed during an ingestion; the message says what was stored."""
 
 
+class EmptyAnswerError(UserError, RuntimeError):
+    """An upstream answered, but with nothing that can be used."""
+
+
 class Progress(Protocol):
     """Called with the progress of a step."""
 
@@ -60,7 +64,15 @@ class Span:
 
 @dataclass
 class Report:
-    """The rows that an ingestion stored. `missing_hours` of demand were requested twice and not served."""
+    """What an ingestion stored.
+
+    Attributes:
+        missing_hours: hours of demand that were requested twice and not served.
+        withdrawn: hours of demand whose value the upstream took back.
+        runs_missing: runs of a weather model that are not on record.
+        runs_failed: runs that could not be fetched; they are asked for again.
+        failures: source → why it was not read to its end; the other sources were.
+    """
 
     demand: Written = field(default_factory=Written)
     daily: Written = field(default_factory=Written)
@@ -68,6 +80,10 @@ class Report:
     forecasts: Written = field(default_factory=Written)
     quarantined: int = 0
     missing_hours: int = 0
+    withdrawn: int = 0
+    runs_missing: int = 0
+    runs_failed: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The counts by kind of row."""
@@ -121,16 +137,21 @@ class IngestionRun:
             f"cannot fetch {what} from {first:%Y-%m-%dT%H} to {last:%Y-%m-%dT%H} UTC: {error}; {kept}. "
             "Run the same command again to continue"
         )
-        reason = f"{what}: {error}"[:LONGEST_ERROR]
-        self.database.run(
-            lambda connection: state.record_error(connection, source, self.respondent, self.now, reason)
-        )
+        self.note_failure(source, f"{what}: {error}")
         return interruption
 
+    def note_failure(self, source: str, reason: str) -> None:
+        """Keep why a source failed, for `status` and monitoring."""
+        self.database.run(
+            lambda connection: state.record_error(
+                connection, source, self.respondent, self.now, reason[:LONGEST_ERROR]
+            )
+        )
 
-def chunks_of(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """The span in pieces of a year, each stored in one transaction."""
+
+def chunks_of(start: datetime, end: datetime, size: timedelta = CHUNK) -> Iterator[tuple[datetime, datetime]]:
+    """The span in pieces of a year, or of `size`, each stored in one transaction."""
     while start <= end:
-        last = min(start + CHUNK - HOUR, end)
+        last = min(start + size - HOUR, end)
         yield start, last
         start = last + HOUR

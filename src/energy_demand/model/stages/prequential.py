@@ -181,7 +181,7 @@ def predict_prequentially(
         issues: issue times at which recorded weather runs are replayed; may be empty.
     """
     end = len(responses.periods)
-    demand = record.demand_mwh[:end]
+    demand = record.seen_mwh[:end]
     known = [record.position(availability.newest_known(issued_at)) for issued_at in issues]
     horizons = _horizons(record, issues, guessing, outlook_recipe, record.periods[cut - 1])
     horizon_at = dict(zip(known, horizons, strict=True))

@@ -1,0 +1,153 @@
+"""How many weighted calls an upstream takes in each minute, hour and UTC day of its clock; waiting for them.
+
+The limits reset on the clock's minute, hour and day, not a minute after the first call. Counted is what this
+process asked; what others asked from the same address shows only when the upstream refuses, and then the
+whole window counts as used up.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from energy_demand.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# The upstream's clock is not ours: a call in the first moment of a window could count in the one before.
+MARGIN = timedelta(seconds=1)
+# A shorter wait is not worth a line.
+TOLD_FROM = timedelta(seconds=5)
+
+logger = logging.getLogger(__name__)
+
+
+class Window(StrEnum):
+    """The span of a clock in which calls are counted."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+
+    def start(self, moment: datetime) -> datetime:
+        """The start of the window that `moment` (UTC) lies in."""
+        start = moment.replace(second=0, microsecond=0)
+        if self is not Window.MINUTE:
+            start = start.replace(minute=0)
+        return start.replace(hour=0) if self is Window.DAY else start
+
+    def end(self, moment: datetime) -> datetime:
+        """The start of the window after the one that `moment` lies in."""
+        return self.start(moment) + _LENGTHS[self]
+
+
+_LENGTHS = {
+    Window.MINUTE: timedelta(minutes=1),
+    Window.HOUR: timedelta(hours=1),
+    Window.DAY: timedelta(days=1),
+}
+
+
+@dataclass(frozen=True)
+class CallLimits:
+    """The weighted calls that are allowed in each window; None: as many as one likes."""
+
+    minute: float | None = None
+    hour: float | None = None
+    day: float | None = None
+
+    def of(self, window: Window) -> float | None:
+        """The limit of a window."""
+        limit: float | None = getattr(self, window.value)
+        return limit
+
+
+class DailyLimitError(UserError, RuntimeError):
+    """The calls of the day are used up.
+
+    Attributes:
+        until: when the next day begins (UTC).
+    """
+
+    def __init__(self, source: str, until: datetime) -> None:
+        super().__init__(
+            f"the free calls of {source} for this day are used up; go on after {until:%Y-%m-%d %H:%M} UTC"
+        )
+        self.until = until
+
+
+class CallBudget:
+    """Waits until a call fits into the limits; threads may share it."""
+
+    def __init__(
+        self,
+        source: str,
+        limits: CallLimits,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._source = source
+        self._limits = limits
+        self._clock = clock
+        self._sleep = sleep
+        self._spent: dict[Window, tuple[datetime, float]] = {}
+        self._lock = threading.Lock()
+        self._told: datetime | None = None
+
+    def reserve(self, weight: float) -> None:
+        """Return when a call of this weight fits.
+
+        Raises:
+            DailyLimitError: it fits into no window before the next day.
+        """
+        while (until := self._reserved(weight)) is not None:
+            self._wait(until)
+
+    def used_up(self, window: Window) -> None:
+        """The upstream refused a call: nothing more fits into its present window."""
+        with self._lock:
+            self._spent[window] = (window.start(self._clock()), float("inf"))
+
+    def _reserved(self, weight: float) -> datetime | None:
+        """None where the call is counted now, else when to try again."""
+        with self._lock:
+            now = self._clock()
+            full = [window for window in Window if not self._fits(window, weight, now)]
+            if not full:
+                for window in Window:
+                    self._spent[window] = (window.start(now), self._in(window, now) + weight)
+                return None
+        if Window.DAY in full:
+            raise DailyLimitError(self._source, Window.DAY.end(now))
+        return max(window.end(now) for window in full) + MARGIN
+
+    def _in(self, window: Window, now: datetime) -> float:
+        start, spent = self._spent.get(window, (now, 0.0))
+        return spent if start == window.start(now) else 0.0
+
+    def _fits(self, window: Window, weight: float, now: datetime) -> bool:
+        limit, spent = self._limits.of(window), self._in(window, now)
+        if spent == float("inf"):
+            return False
+        # A call that is heavier than a whole window has to be tried, in a window of its own.
+        return limit is None or spent == 0 or spent + weight <= limit
+
+    def _wait(self, until: datetime) -> None:
+        seconds = (until - self._clock()).total_seconds()
+        with self._lock:
+            told, self._told = self._told, until
+        if told != until and seconds > TOLD_FROM.total_seconds():
+            logger.warning(
+                "%s: the free calls of this %s are used up; going on at %s UTC",
+                self._source,
+                Window.MINUTE if seconds <= 62 else Window.HOUR,
+                f"{until:%H:%M:%S}",
+            )
+        self._sleep(max(seconds, 0.0))

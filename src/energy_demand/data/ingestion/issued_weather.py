@@ -1,0 +1,194 @@
+"""Weather forecasts into the database as they were issued, run by run.
+
+A run that is missing, incomplete or cannot be fetched takes no other with it: it is noted, asked for again
+while it may still come, and meanwhile the run before it is there to fill its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from energy_demand.data.quality import check_weather
+from energy_demand.data.weather_client import RUNS_AT_ONCE, WeatherClient
+from energy_demand.database import state, weather
+from energy_demand.database.engine import stamp
+from energy_demand.timeaxis import day_ahead_issue, local_day
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from energy_demand.data.ingestion.ingestion_run import IngestionRun
+    from energy_demand.data.model_run import ModelRun
+    from energy_demand.database.repository import Written
+    from energy_demand.database.weather import RunState
+    from energy_demand.http import UpstreamError
+    from energy_demand.weather_models import WeatherModel
+
+FORECASTS = "open_meteo_single_runs"
+EVERY_RUN_FOR = timedelta(days=2)
+# For a moment without the newest run, so many before it are tried: together a day of runs.
+RUNS_FOR_A_MOMENT = 4
+# The record of a model begins somewhere; so many days in a row without any run are its beginning.
+DAYS_BEFORE_THE_BEGINNING = 7
+# Runs are completed within hours, damaged ones were restored within days.
+COMPLETED_WITHIN = timedelta(days=2)
+RESTORED_WITHIN = timedelta(days=7)
+ASKED_AGAIN_AFTER = timedelta(minutes=50)
+OLD_ASKED_AGAIN_AFTER = timedelta(hours=20)
+LONGEST_REASON = 300
+
+
+@dataclass
+class _Progress:
+    """The runs of one model in this ingestion."""
+
+    model: WeatherModel
+    known: dict[datetime, RunState]
+    asked: set[datetime] = field(default_factory=set)
+
+    def next_for(self, moment: datetime, now: datetime) -> datetime | None:
+        """The run to ask for next, so that the newest run of `moment` is there; None: no other helps."""
+        for start in islice(self.model.runs_before(moment), RUNS_FOR_A_MOMENT):
+            stored = self.known.get(start)
+            if start not in self.asked and (stored is None or _is_due(start, stored, now)):
+                return start
+            if stored is not None and stored.status == "complete":
+                return None
+        return None
+
+    def has_run(self, moment: datetime) -> bool:
+        """Whether any run of the day before `moment` is stored."""
+        runs = islice(self.model.runs_before(moment), RUNS_FOR_A_MOMENT)
+        return any(start in self.known and self.known[start].status in _STORED for start in runs)
+
+
+_STORED = {"complete", "incomplete"}
+
+
+def _is_due(start: datetime, stored: RunState, now: datetime) -> bool:
+    """Whether a run that was asked for before may have become more than it was."""
+    age, since = now - start, now - stored.asked_at
+    if stored.status == "failed":
+        return True
+    if stored.status == "incomplete":
+        return age <= COMPLETED_WITHIN and since >= ASKED_AGAIN_AFTER
+    wait = ASKED_AGAIN_AFTER if age <= RESTORED_WITHIN else OLD_ASKED_AGAIN_AFTER
+    return stored.status == "missing" and since >= wait
+
+
+def ingest_issued(run: IngestionRun, client: WeatherClient) -> None:
+    """Store the forecasts of the span as they were issued, those that are not stored yet.
+
+    Of each day the newest run known at the hour of issue, and the newest known now; of the last two days
+    every run, unless the span is history.
+
+    Raises:
+        IngestInterruptedError: Open-Meteo failed; what was fetched is stored.
+    """
+    for model in run.settings.weather_models:
+        _ingest_model(run, client, model)
+    run.database.run(lambda connection: _note(run, connection))
+
+
+def _ingest_model(run: IngestionRun, client: WeatherClient, model: WeatherModel) -> None:
+    moments = sorted(_moments(run), reverse=True)
+    oldest = min(islice(model.runs_before(moments[-1]), RUNS_FOR_A_MOMENT))
+    known = run.database.run(
+        lambda connection: weather.run_states(connection, model.name, oldest, moments[0])
+    )
+    progress = _Progress(model, known)
+    without = 0
+    for first in range(0, len(moments), RUNS_AT_ONCE):
+        batch = moments[first : first + RUNS_AT_ONCE]
+        while wanted := {start for moment in batch if (start := progress.next_for(moment, run.now))}:
+            _fetch(run, client, progress, sorted(wanted, reverse=True))
+        run.progress("weather forecasts", min(first + RUNS_AT_ONCE, len(moments)), len(moments))
+        for moment in batch:
+            without = 0 if progress.has_run(moment) else without + 1
+        if without >= DAYS_BEFORE_THE_BEGINNING:
+            break
+    run.progress("weather forecasts", len(moments), len(moments))
+
+
+def _moments(run: IngestionRun) -> set[datetime]:
+    """The times whose newest run is wanted."""
+    zone, now = run.settings.region.zone, run.now
+    first = local_day(run.span.start - timedelta(hours=1), zone)
+    days = (local_day(run.span.end, zone) - first).days + 2
+    issues = [day_ahead_issue(first + timedelta(days=day), zone) for day in range(days)]
+    moments = {moment for moment in issues if moment <= now}
+    if run.span.end >= now - EVERY_RUN_FOR or not moments:
+        moments.add(now)
+    if not run.span.history:
+        moments |= {now - timedelta(hours=hours) for hours in range(0, 48, 6)}
+    return moments
+
+
+def _fetch(run: IngestionRun, client: WeatherClient, progress: _Progress, wanted: list[datetime]) -> None:
+    """Fetch and store some runs, then raise what ended it early."""
+    runs, ended_by = client.fetch_runs(wanted, progress.model)
+    stored = _store(run, client, progress.model, runs)
+    progress.asked |= {found.run for found in runs}
+    progress.known |= stored
+    if ended_by is not None:
+        raise _interrupted(run, ended_by, progress.model, wanted)
+
+
+def _store(
+    run: IngestionRun, client: WeatherClient, model: WeatherModel, runs: list[ModelRun]
+) -> dict[datetime, RunState]:
+    """Store runs and what became of each, in one transaction."""
+    frames = [found.frame for found in runs if found.frame is not None]
+    good, broken = check_weather(pd.concat(frames, ignore_index=True)) if frames else (pd.DataFrame(), [])
+    # Of history a run counts as known since its publication; otherwise not before it was fetched.
+    known_at = good["issued_at"] if len(good) and run.span.history else run.now
+    rows = good.assign(model=model.name, known_at=known_at, ingested_at=run.now) if len(good) else good
+    states = [_state_row(model, found, run.now) for found in runs]
+
+    def store(connection: sa.Connection) -> tuple[Written, int]:
+        state.lock_ingestion(connection)
+        if frames:
+            stamp(connection, client.data_kind, run.now)
+        if len(rows):
+            newest = rows["issued_at"].max()
+            state.advance_watermark(connection, FORECASTS, run.respondent, newest, run.now)
+        weather.record_runs(connection, states)
+        written = weather.upsert_runs(connection, rows)
+        return written, run.set_apart(connection, FORECASTS, broken)
+
+    written, apart = run.database.run(store)
+    run.report.forecasts += written
+    run.report.quarantined += apart
+    run.report.runs_missing += sum(found.status == "missing" for found in runs)
+    run.report.runs_failed += sum(found.status == "failed" for found in runs)
+    return {found.run: weather.RunState(found.status, run.now) for found in runs}
+
+
+def _state_row(model: WeatherModel, found: ModelRun, now: datetime) -> dict[str, object]:
+    return {
+        "model": model.name,
+        "run_at": found.run,
+        "issued_at": model.published(found.run),
+        "status": found.status,
+        "missing_values": found.missing,
+        "lacking": ",".join(found.lacking),
+        "reason": None if found.error is None else found.error.reason[:LONGEST_REASON],
+        "asked_at": now,
+    }
+
+
+def _interrupted(
+    run: IngestionRun, error: UpstreamError, model: WeatherModel, wanted: list[datetime]
+) -> Exception:
+    what = f"weather forecasts of {model.name}"
+    return run.interrupted(FORECASTS, error, what, [(wanted[-1], wanted[0])], 0)
+
+
+def _note(run: IngestionRun, connection: sa.Connection) -> None:
+    newest = state.get_watermark(connection, FORECASTS, run.respondent)
+    state.record_success(connection, FORECASTS, run.respondent, run.now, newest)
