@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.sandbox.world import hour_number
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.world import hour_number
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from energy_demand.sandbox.app import create_app
-from energy_demand.sandbox.recorded import RecordedWorld
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.recorded import RecordedWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,14 +12,14 @@ import pytest
 
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.errors import SandboxDataError, SandboxPortError
-from energy_demand.sandbox.recorded import RecordedWorld
 from energy_demand.sandbox.server import run, serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.recorded import RecordedWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 
 PROGRAM = """
 from datetime import UTC, datetime
 from energy_demand.sandbox.server import run
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 run(SyntheticWorld(), port=0, now=datetime(2025, 1, 2, 3, tzinfo=UTC))
 """
 

@@ -47,7 +47,8 @@ def sandbox(
 
     Then, in another shell: export SANDBOX_URL=http://127.0.0.1:8090
     """
-    from energy_demand.sandbox import errors, recorded, server, synthetic  # noqa: PLC0415
+    from energy_demand.sandbox import errors, server  # noqa: PLC0415
+    from energy_demand.sandbox.worlds import recorded, synthetic  # noqa: PLC0415
 
     if data is not None and disturb:
         raise typer.BadParameter("--disturb changes synthetic data only; leave out --data or --disturb")

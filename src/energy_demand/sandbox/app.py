@@ -14,9 +14,12 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from energy_demand.sandbox import bulk, eia, faults, open_meteo
+from energy_demand.sandbox import faults
+from energy_demand.sandbox.eia import answers as eia
+from energy_demand.sandbox.eia import bulk
 from energy_demand.sandbox.errors import Refusal
-from energy_demand.sandbox.world import moment_of_hour
+from energy_demand.sandbox.open_meteo import answers as open_meteo
+from energy_demand.sandbox.worlds.world import moment_of_hour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from energy_demand.sandbox.world import World
+    from energy_demand.sandbox.worlds.world import World
 
 DATA_HEADER = "x-sandbox-data"
 

@@ -31,7 +31,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from energy_demand.sandbox.eia import NOT_FOUND
+from energy_demand.sandbox.eia.answers import NOT_FOUND
 
 if TYPE_CHECKING:
     from starlette.requests import Request

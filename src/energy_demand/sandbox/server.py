@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from energy_demand.sandbox.world import World
+    from energy_demand.sandbox.worlds.world import World
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STOP_SECONDS = 2

@@ -17,14 +17,14 @@ import numpy as np
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from energy_demand.sandbox.world import NEW_YORK, SECONDS_PER_HOUR, FloatArray, IntArray, hour_number
+from energy_demand.sandbox.worlds.world import NEW_YORK, SECONDS_PER_HOUR, FloatArray, IntArray, hour_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from starlette.requests import Request
 
-    from energy_demand.sandbox.world import Series, World
+    from energy_demand.sandbox.worlds.world import Series, World
 
 AUTHORITY = "NYIS"
 INVENTED = "NOWH"  # no real authority has this name; a twentieth of New York

@@ -15,7 +15,7 @@ import numpy as np
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from energy_demand.sandbox.open_meteo_query import (
+from energy_demand.sandbox.open_meteo.query import (
     MAX_FORECAST_DAYS,
     MAX_PAST_DAYS,
     MeteoQuery,
@@ -24,7 +24,7 @@ from energy_demand.sandbox.open_meteo_query import (
     read_query,
     refuse,
 )
-from energy_demand.sandbox.world import (
+from energy_demand.sandbox.worlds.world import (
     ELEVATION_M,
     VARIABLE_UNITS,
     FloatArray,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
-    from energy_demand.sandbox.world import World
+    from energy_demand.sandbox.worlds.world import World
 
 RUN_INTERVAL = timedelta(hours=6)
 PUBLICATION_DELAY = timedelta(hours=6)  # from a model run's initialisation to its last file

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from energy_demand.sandbox.world import FloatArray, IntArray
+    from energy_demand.sandbox.worlds.world import FloatArray, IntArray
 
 BLOCK_HOURS = 2048
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64 (Steele, Lea & Flood 2014): increment and mixers

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from energy_demand.sandbox.errors import Refusal
-from energy_demand.sandbox.world import VARIABLE_UNITS, IntArray, Place, day_number
+from energy_demand.sandbox.worlds.world import VARIABLE_UNITS, IntArray, Place, day_number
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams

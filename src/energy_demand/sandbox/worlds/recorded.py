@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.sandbox.errors import SandboxDataError
-from energy_demand.sandbox.world import (
+from energy_demand.sandbox.worlds.world import (
     SECONDS_PER_HOUR,
     VARIABLES,
     BoolArray,

@@ -10,9 +10,9 @@ import numpy as np
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from energy_demand.sandbox.eia_query import DAILY, HOURLY, EiaQuery, Form, read_query
+from energy_demand.sandbox.eia.query import DAILY, HOURLY, EiaQuery, Form, read_query
 from energy_demand.sandbox.errors import Refusal
-from energy_demand.sandbox.world import NEW_YORK, BoolArray, IntArray, day_number, hour_number
+from energy_demand.sandbox.worlds.world import NEW_YORK, BoolArray, IntArray, day_number, hour_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from energy_demand.sandbox.world import Series, World
+    from energy_demand.sandbox.worlds.world import Series, World
 
 NOT_FOUND = {"error": "Not found.", "code": 404}  # EIA sends this body under HTTP 500
 RESPONDENTS = {"NY": "New York", "NYIS": "New York Independent System Operator"}
