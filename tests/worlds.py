@@ -46,6 +46,12 @@ class _ForkedWeather:
         self._hour = hour_number(fork)
         self._newest = before.newest_issue(after=-np.inf, by=fork.timestamp())
 
+    def variables_observed(self, place):
+        return self._before.variables_observed(place)
+
+    def variables_forecast(self, place):
+        return self._before.variables_forecast(place)
+
     def observed(self, place, variables, hours):
         return np.where(
             hours <= self._hour,

@@ -19,6 +19,8 @@ from energy_demand.sandbox.eia import answers as eia
 from energy_demand.sandbox.eia import bulk
 from energy_demand.sandbox.errors import Refusal
 from energy_demand.sandbox.open_meteo import answers as open_meteo
+from energy_demand.sandbox.open_meteo.limits import CallCounts, LimitMiddleware
+from energy_demand.sandbox.strictness import Strictness
 from energy_demand.sandbox.worlds.world import moment_of_hour
 
 if TYPE_CHECKING:
@@ -33,12 +35,18 @@ DATA_HEADER = "x-sandbox-data"
 
 
 def create_app(
-    world: World, *, now: datetime | None, require_key: str | None = None, archive_delay_days: int = 5
+    world: World,
+    *,
+    now: datetime | None,
+    require_key: str | None = None,
+    archive_delay_days: int = 5,
+    strict: Strictness | None = None,
+    wall: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Starlette:
     """The sandbox of both upstreams.
 
     EIA's API is below `/eia/v2/`, its files below `/eia/sixMonthFiles/`; Open-Meteo is below `/archive`,
-    `/forecast` and `/single-runs`.
+    `/forecast` and `/single-runs`, and for customers below `/customer-archive` and so on.
 
     Args:
         world: What there is to serve.
@@ -46,7 +54,11 @@ def create_app(
             clock at each request where time goes on.
         require_key: The only `api_key` EIA's routes accept; None accepts anything.
         archive_delay_days: How late the weather archive is.
+        strict: How closely it follows the bad sides of the real ones; None is not at all.
+        wall: The clock of Open-Meteo's limits, UTC. What was used is `app.state.limits`.
     """
+    strict = strict or Strictness.none()
+    counts = CallCounts(strict.limits, wall)
     clock = present_of(world, now)
     queue = faults.FaultQueue()
 
@@ -60,21 +72,27 @@ def create_app(
             }
         )
 
+    def used(_request: Request) -> JSONResponse:
+        return JSONResponse({"calls": counts.calls, "weight": counts.weight, "refused": counts.refused})
+
     app = Starlette(
         routes=[
             Route("/", index),
+            Route("/sandbox/limits", used),
             *faults.routes(queue),
             *bulk.routes(world, clock),  # before EIA's API, which answers any other path below /eia
             *eia.routes(world, clock, require_key),
-            *open_meteo.routes(world, clock, archive_delay_days),
+            *open_meteo.routes(world, clock, archive_delay_days, strict),
         ],
         middleware=[
             Middleware(_StampMiddleware, kind=world.kind),
+            Middleware(LimitMiddleware, counts=counts),
             Middleware(faults.FaultMiddleware, queue=queue),
         ],
         exception_handlers={Refusal: _refused},
     )
     app.router.redirect_slashes = False
+    app.state.limits = counts
     return app
 
 

@@ -30,6 +30,18 @@ def stream(*parts: str | float) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
+def share(*parts: str | float) -> float:
+    """A number in [0, 1) that depends on nothing but the parts."""
+    return stream(*parts) / 2.0**64
+
+
+def uniform(key: int, steps: IntArray) -> FloatArray:
+    """A number in [0, 1) for each step."""
+    mixed = _splitmix(steps.astype(np.uint64) * _GOLDEN + np.uint64(key))
+    numbers: FloatArray = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return numbers
+
+
 def white(key: int, first: int, count: int) -> FloatArray:
     """Independent standard normal numbers for the steps from `first` on."""
     steps = np.arange(2 * first, 2 * (first + count)).astype(np.uint64)

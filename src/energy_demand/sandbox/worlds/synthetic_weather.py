@@ -75,6 +75,14 @@ class SyntheticWeather:
         self._truth = lru_cache(maxsize=256)(self._truth_block)
         self._run = lru_cache(maxsize=64)(self._run_block)
 
+    def variables_observed(self, place: Place) -> frozenset[str]:  # noqa: ARG002 - the same everywhere
+        """Every variable."""
+        return frozenset(VARIABLES)
+
+    def variables_forecast(self, place: Place) -> frozenset[str]:  # noqa: ARG002 - the same everywhere
+        """Every variable."""
+        return frozenset(VARIABLES)
+
     def observed(self, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
         """What was measured, as (variables × hours)."""
         lines = [VARIABLES.index(name) for name in variables]
