@@ -14,10 +14,10 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from energy_demand.sandbox import faults
 from energy_demand.sandbox.eia import answers as eia
 from energy_demand.sandbox.eia import bulk
 from energy_demand.sandbox.errors import Refusal
+from energy_demand.sandbox.faults import queue as faults
 from energy_demand.sandbox.open_meteo import answers as open_meteo
 from energy_demand.sandbox.open_meteo.limits import CallCounts, LimitMiddleware
 from energy_demand.sandbox.strictness import Strictness

@@ -80,9 +80,9 @@ def routes(world: World, clock: Callable[[], datetime], require_key: str | None)
     """Both tables, with and without the trailing slash, and the answer to any other path."""
 
     def check_key(request: Request) -> None:
-        key = request.query_params.get("api_key")
+        key = request.headers.get("x-api-key") or request.query_params.get("api_key")
         if require_key is not None and key != require_key:
-            raise _key_refusal(missing=not key)
+            raise key_refusal(missing=not key)
 
     def handler(table: _Table) -> Callable[[Request], JSONResponse]:
         def data(request: Request) -> JSONResponse:
@@ -103,7 +103,8 @@ def routes(world: World, clock: Callable[[], datetime], require_key: str | None)
     return [*known, Route("/eia/{rest:path}", unknown)]
 
 
-def _key_refusal(*, missing: bool) -> Refusal:
+def key_refusal(*, missing: bool) -> Refusal:
+    """EIA's answer to a call without a key, or with a wrong one."""
     code = "API_KEY_MISSING" if missing else "API_KEY_INVALID"
     problem = "No api_key was supplied." if missing else "An invalid api_key was supplied."
     message = f"{problem} Please register for one at https://www.eia.gov/opendata/register.php"
