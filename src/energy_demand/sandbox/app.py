@@ -80,8 +80,8 @@ def create_app(
             Route("/", index),
             Route("/sandbox/limits", used),
             *faults.routes(queue),
-            *bulk.routes(world, clock),  # before EIA's API, which answers any other path below /eia
-            *eia.routes(world, clock, require_key),
+            *bulk.routes(world, clock, strict),  # before EIA's API, which answers any other path below /eia
+            *eia.routes(world, clock, require_key, strict),
             *open_meteo.routes(world, clock, archive_delay_days, strict),
         ],
         middleware=[
