@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 
+from energy_demand.sandbox import faults
+from energy_demand.sandbox.faults.queue import KINDS
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "sandbox.md"
 EIA = "/eia/v2/electricity/rto/region-data/data/"
 WEATHER = "/archive/v1/archive"
 QUERY = {"latitude": "40.7", "longitude": "-74", "start_date": "2024-01-01", "end_date": "2024-01-01"}
@@ -426,3 +432,14 @@ def test_a_fault_can_strike_until_it_is_cleared(client):
     assert [client.get(WEATHER, params=QUERY).status_code for _ in range(5)] == [503] * 5
     assert client.delete("/sandbox/faults").json() == {"waiting": 0}
     assert client.get(WEATHER, params=QUERY).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(DOCUMENT.read_text("utf-8"), id="the document"),
+        pytest.param(faults.__doc__, id="the module"),
+    ],
+)
+def test_every_kind_is_described_in(text):
+    assert set(KINDS) <= set(re.findall(r"`(\w+)`", text))
