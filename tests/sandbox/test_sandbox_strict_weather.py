@@ -202,6 +202,12 @@ def test_a_model_that_nobody_has_is_a_400(plain):
         ),
         pytest.param(RUNS, {}, "Parameter 'run' is required", id="single runs without a run"),
         pytest.param(
+            RUNS,
+            {"run": "2025-03-01T00:00", "past_days": "2"},
+            "Parameter 'past_days' must not be set",
+            id="single runs with past days",
+        ),
+        pytest.param(
             ARCHIVE,
             {"start_date": "2025-03-01"},
             "Both 'start_date' and 'end_date' must be set in the url",

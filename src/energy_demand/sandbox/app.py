@@ -54,7 +54,7 @@ def create_app(
             clock at each request where time goes on.
         require_key: The only `api_key` EIA's routes accept; None accepts anything.
         archive_delay_days: How late the weather archive is.
-        strict: How closely it follows the bad sides of the real ones; None is not at all.
+        strict: Which limits, gaps and revisions of the real ones it has; None is none of them.
         wall: The clock of Open-Meteo's limits, UTC. What was used is `app.state.limits`.
     """
     strict = strict or Strictness.none()

@@ -48,7 +48,7 @@ def run(
         now: The present; None is the end of the record, or the clock.
         require_key: The only `api_key` EIA's routes accept.
         archive_delay_days: Days by which the weather archive lags.
-        strict: How closely it follows the bad sides of the real upstreams.
+        strict: Which limits, gaps and revisions of the real upstreams it has; None is none of them.
 
     Raises:
         SandboxPortError: The address is taken or not ours.

@@ -1,4 +1,4 @@
-"""How closely the sandbox follows the bad sides of the real upstreams; each part is a switch of its own.
+"""How closely the sandbox follows the limits, gaps and revisions of the real upstreams; each part is a switch.
 
 Everything is a pure function of the seed, of what is asked and of the present: the same question at the same
 time has the same answer, also after a restart.

@@ -135,10 +135,10 @@ def read_query(params: QueryParams, now: datetime, own: frozenset[str]) -> Meteo
 
 
 def _not_here(name: str, own: frozenset[str]) -> str:
-    if name in {"past_days", "forecast_days"}:
+    if name in {"past_days", "forecast_days"} and "start_date" in own:
         return f"Parameter '{name}' is mutually exclusive with 'start_date' and 'end_date'"
-    if name in {"start_date", "end_date"} and "past_days" in own:
-        return f"The sandbox does not know the parameter '{name}' here."  # the real forecast does
+    if name in {"start_date", "end_date"} and "past_days" in own:  # the real forecast takes them
+        return f"The sandbox does not know the parameter '{name}' here."
     return f"Parameter '{name}' must not be set"
 
 
