@@ -1,4 +1,4 @@
-"""How closely the sandbox follows the limits, gaps and revisions of the real upstreams; each part is a switch.
+"""Which limits, gaps and revisions of the real upstreams the sandbox has; each part is a switch of its own.
 
 Everything is a pure function of the seed, of what is asked and of the present: the same question at the same
 time has the same answer, also after a restart.
