@@ -25,7 +25,7 @@ from energy_demand.database.engine import Database, opened
 from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from energy_demand.database.engine import Database, open_database
 from energy_demand.model.train import Trained, fit
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from lanes import (  # noqa: F401  (fixtures and hooks)
     _lane,
     fits,

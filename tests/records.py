@@ -14,8 +14,8 @@ from energy_demand.model.stages.residual_stage import ResidualRecipe
 from energy_demand.model.train import Recipe
 from energy_demand.model.weather.training import OutlookRecipe
 from energy_demand.region import NEW_YORK
-from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.sandbox.world import SITES
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.world import SITES
 from energy_demand.timeaxis import hourly
 
 START = datetime(2024, 7, 1, tzinfo=UTC)

@@ -34,7 +34,7 @@ from energy_demand.evaluation import policy_replay as replay
 from energy_demand.jobs import training as training_job
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from records import QUICK
 from support import PRESENT
 

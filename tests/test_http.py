@@ -20,7 +20,7 @@ from energy_demand.errors import UserError
 from energy_demand.http import BodyError, DataKindError, Fault, HttpClient, UpstreamError, describe
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 
 CANARY = "canary0123456789secret"
 PRESENT = datetime(2025, 3, 12, 13, tzinfo=UTC)

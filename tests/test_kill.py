@@ -24,7 +24,7 @@ from contents import contents
 from energy_demand.locks import INGESTION_ROWS
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from support import PRESENT
 
 if TYPE_CHECKING:

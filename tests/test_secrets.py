@@ -18,7 +18,7 @@ from energy_demand.jobs.training import run_training
 from energy_demand.registry.registry import Registry
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from records import QUICK
 from support import PRESENT, make_settings
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.sandbox.world import hour_number
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.world import hour_number
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +45,12 @@ class _ForkedWeather:
         self._before, self._after = before, after
         self._hour = hour_number(fork)
         self._newest = before.newest_issue(after=-np.inf, by=fork.timestamp())
+
+    def variables_observed(self, place):
+        return self._before.variables_observed(place)
+
+    def variables_forecast(self, place):
+        return self._before.variables_forecast(place)
 
     def observed(self, place, variables, hours):
         return np.where(

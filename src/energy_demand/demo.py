@@ -33,7 +33,7 @@ from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.registry import Registry
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import Disturbance, SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import Disturbance, SyntheticWorld
 from energy_demand.terminal.console import err, out, progress_bars
 from energy_demand.terminal.forecasts import print_forecast
 from energy_demand.timeaxis import day_ahead_issue, local_day, utc_text

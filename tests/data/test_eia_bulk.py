@@ -16,9 +16,9 @@ from energy_demand.data.eia_client import EIAClient, names_on_record
 from energy_demand.data.quality import Breach, check_demand
 from energy_demand.http import BodyError, UpstreamError
 from energy_demand.sandbox.app import create_app
-from energy_demand.sandbox.recorded import RecordedWorld
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.recorded import RecordedWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from support import PRESENT, SHARED_DATA, make_settings
 
 if TYPE_CHECKING:

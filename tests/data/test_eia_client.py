@@ -21,7 +21,7 @@ from energy_demand.errors import UserError
 from energy_demand.http import UpstreamError
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 
 PRESENT = datetime(2025, 3, 12, 13, tzinfo=UTC)
 NO_KEY = "EIA_API_KEY not set. Register at https://www.eia.gov/opendata/"

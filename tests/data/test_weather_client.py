@@ -17,8 +17,8 @@ from energy_demand.data.weather_client import OpenMeteoDialect, WeatherClient
 from energy_demand.http import UpstreamError
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.sandbox.world import SITES
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.world import SITES
 
 PRESENT = datetime(2025, 3, 12, 13, tzinfo=UTC)
 NAMES = ["new_york_city", "albany", "buffalo", "syracuse"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,37 @@ import pandas as pd
 import pytest
 
 from energy_demand.sandbox.app import create_app
-from energy_demand.sandbox.recorded import RecordedWorld
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.recorded import RecordedWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from starlette.types import ASGIApp
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SYNTHETIC_NOW = datetime(2025, 3, 20, 14, 30, tzinfo=UTC)
+
+
+class _InProcess(httpx.BaseTransport):
+    """Hands a request to an application without a socket; the address of the caller is 127.0.0.1."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = httpx.ASGITransport(app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            answer = await self._app.handle_async_request(request)
+            return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture(scope="session")
+def in_process() -> Callable[[ASGIApp], httpx.Client]:
+    """Makes a client of an application that needs no server."""
+    return lambda app: httpx.Client(transport=_InProcess(app), base_url="http://sandbox")
 
 
 @pytest.fixture(scope="session")

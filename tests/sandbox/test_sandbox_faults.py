@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 
+from energy_demand.sandbox import faults
+from energy_demand.sandbox.faults.queue import KINDS
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "sandbox.md"
 EIA = "/eia/v2/electricity/rto/region-data/data/"
 WEATHER = "/archive/v1/archive"
 QUERY = {"latitude": "40.7", "longitude": "-74", "start_date": "2024-01-01", "end_date": "2024-01-01"}
@@ -24,6 +30,9 @@ def queue(client, **fault):
 @pytest.mark.parametrize(
     ("kind", "status", "marker"),
     [
+        pytest.param("http_503", 503, "overloaded", id="overloaded"),
+        pytest.param("nul_502", 502, "\x00", id="a gateway's HTML with NUL bytes"),
+        pytest.param("redirected", 302, "", id="sent elsewhere"),
         pytest.param("http_403", 403, "OVER_RATE_LIMIT", id="throttled with 403"),
         pytest.param("http_429", 429, "limit exceeded", id="throttled with 429"),
         pytest.param("http_500", 500, '"code":404', id="a 404 body under 500"),
@@ -81,8 +90,11 @@ def test_faults_can_be_cleared(client):
 @pytest.mark.parametrize(
     "body",
     [
+        pytest.param('{"kind": "nulls", "start": "yesterday"}', id="an hour that is none"),
+        pytest.param('{"kind": "nulls", "end": 5}', id="a number for an hour"),
+        pytest.param('{"kind": "slow", "query": 5}', id="a number for a text"),
         pytest.param('{"kind": "meteor"}', id="an unknown kind"),
-        pytest.param('{"kind": "slow", "times": 0}', id="no times"),
+        pytest.param('{"kind": "slow", "times": -1}', id="fewer than no times"),
         pytest.param('{"kind": "nulls", "every": 0}', id="every row and none"),
         pytest.param('{"kind": "overlap", "rows": "many"}', id="no number of rows"),
         pytest.param('{"kind": "slow", "colour": "red"}', id="an unknown field"),
@@ -235,3 +247,199 @@ def test_a_refusal_passes_a_fault_of_rows_as_it_is(client):
     queue(client, kind="garbage_rows", path="/eia")
     refused = client.get(EIA, params={"frequency": "weekly"})
     assert (refused.status_code, refused.json()["code"]) == (400, 400)
+
+
+RUN = {**SITES, "run": "2025-03-01T06:00", "forecast_days": "2", "models": "ecmwf_ifs"}
+RUN = {name: value for name, value in RUN.items() if name not in {"start_date", "end_date"}}
+RUN["hourly"] = "temperature_2m,precipitation,rain,snowfall,shortwave_radiation"
+SINGLE = "/single-runs/v1/forecast"
+UNAVAILABLE = "modelRunUnavailable(model: ecmwf_ifs, run: 2025-03-01T06:00Z)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "reason"),
+    [
+        pytest.param(
+            "run_missing_400",
+            400,
+            "The requested model run is not available. Model: ecmwf_ifs, run: 2025-03-01T06:00Z",
+            id="a run is missing",
+        ),
+        pytest.param(
+            "minutely_limit",
+            429,
+            "Minutely API request limit exceeded. Please try again in one minute.",
+            id="the limit of a minute",
+        ),
+        pytest.param(
+            "hourly_limit",
+            429,
+            "Hourly API request limit exceeded. Please try again in the next hour.",
+            id="the limit of an hour",
+        ),
+        pytest.param(
+            "daily_limit",
+            429,
+            "Daily API request limit exceeded. Please try again tomorrow.",
+            id="the limit of a day",
+        ),
+        pytest.param("too_many_at_once", 429, "Too many concurrent requests", id="too many at once"),
+        pytest.param("invalid_key", 400, "The supplied API key is invalid.", id="a wrong key"),
+        pytest.param(
+            "other_400",
+            400,
+            "Data corrupted at path ''. "
+            "Cannot initialize ForecastVariable from invalid String value temperature_3m.",
+            id="another mistake",
+        ),
+        pytest.param("http_503", 503, "The service is overloaded", id="overloaded"),
+    ],
+)
+def test_open_meteo_can_refuse_for(client, kind, status, reason):
+    queue(client, kind=kind)
+    struck = client.get(SINGLE, params=RUN)
+    assert (struck.status_code, struck.json()) == (status, {"error": True, "reason": reason})
+    assert "retry-after" not in struck.headers
+    assert client.get(SINGLE, params=RUN).status_code == 200
+
+
+def test_eia_refuses_in_its_own_words(client):
+    queue(client, kind="invalid_key", path="/eia")
+    queue(client, kind="other_400", path="/eia")
+    queue(client, kind="http_503", path="/eia")
+    key, other, down = (client.get(EIA, params=PAGE) for _ in range(3))
+    assert (key.status_code, key.json()["error"]["code"]) == (403, "API_KEY_INVALID")
+    assert (other.status_code, other.json()["code"]) == (400, 400)
+    assert (down.status_code, down.headers["content-type"]) == (503, "text/html; charset=utf-8")
+
+
+def test_a_missing_run_can_be_a_line_of_text(client):
+    queue(client, kind="run_missing_text")
+    struck = client.get(SINGLE, params=RUN)
+    assert struck.status_code == 200
+    assert struck.text == f"Unexpected error while streaming data: {UNAVAILABLE}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        pytest.param("run_missing_midway", UNAVAILABLE, id="by a run that is missing"),
+        pytest.param("stream_timeout", "timeoutReached", id="by a time that is over"),
+    ],
+)
+def test_an_answer_can_be_broken_off(client, kind, problem):
+    whole = client.get(SINGLE, params=RUN).text
+    queue(client, kind=kind)
+    struck = client.get(SINGLE, params=RUN)
+    assert struck.status_code == 200
+    begun, _, rest = struck.text.partition("Unexpected error while streaming data: ")
+    assert rest == problem
+    assert begun.startswith('[{"latitude":40.6875')
+    assert len(begun) == pytest.approx(len(whole) / 2, abs=30)
+
+
+def hourly_of(answer):
+    return [site["hourly"] for site in answer]
+
+
+def null_columns(hourly):
+    return {name for name, values in hourly.items() if set(values) == {None}}
+
+
+ALL = {"temperature_2m", "precipitation", "rain", "snowfall", "shortwave_radiation"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "gone"),
+    [
+        pytest.param("temperature_only", ALL - {"temperature_2m"}, id="temperature alone"),
+        pytest.param("rain_alone", {"temperature_2m", "shortwave_radiation"}, id="rain alone"),
+        pytest.param("undefined_variable", {"shortwave_radiation"}, id="all but one variable"),
+    ],
+)
+def test_values_can_be(client, kind, gone):
+    struck, whole = struck_and_whole(client, SINGLE, RUN, kind=kind)
+    for site, true in zip(struck, whole, strict=True):
+        assert null_columns(site["hourly"]) == gone
+        assert not null_columns(true["hourly"])
+        for name in ALL - gone:
+            assert site["hourly"][name] == true["hourly"][name]
+        undefined = {name for name, unit in site["hourly_units"].items() if unit == "undefined"}
+        assert undefined == (gone if kind == "undefined_variable" else set())
+
+
+def test_the_undefined_variable_can_be_named_and_has_many_columns_for_many_models(client):
+    two = {**RUN, "models": "ecmwf_ifs,gfs_seamless"}
+    struck, _ = struck_and_whole(client, SINGLE, two, kind="undefined_variable", variable="rain")
+    assert null_columns(struck[0]["hourly"]) == {"rain_ecmwf_ifs", "rain_gfs_seamless"}
+
+
+def test_values_can_be_null_in_some_hours_alone(client):
+    window = {"start": "2025-03-02T00:00", "end": "2025-03-02T05:00Z"}
+    struck, whole = struck_and_whole(client, SINGLE, RUN, kind="temperature_only", **window)
+    for site, true in zip(hourly_of(struck), hourly_of(whole), strict=True):
+        gone = [time for time, value in zip(site["time"], site["rain"], strict=True) if value is None]
+        assert gone == [f"2025-03-02T0{hour}:00" for hour in range(6)]
+        assert site["temperature_2m"] == true["temperature_2m"]
+
+
+def test_a_half_run_ends_after_twelve_hours_or_has_a_hole(client):
+    struck, whole = struck_and_whole(client, SINGLE, RUN, kind="half_run")
+    for site, true in zip(hourly_of(struck), hourly_of(whole), strict=True):
+        for name in ALL:
+            assert site[name] == [*true[name][:12], *[None] * 36]
+    hole = {"start": "2025-03-01T08", "end": "2025-03-01T09"}
+    struck, _ = struck_and_whole(client, SINGLE, RUN, kind="half_run", **hole)
+    assert [value is None for value in struck[0]["hourly"]["rain"]] == [
+        *[False] * 2,
+        *[True] * 2,
+        *[False] * 44,
+    ]
+
+
+def test_temperatures_can_come_in_fahrenheit(client):
+    struck, whole = struck_and_whole(client, SINGLE, RUN, kind="wrong_units")
+    assert struck[0]["hourly_units"]["temperature_2m"] == "°F"
+    assert struck[0]["hourly_units"]["precipitation"] == "mm"
+    warm, true = (answer[0]["hourly"]["temperature_2m"] for answer in (struck, whole))
+    assert warm == pytest.approx([32 + 1.8 * value for value in true], abs=0.06)
+
+
+def test_eia_can_take_hours_back(client):
+    window = {"start": "2025-01-01T05", "end": "2025-01-01T07"}
+    struck, whole = struck_and_whole(client, kind="taken_back", **window)
+    assert column(struck, "value") == [
+        None if row["period"][-2:] in {"05", "06", "07"} else row["value"] for row in rows(whole)
+    ]
+
+
+def test_every_nth_row_is_counted_from_the_first_hour(client):
+    struck, whole = struck_and_whole(client, kind="zeros", every=3, start="2025-01-01T02")
+    expected = column(whole, "value")
+    expected[2::3] = ["0"] * len(expected[2::3])
+    assert column(struck, "value") == expected
+
+
+def test_a_fault_can_wait_for_a_query(client):
+    queue(client, kind="run_missing_400", query="run=2025-03-01T06:00", times=2)
+    other = {**RUN, "run": "2025-03-01T12:00"}
+    asked = [other, RUN, other, RUN, RUN]
+    assert [client.get(SINGLE, params=params).status_code for params in asked] == [200, 400, 200, 400, 200]
+
+
+def test_a_fault_can_strike_until_it_is_cleared(client):
+    queue(client, kind="http_503", times=0, path="/archive")
+    assert [client.get(WEATHER, params=QUERY).status_code for _ in range(5)] == [503] * 5
+    assert client.delete("/sandbox/faults").json() == {"waiting": 0}
+    assert client.get(WEATHER, params=QUERY).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(DOCUMENT.read_text("utf-8"), id="the document"),
+        pytest.param(faults.__doc__, id="the module"),
+    ],
+)
+def test_every_kind_is_described_in(text):
+    assert set(KINDS) <= set(re.findall(r"`(\w+)`", text))

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from energy_demand.sandbox.app import create_app
-from energy_demand.sandbox.recorded import RecordedWorld
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.world import SITES, VARIABLES
+from energy_demand.sandbox.worlds.recorded import RecordedWorld
+from energy_demand.sandbox.worlds.world import SITES, VARIABLES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,20 +6,22 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.errors import SandboxDataError, SandboxPortError
-from energy_demand.sandbox.recorded import RecordedWorld
 from energy_demand.sandbox.server import run, serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.recorded import RecordedWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 
+COMMAND = Path(sys.executable).with_name("energy-demand")
 PROGRAM = """
 from datetime import UTC, datetime
 from energy_demand.sandbox.server import run
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 run(SyntheticWorld(), port=0, now=datetime(2025, 1, 2, 3, tzinfo=UTC))
 """
 
@@ -45,6 +47,25 @@ def test_the_server_says_one_line_serves_and_stops_quietly(stop):
             rest, errors = process.communicate()
             timer.cancel()
     assert (rest, errors, process.returncode) == ("", "", 0)
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_command_is_strict_when_asked():
+    """The blend has no runs kept of April 2025; a sandbox that is not strict has them."""
+    arguments = ["sandbox", "--port", "0", "--now", "2025-04-10T14:00Z", "--strict"]
+    asked = {"latitude": "40.7", "longitude": "-74", "hourly": "temperature_2m", "run": "2025-04-10T00:00"}
+    with subprocess.Popen([COMMAND, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        timer = threading.Timer(20, process.kill)
+        timer.start()
+        try:
+            address = process.stdout.readline().split()[-1]
+            answer = httpx.get(f"{address}/single-runs/v1/forecast", params=asked)
+        finally:
+            process.terminate()
+            process.communicate()
+            timer.cancel()
+    assert answer.status_code == 400
+    assert "The requested model run is not available" in answer.json()["reason"]
 
 
 @pytest.mark.usefixtures("processes")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.sandbox.disturbances import Disturbance
 from energy_demand.sandbox.errors import DisturbanceError
-from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.sandbox.world import SITES, VARIABLES, Place, hour_number
+from energy_demand.sandbox.worlds.disturbances import Disturbance
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.world import SITES, VARIABLES, Place, hour_number
 
 CITY = SITES["new_york_city"]
 FIRST = hour_number(datetime(2010, 1, 2, tzinfo=UTC))

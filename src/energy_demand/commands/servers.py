@@ -40,6 +40,10 @@ def sandbox(
     archive_delay_days: Annotated[
         int, typer.Option(min=0, help="Days by which the weather archive lags.")
     ] = 5,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Do what the real ones do on bad days too: limits, gaps, revisions."),
+    ] = False,
 ) -> None:
     """Simulate the EIA and Open-Meteo APIs on this machine.
 
@@ -47,7 +51,8 @@ def sandbox(
 
     Then, in another shell: export SANDBOX_URL=http://127.0.0.1:8090
     """
-    from energy_demand.sandbox import errors, recorded, server, synthetic  # noqa: PLC0415
+    from energy_demand.sandbox import errors, server, strictness  # noqa: PLC0415
+    from energy_demand.sandbox.worlds import recorded, synthetic  # noqa: PLC0415
 
     if data is not None and disturb:
         raise typer.BadParameter("--disturb changes synthetic data only; leave out --data or --disturb")
@@ -64,6 +69,7 @@ def sandbox(
             now=now,
             require_key=require_key,
             archive_delay_days=archive_delay_days,
+            strict=strictness.Strictness() if strict else None,
         )
     except errors.SandboxError as error:
         raise UserError(str(error)) from error

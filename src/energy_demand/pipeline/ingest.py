@@ -23,7 +23,7 @@ from energy_demand.pipeline import files
 from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from energy_demand.timeaxis import day_ahead_issue, days_periods, local_midnight
 
 if TYPE_CHECKING:

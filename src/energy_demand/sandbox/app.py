@@ -14,9 +14,14 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from energy_demand.sandbox import bulk, eia, faults, open_meteo
+from energy_demand.sandbox.eia import answers as eia
+from energy_demand.sandbox.eia import bulk
 from energy_demand.sandbox.errors import Refusal
-from energy_demand.sandbox.world import moment_of_hour
+from energy_demand.sandbox.faults import queue as faults
+from energy_demand.sandbox.open_meteo import answers as open_meteo
+from energy_demand.sandbox.open_meteo.limits import CallCounts, LimitMiddleware
+from energy_demand.sandbox.strictness import Strictness
+from energy_demand.sandbox.worlds.world import moment_of_hour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,18 +29,24 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from energy_demand.sandbox.world import World
+    from energy_demand.sandbox.worlds.world import World
 
 DATA_HEADER = "x-sandbox-data"
 
 
 def create_app(
-    world: World, *, now: datetime | None, require_key: str | None = None, archive_delay_days: int = 5
+    world: World,
+    *,
+    now: datetime | None,
+    require_key: str | None = None,
+    archive_delay_days: int = 5,
+    strict: Strictness | None = None,
+    wall: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Starlette:
     """The sandbox of both upstreams.
 
     EIA's API is below `/eia/v2/`, its files below `/eia/sixMonthFiles/`; Open-Meteo is below `/archive`,
-    `/forecast` and `/single-runs`.
+    `/forecast` and `/single-runs`, and for customers below `/customer-archive` and so on.
 
     Args:
         world: What there is to serve.
@@ -43,7 +54,11 @@ def create_app(
             clock at each request where time goes on.
         require_key: The only `api_key` EIA's routes accept; None accepts anything.
         archive_delay_days: How late the weather archive is.
+        strict: Which limits, gaps and revisions of the real ones it has; None is none of them.
+        wall: The clock of Open-Meteo's limits, UTC. What was used is `app.state.limits`.
     """
+    strict = strict or Strictness.none()
+    counts = CallCounts(strict.limits, wall)
     clock = present_of(world, now)
     queue = faults.FaultQueue()
 
@@ -57,21 +72,27 @@ def create_app(
             }
         )
 
+    def used(_request: Request) -> JSONResponse:
+        return JSONResponse({"calls": counts.calls, "weight": counts.weight, "refused": counts.refused})
+
     app = Starlette(
         routes=[
             Route("/", index),
+            Route("/sandbox/limits", used),
             *faults.routes(queue),
-            *bulk.routes(world, clock),  # before EIA's API, which answers any other path below /eia
-            *eia.routes(world, clock, require_key),
-            *open_meteo.routes(world, clock, archive_delay_days),
+            *bulk.routes(world, clock, strict),  # before EIA's API, which answers any other path below /eia
+            *eia.routes(world, clock, require_key, strict),
+            *open_meteo.routes(world, clock, archive_delay_days, strict),
         ],
         middleware=[
             Middleware(_StampMiddleware, kind=world.kind),
+            Middleware(LimitMiddleware, counts=counts),
             Middleware(faults.FaultMiddleware, queue=queue),
         ],
         exception_handlers={Refusal: _refused},
     )
     app.router.redirect_slashes = False
+    app.state.limits = counts
     return app
 
 

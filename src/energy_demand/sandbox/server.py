@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from energy_demand.sandbox.world import World
+    from energy_demand.sandbox.strictness import Strictness
+    from energy_demand.sandbox.worlds.world import World
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STOP_SECONDS = 2
@@ -36,6 +37,7 @@ def run(
     now: datetime | None,
     require_key: str | None = None,
     archive_delay_days: int = 5,
+    strict: Strictness | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; prints one line on standard output when it listens.
 
@@ -46,11 +48,14 @@ def run(
         now: The present; None is the end of the record, or the clock.
         require_key: The only `api_key` EIA's routes accept.
         archive_delay_days: Days by which the weather archive lags.
+        strict: Which limits, gaps and revisions of the real upstreams it has; None is none of them.
 
     Raises:
         SandboxPortError: The address is taken or not ours.
     """
-    app = create_app(world, now=now, require_key=require_key, archive_delay_days=archive_delay_days)
+    app = create_app(
+        world, now=now, require_key=require_key, archive_delay_days=archive_delay_days, strict=strict
+    )
     with _listen(host, port) as listener:
         server = _server(app)
         with _stopping(server):

@@ -24,7 +24,7 @@ from energy_demand.database import state
 from energy_demand.database.engine import DataKindMismatchError, open_database, stamp
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import Disturbance, SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import Disturbance, SyntheticWorld
 from support import PRESENT, make_settings
 
 TABLES = (

@@ -23,8 +23,8 @@ from energy_demand.model.base.training import (
 )
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
 from energy_demand.model.metrics import coverage, headline, scores
-from energy_demand.sandbox.synthetic import SyntheticWorld
-from energy_demand.sandbox.world import SITES
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.world import SITES
 from energy_demand.timeaxis import hourly
 
 START = datetime(2023, 3, 1, tzinfo=UTC)

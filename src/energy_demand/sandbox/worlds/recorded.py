@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.sandbox.errors import SandboxDataError
-from energy_demand.sandbox.world import (
+from energy_demand.sandbox.worlds.world import (
     SECONDS_PER_HOUR,
     VARIABLES,
     BoolArray,
@@ -71,6 +71,15 @@ class RecordedWeather:
         self._bounds = np.append(starts, len(ordered))
         self._forecast = _Table(ordered)
 
+    def variables_observed(self, place: Place) -> frozenset[str]:
+        """The columns of the known site near `place`; none elsewhere."""
+        table = self._observed.get(nearest_site(place) or "")
+        return frozenset() if table is None else table.variables
+
+    def variables_forecast(self, place: Place) -> frozenset[str]:
+        """The columns of the recorded forecasts; none for places other than New York City."""
+        return self._forecast.variables if nearest_site(place) == FORECAST_SITE else frozenset()
+
     def observed(self, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
         """What was measured at the known site near `place`; NaN elsewhere."""
         table = self._observed.get(nearest_site(place) or "")
@@ -122,6 +131,11 @@ class _Table:
         self._columns = {
             name: np.round(rows[name].to_numpy(np.float64), 2) for name in VARIABLES if name in rows
         }
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The variables the record has."""
+        return frozenset(self._columns)
 
     def take(self, rows: slice, variables: Sequence[str], hours: IntArray) -> FloatArray:
         """The values of `variables` at `hours` (consecutive) out of `rows`."""

@@ -13,9 +13,9 @@ import holidays
 import numpy as np
 import pandas as pd
 
-from energy_demand.sandbox import climate
-from energy_demand.sandbox.disturbances import Disturbance, level_factor
-from energy_demand.sandbox.noise import (
+from energy_demand.sandbox.worlds import climate
+from energy_demand.sandbox.worlds.disturbances import Disturbance, level_factor
+from energy_demand.sandbox.worlds.noise import (
     BLOCK_HOURS,
     autoregressive,
     from_blocks,
@@ -23,12 +23,19 @@ from energy_demand.sandbox.noise import (
     smooth,
     stream,
 )
-from energy_demand.sandbox.world import NEW_YORK, SECONDS_PER_HOUR, SITES, BoolArray, FloatArray, IntArray
+from energy_demand.sandbox.worlds.world import (
+    NEW_YORK,
+    SECONDS_PER_HOUR,
+    SITES,
+    BoolArray,
+    FloatArray,
+    IntArray,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from energy_demand.sandbox.synthetic_weather import SyntheticWeather
+    from energy_demand.sandbox.worlds.synthetic_weather import SyntheticWeather
 
 # Share of the state's people near each site: the city and its suburbs have two thirds.
 _SITE_WEIGHTS = {"new_york_city": 0.66, "albany": 0.10, "buffalo": 0.13, "syracuse": 0.11}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from energy_demand.sandbox import climate
-from energy_demand.sandbox.disturbances import Disturbance, heat_added
-from energy_demand.sandbox.noise import (
+from energy_demand.sandbox.worlds import climate
+from energy_demand.sandbox.worlds.disturbances import Disturbance, heat_added
+from energy_demand.sandbox.worlds.noise import (
     BLOCK_HOURS,
     autoregressive,
     from_blocks,
@@ -22,8 +22,8 @@ from energy_demand.sandbox.noise import (
     smooth,
     stream,
 )
-from energy_demand.sandbox.variables import derive
-from energy_demand.sandbox.world import SECONDS_PER_HOUR, VARIABLES, FloatArray, IntArray, Place
+from energy_demand.sandbox.worlds.variables import derive
+from energy_demand.sandbox.worlds.world import SECONDS_PER_HOUR, VARIABLES, FloatArray, IntArray, Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,14 @@ class SyntheticWeather:
         self._hidden = lru_cache(maxsize=256)(self._hidden_block)
         self._truth = lru_cache(maxsize=256)(self._truth_block)
         self._run = lru_cache(maxsize=64)(self._run_block)
+
+    def variables_observed(self, place: Place) -> frozenset[str]:  # noqa: ARG002 - the same everywhere
+        """Every variable."""
+        return frozenset(VARIABLES)
+
+    def variables_forecast(self, place: Place) -> frozenset[str]:  # noqa: ARG002 - the same everywhere
+        """Every variable."""
+        return frozenset(VARIABLES)
 
     def observed(self, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
         """What was measured, as (variables × hours)."""

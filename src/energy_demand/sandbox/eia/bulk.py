@@ -10,26 +10,31 @@ import csv
 import io
 import math
 import re
-from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from energy_demand.sandbox.world import NEW_YORK, SECONDS_PER_HOUR, FloatArray, IntArray, hour_number
+from energy_demand.sandbox.eia.publication import Publication
+from energy_demand.sandbox.worlds.noise import share
+from energy_demand.sandbox.worlds.world import NEW_YORK, SECONDS_PER_HOUR, FloatArray, IntArray, hour_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from starlette.requests import Request
 
-    from energy_demand.sandbox.world import Series, World
+    from energy_demand.sandbox.strictness import Strictness
+    from energy_demand.sandbox.worlds.world import Series, World
 
 AUTHORITY = "NYIS"
 INVENTED = "NOWH"  # no real authority has this name; a twentieth of New York
 _INVENTED_SHARE = 0.05
 _REGION = "NY"
+_REBUILT = time(14, 40)  # UTC, daily
+_MOVED = "/moved.html"  # nothing is there
 _NAME = re.compile(r"EIA930_BALANCE_([12]\d{3})_(Jan_Jun|Jul_Dec)\.csv")
 _COLUMNS = (
     "Balancing Authority",
@@ -55,23 +60,56 @@ _NOT_FOUND = (
 )
 
 
-def routes(world: World, clock: Callable[[], datetime]) -> list[Route]:
-    """The routes of the files, and of the page for a missing one."""
+def routes(world: World, clock: Callable[[], datetime], strict: Strictness) -> list[Route]:
+    """The routes of the files, and of what is in the place of a missing one."""
+    publication = Publication(strict.seed) if strict.publication and strict.six_month_files else None
 
     def file(request: Request) -> Response:
-        named = _NAME.fullmatch(request.path_params["name"])
-        hours = _hours(world.hourly, clock(), int(named[1]), named[2]) if named else np.empty(0, np.int64)
-        if hours.size == 0:
-            return HTMLResponse(_NOT_FOUND, 404)
-        return Response(_text(world.hourly, hours), media_type="text/csv")
+        name = request.path_params["name"]
+        named = _NAME.fullmatch(name)
+        built = _rebuilt(clock()) if strict.six_month_files else _Built.now(clock())
+        if named:
+            hours = _hours(world.hourly, built.newest_forecast, int(named[1]), named[2])
+            if hours.size:
+                return Response(_text(world.hourly, hours, built, publication), media_type="text/csv")
+        return _elsewhere(name, strict.seed) if strict.six_month_files else HTMLResponse(_NOT_FOUND, 404)
 
     return [Route("/eia/sixMonthFiles/{name:path}", file)]
 
 
-def _hours(series: Series, now: datetime, year: int, half: str) -> IntArray:
-    """The hours that end within the half-year's local days, as far as they are on record by `now`."""
+class _Built(NamedTuple):
+    """When the files were built, and their newest hours: of the operator's forecast, and of all else."""
+
+    at: datetime
+    newest_forecast: int
+    newest_demand: int
+
+    @classmethod
+    def now(cls, now: datetime) -> _Built:
+        """Files of everything there is."""
+        return cls(now, hour_number(now), hour_number(now))
+
+
+def _rebuilt(now: datetime) -> _Built:
+    """The last rebuilding: demand to the end of yesterday, the operator's forecast to the end of today."""
+    at = now.replace(hour=_REBUILT.hour, minute=_REBUILT.minute, second=0, microsecond=0)
+    if at > now:
+        at -= timedelta(days=1)
+    today = at.astimezone(NEW_YORK).date()
+    return _Built(at, _midnight(today + timedelta(days=1)), _midnight(today))
+
+
+def _elsewhere(name: str, seed: int) -> Response:
+    """For a file that is not there the real server sends elsewhere, or a page, by turns."""
+    if share(seed, "missing file", name) < 1 / 2:
+        return Response(status_code=302, headers={"location": _MOVED})
+    return HTMLResponse(_NOT_FOUND)
+
+
+def _hours(series: Series, newest: int, year: int, half: str) -> IntArray:
+    """The hours that end within the half-year's local days, as far as they are on record."""
     begin, end = (date(year, 1, 1), date(year, 7, 1)) if half == "Jan_Jun" else _later_half(year)
-    newest = hour_number(now) if series.last is None else min(series.last, hour_number(now))
+    newest = newest if series.last is None else min(series.last, newest)
     return np.arange(max(_midnight(begin) + 1, series.first), min(_midnight(end), newest) + 1)
 
 
@@ -83,12 +121,16 @@ def _midnight(day: date) -> int:
     return hour_number(datetime.combine(day, time(0), tzinfo=NEW_YORK))
 
 
-def _text(series: Series, hours: IntArray) -> str:
+def _text(series: Series, hours: IntArray, built: _Built, publication: Publication | None) -> str:
     heads = list(_heads(hours))
-    forecast, demand, generation, interchange = (
-        _column(series, name, hours) for name in ("DF", "D", "NG", "TI")
+    forecast = _column(series, "DF", hours)
+    known = hours <= built.newest_demand
+    demand, generation, interchange = (
+        np.where(known, _column(series, name, hours), np.nan) for name in ("D", "NG", "TI")
     )
-    imputed = _imputed(demand)
+    if publication is not None:
+        demand = publication.served("D", demand, hours, built.at)
+    imputed = np.where(known, _imputed(demand), np.nan)
     adjusted = np.where(np.isnan(imputed), demand, imputed)
     nothing = np.full(hours.size, np.nan)
     columns = np.stack(
@@ -102,8 +144,8 @@ def _text(series: Series, hours: IntArray) -> str:
     text.write(",".join(f'"{name}"' for name in _COLUMNS) + "\n")
     # Numbers with a thousands comma are quoted, all others are not: EIA's way too.
     lines = csv.writer(text, lineterminator="\n")
-    for authority, share in ((INVENTED, _INVENTED_SHARE), (AUTHORITY, 1.0)):
-        rows = np.round(columns * share).T.tolist()
+    for authority, part in ((INVENTED, _INVENTED_SHARE), (AUTHORITY, 1.0)):
+        rows = np.round(columns * part).T.tolist()
         for head, row in zip(heads, rows, strict=True):
             lines.writerow([authority, *head, *map(_number, row), _REGION])
     return text.getvalue()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from energy_demand.sandbox.disturbances import Disturbance
-from energy_demand.sandbox.synthetic_demand import SyntheticDemand
-from energy_demand.sandbox.synthetic_weather import SyntheticWeather
-from energy_demand.sandbox.world import (
+from energy_demand.sandbox.worlds.disturbances import Disturbance
+from energy_demand.sandbox.worlds.synthetic_demand import SyntheticDemand
+from energy_demand.sandbox.worlds.synthetic_weather import SyntheticWeather
+from energy_demand.sandbox.worlds.world import (
     NEW_YORK,
     SECONDS_PER_HOUR,
     BoolArray,

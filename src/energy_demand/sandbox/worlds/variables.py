@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from energy_demand.sandbox import climate
-from energy_demand.sandbox.world import ELEVATION_M, VARIABLES, nearest_site
+from energy_demand.sandbox.worlds import climate
+from energy_demand.sandbox.worlds.world import ELEVATION_M, VARIABLES, nearest_site
 
 if TYPE_CHECKING:
-    from energy_demand.sandbox.world import FloatArray, IntArray, Place
+    from energy_demand.sandbox.worlds.world import FloatArray, IntArray, Place
 
 _MAGNUS_A, _MAGNUS_B = 17.62, 243.12  # Magnus formula over water (WMO No. 8)
 _MAX_DEW_POINT = 26.5  # °C; moister air does not reach New York

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
 from energy_demand.sandbox.errors import Refusal
-from energy_demand.sandbox.world import VARIABLE_UNITS, IntArray, Place, day_number
+from energy_demand.sandbox.worlds.world import VARIABLE_UNITS, IntArray, Place, day_number
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -23,8 +23,26 @@ if TYPE_CHECKING:
 OLDEST_DAY = date(1940, 1, 1)  # where ERA5 begins
 MAX_PAST_DAYS = 92
 MAX_FORECAST_DAYS = 16
+INVALID_KEY = "The supplied API key is invalid."
+BLEND = "best_match"  # what answers where no model is named
+# Names that Open-Meteo's documentation lists for the forecast, single runs and the archive.
+# fmt: off
+MODELS = frozenset({
+    "best_match", "ecmwf_ifs", "ecmwf_ifs025", "ecmwf_aifs025_single", "ecmwf_ifs_analysis_long_window",
+    "era5", "era5_seamless", "era5_land", "cerra", "gfs_seamless", "gfs_global", "gfs_hrrr",
+    "ncep_gfs013", "ncep_gfs025", "ncep_hrrr_conus", "ncep_nbm_conus", "gfs_graphcast025",
+    "icon_seamless", "icon_global", "icon_eu", "icon_d2", "gem_seamless", "gem_global", "gem_regional",
+    "gem_hrdps_continental", "meteofrance_seamless", "meteofrance_arpege_world",
+    "meteofrance_arpege_europe", "jma_seamless", "jma_msm", "jma_gsm", "ukmo_seamless",
+    "ukmo_global_deterministic_10km", "metno_seamless", "metno_nordic", "knmi_seamless", "dmi_seamless",
+    "cma_grapes_global", "bom_access_global", "kma_seamless", "meteoswiss_icon_seamless",
+})
+# fmt: on
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 _PLAIN = frozenset({"latitude", "longitude", "hourly", "timezone", "models", "apikey", "cell_selection"})
+# Parameters of one of the three services; another one refuses them.
+_SOMEWHERE = frozenset({"run", "start_date", "end_date", "past_days", "forecast_days"})
 _ONLY_UNITS = {
     "temperature_unit": "celsius",
     "wind_speed_unit": "kmh",
@@ -66,11 +84,18 @@ class Zone:
 
 @dataclass(frozen=True)
 class MeteoQuery:
-    """What every weather route is asked: where, what, and on which clock."""
+    """What every weather route is asked: where, what, by which models, and on which clock."""
 
     places: list[Place]
     variables: list[str]
+    models: list[str]
     zone: Zone
+
+    def columns(self) -> list[str]:
+        """Names of the columns, model by model; where several are asked for, each bears its model's."""
+        if len(self.models) == 1:
+            return self.variables
+        return [f"{variable}_{model}" for model in self.models for variable in self.variables]
 
 
 def refuse(reason: str) -> Refusal:
@@ -86,6 +111,8 @@ def read_query(params: QueryParams, now: datetime, own: frozenset[str]) -> Meteo
             the sandbox has not, which would otherwise change the answer unseen.
     """
     for name in params:
+        if name in _SOMEWHERE - own:
+            raise refuse(_not_here(name, own))
         if name in _ONLY_UNITS and params[name] != _ONLY_UNITS[name]:
             raise refuse(f"The sandbox answers with {name}={_ONLY_UNITS[name]} only.")
         if name not in _PLAIN | own | _ONLY_UNITS.keys():
@@ -97,11 +124,43 @@ def read_query(params: QueryParams, now: datetime, own: frozenset[str]) -> Meteo
                 "Data corrupted at path ''. Cannot initialize ForecastVariable from invalid String value "
                 f"{variable}."
             )
-    return MeteoQuery(_places(params), variables, _zone(params.get("timezone", "GMT"), now))
+    models = _list(params, "models") or [BLEND]
+    for model in models:
+        if model not in MODELS:
+            raise refuse(
+                "Data corrupted at path ''. "
+                f"Cannot initialize MultiDomains from invalid String value {model}."
+            )
+    return MeteoQuery(_places(params), variables, models, _zone(params.get("timezone", "GMT"), now))
+
+
+def _not_here(name: str, own: frozenset[str]) -> str:
+    if name in {"past_days", "forecast_days"} and "start_date" in own:
+        return f"Parameter '{name}' is mutually exclusive with 'start_date' and 'end_date'"
+    if name in {"start_date", "end_date"} and "past_days" in own:  # the real forecast takes them
+        return f"The sandbox does not know the parameter '{name}' here."
+    return f"Parameter '{name}' must not be set"
+
+
+def read_run(params: QueryParams) -> datetime:
+    """The start of the model run that is asked for, UTC.
+
+    Raises:
+        Refusal: HTTP 400; no time, or not written like one.
+    """
+    text = params.get("run")
+    if text is None:
+        raise refuse("Parameter 'run' is required")
+    try:
+        return datetime.fromisoformat(text if _RUN.fullmatch(text) else "").replace(tzinfo=UTC)
+    except ValueError:
+        raise refuse(f"Invalid date format. Make sure to use 'YYYY-MM-DDTHH:MM' (run: {text})") from None
 
 
 def read_day_range(params: QueryParams, today: date) -> tuple[date, int]:
     """`start_date` and `end_date` (both included) as the first day and the number of days."""
+    if not {"start_date", "end_date"} <= params.keys():
+        raise refuse("Both 'start_date' and 'end_date' must be set in the url")
     first, last = (_day(params, name, today) for name in ("start_date", "end_date"))
     if last < first:
         raise refuse("End-date must be larger or equals than start-date")
@@ -151,9 +210,7 @@ def _zone(name: str, now: datetime) -> Zone:
 
 
 def _day(params: QueryParams, name: str, newest: date) -> date:
-    text = params.get(name)
-    if text is None:
-        raise refuse(f"Parameter '{name}' is required")
+    text = params[name]
     try:
         day = date.fromisoformat(text if _DAY.fullmatch(text) else "")
     except ValueError:

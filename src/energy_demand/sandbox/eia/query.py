@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
 
 MAX_ROWS = 5000
+SORTED_BY = ("period", "respondent", "type")
 _FACET = re.compile(r"facets\[([^\]]*)\]\[\d*\]")
 _DATA = re.compile(r"data(\[\d*\])?")
 _SORT = re.compile(r"sort\[(\d+)\]\[(column|direction)\]")
@@ -39,13 +40,16 @@ DAILY = Form("daily", "D", (_DAY_FORM,), ("respondent", "type", "timezone"))
 
 @dataclass(frozen=True)
 class EiaQuery:
-    """A query that was understood. `first` and `last` are steps (hour or day numbers), both included."""
+    """A query that was understood. `first` and `last` are steps (hour or day numbers), both included.
+
+    `sort` has the columns in their order, and whether each descends.
+    """
 
     facets: dict[str, list[str]]
     with_value: bool
     first: int | None
     last: int | None
-    descending: bool
+    sort: tuple[tuple[str, bool], ...]
     offset: int
     length: int
     echo: dict[str, Any]
@@ -77,7 +81,7 @@ def read_query(params: QueryParams, form: Form) -> EiaQuery:
         with_value=bool(data),
         first=_step(params, "start", form),
         last=_step(params, "end", form),
-        descending=_descending(sort),
+        sort=_order(sort),
         offset=_count(params, "offset", default=0),
         length=min(_count(params, "length", default=MAX_ROWS), MAX_ROWS),
         echo=_echo(params, frequency, facets, data, sort),
@@ -122,16 +126,17 @@ def _count(params: QueryParams, name: str, default: int) -> int:
     return int(text)
 
 
-def _descending(sort: dict[str, dict[str, str]]) -> bool:
-    if not sort:
-        return False
-    order = sort[min(sort)]
-    if order.get("column") != "period":
-        raise refuse(f"Invalid sort column '{order.get('column')}' provided. The sandbox sorts by 'period'.")
-    direction = order.get("direction", "asc")
-    if direction not in ("asc", "desc"):
-        raise refuse(f"Invalid sort direction '{direction}' provided. Use 'asc' or 'desc'.")
-    return direction == "desc"
+def _order(sort: dict[str, dict[str, str]]) -> tuple[tuple[str, bool], ...]:
+    found = []
+    for number in sorted(sort, key=int):
+        column, direction = sort[number].get("column"), sort[number].get("direction", "asc")
+        if column not in SORTED_BY:
+            columns = ", ".join(SORTED_BY)
+            raise refuse(f"Invalid sort column '{column}' provided. The valid columns are {columns}.")
+        if direction not in ("asc", "desc"):
+            raise refuse(f"Invalid sort direction '{direction}' provided. Use 'asc' or 'desc'.")
+        found.append((column, direction == "desc"))
+    return tuple(found)
 
 
 def _echo(

@@ -90,6 +90,12 @@ class Series(Protocol):
 class Weather(Protocol):
     """Weather at any place. Arrays are (variables × hours), NaN where there is nothing."""
 
+    def variables_observed(self, place: Place) -> frozenset[str]:
+        """The variables that observations have here."""
+
+    def variables_forecast(self, place: Place) -> frozenset[str]:
+        """The variables that forecasts have here."""
+
     def observed(self, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
         """What was measured."""
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from energy_demand.sandbox.errors import DisturbanceError
-from energy_demand.sandbox.world import SECONDS_PER_HOUR
+from energy_demand.sandbox.worlds.world import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from energy_demand.sandbox.world import FloatArray, IntArray
+    from energy_demand.sandbox.worlds.world import FloatArray, IntArray
 
 Kind = Literal["heat-wave", "level-step"]
 _DEFAULT_SIZE: dict[Kind, float] = {"heat-wave": 8.0, "level-step": 5.0}

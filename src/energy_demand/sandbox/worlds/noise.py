@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from energy_demand.sandbox.world import FloatArray, IntArray
+    from energy_demand.sandbox.worlds.world import FloatArray, IntArray
 
 BLOCK_HOURS = 2048
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64 (Steele, Lea & Flood 2014): increment and mixers
@@ -28,6 +28,18 @@ def stream(*parts: str | float) -> int:
     """A 64-bit key for a stream of randomness, from the seed and the parts that identify the stream."""
     text = "|".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def share(*parts: str | float) -> float:
+    """A number in [0, 1) that depends on nothing but the parts."""
+    return stream(*parts) / 2.0**64
+
+
+def uniform(key: int, steps: IntArray) -> FloatArray:
+    """A number in [0, 1) for each step."""
+    mixed = _splitmix(steps.astype(np.uint64) * _GOLDEN + np.uint64(key))
+    numbers: FloatArray = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return numbers
 
 
 def white(key: int, first: int, count: int) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from energy_demand.sandbox.world import FloatArray, IntArray, Place
+    from energy_demand.sandbox.worlds.world import FloatArray, IntArray, Place
 
 HOURS_PER_YEAR = 8766.0
 _NEW_YORK_LATITUDE = 40.7

@@ -1,0 +1,1 @@
+"""Open-Meteo: the archive, the forecast and single model runs (`answers`, `query`)."""

@@ -1,0 +1,1 @@
+"""What there is to serve: a recorded folder, or a synthetic world as a pure function of its seed."""
