@@ -79,7 +79,7 @@ def no_secret_in(error: BaseException) -> bool:
         ("EIA_REQUEST_INTERVAL_SECONDS", 1.0),
         ("ENERGY_DEMAND_HOME", None),
         ("ENERGY_DEMAND_NOW", None),
-        ("PUBLICATION_DELAY_HOURS", 1),
+        ("PUBLICATION_DELAY_HOURS", 2),
         ("DATABASE_URL", None),
         ("MLFLOW_TRACKING_URI", None),
         ("API_HOST", "127.0.0.1"),

@@ -114,7 +114,7 @@ def test_the_demand_may_come_in_any_order():
 
 def test_a_record_to_forecast_from_needs_no_truth():
     made = make_record(demand()[["period", "demand_mwh"]], weather(), forecasts(), NEW_YORK, at(LAST))
-    assert list(made.demand) == ["period", "demand_mwh"]
+    assert list(made.demand) == ["period", "demand_mwh", "seen_mwh"]
     assert made.demand_mwh[5] == 10_005.0
 
 

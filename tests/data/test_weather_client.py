@@ -139,16 +139,16 @@ def test_one_call_asks_for_all_sites_in_gmt(sandbox, client):
 @pytest.mark.parametrize(
     ("first", "last", "spans"),
     [
-        pytest.param("2023-01-01", "2024-01-01", [("2023-01-01", "2024-01-01")], id="366 days in one call"),
+        pytest.param("2023-01-01", "2023-03-31", [("2023-01-01", "2023-03-31")], id="90 days in one call"),
         pytest.param(
             "2023-01-01",
-            "2024-01-02",
-            [("2023-01-01", "2024-01-01"), ("2024-01-02", "2024-01-02")],
-            id="367 days in two calls",
+            "2023-04-01",
+            [("2023-01-01", "2023-03-31"), ("2023-04-01", "2023-04-01")],
+            id="91 days in two calls",
         ),
     ],
 )
-def test_a_long_span_is_asked_for_in_years(first, last, spans, sandbox):
+def test_a_long_span_is_asked_for_in_quarters(first, last, spans, sandbox):
     with WeatherClient(settings(sandbox_url=sandbox[1], weather_further_sites=())) as client:
         frame = client.fetch_historical(first, last)
     assert [(asked["start_date"], asked["end_date"]) for asked in sandbox[0].asked] == spans
@@ -189,20 +189,49 @@ def test_the_forecast_can_begin_in_the_past(client):
 
 
 def test_a_run_comes_with_the_time_it_was_published(client):
-    frame = client.fetch_run(at("2025-03-10T06"))
+    found = client.fetch_run(at("2025-03-10T06"))
+    assert (found.model, found.status, found.lacking) == ("ecmwf_ifs", "complete", ())
+    frame = found.frame
     assert list(frame.columns) == ["issued_at", "timestamp", "site", *WEATHER_VARIABLES]
-    assert set(frame["issued_at"]) == {at("2025-03-10T12")}
+    assert set(frame["issued_at"]) == {at("2025-03-10T12:30")}
     assert {str(frame[name].dtype) for name in ("issued_at", "timestamp")} == {"datetime64[us, UTC]"}
     assert_hours_of_each_site(frame, "2025-03-10T06", "2025-03-13T05")
 
 
 def test_the_publication_delay_is_a_setting(sandbox):
     with WeatherClient(settings(sandbox_url=sandbox[1], weather_publication_delay_hours=8)) as client:
-        assert set(client.fetch_run(at("2025-03-10T06"))["issued_at"]) == {at("2025-03-10T14")}
+        assert set(client.fetch_run(at("2025-03-10T06")).frame["issued_at"]) == {at("2025-03-10T14")}
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        pytest.param("ecmwf_ifs", "ecmwf_ifs", id="a model is asked for by its name"),
+        pytest.param("best_match", None, id="the blend is what no name asks for"),
+    ],
+)
+def test_the_model_is_a_setting(sandbox, model, asked):
+    with WeatherClient(settings(sandbox_url=sandbox[1], open_meteo_models=(model,))) as client:
+        assert client.fetch_run(at("2025-03-10T06")).model == model
+    assert sandbox[0].asked[0].get("models") == asked
+
+
+def test_with_a_key_the_hosts_of_the_paid_plan_are_asked_and_the_key_is_a_header():
+    given = settings(open_meteo_api_key="the-key")
+    assert given.open_meteo_single_runs_url == "https://customer-single-runs-api.open-meteo.com/v1/forecast"
+    assert given.open_meteo_forecast_url == "https://customer-api.open-meteo.com/v1/forecast"
+    assert given.open_meteo_historical_url == "https://customer-archive-api.open-meteo.com/v1/archive"
+    assert given.open_meteo_calls_per_minute is None
+
+
+def test_a_paid_plan_works_and_its_key_stands_in_no_address(sandbox):
+    with WeatherClient(settings(sandbox_url=sandbox[1], open_meteo_api_key="the-key")) as client:
+        assert len(client.fetch_forecast(forecast_days=1)) == 4 * 24
+    assert "the-key" not in str(sandbox[0].asked)
 
 
 def test_a_run_as_issued_is_not_what_came_about(client):
-    issued = client.fetch_run(at("2025-03-05T00")).drop(columns="issued_at")
+    issued = client.fetch_run(at("2025-03-05T00")).frame.drop(columns="issued_at")
     observed = client.fetch_historical("2025-03-05", "2025-03-06")
     both = issued.merge(observed, on=["timestamp", "site"])
     assert (both["temperature_2m_x"] - both["temperature_2m_y"]).abs().mean() > 0.1
@@ -216,11 +245,170 @@ def test_a_run_as_issued_is_not_what_came_about(client):
     ],
 )
 def test_a_run_that_is_not_there_is_none(run, client):
-    assert client.fetch_run(at(run)) is None
+    found = client.fetch_run(at(run))
+    assert (found.frame, found.status) == (None, "missing")
+
+
+def fail(sandbox, **fault: object) -> None:
+    httpx.post(f"{sandbox[1]}/sandbox/faults", json=fault).raise_for_status()
+
+
+@pytest.mark.parametrize("kind", ["run_missing_400", "run_missing_text", "run_missing_midway"])
+def test_a_run_that_is_not_on_record_is_asked_for_once_whatever_its_shape(kind, sandbox, client):
+    fail(sandbox, kind=kind)
+    assert client.fetch_run(at("2025-03-10T06")).status == "missing"
+    assert len(sandbox[0].asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        pytest.param("other_400", "HTTP 400", id="a request it does not understand"),
+        pytest.param("invalid_key", "key is invalid", id="a key it does not know"),
+    ],
+)
+def test_a_400_with_another_reason_is_an_error_and_not_a_missing_run(kind, reason, sandbox, client):
+    fail(sandbox, kind=kind)
+    with pytest.raises(UpstreamError, match=reason) as caught:
+        client.fetch_run(at("2025-03-10T06"))
+    assert (caught.value.status, len(sandbox[0].asked)) == (400, 1)
+
+
+RUNS = [at("2025-03-10T06") - timedelta(hours=6 * number) for number in range(6)]
+
+
+def test_a_run_that_fails_takes_no_other_with_it(sandbox):
+    fail(sandbox, kind="http_503", times=99, query=f"run={RUNS[2]:%Y-%m-%dT%H}")
+    with WeatherClient(settings(sandbox_url=sandbox[1], http_attempts=2)) as client:
+        runs, ended_by = client.fetch_runs(RUNS)
+    assert [found.status for found in runs] == ["complete"] * 2 + ["failed"] + ["complete"] * 3
+    assert "HTTP 503" in str(runs[2].error)
+    assert ended_by is None
+
+
+def test_an_upstream_that_is_away_is_not_asked_for_every_run(sandbox):
+    fail(sandbox, kind="http_503", times=999)
+    with WeatherClient(settings(sandbox_url=sandbox[1], http_attempts=2)) as client:
+        runs, ended_by = client.fetch_runs(RUNS * 5)
+    assert {found.status for found in runs} == {"failed"}
+    assert len(runs) <= 4
+    assert "HTTP 503" in str(ended_by)
+
+
+def test_a_refused_request_ends_at_once(sandbox):
+    fail(sandbox, kind="other_400", times=99)
+    with WeatherClient(settings(sandbox_url=sandbox[1])) as client:
+        runs, ended_by = client.fetch_runs(RUNS)
+    assert len(runs) <= 2
+    assert ended_by.status == 400
+
+
+def test_half_a_run_is_incomplete_and_says_how_much_is_missing(sandbox, client):
+    fail(sandbox, kind="half_run")
+    found = client.fetch_run(at("2025-03-10T06"))
+    assert found.status == "incomplete"
+    assert found.missing == 4 * 12 * (3 * 24 - 12)
+
+
+def test_what_a_model_does_not_have_is_lacking_and_the_run_is_complete(sandbox, client):
+    fail(sandbox, kind="undefined_variable")
+    found = client.fetch_run(at("2025-03-10T06"))
+    assert found.status == "complete"
+    assert len(found.lacking) >= 1
+    assert found.frame[list(found.lacking)].isna().all(axis=None)
+
+
+def test_a_run_with_temperature_alone_is_incomplete(sandbox, client):
+    fail(sandbox, kind="temperature_only")
+    found = client.fetch_run(at("2025-03-10T06"))
+    assert (found.status, found.missing) == ("incomplete", 4 * 11 * (3 * 24 - 1))
+
+
+def test_another_unit_is_refused(sandbox, client):
+    fail(sandbox, kind="wrong_units")
+    with pytest.raises(UpstreamError, match="comes in °F, not in °C"):
+        client.fetch_run(at("2025-03-10T06"))
+
+
+def test_an_archive_that_takes_too_long_is_asked_for_in_halves(sandbox):
+    fail(sandbox, kind="stream_timeout", times=2)
+    with WeatherClient(settings(sandbox_url=sandbox[1], http_attempts=1)) as client:
+        frame = client.fetch_historical("2024-06-01", "2024-06-08")
+    assert_hours_of_each_site(frame, "2024-06-01T00", "2024-06-08T23")
+    assert [(asked["start_date"], asked["end_date"]) for asked in sandbox[0].asked] == [
+        ("2024-06-01", "2024-06-08"),
+        ("2024-06-01", "2024-06-04"),
+        ("2024-06-01", "2024-06-02"),
+        ("2024-06-03", "2024-06-04"),
+        ("2024-06-05", "2024-06-08"),
+    ]
+
+
+def test_a_page_with_characters_that_no_text_holds_is_told_without_them(sandbox):
+    fail(sandbox, kind="nul_502", times=9)
+    with (
+        WeatherClient(settings(sandbox_url=sandbox[1], http_attempts=1)) as client,
+        pytest.raises(UpstreamError, match="HTTP 502") as caught,
+    ):
+        client.fetch_forecast()
+    assert str(caught.value).isprintable()
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self, at: datetime) -> None:
+        self.now = at
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("kind", "until"),
+    [
+        pytest.param("minutely_limit", "2025-03-12T12:31:01", id="until the next minute"),
+        pytest.param("hourly_limit", "2025-03-12T13:00:01", id="until the next hour"),
+    ],
+)
+def test_a_used_up_limit_is_waited_out(kind, until, sandbox, caplog):
+    fail(sandbox, kind=kind)
+    clock = Clock(at("2025-03-12T12:30:20"))
+    given = settings(sandbox_url=sandbox[1])
+    with WeatherClient(given, sleep=clock.sleep, clock=lambda: clock.now) as client:
+        assert client.fetch_run(at("2025-03-10T06")).status == "complete"
+    assert clock.now == at(until)
+    assert len(sandbox[0].asked) == 2
+    assert f"going on at {until[11:]} UTC" in caplog.text
+
+
+def test_the_limit_of_a_day_ends_it_and_says_when_to_go_on(sandbox):
+    fail(sandbox, kind="daily_limit", times=9)
+    clock = Clock(at("2025-03-12T12:30:20"))
+    with (
+        WeatherClient(settings(sandbox_url=sandbox[1]), sleep=clock.sleep, clock=lambda: clock.now) as client,
+        pytest.raises(UpstreamError, match="go on after 2025-03-13 00:00 UTC"),
+    ):
+        client.fetch_run(at("2025-03-10T06"))
+    assert clock.slept == []
+
+
+def test_calls_are_paced_by_their_weight(sandbox):
+    clock = Clock(at("2025-03-12T12:30:00"))
+    limits = {"open_meteo_calls_per_minute": 10.0, "open_meteo_calls_per_hour": 24.0}
+    given = settings(sandbox_url=sandbox[1], **limits)
+    begun = []
+    with WeatherClient(given, sleep=clock.sleep, clock=lambda: clock.now) as client:
+        for run in RUNS:  # 4.8 each: two a minute, five an hour
+            client.fetch_run(run)
+            begun.append(f"{clock.now:%H:%M}")
+    assert begun == ["12:30", "12:30", "12:31", "12:31", "12:32", "13:00"]
 
 
 def test_a_run_that_fails_otherwise_is_an_error(sandbox, client):
-    httpx.post(f"{sandbox[1]}/sandbox/faults", json={"kind": "html_502", "times": 9})
+    fail(sandbox, kind="html_502", times=9)
     with pytest.raises(UpstreamError, match="502"):
         client.fetch_run(at("2025-03-10T06"))
 
@@ -252,7 +440,7 @@ def test_an_error_under_200_that_stays_is_told(sandbox):
     ("status", "reason", "retry"),
     [
         pytest.param(400, "Invalid date", False, id="a request it does not understand"),
-        pytest.param(429, "Minutely API request limit exceeded.", True, id="the limit of a minute"),
+        pytest.param(429, "Minutely API request limit exceeded.", False, id="the limit of a minute"),
         pytest.param(429, "Hourly API request limit exceeded.", False, id="the limit of an hour"),
         pytest.param(429, "Daily API request limit exceeded.", False, id="the limit of a day"),
         pytest.param(503, "The service is overloaded", True, id="an overloaded service"),

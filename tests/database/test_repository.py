@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.database import predictions, repository, state
 from energy_demand.database.repository import Written
 from logged import line, row
@@ -36,17 +35,6 @@ def demand(values: dict[int, float], known_after: int = 1) -> pd.DataFrame:
             "origin": "NY",
         }
     )
-
-
-def weather(values: dict[int, float | None], source: str = "archive", **more) -> pd.DataFrame:
-    times = pd.DatetimeIndex([at(hour) for hour in values]).as_unit("us")
-    frame = pd.DataFrame({"site": "albany", "timestamp": times}).assign(
-        **dict.fromkeys(WEATHER_VARIABLES, float("nan"))
-    )
-    frame["temperature_2m"] = pd.array(list(values.values()), dtype="Float64").to_numpy(
-        float, na_value=float("nan")
-    )
-    return frame.assign(source=source, known_at=times, ingested_at=at(1000), **more)
 
 
 def read(database, as_of: datetime) -> dict[int, float]:
@@ -90,24 +78,6 @@ def test_other_respondents_and_series_are_not_touched(database):
     assert read(database, at(2000)) == {1: 100.0}
 
 
-def test_the_archive_replaces_what_the_forecast_api_filled_in_and_not_the_reverse(database):
-    def write_weather(frame, now):
-        with database.transaction() as connection:
-            return repository.upsert_weather(connection, frame, now)
-
-    def temperatures(as_of):
-        with database.transaction() as connection:
-            found = repository.read_weather(connection, ["albany"], at(0), at(100), as_of)
-        return found["temperature_2m"].tolist()
-
-    write_weather(weather({1: 5.0, 2: 6.0}, source="forecast_api"), at(10))
-    assert write_weather(weather({1: 5.5}), at(50)) == Written(0, 1)
-    assert temperatures(at(50)) == [5.5, 6.0]
-    assert temperatures(at(49)) == [5.0, 6.0]  # what was known before the archive came
-    assert write_weather(weather({1: 9.0}, source="forecast_api"), at(60)) == Written(0, 0)
-    assert temperatures(at(60)) == [5.5, 6.0]
-
-
 def daily(value: float) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -139,44 +109,6 @@ def test_the_state_of_a_source_tells_its_last_success_and_its_last_error(databas
         (found,) = state.source_states(connection)
     assert (found["last_success_at"], found["newest"], found["missing_hours"]) == (at(2), at(0), 3)
     assert (found["last_error_at"], found["last_error"]) == (at(3), "broken")
-
-
-def test_a_missing_variable_comes_back_missing(database):
-    with database.transaction() as connection:
-        repository.upsert_weather(connection, weather({1: None, 2: 3.0}), at(1000))
-        frame = repository.read_weather(connection, ["albany"], at(0), at(100), at(100))
-    assert frame["temperature_2m"].isna().tolist() == [True, False]
-    assert frame["dew_point_2m"].isna().all()
-    assert str(frame["timestamp"].dtype) == "datetime64[us, UTC]"
-
-
-def test_an_empty_answer_has_the_same_columns_and_types(database):
-    with database.transaction() as connection:
-        frame = repository.read_weather(connection, ["albany"], at(0), at(100), at(100))
-    assert frame.empty
-    assert str(frame["timestamp"].dtype) == "datetime64[us, UTC]"
-    assert str(frame["temperature_2m"].dtype) == "float64"
-
-
-@pytest.mark.parametrize(
-    ("as_of", "expected"),
-    [
-        pytest.param(at(5), [], id="before the first issue nothing"),
-        pytest.param(at(6), [10.0], id="at its issue the first"),
-        pytest.param(at(11), [10.0], id="until the second is issued still the first"),
-        pytest.param(at(12), [10.0, 12.0], id="then the second after it"),
-    ],
-)
-def test_only_runs_that_are_known_are_read_in_the_order_of_their_issue(database, as_of, expected):
-    for issued, value in ((6, 10.0), (12, 12.0)):
-        frame = (
-            weather({20: value}).drop(columns=["source"]).assign(issued_at=at(issued), known_at=at(issued))
-        )
-        with database.transaction() as connection:
-            repository.insert_forecasts(connection, frame)
-    with database.transaction() as connection:
-        found = repository.read_weather_runs(connection, ["albany"], at(0), at(100), as_of)
-    assert found["temperature_2m"].tolist() == expected
 
 
 def test_a_watermark_only_moves_forward(database):

@@ -111,17 +111,18 @@ def delete_predictions(connection: sa.Connection, ids: Sequence[int]) -> int:
 def fill_actuals(connection: sa.Connection, respondent: str, since: datetime, now: datetime) -> int:
     """Store the demand known at `now` with the predictions of hours after `since`; return the rows changed.
 
-    Includes late and revised values; an hour that screening flags is not truth and gets no value.
+    Includes late and revised values, and those that the upstream took back; an hour that screening flags is
+    not truth and gets no value.
     """
     return connection.execute(
         sa.text(
             "UPDATE prediction_log p SET actual_demand = k.value FROM ("
-            "SELECT d.period, CASE WHEN f.period IS NULL THEN d.value END AS value "
-            "FROM raw_demand d LEFT JOIN demand_flag f USING (respondent, period) "
-            "WHERE d.respondent = :respondent AND d.series = 'D' AND d.period > :since "
-            "AND d.known_at <= :now) k "
-            "WHERE p.respondent = :respondent AND p.timestamp = k.period "
-            "AND p.actual_demand IS DISTINCT FROM k.value"
+            "SELECT q.id, CASE WHEN f.period IS NULL THEN d.value END AS value FROM prediction_log q "
+            "LEFT JOIN raw_demand d ON d.respondent = q.respondent AND d.series = 'D' "
+            "AND d.period = q.timestamp AND d.known_at <= :now "
+            "LEFT JOIN demand_flag f ON f.respondent = q.respondent AND f.period = q.timestamp "
+            "WHERE q.respondent = :respondent AND q.timestamp > :since AND q.timestamp <= :now) k "
+            "WHERE p.id = k.id AND p.actual_demand IS DISTINCT FROM k.value"
         ),
         {"respondent": respondent, "since": since, "now": now},
     ).rowcount

@@ -177,9 +177,13 @@ def _state_row(model: WeatherModel, found: ModelRun, now: datetime) -> dict[str,
         "status": found.status,
         "missing_values": found.missing,
         "lacking": ",".join(found.lacking),
-        "reason": None if found.error is None else found.error.reason[:LONGEST_REASON],
+        "reason": None if found.error is None else _reason(found.error)[:LONGEST_REASON],
         "asked_at": now,
     }
+
+
+def _reason(error: UpstreamError) -> str:
+    return error.reason if error.status is None else f"HTTP {error.status}: {error.reason}"
 
 
 def _interrupted(
