@@ -158,7 +158,7 @@ def test_an_upgrade_from_the_version_before_keeps_the_rows_and_scores_them(creat
 def test_the_mean_of_its_errors_is_what_the_exporter_reports(database):
     with database.transaction() as connection:
         fill(connection)
-        seen = watched(connection, "NY", NEW_YORK.zone, PRESENT)
+        seen = watched(connection, NEW_YORK, "ecmwf_ifs", PRESENT)
         means = connection.exec_driver_sql(
             "SELECT avg(abs(error)), avg(abs(percentage_error)) FROM scored_forecasts()"
         ).one()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,12 +14,27 @@ from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import demand_flag, drift_log, features, raw_demand
 from energy_demand.database.watched import FlowRun, LastCheck, Watched, watched
+from energy_demand.region import NEW_YORK
 from logged import HOUR, row
 
 ZONE = ZoneInfo("America/New_York")
 NOW = datetime(2025, 3, 12, 13, tzinfo=UTC)  # 09:00 in New York
 ISSUED = NOW - 24 * HOUR
-EMPTY = Watched(None, None, 0, None, None, 0, None, (), 0)
+EMPTY = Watched(
+    newest=None,
+    observed=None,
+    forecast=None,
+    champion_share=None,
+    sources=(),
+    check=None,
+    retrainings=0,
+    mae=None,
+    mape=None,
+    tomorrow_hours=0,
+    retraining_failed=None,
+    flows=(),
+    feature_rows=0,
+)
 
 
 def at(hours: int) -> datetime:
@@ -29,7 +45,7 @@ def at(hours: int) -> datetime:
 def look(database):
     def found(now: datetime = NOW, zone: ZoneInfo = ZONE) -> Watched:
         with database.transaction() as connection:
-            return watched(connection, "NY", zone, now)
+            return watched(connection, replace(NEW_YORK, zone=zone), "ecmwf_ifs", now)
 
     return found
 
@@ -273,7 +289,7 @@ def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run):
 
     with database.transaction() as connection:
         sa.event.listen(connection, "before_cursor_execute", note)
-        watched(connection, "NY", ZONE, NOW)
+        watched(connection, replace(NEW_YORK, zone=ZONE), "ecmwf_ifs", NOW)
         sa.event.remove(connection, "before_cursor_execute", note)
         plans = [
             "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}", given).scalars()) for text, given in asked

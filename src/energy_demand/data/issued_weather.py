@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HOURS_BEFORE, HOURS_AFTER = 24, 120  # of a run that are kept, counted from the hour of its issue
 FRESH_HOURS = 24  # an older run is not what an issue would go by
+RUNS_BEFORE = 4  # of a day: so many may stand in for what a newer one does not have
 SPAN = HOURS_BEFORE + 1 + HOURS_AFTER
 
 
@@ -48,12 +49,30 @@ class IssuedWeather:
     def around(self, moments: pd.DatetimeIndex, before: int, after: int) -> Floats:
         """The values of the newest run known at each time, for the hours around that time.
 
+        What that run does not have of later hours (it may be half published) is of the run before it.
+
         Returns:
             moments × (before + 1 + after) hours × `PATH_COLUMNS`; the hour at index `before` is the
             full hour of the time itself.
         """
+        newest = self.newest(moments)
+        forecast = self._of(newest, moments, before, after)
+        ahead = forecast[:, before + 1 :]
+        served = ~np.isnan(self.values).all(axis=(0, 1)) if len(self.values) else np.zeros(0, dtype=bool)
+        for back in range(1, RUNS_BEFORE + 1):
+            run = newest - back
+            rows = np.flatnonzero((run >= 0) & np.isnan(ahead[..., served]).any(axis=(1, 2)))
+            if len(rows) == 0:
+                break
+            age = (moments[rows] - self.issued_at[run[rows]]) / pd.Timedelta(HOUR)
+            rows = rows[np.asarray(age, dtype=float) <= FRESH_HOURS]
+            older = self._of(run[rows], moments[rows], before, after)[:, before + 1 :]
+            ahead[rows] = np.where(np.isnan(ahead[rows]), older, ahead[rows])
+        return forecast
+
+    def _of(self, runs: Positions, moments: pd.DatetimeIndex, before: int, after: int) -> Floats:
+        """The values of a run for each time, as in `around`; NaN where the run is −1."""
         forecast = np.full((len(moments), before + 1 + after, len(PATH_COLUMNS)), np.nan)
-        runs = self.newest(moments)
         known = np.flatnonzero(runs >= 0)
         if len(known) == 0:
             return forecast

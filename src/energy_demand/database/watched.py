@@ -20,13 +20,19 @@ from energy_demand.database.tables import (
     job_run,
     prediction_log,
     raw_demand,
+    raw_weather,
     retraining_log,
+    source_state,
+    weather_run,
 )
 from energy_demand.timeaxis import MAX_LEAD_HOURS, local_day, local_midnight
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
+
+    from energy_demand.region import Region
 
 # Current model quality is measured on the scheduled forecasts of this span.
 WATCHED_SPAN = timedelta(days=7)
@@ -59,11 +65,24 @@ class FlowRun:
 
 
 @dataclass(frozen=True)
+class SourceRun:
+    """A source of data: when it was last read to its end, and whether it failed since."""
+
+    source: str
+    last_success: datetime | None
+    failed: bool
+
+
+@dataclass(frozen=True)
 class Watched:
     """The monitored figures of a respondent.
 
     Attributes:
         newest: the newest hour of demand that screening does not flag.
+        observed: the newest hour for which every site has an observed temperature.
+        forecast: when the newest stored weather forecast was issued.
+        champion_share: share of tomorrow's scheduled hours of the last week that the champion answered.
+        sources: the sources of data, and whether the last attempt of each failed.
         check: the newest drift check.
         retrainings: the number of checks that asked for a retraining.
         mae: mean absolute error of forecasts scheduled at 09:00 for the hours of the last week (MWh).
@@ -75,6 +94,10 @@ class Watched:
     """
 
     newest: datetime | None
+    observed: datetime | None
+    forecast: datetime | None
+    champion_share: float | None
+    sources: tuple[SourceRun, ...]
     check: LastCheck | None
     retrainings: int
     mae: float | None
@@ -85,8 +108,10 @@ class Watched:
     feature_rows: int
 
 
-def watched(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime) -> Watched:
-    """The monitored figures of a respondent whose days are those of `zone`, as known at `now`."""
+def watched(connection: sa.Connection, region: Region, model: str, now: datetime) -> Watched:
+    """The monitored figures of a region, with the runs of a weather model, as known at `now`."""
+    respondent, zone = region.respondent, region.zone
+    sites = [site.name for site in region.sites]
     asked = sa.select(sa.func.count()).where(
         drift_log.c.respondent == respondent, drift_log.c.triggered_retrain
     )
@@ -95,6 +120,10 @@ def watched(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: dat
     runs = _runs(connection, respondent)
     return Watched(
         newest=_newest_demand(connection, respondent, now),
+        observed=_newest_observed(connection, sites, now),
+        forecast=_newest_forecast(connection, model, now),
+        champion_share=_champion_share(connection, respondent, now),
+        sources=_sources(connection, respondent),
         check=_last_check(connection, respondent, now),
         retrainings=connection.scalar(asked) or 0,
         mae=mae,
@@ -120,6 +149,64 @@ def _newest_demand(connection: sa.Connection, respondent: str, now: datetime) ->
         .limit(1)
     )
     return found
+
+
+def _newest_observed(connection: sa.Connection, sites: Sequence[str], now: datetime) -> datetime | None:
+    weather = raw_weather.c
+    newest = [
+        connection.scalar(
+            sa.select(weather.timestamp)
+            .where(weather.site == site, weather.timestamp <= now, weather.temperature_2m.is_not(None))
+            .order_by(weather.timestamp.desc())
+            .limit(1)
+        )
+        for site in sites
+    ]
+    known = [moment for moment in newest if moment is not None]
+    return min(known) if len(known) == len(sites) else None
+
+
+def _newest_forecast(connection: sa.Connection, model: str, now: datetime) -> datetime | None:
+    runs = weather_run.c
+    found: datetime | None = connection.scalar(
+        sa.select(runs.issued_at)
+        .where(runs.model == model, runs.status.in_(("complete", "incomplete")), runs.issued_at <= now)
+        .order_by(runs.issued_at.desc())
+        .limit(1)
+    )
+    return found
+
+
+def _champion_share(connection: sa.Connection, respondent: str, now: datetime) -> float | None:
+    logged = prediction_log.c
+    by_champion = sa.case((logged.quality.like("champion%"), 1.0), else_=0.0)
+    found: float | None = connection.scalar(
+        sa.select(sa.func.avg(by_champion)).where(
+            logged.respondent == respondent,
+            logged.source == "scheduled",
+            logged.timestamp > now - WATCHED_SPAN,
+            logged.prediction_made_at <= now,
+        )
+    )
+    return found
+
+
+def _sources(connection: sa.Connection, respondent: str) -> tuple[SourceRun, ...]:
+    states = source_state.c
+    rows = connection.execute(
+        sa.select(states.source, states.last_success_at, states.last_error_at)
+        .where(states.subject == respondent)
+        .order_by(states.source)
+    )
+    return tuple(
+        SourceRun(
+            row.source,
+            row.last_success_at,
+            row.last_error_at is not None
+            and (row.last_success_at is None or row.last_error_at > row.last_success_at),
+        )
+        for row in rows
+    )
 
 
 def _last_check(connection: sa.Connection, respondent: str, now: datetime) -> LastCheck | None:

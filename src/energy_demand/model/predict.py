@@ -14,6 +14,7 @@ import pandas as pd
 
 from energy_demand.columns import FEATURE_COLUMNS, LEAD
 from energy_demand.data.feature_engineering import build_features
+from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, PATH_COLUMNS, RADIATION, REST, WIND
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
 from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
@@ -51,6 +52,16 @@ LAST_WEEK = "last_week"
 NO_MODEL = "none"
 # Weather forecasts for fewer of the hours than this, and the base booster is nearer than the forecaster.
 LEAST_WEATHER = 0.5
+# A forecast of the weather without one of these for more than half of the hours is worth a word.
+LACKING_SHARE = 0.5
+WEATHER_NAMES = {
+    MAIN: "temperature",
+    REST: "temperature outside the main site",
+    HUMIDITY: "humidity",
+    CLOUD: "cloud cover",
+    WIND: "wind",
+    RADIATION: "solar radiation",
+}
 # Later than this the newest demand is worth a word.
 LATE_HOURS = 6
 # Hours by which demand of the same hour differs from week to week, to tell how sure last week is.
@@ -82,6 +93,8 @@ class Forecast:
         state_through: the newest hour of demand that was known.
         quality: which model answered, from `CHAMPION` to `LAST_WEEK`.
         in_sample: the model was trained on hours after `issued_at`: no honest forecast.
+        doubted_hours: hours of demand after `state_through` that were served and cannot be true.
+        lacking: what the weather forecast does not have for most of the hours, though it is observed.
         hours: `period`, `lead_hours`, `predicted_demand_mwh` and the interval bounds (MWh).
         base_rows: makes the base feature rows of the same hours.
         explain: makes the explanation; None where no forecaster made the forecast.
@@ -95,6 +108,8 @@ class Forecast:
     hours: pd.DataFrame
     base_rows: Callable[[], pd.DataFrame]
     explain: Callable[[], pd.DataFrame] | None = None
+    doubted_hours: int = 0
+    lacking: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -133,6 +148,7 @@ class Forecast:
             "state_through": utc_text(self.state_through),
             "demand_age_hours": round(self.demand_age_hours, 2),
             "quality": self.quality,
+            "warnings": self.warnings(),
             "peak": self.peak,
             "hours": [_hour_json(row) for row in self.hours.to_dict("records")],
         }
@@ -153,6 +169,16 @@ class Forecast:
             warnings.append(WHAT_ANSWERED[self.quality])
         if self.demand_age_hours > LATE_HOURS:
             warnings.append(f"the newest known demand is {self.demand_age_hours:.0f} hours old")
+        if self.doubted_hours:
+            warnings.append(
+                f"{self.doubted_hours} later hours of demand cannot be true (zeros, jumps or frozen "
+                "values) and were not used"
+            )
+        if self.lacking:
+            warnings.append(
+                f"the weather forecast has no {' and no '.join(self.lacking)} for most of these hours; the "
+                "forecast is less accurate"
+            )
         return warnings
 
     def log_rows(
@@ -250,6 +276,8 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         issued_at=issued_at,
         model_version=version,
         state_through=newest_demand(known),
+        doubted_hours=_doubted_hours(known),
+        lacking=_lacking(known, question),
         quality=CHAMPION if has_run.all() else WITHOUT_WEATHER,
         in_sample=issued_at < model.trained_through,
         hours=refreshed.hours_of(stages),
@@ -270,6 +298,8 @@ def by_base_booster(known: Record, model: Forecaster, version: str, question: Qu
         issued_at=question.issued_at,
         model_version=version,
         state_through=newest_demand(known),
+        doubted_hours=_doubted_hours(known),
+        lacking=_lacking(known, question),
         quality=BASE_BOOSTER,
         in_sample=question.issued_at < model.trained_through,
         hours=_hours(question, rows, _of_base(model.base, rows)),
@@ -302,6 +332,8 @@ def by_last_week(known: Record, question: Question) -> Forecast:
         issued_at=question.issued_at,
         model_version=NO_MODEL,
         state_through=newest_demand(known),
+        doubted_hours=_doubted_hours(known),
+        lacking=_lacking(known, question),
         quality=LAST_WEEK,
         in_sample=False,
         hours=_hours(question, rows, {PREDICTED: predicted, **bounds}),
@@ -320,6 +352,27 @@ def newest_demand(known: Record) -> datetime:
         raise NoForecastError("no demand is known; run `energy-demand ingest` or `energy-demand backfill`")
     newest: datetime = known.periods[hours[-1]].to_pydatetime()
     return newest
+
+
+def _doubted_hours(known: Record) -> int:
+    """How many hours after the newest believed one were served all the same."""
+    believed = np.flatnonzero(~np.isnan(known.seen_mwh))
+    later = known.demand_mwh[believed[-1] + 1 :]
+    return int((~np.isnan(later)).sum())
+
+
+def _lacking(known: Record, question: Question) -> tuple[str, ...]:
+    """What the weather forecast does not have for most of the hours, of what is observed in the region."""
+    issued_at = pd.DatetimeIndex([question.issued_at])
+    ahead = known.issued.around(issued_at, 0, MAX_LEAD_HOURS)[0, 1:]
+    hours = np.asarray((question.periods - issued_at.floor("h")[0]) // pd.Timedelta(HOUR), dtype=np.int64)
+    absent = np.isnan(ahead[hours - 1]).mean(axis=0) > LACKING_SHARE
+    if absent.all():  # no run at all is told by the quality
+        return ()
+    observed = ~np.isnan(known.observed.values).all(axis=0)
+    return tuple(
+        WEATHER_NAMES[name] for name, lacks in zip(PATH_COLUMNS, absent & observed, strict=True) if lacks
+    )
 
 
 def _check_region(known: Record, model: Forecaster) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from energy_demand.config import Settings
-    from energy_demand.database.watched import FlowRun, Watched
+    from energy_demand.database.watched import FlowRun, SourceRun, Watched
 
 CACHE_SECONDS = 10.0  # scrapes closer together than this share one query
 STATEMENT_SECONDS = 3.0
@@ -78,7 +78,8 @@ class StateCollector:
                     self._settings, migrate_now=False, statement_seconds=STATEMENT_SECONDS
                 )
             with self._database.transaction() as connection:
-                return watched(connection, region.respondent, region.zone, self._settings.present())
+                model = self._settings.weather_models[0].name
+                return watched(connection, region, model, self._settings.present())
         except (UserError, ProgrammingError) as error:  # ProgrammingError: no tables yet
             _log.warning("database metrics are not exported: %s", error)
             self.close()
@@ -87,11 +88,26 @@ class StateCollector:
 
 def _stored(stored: Watched, now: datetime) -> list[Metric]:
     """The metrics of stored rows; unknown values are left out."""
+
+    def age(moment: datetime | None) -> float | None:
+        return None if moment is None else (now - moment).total_seconds() / 3600
+
     gauges: list[tuple[str, str, float | None]] = [
+        ("data_freshness_hours", "Hours since the newest valid hour of demand.", age(stored.newest)),
         (
-            "data_freshness_hours",
-            "Hours since the newest valid hour of demand.",
-            None if stored.newest is None else (now - stored.newest).total_seconds() / 3600,
+            "weather_observed_age_hours",
+            "Hours since the newest hour of observed weather at every site.",
+            age(stored.observed),
+        ),
+        (
+            "weather_forecast_age_hours",
+            "Hours since the newest stored weather forecast was issued.",
+            age(stored.forecast),
+        ),
+        (
+            "champion_answered_share",
+            "Share of the last week's scheduled hours that the champion answered.",
+            stored.champion_share,
         ),
         ("model_mae_mwh", "MAE of the last week's scheduled forecasts, MWh.", stored.mae),
         ("model_mape_percent", "MAPE of the last week's scheduled forecasts, percent.", stored.mape),
@@ -124,6 +140,7 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
         ),
         *(_gauge(name, text, float(value)) for name, text, value in gauges if value is not None),
         *_flows(stored.flows),
+        *_sources(stored.sources),
     ]
 
 
@@ -138,6 +155,22 @@ def _flows(runs: Iterable[FlowRun]) -> list[Metric]:
         failed.add_metric([run.flow], float(run.failed))
         if run.last_success is not None:
             success.add_metric([run.flow], run.last_success.timestamp())
+    return [failed, success]
+
+
+def _sources(runs: Iterable[SourceRun]) -> list[Metric]:
+    failed = GaugeMetricFamily(
+        "source_failed", "1 if the last ingestion of the source failed.", labels=["source"]
+    )
+    success = GaugeMetricFamily(
+        "source_last_success_timestamp_seconds",
+        "When the source was last read to its end.",
+        labels=["source"],
+    )
+    for run in runs:
+        failed.add_metric([run.source], float(run.failed))
+        if run.last_success is not None:
+            success.add_metric([run.source], run.last_success.timestamp())
     return [failed, success]
 
 

@@ -260,6 +260,7 @@ class ForecastAnswer(BaseModel):
     state_through: datetime = Field(description="End of the newest known hour of demand.")
     demand_age_hours: float = Field(description="Age of the newest known demand at the issue time, hours.")
     quality: Literal["champion", "champion_without_weather", "previous_champion", "base_booster", "last_week"]
+    warnings: list[str] = Field(description="What to know before trusting it, a sentence each.")
     peak: ForecastHour
     hours: list[ForecastHour]
     in_sample: Literal[True] | None = Field(
