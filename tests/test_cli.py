@@ -202,6 +202,14 @@ def test_a_person_gets_a_table_a_plot_and_a_picture(shop, call, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_without_a_file_the_picture_goes_into_the_home(shop, call):
+    picture = Path(shop["ENERGY_DEMAND_HOME"]) / "reports" / "forecast.png"
+    status, out, _ = call(shop, "forecast", "--hours", "3")
+    assert status == 0
+    assert f"picture: {picture}" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_status_is_complete_and_honest_about_the_kind_of_data(shop, call):
     status, out, _ = call(shop, "status", "--json")
     body = json.loads(out)

@@ -284,6 +284,11 @@ class Settings(BaseSettings):
         return self._files / "reports" / "latest_drift.html"
 
     @property
+    def picture_path(self) -> Path:
+        """Where `forecast` writes its picture by default; likewise."""
+        return self._files / "reports" / "forecast.png"
+
+    @property
     def _files(self) -> Path:
         if self.energy_demand_home is not None:
             return self.home

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from energy_demand.config import opt_out_of_telemetry
 from energy_demand.errors import UserError
 from energy_demand.logs import redact
+from energy_demand.registry.home_store import (
+    ARTIFACTS_FOLDER,
+    DATABASE_FILE,
+    MLFLOW_FOLDER,
+    follow_home,
+    sqlite_address,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mlflow import MlflowClient
 
@@ -36,13 +45,25 @@ class MlflowStore:
     """
 
     def __init__(self, settings: Settings) -> None:
-        home = settings.home / "mlflow"
-        self.uri = settings.mlflow_tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
+        home = settings.home / MLFLOW_FOLDER
+        self.uri = settings.mlflow_tracking_uri or sqlite_address(home / DATABASE_FILE)
         self.label = redact(self.uri)
         self.artifact_location: str | None = None
+        self._home: Path | None = None
         if settings.mlflow_tracking_uri is None:
             home.mkdir(parents=True, exist_ok=True)
-            self.artifact_location = (home / "artifacts").as_uri()
+            self._home = home
+            self.artifact_location = (home / ARTIFACTS_FOLDER).as_uri()
+
+    def prepare(self) -> None:
+        """Let a store in the home folder, which may have been copied or moved, name its own files.
+
+        Raises:
+            RegistryUnavailableError: the store is damaged, or cannot be written.
+        """
+        if self._home is not None:
+            with self.failures(sqlite3.Error):
+                follow_home(self._home)
 
     @contextmanager
     def client(self) -> Iterator[MlflowClient]:
@@ -51,6 +72,7 @@ class MlflowStore:
         Raises:
             RegistryUnavailableError: MLflow cannot be reached, or refuses.
         """
+        self.prepare()
         opt_out_of_telemetry()  # read when MLflow is imported
         import mlflow  # noqa: PLC0415  (importing MLflow takes seconds)
         from mlflow.exceptions import MlflowException  # noqa: PLC0415

@@ -43,6 +43,7 @@ FORECASTER_FOLDER = "forecaster"
 MODEL_PACKAGES = ("lightgbm", "numpy")
 ROLLED_BACK_TAG = "rolled_back"
 VERDICT_FILE = "verdict.json"
+DELETED = "deleted"  # MLflow's word; the name of such an experiment stays taken
 
 _log = logging.getLogger(__name__)
 
@@ -312,6 +313,9 @@ class Registry:
     def _experiment(self, client: MlflowClient) -> str:
         found = client.get_experiment_by_name(MLFLOW_EXPERIMENT_NAME)
         if found is not None:
+            if found.lifecycle_stage == DELETED:
+                client.restore_experiment(found.experiment_id)
+                _log.warning("experiment %s was deleted in MLflow; it was restored", MLFLOW_EXPERIMENT_NAME)
             return str(found.experiment_id)
         return str(
             client.create_experiment(MLFLOW_EXPERIMENT_NAME, artifact_location=self._store.artifact_location)
