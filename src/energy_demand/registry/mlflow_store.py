@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from energy_demand.config import opt_out_of_telemetry
+from energy_demand.config import forget_foreign_mlflow, opt_out_of_telemetry
 from energy_demand.errors import UserError
 from energy_demand.logs import redact
 from energy_demand.registry.home_store import (
@@ -74,6 +74,7 @@ class MlflowStore:
         """
         self.prepare()
         opt_out_of_telemetry()  # read when MLflow is imported
+        forget_foreign_mlflow()
         import mlflow  # noqa: PLC0415  (importing MLflow takes seconds)
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
