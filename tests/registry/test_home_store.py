@@ -181,3 +181,27 @@ def test_an_experiment_that_was_deleted_in_mlflow_s_pages_comes_back(state, orig
     assert version.version == "3"
     assert client.get_experiment(found.experiment_id).lifecycle_stage == "active"
     assert len(client.search_runs([found.experiment_id])) == 3
+
+
+def test_another_project_s_mlflow_settings_lead_nowhere(original, trained, tmp_path, monkeypatch):
+    elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
+    for name, value in {
+        "MLFLOW_RUN_ID": "0" * 32,
+        "MLFLOW_EXPERIMENT_ID": "77",
+        "MLFLOW_EXPERIMENT_NAME": "another",
+        "MLFLOW_REGISTRY_URI": elsewhere,
+        "MLFLOW_ACTIVE_MODEL_ID": "m-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    registry = registry_in(original)
+    version = registry.register(trained.judged, params={}, metrics={}, started_at=PRESENT)
+    assert registry.apply_verdict(version.run_id, FIRST)
+    assert registry.champion_version() == version.version == "3"
+    assert not (tmp_path / "elsewhere.db").exists()
+
+
+def test_a_champion_loads_while_the_system_s_temporary_folder_is_gone(original, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "cleaned"))
+    shutil.rmtree(original / "models", ignore_errors=True)
+    assert registry_in(original).champion().version == "2"
+    assert not list(original.glob(".registry-*"))

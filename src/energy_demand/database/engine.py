@@ -160,7 +160,14 @@ def database_url(settings: Settings) -> sa.URL:
             f"DATABASE_URL must start with postgresql://; its scheme is {url.drivername}"
         )
     _check_options(query)
-    return url.set(drivername="postgresql+psycopg")
+    url = url.set(drivername="postgresql+psycopg")
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except sa.exc.ArgumentError:
+        raise DatabaseUnavailableError(
+            "DATABASE_URL: its hosts and ports do not fit together; write ?host=one:5432&host=two:5432"
+        ) from None
+    return url
 
 
 def _invalid_url() -> DatabaseUnavailableError:
@@ -201,7 +208,8 @@ def _label(url: sa.URL) -> str:
     """Where an address leads, for messages; the host may be among its options."""
     host = url.host or ",".join(_asked(url, "host")) or "local"
     port = url.port or ",".join(_asked(url, "port")) or 5432
-    return f"{host}:{port}/{url.database or ','.join(_asked(url, 'dbname'))}"
+    place = host if ":" in host and not url.host else f"{host}:{port}"
+    return f"{place}/{url.database or ','.join(_asked(url, 'dbname'))}"
 
 
 def migrate(database: Database) -> bool:

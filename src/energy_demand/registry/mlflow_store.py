@@ -51,7 +51,13 @@ class MlflowStore:
         self.artifact_location: str | None = None
         self._home: Path | None = None
         if settings.mlflow_tracking_uri is None:
-            home.mkdir(parents=True, exist_ok=True)
+            try:
+                home.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RegistryUnavailableError(
+                    f"MLflow's folder {home} cannot be made ({error.strerror or error}); make it writable, "
+                    "or set ENERGY_DEMAND_HOME or MLFLOW_TRACKING_URI"
+                ) from error
             self._home = home
             self.artifact_location = (home / ARTIFACTS_FOLDER).as_uri()
 
