@@ -261,7 +261,7 @@ def test_a_value_of_blanks_alone_is_an_unset_one(monkeypatch):
     assert (settings.eia_api_key, settings.sandbox_url, settings.api_port) == (None, None, 8000)
 
 
-@pytest.mark.parametrize("variable", ["EIA_API_KEY", "API_KEY"])
+@pytest.mark.parametrize("variable", ["EIA_API_KEY", "OPEN_METEO_API_KEY", "API_KEY"])
 @pytest.mark.parametrize("inside", [" ", "\n", "\x1b", "\u200b"])
 def test_a_key_in_two_pieces_is_refused_and_not_shown(variable, inside, monkeypatch):
     monkeypatch.setenv(variable, f"{CANARY}{inside}{CANARY}")

@@ -215,7 +215,7 @@ class Settings(BaseSettings):
     )
     open_meteo_calls_per_hour: float | None = Field(5000, gt=0, description="Likewise, in an hour.")
     open_meteo_calls_per_day: float | None = Field(10_000, gt=0, description="Likewise, in a UTC day.")
-    open_meteo_api_key: SecretStr | None = Field(
+    open_meteo_api_key: Annotated[SecretStr | None, AfterValidator(_one_word)] = Field(
         None, description="Key of a paid plan of Open-Meteo: its own hosts, without these limits."
     )
     open_meteo_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
