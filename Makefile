@@ -83,6 +83,7 @@ env:             ## write .env for Compose, with random passwords (SANDBOX=1: no
 
 up:              ## start the whole system in containers; needs Docker and .env
 	@test -f .env || { echo '.env does not exist; run `make env`, then set EIA_API_KEY in it' >&2; exit 1; }
+	@$(PYTHON) infra/check_contact.py
 	DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach --build
 	infra/wait-healthy.sh 300 $(COMPOSE)
 

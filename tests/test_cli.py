@@ -202,6 +202,14 @@ def test_a_person_gets_a_table_a_plot_and_a_picture(shop, call, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_without_a_file_the_picture_goes_into_the_home(shop, call):
+    picture = Path(shop["ENERGY_DEMAND_HOME"]) / "reports" / "forecast.png"
+    status, out, _ = call(shop, "forecast", "--hours", "3")
+    assert status == 0
+    assert f"picture: {picture}" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_status_is_complete_and_honest_about_the_kind_of_data(shop, call):
     status, out, _ = call(shop, "status", "--json")
     body = json.loads(out)
@@ -212,6 +220,7 @@ def test_status_is_complete_and_honest_about_the_kind_of_data(shop, call):
     assert set(body["weather"]) == {"new_york_city", "albany", "buffalo", "syracuse"}
     assert body["champion"]["version"] == "1"
     assert body["last_drift_check"] is None
+    assert body["problems"] == {}
     assert "test_" in body["database"]
     assert body["mlflow"].startswith("sqlite:")
 
@@ -273,13 +282,13 @@ BAD_INPUT = {
         {"SANDBOX_URL": "http://127.0.0.1:9", "HTTP_ATTEMPTS": "2", "HTTP_BACKOFF_SECONDS": "0"},
     ),
     "a database that is down": (
-        "status",
+        "forecast",
         1,
         "127.0.0.1:9/d",
         {"DATABASE_URL": "postgresql://u:secret-word@127.0.0.1:9/d"},
     ),
     "an MLflow that is down": (
-        "status",
+        "forecast",
         1,
         "MLflow",
         {"MLFLOW_TRACKING_URI": "sqlite:////proc/nowhere/mlflow.db"},
@@ -466,6 +475,64 @@ def test_bad_input_is_one_clear_line_and_leaves_what_was_stored(
         assert complaint.startswith("error: ")
         assert said in complaint
     assert rows(shop) == before
+
+
+NO_DATABASE = {
+    "down": ("postgresql://u:secret-word@127.0.0.1:9/d", "cannot use the database 127.0.0.1:9/d"),
+    "mistyped": ("postgresql://u:secret@word@127.0.0.1:9/d", "DATABASE_URL is not a valid URL"),
+}
+NO_MLFLOW = {
+    "down": ("http://127.0.0.1:9", "MLflow at http://127.0.0.1:9 failed"),
+    "in a folder that is none": ("sqlite:////proc/nowhere/mlflow.db", "MLflow at sqlite:////proc/nowhere"),
+}
+
+
+@pytest.mark.parametrize(("address", "reason"), NO_DATABASE.values(), ids=NO_DATABASE)
+def test_status_tells_the_model_while_the_database_is_away(shop, call, address, reason):
+    environment = {**shop, "DATABASE_URL": address}
+    ended, out, err = call(environment, "status", "--json")
+    body = json.loads(out)
+    assert ended == 1
+    assert body["champion"]["version"] == "1"
+    assert [body[name] for name in ("data", "demand", "weather", "last_drift_check")] == [None] * 4
+    assert list(body["problems"]) == ["database"]
+    assert err == f"error: {body['problems']['database']}\n"
+    assert reason in err
+    assert "secret" not in err + out
+    ended, out, err = call(environment, "status")
+    assert ended == 1
+    assert "version 1, trained through" in out
+    assert "unknown; the database cannot be read" in out
+    assert "none yet" not in out  # unknown is not missing
+
+
+@pytest.mark.parametrize(("address", "reason"), NO_MLFLOW.values(), ids=NO_MLFLOW)
+def test_status_tells_the_data_while_mlflow_is_away(shop, call, address, reason):
+    environment = {**shop, "MLFLOW_TRACKING_URI": address}
+    ended, out, err = call(environment, "status", "--json")
+    body = json.loads(out)
+    assert ended == 1
+    assert body["demand"]["last"] == "2025-03-12T12:00:00Z"
+    assert body["champion"] is None
+    assert list(body["problems"]) == ["mlflow"]
+    assert err == f"error: {body['problems']['mlflow']}\n"
+    assert reason in err
+    ended, out, err = call(environment, "status")
+    assert ended == 1
+    assert "hours from 2024-09-20" in out
+    assert "champion" in out
+    assert "unknown; MLflow cannot be read" in out
+    assert "energy-demand train" not in out
+
+
+def test_status_with_both_away_has_two_reasons_and_no_traceback(shop, call):
+    away = {"DATABASE_URL": "postgresql://127.0.0.1:9/d", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    ended, out, err = call({**shop, **away}, "status", "--json")
+    assert ended == 1
+    assert list(json.loads(out)["problems"]) == ["database", "mlflow"]
+    assert err.startswith("error: cannot use the database")
+    assert "MLflow at http://127.0.0.1:9 failed" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_without_a_key_and_without_a_sandbox_the_spec_s_sentence_is_the_answer(shop, call):
@@ -688,7 +755,11 @@ def test_with_json_standard_output_is_one_object_and_nothing_else(shop, call, ca
 def test_with_json_a_failure_leaves_standard_output_empty(shop, call, words):
     away = {"DATABASE_URL": "postgresql://u:secret-word@127.0.0.1:9/d"}
     status, out, err = call({**shop, **away}, *asked_for_json(words))
-    assert (status, out) == (1, "")
+    assert status == 1
+    if words == "status":  # it tells what it can, and what it cannot
+        assert list(json.loads(out)["problems"]) == ["database"]
+    else:
+        assert out == ""
     assert err.splitlines()[-1].startswith("error: ")
     status, out, _ = call({**shop, "WEATHER_LAT": "north"}, *asked_for_json(words))
     assert (status, out) == (1, "")

@@ -30,12 +30,15 @@ from energy_demand.config import (
     TARGET_COLUMN,
     Settings,
     SettingsError,
+    environment_with,
     load_settings,
     opt_out_of_telemetry,
+    prepare_flows,
     settings_of,
 )
 from energy_demand.database.watched import WATCHED_SPAN
 from energy_demand.errors import UserError
+from energy_demand.logs import redact
 from energy_demand.monitoring.performance_monitor import WINDOWS_DAYS
 from energy_demand.setting_names import COMPOSE_VARIABLES
 from energy_demand.timeaxis import MAX_LEAD_HOURS, Availability
@@ -194,6 +197,97 @@ def test_a_malformed_value_is_refused_by_name(source, variable, text, project, m
     assert isinstance(caught.value, UserError)
     assert "\n" not in str(caught.value)
     assert no_secret_in(caught.value)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte-order mark"])
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["Unix", "Windows"])
+def test_a_file_of_any_editor_is_read_whole(mark, ending, project):
+    lines = [b"API_PORT=1111", "# größer als üblich".encode(), b"export PROMETHEUS_PORT=1112", b""]
+    (project / ".env").write_bytes(mark + ending.join(lines))
+    settings = load_settings()
+    assert (settings.api_port, settings.prometheus_port) == (1111, 1112)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        pytest.param(
+            f"API_PORT=1\n\nEIA_API_KEY=ü{CANARY}\n".encode("latin-1"), ", line 3: not UTF-8", id="Latin-1"
+        ),
+        pytest.param(f"EIA_API_KEY={CANARY}\n".encode("utf-16"), ": the file is UTF-16", id="UTF-16"),
+        pytest.param(
+            f"EIA_API_KEY={CANARY}\n".encode("utf-16-le"), ": the file is UTF-16", id="UTF-16, no mark"
+        ),
+        pytest.param(f"\n\nEIA_API_KEY: {CANARY}\n".encode(), ", line 3: not a setting", id="a colon"),
+        pytest.param(f"API_PORT=1\n{CANARY}\n".encode(), ", line 2: not a setting", id="a value alone"),
+        pytest.param(
+            f"A=1\nEIA_API_KEY='{CANARY}\nB=2\n".encode(), ", line 2: not a setting", id="an open quote"
+        ),
+        pytest.param(f"EIA API KEY={CANARY}\n".encode(), ", line 1: not a setting", id="a name with blanks"),
+    ],
+)
+def test_a_line_that_would_be_dropped_is_refused_with_its_number(content, line, project):
+    (project / ".env").write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert f"{project / '.env'}{line}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert no_secret_in(caught.value)
+
+
+@pytest.mark.parametrize("around", [" {} ", "{}\n", "{}\r\n", "\t{}"])
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("EIA_API_KEY", CANARY, SecretStr(CANARY)),
+        ("API_PORT", "9000", 9000),
+        ("EIA_REGION", "CAL", "CAL"),
+        ("DATABASE_URL", "postgresql://u:p@h/d", SecretStr("postgresql://u:p@h/d")),
+        ("MLFLOW_TRACKING_URI", "http://mlflow.test:5000", "http://mlflow.test:5000"),
+        ("ENERGY_DEMAND_NOW", "2025-07-31T13:00Z", datetime(2025, 7, 31, 13, tzinfo=UTC)),
+        ("ENERGY_DEMAND_HOME", "/some/where", Path("/some/where")),
+        ("SANDBOX_URL", "http://127.0.0.1:8090", "http://127.0.0.1:8090"),
+    ],
+)
+def test_blanks_and_newlines_around_a_value_do_not_count(variable, text, value, around, monkeypatch):
+    monkeypatch.setenv(variable, around.format(text))
+    assert getattr(load_settings(), variable.lower()) == value
+
+
+def test_a_value_of_blanks_alone_is_an_unset_one(monkeypatch):
+    for name in ("EIA_API_KEY", "SANDBOX_URL", "API_PORT"):
+        monkeypatch.setenv(name, " \n")
+    settings = load_settings()
+    assert (settings.eia_api_key, settings.sandbox_url, settings.api_port) == (None, None, 8000)
+
+
+@pytest.mark.parametrize("variable", ["EIA_API_KEY", "OPEN_METEO_API_KEY", "API_KEY"])
+@pytest.mark.parametrize("inside", [" ", "\n", "\x1b", "\u200b"])
+def test_a_key_in_two_pieces_is_refused_and_not_shown(variable, inside, monkeypatch):
+    monkeypatch.setenv(variable, f"{CANARY}{inside}{CANARY}")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert redact(str(caught.value)) == (
+        f"{variable} is refused: a blank, newline or control character is in it; copy it again"
+    )
+    assert no_secret_in(caught.value)
+
+
+def test_an_empty_address_of_prefect_is_an_unset_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", " ")
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    prepare_flows(settings_of(energy_demand_home=tmp_path))
+    assert "PREFECT_API_URL" not in os.environ
+
+
+def test_another_program_gets_nothing_of_a_foreign_mlflow(monkeypatch):
+    monkeypatch.setenv("MLFLOW_REGISTRY_STORE_URI", "sqlite:////elsewhere.db")
+    monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", "elsewhere")
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "sqlite:////elsewhere.db")
+    environment = environment_with({"MLFLOW_BACKEND_STORE_URI": "sqlite:////own.db"}, settings=False)
+    assert {name: value for name, value in environment.items() if "MLFLOW" in name} == {
+        "MLFLOW_BACKEND_STORE_URI": "sqlite:////own.db"
+    }
 
 
 def test_every_malformed_variable_is_named_at_once(monkeypatch):

@@ -43,6 +43,17 @@ def test_a_secret_is_taken_out_of_a_text(text):
     assert "REDACTED" in redact(text)
 
 
+@pytest.mark.parametrize("password", ["p@ss", "p@s/s", "p/s@s", "@@", "p?s#@s", "a@b@c"])
+def test_no_part_of_a_password_with_an_at_sign_stays(password):
+    text = f"cannot reach postgresql://user:{password}@host:5432/db now"
+    assert redact(text) == "cannot reach postgresql://user:REDACTED@host:5432/db now"
+
+
+def test_an_address_in_a_line_of_json_ends_with_its_field():
+    line = '{"address":"http://u:p@ss@host/","mail":"a@b.test"}'
+    assert redact(line) == '{"address":"http://u:REDACTED@host/","mail":"a@b.test"}'
+
+
 def test_the_rest_of_a_text_stays():
     text = f"GET https://u:{CANARY}@x.test/v2?api_key={CANARY}&frequency=hourly failed"
     assert redact(text) == "GET https://u:REDACTED@x.test/v2?api_key=REDACTED&frequency=hourly failed"

@@ -9,6 +9,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from energy_demand.openmp import LibraryMissingError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,7 +30,10 @@ def _without(package: str) -> Iterator[None]:
 
 
 with _without("sklearn"):
-    import lightgbm as lgb
-    from lightgbm.libpath import _LIB as LIBRARY
+    try:
+        import lightgbm as lgb
+        from lightgbm.libpath import _LIB as LIBRARY
+    except OSError as error:
+        raise LibraryMissingError(error) from error
 
 __all__ = ["LIBRARY", "lgb"]

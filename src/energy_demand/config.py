@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -25,8 +24,10 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from energy_demand.columns import FEATURE_COLUMNS, TARGET_COLUMN
+from energy_demand.env_file import ENCODING, EnvFileError, read_env_file
 from energy_demand.errors import UserError
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
+from energy_demand.proxies import unusable_proxies, without_loopback
 from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
 from energy_demand.setting_names import mistyped
 from energy_demand.timeaxis import Availability, parse_moment, to_utc
@@ -90,6 +91,15 @@ DASHBOARD_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }
+# What another project's shell may have set for MLflow: it would lead our runs to another run, experiment or
+# registry. Where a server is and how to log in to it stays.
+FOREIGN_MLFLOW = (
+    "MLFLOW_ACTIVE_MODEL_ID",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_RUN_ID",
+)
 METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 # The daily check reads the scheduled forecasts of 32 days, each made up to two days before its hour.
@@ -157,6 +167,19 @@ def _listed(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _stripped(given: dict[str, Any]) -> dict[str, Any]:
+    """Without the blanks and newlines that a copied value ends with; nothing but blanks is unset."""
+    texts = {name: value.strip() for name, value in given.items() if isinstance(value, str)}
+    return {name: texts.get(name, value) for name, value in given.items() if texts.get(name, value) != ""}
+
+
+def _one_word(value: SecretStr | None) -> SecretStr | None:
+    text = "" if value is None else value.get_secret_value()
+    if any(each.isspace() or not each.isprintable() for each in text):
+        raise ValueError("a blank, newline or control character is in it; copy it again")
+    return value
+
+
 def _http_url(value: str) -> str:
     if not value.startswith(HTTP_SCHEMES):
         raise ValueError(f"{value!r} is no address; it starts with http:// or https://")
@@ -175,7 +198,9 @@ class Settings(BaseSettings):
         env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    eia_api_key: SecretStr | None = Field(None, description="Key of EIA's API; free at eia.gov/opendata.")
+    eia_api_key: Annotated[SecretStr | None, AfterValidator(_one_word)] = Field(
+        None, description="Key of EIA's API; free at eia.gov/opendata."
+    )
     eia_region: str = Field("NY", pattern=r"^[A-Z0-9]+$", description="EIA respondent.")
     eia_base_url: HttpUrl = PUBLIC_URLS["eia_base_url"]
     eia_bulk_url: HttpUrl = PUBLIC_URLS["eia_bulk_url"]
@@ -190,7 +215,7 @@ class Settings(BaseSettings):
     )
     open_meteo_calls_per_hour: float | None = Field(5000, gt=0, description="Likewise, in an hour.")
     open_meteo_calls_per_day: float | None = Field(10_000, gt=0, description="Likewise, in a UTC day.")
-    open_meteo_api_key: SecretStr | None = Field(
+    open_meteo_api_key: Annotated[SecretStr | None, AfterValidator(_one_word)] = Field(
         None, description="Key of a paid plan of Open-Meteo: its own hosts, without these limits."
     )
     open_meteo_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
@@ -223,7 +248,9 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="Address that the API and its metrics listen on.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     prometheus_port: int = Field(8001, ge=1, le=65535, description="Port of the metrics.")
-    api_key: SecretStr | None = Field(None, description="What callers send; unset: loopback only.")
+    api_key: Annotated[SecretStr | None, AfterValidator(_one_word)] = Field(
+        None, description="What callers send; unset: loopback only."
+    )
     api_workers: int = Field(1, ge=1, le=64, description="Serving processes.")
     api_cors_origins: tuple[str, ...] = Field((), description="Sites whose pages may call, as JSON.")
     api_max_in_flight: int = Field(64, ge=1, le=10_000, description="Requests at once in one process.")
@@ -260,6 +287,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _sandbox_stands_in(cls, given: dict[str, Any]) -> dict[str, Any]:
+        given = _stripped(given)
         paid = bool(given.get("open_meteo_api_key"))
         root = str(given.get("sandbox_url") or "").rstrip("/")
         if not root.startswith(HTTP_SCHEMES):  # none, or one that its own check refuses
@@ -282,6 +310,11 @@ class Settings(BaseSettings):
     def drift_report_path(self) -> Path:
         """The newest page on drift; likewise."""
         return self._files / "reports" / "latest_drift.html"
+
+    @property
+    def picture_path(self) -> Path:
+        """Where `forecast` writes its picture by default; likewise."""
+        return self._files / "reports" / "forecast.png"
 
     @property
     def _files(self) -> Path:
@@ -332,15 +365,20 @@ def load_settings(**overrides: Any) -> Settings:
     """Settings from `overrides`, the environment and the project's `.env`, in that order.
 
     Raises:
-        SettingsError: naming every variable that is malformed, or mistyped, with the name that is near.
+        SettingsError: naming every variable that is malformed, or mistyped, with the name that is near, or
+            the line of `.env` that cannot be read.
     """
     env_file = (project_root() or Path.cwd()) / ".env"
     try:
-        _refuse_unknown(env_file)
-        return Settings(_env_file=env_file, **overrides)
+        _refuse_unknown(read_env_file(env_file))
+        _spare_loopback()
+        return Settings(_env_file=env_file, _env_file_encoding=ENCODING, **overrides)
+    except EnvFileError as error:
+        raise SettingsError(str(error)) from None
     except ValidationError as error:
         lines = [
-            f"{_variable(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+            f"{_variable(problem['loc'])}{_separator(problem['loc'])}"
+            f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors()
         ]
         raise SettingsError("; ".join(lines)) from None
@@ -377,9 +415,17 @@ def opt_out_of_telemetry() -> None:
         os.environ.setdefault(name, value)
 
 
+def forget_foreign_mlflow() -> None:
+    """Keep another project's choice of a run, an experiment or a registry from our runs."""
+    for name in FOREIGN_MLFLOW:
+        os.environ.pop(name, None)
+
+
 def prepare_flows(settings: Settings) -> None:
     """Keep what Prefect stores in the home folder too; it reads this when it is imported."""
     opt_out_of_telemetry()
+    if not os.environ.get("PREFECT_API_URL", "").strip():
+        os.environ.pop("PREFECT_API_URL", None)  # empty is unset; Prefect would take it for an address
     settings.home.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PREFECT_HOME", str(settings.home / "prefect"))
 
@@ -404,11 +450,16 @@ def prepare_dashboard(settings: Settings) -> None:
 def environment_with(given: Mapping[str, str], *, settings: bool) -> dict[str, str]:
     """This process's environment with `given` in it, for a process that it starts.
 
-    Without `settings` none of ours goes along: another program needs no key and no password of ours.
+    Without `settings` none of ours goes along: another program needs no key and no password of ours, and no
+    setting of another project's MLflow.
     """
     known = {name.upper() for name in Settings.model_fields}
-    kept = {name: value for name, value in os.environ.items() if settings or name.upper() not in known}
-    return {**kept, **given}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if settings or not (name.upper() in known or name.lstrip("_").startswith("MLFLOW_"))
+    }
+    return {**kept, **without_loopback(os.environ), **given}
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -416,8 +467,20 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return str(name).upper() + "".join(f"[{part}]" for part in inner)
 
 
-def _refuse_unknown(env_file: Path) -> None:
-    in_file = dotenv_values(env_file) if env_file.is_file() else {}
+def _separator(location: tuple[int | str, ...]) -> str:
+    """What follows `…API_KEY:` counts as a key, and would be taken out of the message."""
+    return " is refused: " if str(location[0]).endswith("api_key") else ": "
+
+
+def _spare_loopback() -> None:
+    """Keep requests to this machine from any proxy, in this process and those that it starts."""
+    problems = [f"{name}: {problem}" for name, problem in sorted(unusable_proxies(os.environ).items())]
+    if problems:
+        raise SettingsError("; ".join(problems))
+    os.environ.update(without_loopback(os.environ))
+
+
+def _refuse_unknown(in_file: Mapping[str, str | None]) -> None:
     unknown = mistyped({name.upper() for name in Settings.model_fields}, in_file, os.environ)
     if unknown:
         hints = [

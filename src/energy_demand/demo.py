@@ -6,6 +6,7 @@ continues from the stored results and repeats no step.
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from energy_demand.limits import DRIFT_SHARE_THRESHOLD
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.region import NEW_YORK
 from energy_demand.registry.champion import Champion, NoChampionError
+from energy_demand.registry.home_store import DATABASE_FILE, MLFLOW_FOLDER, sqlite_address
 from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.registry import Registry
 from energy_demand.sandbox.app import create_app
@@ -96,8 +98,13 @@ def run_demo() -> None:
             _first_model(database, registry, settings, story)
         _heat_wave(database, registry, settings, story)
         tomorrow = run_forecast(database, registry, settings, PRESENT, PRESENT, day="tomorrow")
-        print_forecast(tomorrow, settings.region.zone, None, note="synthetic data, not real New York demand")
-        _summary(story, registry.champion(), settings, registry.uri, time.perf_counter() - started)
+        print_forecast(
+            tomorrow,
+            settings.region.zone,
+            settings.picture_path,
+            note="synthetic data, not real New York demand",
+        )
+        _summary(story, registry.champion(), settings, time.perf_counter() - started)
 
 
 def _needs_first_model(registry: Registry, home: Path) -> bool:
@@ -209,9 +216,10 @@ def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _summary(story: Story, champion: Champion, settings: Settings, registry_uri: str, seconds: float) -> None:
+def _summary(story: Story, champion: Champion, settings: Settings, seconds: float) -> None:
     shown = _from_here(settings.home)
-    there = f"ENERGY_DEMAND_HOME={shown} ENERGY_DEMAND_NOW={utc_text(PRESENT)}"
+    store = shlex.quote(sqlite_address(Path(shown) / MLFLOW_FOLDER / DATABASE_FILE))
+    there = f"ENERGY_DEMAND_HOME={shlex.quote(shown)} ENERGY_DEMAND_NOW={utc_text(PRESENT)}"
     out.print(
         Panel(
             "\n".join(_summary_lines(story, champion)),
@@ -225,8 +233,7 @@ def _summary(story: Story, champion: Champion, settings: Settings, registry_uri:
         f"  dashboard       {there} .venv/bin/energy-demand dashboard\n"
         f"  HTTP API        {there} .venv/bin/energy-demand serve\n"
         f"  roll back       {there} .venv/bin/energy-demand rollback\n"
-        f"  training runs   .venv/bin/mlflow ui --backend-store-uri "
-        f"{registry_uri.replace(str(settings.home), shown)}\n"
+        f"  training runs   .venv/bin/mlflow ui --backend-store-uri {store}\n"
         f"  drift report    open {_from_here(settings.drift_report_path)} in a browser\n"
         "  real demand     get a free key at eia.gov/opendata, then see “Live” in the README",
         soft_wrap=True,

@@ -16,7 +16,8 @@ import orjson
 REDACTED = "REDACTED"
 CHATTY = ("mlflow", "alembic", "httpx", "httpcore")
 _KEY_IN_TEXT = re.compile(r"(?i)(api[-_]?key[\"']?\s*[=:]\s*[\"']?)[^&\s\"',})]+")
-_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*:)[^@\s]+(@)")
+# Up to the last @ of the word, as a password may have one; in a line of JSON a quotation mark ends the word.
+_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s\"]*:)(?:[^\s\"]+|[^@\s]+)(@)")
 
 
 def redact(text: str) -> str:

@@ -679,6 +679,77 @@ def test_data_that_root_copied_runs_and_keeps_its_rows(
     assert port_of(copy) != port_of(original)
 
 
+@pytest.fixture
+def closed(build: Callable[..., EmbeddedServer], folder: Path) -> Path:
+    """A stopped home with a row under a folder that only root may enter, so that its data is elsewhere."""
+    (folder / "closed").mkdir(mode=0o700)
+    server = build(folder / "closed/home")
+    server.start()
+    write_row(server)
+    server.stop()
+    return folder / "closed/home"
+
+
+@only_root
+def test_the_copy_of_a_closed_home_gets_data_of_its_own(
+    build: Callable[..., EmbeddedServer], closed: Path
+) -> None:
+    original, copy = build(closed), build(closed.with_name("copy"))
+    shutil.copytree(closed, closed.with_name("copy"))
+    original.start()
+    assert not copy.is_running()
+    assert not copy.stop()
+    with pytest.raises(
+        EmbeddedServerError, match=r"the original still runs\. Nothing was changed\. Stop the"
+    ):
+        copy.start()
+    assert has_row(original)
+    original.stop()
+    copy.start()
+    assert has_row(copy)
+    run(copy, "UPDATE hours SET demand_mwh = 'changed'")
+    original.start()
+    assert has_row(original)
+    assert original.data != copy.data
+    assert copy.data.owner() == "nobody"
+    copy.stop()
+    copy.start()
+    assert run(copy, "SELECT demand_mwh FROM hours") == [("changed",)]
+
+
+@only_root
+@pytest.mark.parametrize("how", ["moved", "copied and its original deleted"])
+def test_a_closed_home_keeps_its_data_when_it_is(
+    how: str, build: Callable[..., EmbeddedServer], closed: Path
+) -> None:
+    if how == "moved":
+        closed.rename(closed.with_name("moved"))
+    else:
+        shutil.copytree(closed, closed.with_name("moved"))
+        shutil.rmtree(closed)
+    server = build(closed.with_name("moved"))
+    server.start()
+    assert has_row(server)
+    server.stop()
+    shutil.copytree(server.folder.parent, closed.with_name("second"))
+    second = build(closed.with_name("second"))
+    second.start()
+    assert has_row(second)
+    assert second.data != server.data
+
+
+@only_root
+def test_a_closed_home_without_its_data_is_refused(
+    build: Callable[..., EmbeddedServer], closed: Path, folder: Path
+) -> None:
+    copy = build(closed.with_name("copy"))
+    shutil.copytree(closed, closed.with_name("copy"))
+    shutil.rmtree(folder / "base")
+    with pytest.raises(EmbeddedServerError, match=r"is missing: .*LOCATION says .* which does not exist"):
+        copy.start()
+    assert not (folder / "base").exists()
+
+
 @only_root
 def test_a_home_closed_later_is_told_and_reopened(build: Callable[..., EmbeddedServer], folder: Path) -> None:
     server = build(folder / "outer/home")

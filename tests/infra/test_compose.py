@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +64,123 @@ def test_the_contact_is_the_one_that_is_set(compose, kind):
     assert (
         f"/infra/grafana/contact/{kind}.yml:/etc/grafana/provisioning/alerting/contact.yml:ro" in done.stdout
     )
+
+
+NO_CONTACT = {
+    "a webhook without an address": ({"ALERT_CONTACT": "webhook"}, "needs ALERT_WEBHOOK_URL"),
+    "a webhook that is no address": (
+        {"ALERT_CONTACT": "webhook", "ALERT_WEBHOOK_URL": "hooks.example"},
+        "needs ALERT_WEBHOOK_URL",
+    ),
+    "mail to nobody": ({"ALERT_CONTACT": "email", "ALERT_SMTP_HOST": "mail.example:25"}, "needs ALERT_EMAIL"),
+    "mail without a server": (
+        {"ALERT_CONTACT": "email", "ALERT_EMAIL": "a@b.example"},
+        "needs ALERT_SMTP_HOST",
+    ),
+    "a contact that is not known": ({"ALERT_CONTACT": "pager"}, "must be none, webhook or email"),
+}
+CONTACTS = {
+    "none": {},
+    "none by name": {"ALERT_CONTACT": "none"},
+    "a webhook": {"ALERT_CONTACT": "webhook", "ALERT_WEBHOOK_URL": "https://hooks.example/x"},
+    "mail": {
+        "ALERT_CONTACT": "email",
+        "ALERT_EMAIL": "a@b.example",
+        "ALERT_SMTP_HOST": "mail.example:25",
+    },
+}
+
+
+@pytest.fixture
+def check_contact(tmp_path, processes):
+    """Runs what `make up` asks before Compose, with these lines in `.env`."""
+
+    def run(given: dict[str, str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        env_file = tmp_path / ".env"
+        env_file.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+        return subprocess.run(
+            [sys.executable, INFRA / "check_contact.py", "--env-file", env_file],
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("source", ["the file", "the environment"])
+@pytest.mark.parametrize(("given", "said"), NO_CONTACT.values(), ids=NO_CONTACT)
+def test_a_contact_without_an_address_is_refused_before_anything_starts(check_contact, given, said, source):
+    done = check_contact(*((given, {}) if source == "the file" else ({"ALERT_CONTACT": "none"}, given)))
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "nothing was started" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("given", CONTACTS.values(), ids=CONTACTS)
+def test_a_contact_with_its_address_passes(check_contact, given):
+    done = check_contact({**given, "WEATHER_FURTHER_SITES": '[{"name":"a b"}]', "X": "$(exit 7)"}, {})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_quoted_values_and_comments_are_read_as_compose_does(check_contact):
+    done = check_contact(
+        {"ALERT_CONTACT": "'email'  # not yet", "ALERT_EMAIL": '"a@b.example"', "ALERT_SMTP_HOST": '""'}, {}
+    )
+    assert "needs ALERT_SMTP_HOST" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "said"), NO_CONTACT.values(), ids=NO_CONTACT)
+def test_grafana_s_container_refuses_as_well_and_starts_nothing(given, said, processes):
+    grafana = SERVICES["grafana"]
+    assert grafana["entrypoint"] == ["/bin/sh", "/etc/grafana/start.sh"]
+    assert {"ALERT_CONTACT", "ALERT_WEBHOOK_URL", "ALERT_EMAIL", "ALERT_SMTP_HOST"} <= set(
+        grafana["environment"]
+    )
+    script = ["/bin/sh", GRAFANA / "start.sh", "echo", "started"]
+    done = subprocess.run(script, env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+
+
+def test_with_its_address_grafana_s_own_command_runs(processes):
+    script = ["/bin/sh", GRAFANA / "start.sh", "echo", *SERVICES["grafana"]["command"]]
+    for given in CONTACTS.values():
+        done = subprocess.run(script, env=given, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "/run.sh\n")
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
+def test_the_log_collector_is_healthy_when_it_says_that_it_is_ready(status, healthy, processes):
+    class Alloy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/-/ready" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Alloy) as server:
+        if status is not None:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        else:
+            server.server_close()
+        collector = SERVICES["log-collector"]
+        _, *check = collector["healthcheck"]["test"]
+        assert "--server.http.listen-addr=127.0.0.1:12345" in collector["command"]
+        asked = [part.replace("12345", str(server.server_port)).replace("$$", "$") for part in check]
+        done = subprocess.run(asked, capture_output=True, check=False, timeout=10)
+        if status is not None:
+            server.shutdown()
+    assert (done.returncode == 0) is healthy
+
+
+def test_the_log_collector_keeps_how_far_it_read():
+    command, volumes = SERVICES["log-collector"]["command"], SERVICES["log-collector"]["volumes"]
+    (path,) = (part.partition("=")[2] for part in command if part.startswith("--storage.path="))
+    assert f"alloy-data:{path}" in volumes
 
 
 def test_the_example_names_every_variable_that_compose_and_grafana_use():

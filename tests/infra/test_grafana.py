@@ -143,6 +143,22 @@ def test_where_prometheus_is_away_one_alert_tells_and_not_seven():
     assert {rule["execErrState"] for rule in RULES.values()} == {"Alerting", "KeepLast"}
 
 
+def test_rules_and_dashboards_do_not_share_a_folder():
+    # Grafana would make two folders of one name, or end: its issues 125079 and 87889.
+    dashboards = read(GRAFANA / "provisioning" / "dashboards" / "dashboards.yml")["providers"]
+    rules = read(GRAFANA / "provisioning" / "alerting" / "rules.yml")["groups"]
+    named = [each["folder"] for each in dashboards] + [each["folder"] for each in rules]
+    assert len(set(named)) == len(named)
+
+
+def test_no_unit_begins_with_a_blank():
+    units = re.findall(
+        r'"unit": "(?:suffix|prefix):(.*)"', (GRAFANA / "dashboards" / "energy-demand.json").read_text()
+    )
+    assert units
+    assert [each for each in units if each != each.strip()] == []
+
+
 def test_no_dollar_sign_stands_where_grafana_would_look_for_a_variable():
     assert "$" not in (GRAFANA / "provisioning/alerting/rules.yml").read_text()
 

@@ -203,8 +203,7 @@ def three_champions(trained, tmp_path_factory) -> Path:
 @pytest.fixture
 def champions(three_champions, tmp_path) -> Registry:
     """The same three in a store of the test's own."""
-    # Artifacts stay where they were registered: their address stands in the store.
-    shutil.copytree(three_champions / "mlflow", tmp_path / "mlflow", ignore=lambda *_: {"artifacts"})
+    shutil.copytree(three_champions / "mlflow", tmp_path / "mlflow")
     return Registry(make_settings(energy_demand_home=tmp_path))
 
 

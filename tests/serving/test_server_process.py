@@ -6,12 +6,16 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 
 import httpx
 import pytest
 from servers import COMMAND, free_port
 
+from energy_demand.errors import UserError
+from energy_demand.serving.metrics_server import WorkersCollector
 from energy_demand.serving.schemas import EXAMPLE
+from energy_demand.serving.server import _metrics_folder
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -60,3 +64,32 @@ def test_a_server_that_is_told_to_ends_without_a_fault_and_with_every_answer_log
     assert "Traceback" not in server.log()
     answered = [line for line in server.log_lines() if str(line.get("request_id")).startswith("last-")]
     assert len(answered) == len(ids)
+
+
+def test_the_metrics_are_in_the_home_where_nothing_cleans_them(tmp_path):
+    (tmp_path / "metrics" / "run-999999999-left").mkdir(parents=True)  # by a parent that was killed
+    (tmp_path / "metrics" / "run-1-other").mkdir()  # of a process that runs
+    with _metrics_folder(tmp_path) as folder:
+        assert folder.parent == tmp_path / "metrics"
+        assert {each.name for each in folder.parent.iterdir()} == {folder.name, "run-1-other"}
+    assert [each.name for each in (tmp_path / "metrics").iterdir()] == ["run-1-other"]
+
+
+def test_a_home_that_cannot_hold_the_metrics_is_one_line(tmp_path):
+    (tmp_path / "metrics").write_text("")
+    refused = pytest.raises(UserError, match="metrics cannot be written .*ENERGY_DEMAND_HOME")
+    with refused, _metrics_folder(tmp_path):
+        pass
+
+
+def test_metrics_are_added_up_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    folder = tmp_path / "a [b] c?"
+    folder.mkdir()
+    count = (
+        "import sys; from prometheus_client import Counter; Counter('odd_total', 'x', registry=None).inc(2)"
+    )
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", count], env=environment, check=True)
+    found = {metric.name: metric.samples[0].value for metric in WorkersCollector(folder).collect()}
+    assert found == {"odd": 4.0}

@@ -92,16 +92,19 @@ def status(now: Now = None, as_json: Json = False) -> None:
     """Show what is stored, what is missing, and which model serves.
 
     Example: energy-demand status
+
+    If the database or MLflow cannot be read, the rest is shown, and the exit status is 1.
     """
-    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.errors import UserError  # noqa: PLC0415
     from energy_demand.jobs.status import status as read_status  # noqa: PLC0415
     from energy_demand.terminal.console import print_json  # noqa: PLC0415
     from energy_demand.terminal.stored import print_status  # noqa: PLC0415
 
     settings = settings_at(now)
-    with opened(settings) as database:
-        body = read_status(database, settings, settings.present())
+    body = read_status(settings, settings.present())
     (print_json if as_json else print_status)(body)
+    if body["problems"]:
+        raise UserError("; ".join(body["problems"].values()))
 
 
 def quarantine(

@@ -40,6 +40,7 @@ def local(
 
     settings = current_settings()
     store = MlflowStore(settings)
+    store.prepare()
     services = local_services(
         settings,
         Path(sys.executable).parent,

@@ -95,6 +95,7 @@ def forecast(
     if as_json:
         print_json(hourly_forecast.to_json(explain=explain))
     else:
+        picture = picture or settings.picture_path
         print_forecast(hourly_forecast, settings.region.zone, picture, explain=explain)
 
 

@@ -26,6 +26,8 @@ from psycopg import sql
 
 from energy_demand.database.embedded_host import (
     FALLBACK_BASE,
+    LOCATION_FILE,
+    OWNER_FILE,
     Account,
     EmbeddedServerError,
     as_root,
@@ -34,11 +36,15 @@ from energy_demand.database.embedded_host import (
     give,
     make_folders,
     may_enter,
+    owner_of,
+    owns,
     packaged_binaries,
     place_elsewhere,
     reachable_binaries,
     server_account,
     settle,
+    take_copy,
+    take_over,
     write_private,
 )
 from energy_demand.database.embedded_process import (
@@ -141,12 +147,12 @@ class EmbeddedServer:
             if not self.folder.is_dir():
                 return False
             with self._locked():
-                return shut_down(self.data)
+                return owns(self.folder, self.data) and shut_down(self.data)
 
     def is_running(self) -> bool:
         """Whether the server's process lives (it may still be starting)."""
         with _plainly(f"The embedded database in {self.folder} cannot be inspected"):
-            return find_postmaster(self.data) is not None
+            return owns(self.folder, self.data) and find_postmaster(self.data) is not None
 
     def url(self, database: str | None = None) -> str:
         """The address for SQLAlchemy, password included: never log it.
@@ -179,6 +185,7 @@ class EmbeddedServer:
 
     def _start(self) -> None:
         """Start under the lock: inspect the state, do the next necessary step, inspect again."""
+        self._make_data_our_own()
         if elsewhere := place_elsewhere(self.folder, self._base):
             shut_down(elsewhere)
             settle(self.folder, elsewhere)
@@ -209,6 +216,38 @@ class EmbeddedServer:
             kept="Its data is untouched and the server was not stopped",
             todo=f"See {self.data / 'server.log'}, or start again",
         )
+
+    def _make_data_our_own(self) -> None:
+        """After a copy or move of a folder whose data is elsewhere: never write into another one's data."""
+        data = self.data
+        if owns(self.folder, data):
+            return
+        pointer = self.folder / LOCATION_FILE
+        if not data.is_dir():
+            raise EmbeddedServerError(
+                f"The data of the embedded database in {self.folder} is missing",
+                reason=f"{pointer} says that it is in {data}, which does not exist",
+                kept="Nothing was changed",
+                todo=f"Copy that folder too, or delete {pointer} to start with an empty database",
+            )
+        if owner_of(data) is None and (data.parent / OWNER_FILE).exists():
+            take_over(self.folder, data)  # the folder was moved, or its original deleted
+            return
+        account = server_account(data)
+        if account is None:
+            raise EmbeddedServerError(
+                f"The embedded database in {self.folder} is a copy without data of its own",
+                kept="Nothing was changed",
+                todo="Run as root once, which gives the copy its own data",
+            )
+        if find_postmaster(data):
+            raise EmbeddedServerError(
+                f"The embedded database in {self.folder} cannot get its own copy of {data}",
+                reason="the original still runs",
+                kept="Nothing was changed",
+                todo="Stop the original (`energy-demand db stop` with its ENERGY_DEMAND_HOME), start again",
+            )
+        take_copy(self.folder, data, self._base, account)
 
     def _initialise(self) -> None:
         """Create the data folder elsewhere and rename it, so that it is complete or absent."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FALLBACK_BASE = Path("/var/lib/energy-demand")
 SERVICE_ACCOUNT = "nobody"
 LOCATION_FILE = "LOCATION"
+OWNER_FILE = "OWNER"  # beside data under the base: the folder that it belongs to
 
 _log = logging.getLogger(__name__)
 
@@ -210,7 +211,54 @@ def place_elsewhere(folder: Path, base: Path) -> Path | None:
     if account is None or may_enter(folder, account):
         return None
     prepare_base(base, account)
+    return _place(folder, base)
+
+
+def _place(folder: Path, base: Path) -> Path:
     return base / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16] / "data"
+
+
+def owns(folder: Path, data: Path) -> bool:
+    """Whether `data` belongs to `folder`; a copied folder names the data of its original."""
+    if data == folder / "data":
+        return True
+    try:
+        return (data.parent / OWNER_FILE).read_text(encoding="utf-8").splitlines()[0] == str(folder)
+    except (FileNotFoundError, IndexError):  # written by a version without the file
+        return data == _place(folder, data.parent.parent)
+
+
+def owner_of(data: Path) -> Path | None:
+    """The folder that exists and uses `data`, which is under the base; None: none, or none is known."""
+    try:
+        owner = Path((data.parent / OWNER_FILE).read_text(encoding="utf-8").splitlines()[0])
+    except (FileNotFoundError, IndexError):
+        return None
+    return owner if owner.is_dir() and find_data(owner) == data else None
+
+
+def take_over(folder: Path, data: Path) -> None:
+    """Record that `data`, whose former folder is gone, belongs to `folder`."""
+    write_private(data.parent / OWNER_FILE, f"{folder}\n", mode=0o644)
+
+
+def take_copy(folder: Path, data: Path, base: Path, account: Account) -> None:
+    """Give `folder`, a copy, a copy of `data` of its own, complete or not at all. No server may run on it."""
+    target = _place(folder, base)
+    make_folders(target.parent, mode=0o755)
+    for leftover in target.parent.glob(".copy-*"):
+        shutil.rmtree(leftover)
+    unfinished = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
+    try:
+        skip = shutil.ignore_patterns("postmaster.pid")
+        shutil.copytree(data, unfinished / "data", symlinks=True, ignore=skip)
+        give(unfinished / "data", account)
+        _set_aside(folder, target)
+        (unfinished / "data").rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _record(folder, target)
+    _log.warning("%s was copied: its database now has its own data in %s", folder, target)
 
 
 def settle(folder: Path, data: Path) -> None:
@@ -219,11 +267,21 @@ def settle(folder: Path, data: Path) -> None:
     Older data belongs to a `folder` that was deleted: its password is gone, and the user who deleted it
     wants to start again with an empty database.
     """
+    _set_aside(folder, data)
+    make_folders(data.parent, mode=0o755)
+    _record(folder, data)
+
+
+def _set_aside(folder: Path, data: Path) -> None:
     if data.exists():
         aside = Path(tempfile.mkdtemp(prefix="set-aside-", dir=data.parent)) / "data"
         data.rename(aside)
         _log.warning("the data of the deleted folder %s was moved to %s", folder, aside)
-    make_folders(data.parent, mode=0o755)
+
+
+def _record(folder: Path, data: Path) -> None:
+    """Name the data in its folder and the folder beside its data."""
+    take_over(folder, data)
     text = (
         f"{data}\n\nThe data of this database is in that folder, which the account that runs it can enter.\n"
     )

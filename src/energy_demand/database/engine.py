@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 import psycopg
 import sqlalchemy as sa
@@ -116,19 +117,22 @@ def open_database(
         EmbeddedServerError: the embedded server cannot be started.
     """
     url = database_url(settings)
-    label = f"{url.host}:{url.port or 5432}/{url.database}"
+    label = _label(url)
     if settings.database_url is None:
         label = f"embedded PostgreSQL in {settings.home} ({label})"
-    connect_args: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "options": "-c timezone=UTC",
-    }
+    # What the address asks for stays; of the options the last of a name counts, and these have to.
+    options = [*_asked(url, "options"), "-c timezone=UTC"]
+    connect_args: dict[str, Any] = {}
+    if "connect_timeout" not in url.query:
+        connect_args["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
     if read_only:
-        connect_args["options"] += " -c default_transaction_read_only=on"
+        options.append("-c default_transaction_read_only=on")
     if statement_seconds is not None:
         milliseconds = int(1000 * statement_seconds)
-        connect_args["options"] += f" -c statement_timeout={milliseconds}"
-        connect_args["tcp_user_timeout"] = milliseconds
+        options.append(f"-c statement_timeout={milliseconds}")
+        if "tcp_user_timeout" not in url.query:
+            connect_args["tcp_user_timeout"] = milliseconds
+    connect_args["options"] = " ".join(options)
     engine = sa.create_engine(url, pool_pre_ping=True, connect_args=connect_args)
     database = Database(engine, label)
     if migrate_now:
@@ -142,18 +146,70 @@ def database_url(settings: Settings) -> sa.URL:
         server = EmbeddedServer(settings.home)
         server.start()
         return sa.make_url(server.url())
+    text = settings.database_url.get_secret_value()
     try:
-        url = sa.make_url(settings.database_url.get_secret_value())
+        url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):  # e.g. a port that is not a number
-        raise DatabaseUnavailableError(
-            "DATABASE_URL is not a valid URL; expected e.g. postgresql://user@host:5432/energy_demand, with "
-            ":password after the user and its special characters percent-encoded (%2F for /)"
-        ) from None
+        raise _invalid_url() from None
+    # An @ in the password ends it for a parser: what follows would be shown as the host, name or option.
+    query = text.partition("?")[2]
+    if any("@" in each for each in (url.host or "", url.database or "", query)):
+        raise _invalid_url()
     if not url.drivername.startswith("postgresql"):
         raise DatabaseUnavailableError(
             f"DATABASE_URL must start with postgresql://; its scheme is {url.drivername}"
         )
-    return url.set(drivername="postgresql+psycopg")
+    _check_options(query)
+    url = url.set(drivername="postgresql+psycopg")
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except sa.exc.ArgumentError:
+        raise DatabaseUnavailableError(
+            "DATABASE_URL: its hosts and ports do not fit together; write ?host=one:5432&host=two:5432"
+        ) from None
+    return url
+
+
+def _invalid_url() -> DatabaseUnavailableError:
+    """The refusal of an address; no part of it is shown, since any could belong to the password."""
+    return DatabaseUnavailableError(
+        "DATABASE_URL is not a valid URL; expected e.g. postgresql://user@host:5432/energy_demand, with "
+        ":password after the user and its special characters percent-encoded (%40 for @, %2F for /)"
+    )
+
+
+def _check_options(query: str) -> None:
+    """Refuse what follows the `?` of an address if a part of it would be dropped or not understood."""
+    for part in filter(None, query.split("&")):
+        name, _, value = map(unquote, part.partition("="))
+        if not value or not _is_option(name, value):
+            raise DatabaseUnavailableError(
+                f"DATABASE_URL: {name!r} is not a connection option with a valid value; write name=value "
+                "with a name of libpq, e.g. ?sslmode=require"
+            )
+
+
+def _is_option(name: str, value: str) -> bool:
+    try:
+        psycopg.conninfo.make_conninfo(**{name: value})
+        psycopg.conninfo.timeout_from_conninfo({name: value})  # libpq does not read it, psycopg does
+    except (ValueError, psycopg.Error):
+        return False
+    return True
+
+
+def _asked(url: sa.URL, option: str) -> tuple[str, ...]:
+    """The values of an option in the address."""
+    found = url.query.get(option, ())
+    return (found,) if isinstance(found, str) else found
+
+
+def _label(url: sa.URL) -> str:
+    """Where an address leads, for messages; the host may be among its options."""
+    host = url.host or ",".join(_asked(url, "host")) or "local"
+    port = url.port or ",".join(_asked(url, "port")) or 5432
+    place = host if ":" in host and not url.host else f"{host}:{port}"
+    return f"{place}/{url.database or ','.join(_asked(url, 'dbname'))}"
 
 
 def migrate(database: Database) -> bool:

@@ -1,10 +1,12 @@
-"""The status job: what is stored and which model serves. Only reads."""
+"""The status job: what is stored and which model serves, as far as either can be read. Only reads."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.database import decisions, state
+from energy_demand.database.engine import opened
+from energy_demand.errors import UserError
 from energy_demand.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -14,33 +16,62 @@ if TYPE_CHECKING:
     from energy_demand.database.engine import Database
 
 
-def status(database: Database, settings: Settings, now: datetime) -> dict[str, Any]:
+STORED = ("data", "demand", "weather", "sources", "last_drift_check", "last_retraining")
+
+
+def status(settings: Settings, now: datetime) -> dict[str, Any]:
     """The body of `status --json`, as known at `now`.
+
+    What cannot be read is None, and `problems` has the reason: by `database` for the data, by `mlflow` for
+    the champion. One of them that is away hides nothing of the other.
+    """
+    problems: dict[str, str] = {}
+    stored: dict[str, Any] = dict.fromkeys((*STORED, "database"))
+    try:
+        with opened(settings) as database:
+            stored |= {"database": database.label} | _stored(database, settings, now)
+    except UserError as error:
+        problems["database"] = str(error)
+    champion, label = None, None
+    try:
+        registry = Registry(settings)
+        label = registry.label
+        champion = registry.champion_summary()
+    except UserError as error:
+        problems["mlflow"] = str(error)
+    return {
+        "now": now,
+        "data": stored["data"],
+        "respondent": settings.region.respondent,
+        "demand": stored["demand"],
+        "weather": stored["weather"],
+        "sources": stored["sources"],
+        "champion": champion,
+        "last_drift_check": stored["last_drift_check"],
+        "last_retraining": stored["last_retraining"],
+        "database": stored["database"],
+        "mlflow": label,
+        "problems": problems,
+    }
+
+
+def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, Any]:
+    """`STORED`: what the database tells.
 
     Raises:
         DatabaseUnavailableError: the database cannot be used.
-        RegistryUnavailableError: MLflow cannot be reached.
     """
     with database.transaction() as connection:
-        demand = state.demand_summary(connection, settings.region.respondent, now)
-        weather = state.weather_summary(connection, now)
-        sources = state.source_states(connection)
         check = decisions.last_check(connection, settings.region.respondent, now)
         retrainings = decisions.retrainings(connection, settings.region.respondent, now, 1)
-    registry = Registry(settings)
-    return {
-        "now": now,
-        "data": database.kind(),
-        "respondent": settings.region.respondent,
-        "demand": demand,
-        "weather": weather,
-        "sources": sources,
-        "champion": registry.champion_summary(),
-        "last_drift_check": None if check is None else _checked(check),
-        "last_retraining": _retrained(retrainings[0]) if retrainings else None,
-        "database": database.label,
-        "mlflow": registry.label,
-    }
+        return {
+            "data": database.kind(),
+            "demand": state.demand_summary(connection, settings.region.respondent, now),
+            "weather": state.weather_summary(connection, now),
+            "sources": state.source_states(connection),
+            "last_drift_check": None if check is None else _checked(check),
+            "last_retraining": _retrained(retrainings[0]) if retrainings else None,
+        }
 
 
 def _checked(check: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from energy_demand.config import HTTP_SCHEMES, TELEMETRY_OFF
 from energy_demand.errors import UserError
+from energy_demand.registry.home_store import ARTIFACTS_FOLDER, MLFLOW_FOLDER, sqlite_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +129,7 @@ def _mlflow(settings: Settings, programs: Path, store: str, port: int) -> Servic
             **TELEMETRY_OFF,
             # In the environment, since the store's address may contain a password.
             "MLFLOW_BACKEND_STORE_URI": store,
-            "MLFLOW_DEFAULT_ARTIFACT_ROOT": (settings.home / "mlflow" / "artifacts").as_uri(),
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": (settings.home / MLFLOW_FOLDER / ARTIFACTS_FOLDER).as_uri(),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         },
         cwd=settings.home,
@@ -148,8 +149,8 @@ def _prefect(settings: Settings, programs: Path, port: int) -> Service:
             **_prefect_environment(settings, port),
             "PREFECT_SERVER_API_HOST": HOST,
             "PREFECT_SERVER_API_PORT": str(port),
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": (
-                f"sqlite+aiosqlite:///{settings.home / 'prefect' / 'prefect.db'}"
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": sqlite_address(
+                settings.home / "prefect" / "prefect.db", "sqlite+aiosqlite"
             ),
         },
         cwd=settings.home,  # Prefect reads a `.env` in its working directory

@@ -6,13 +6,14 @@ A server is asked by its REST API, a database by the tables of MLflow's store. O
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import CHAMPION_ALIAS, MODEL_NAME
+from energy_demand.registry.home_store import sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 PREVIOUS_TAG = "previous_champion"
 TIMEOUT_SECONDS = 10.0
@@ -42,7 +43,7 @@ def read_alias(uri: str) -> ChampionAlias | None:
     scheme = uri.partition(":")[0]
     if scheme in {"http", "https"}:
         return _from_server(uri)
-    if scheme == "sqlite" or scheme.startswith("postgresql"):
+    if scheme.partition("+")[0] in {"sqlite", "postgresql"}:
         return _from_database(uri)
     raise AliasUnknownError(uri)
 
@@ -89,7 +90,7 @@ def _from_database(uri: str) -> ChampionAlias | None:
 
 
 def _file(engine: Any) -> Path:
-    return Path(engine.url.database or "")
+    return sqlite_file(engine.url.database or "")
 
 
 def _row(connection: Any, key: Mapping[str, str]) -> ChampionAlias | None:

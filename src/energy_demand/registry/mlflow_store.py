@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from energy_demand.config import opt_out_of_telemetry
+from energy_demand.config import forget_foreign_mlflow, opt_out_of_telemetry
 from energy_demand.errors import UserError
 from energy_demand.logs import redact
+from energy_demand.registry.home_store import (
+    ARTIFACTS_FOLDER,
+    DATABASE_FILE,
+    MLFLOW_FOLDER,
+    follow_home,
+    sqlite_address,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mlflow import MlflowClient
 
@@ -36,13 +45,31 @@ class MlflowStore:
     """
 
     def __init__(self, settings: Settings) -> None:
-        home = settings.home / "mlflow"
-        self.uri = settings.mlflow_tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
+        home = settings.home / MLFLOW_FOLDER
+        self.uri = settings.mlflow_tracking_uri or sqlite_address(home / DATABASE_FILE)
         self.label = redact(self.uri)
         self.artifact_location: str | None = None
+        self._home: Path | None = None
         if settings.mlflow_tracking_uri is None:
-            home.mkdir(parents=True, exist_ok=True)
-            self.artifact_location = (home / "artifacts").as_uri()
+            try:
+                home.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RegistryUnavailableError(
+                    f"MLflow's folder {home} cannot be made ({error.strerror or error}); make it writable, "
+                    "or set ENERGY_DEMAND_HOME or MLFLOW_TRACKING_URI"
+                ) from error
+            self._home = home
+            self.artifact_location = (home / ARTIFACTS_FOLDER).as_uri()
+
+    def prepare(self) -> None:
+        """Let a store in the home folder, which may have been copied or moved, name its own files.
+
+        Raises:
+            RegistryUnavailableError: the store is damaged, or cannot be written.
+        """
+        if self._home is not None:
+            with self.failures(sqlite3.Error):
+                follow_home(self._home)
 
     @contextmanager
     def client(self) -> Iterator[MlflowClient]:
@@ -51,7 +78,9 @@ class MlflowStore:
         Raises:
             RegistryUnavailableError: MLflow cannot be reached, or refuses.
         """
+        self.prepare()
         opt_out_of_telemetry()  # read when MLflow is imported
+        forget_foreign_mlflow()
         import mlflow  # noqa: PLC0415  (importing MLflow takes seconds)
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 

@@ -43,6 +43,7 @@ FORECASTER_FOLDER = "forecaster"
 MODEL_PACKAGES = ("lightgbm", "numpy")
 ROLLED_BACK_TAG = "rolled_back"
 VERDICT_FILE = "verdict.json"
+DELETED = "deleted"  # MLflow's word; the name of such an experiment stays taken
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self._store = MlflowStore(settings)
         self._cache = ChampionCache(settings.home / "models")
+        self._home = settings.home
         self.uri, self.label = self._store.uri, self._store.label
 
     def register(
@@ -85,7 +87,7 @@ class Registry:
 
         from energy_demand.registry.serialization import to_texts  # noqa: PLC0415
 
-        with self._store.client() as client, tempfile.TemporaryDirectory() as folder:
+        with self._store.client() as client, self._scratch() as folder:
             experiment = self._experiment(client)
             name = f"train-{started_at:%Y%m%dT%H%MZ}"
             with mlflow.start_run(experiment_id=experiment, run_name=name) as run:
@@ -291,10 +293,15 @@ class Registry:
                         return None
                     return ChampionAlias(str(found.version), str(found.run_id), found.tags.get(PREVIOUS_TAG))
 
+    def _scratch(self) -> tempfile.TemporaryDirectory[str]:
+        """A folder in the home: the system's own for such files may be cleaned while a service runs."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".registry-", dir=self._home)
+
     def _texts(self, version: ModelVersion) -> dict[str, str]:
         import mlflow  # noqa: PLC0415
 
-        with tempfile.TemporaryDirectory() as folder:
+        with self._scratch() as folder:
             uri = f"models:/{MODEL_NAME}/{version.version}"
             path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)) / FORECASTER_FOLDER
             return {file.name: file.read_text() for file in path.glob("*")} if path.is_dir() else {}
@@ -312,6 +319,9 @@ class Registry:
     def _experiment(self, client: MlflowClient) -> str:
         found = client.get_experiment_by_name(MLFLOW_EXPERIMENT_NAME)
         if found is not None:
+            if found.lifecycle_stage == DELETED:
+                client.restore_experiment(found.experiment_id)
+                _log.warning("experiment %s was deleted in MLflow; it was restored", MLFLOW_EXPERIMENT_NAME)
             return str(found.experiment_id)
         return str(
             client.create_experiment(MLFLOW_EXPERIMENT_NAME, artifact_location=self._store.artifact_location)

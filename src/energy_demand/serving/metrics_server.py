@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from energy_demand.monitoring.state_metrics import StateCollector
 
@@ -28,15 +28,16 @@ class WorkersCollector:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files: Any = MultiProcessCollector(None, path=str(folder))  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterable[Metric]:
         """The metrics of all processes."""
         for file in self._folder.glob("gauge_live*.db"):
             found = _PROCESS_OF.search(file.name)
             if found and not _lives(int(found[1])):
-                mark_process_dead(int(found[1]), path=str(self._folder))  # type: ignore[no-untyped-call]
-        metrics: Iterable[Metric] = self._files.collect()
+                file.unlink(missing_ok=True)
+        # Not its `collect`, which takes a `[` in the folder's name for a pattern.
+        files = [str(file) for file in self._folder.glob("*.db")]
+        metrics: Iterable[Metric] = MultiProcessCollector.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
         return metrics
 
 

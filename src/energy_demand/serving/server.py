@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 from energy_demand.config import Settings, prepare_serving
 from energy_demand.errors import UserError
 from energy_demand.logs import configure_json_logging
+from energy_demand.openmp import check_library
+from energy_demand.outputs import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +52,11 @@ def run(settings: Settings) -> None:
 
     Raises:
         PortError: a port is taken or not permitted.
+        LibraryMissingError: LightGBM cannot be loaded; a worker would end at once, again and again.
     """
+    check_library()
     with (
-        _metrics_folder() as folder,
+        _metrics_folder(settings.home) as folder,
         _listening(settings.api_host, settings.api_port) as api,
     ):
         prepare_serving(folder)
@@ -103,12 +107,37 @@ def _end_with(parent: int) -> None:
 
 
 @contextmanager
-def _metrics_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="energy-demand-metrics-"))
+def _metrics_folder(home: Path) -> Iterator[Path]:
+    """A folder of this run in the home, since the system's folder for such files is cleaned after days."""
+    base = home / "metrics"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        for left in base.glob("run-*"):  # by a parent that was killed
+            if not _in_use(left):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=base))
+    except OSError as error:
+        raise OutputError(
+            f"{base} cannot be written ({error.strerror or error}); make it writable, or set "
+            "ENERGY_DEMAND_HOME to another folder"
+        ) from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_use(folder: Path) -> bool:
+    process = int(folder.name.split("-")[1])
+    if process == os.getpid():  # in a container each run has the same number
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from energy_demand.outputs import write_output
 from energy_demand.terminal.console import out
-from energy_demand.terminal.pictures import picture_path, save_picture
+from energy_demand.terminal.pictures import save_picture
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
@@ -24,17 +24,16 @@ PLOT_WIDTH, PLOT_HEIGHT = 78, 16
 
 
 def print_forecast(
-    forecast: Forecast, zone: ZoneInfo, picture: Path | None, *, note: str = "", explain: bool = False
+    forecast: Forecast, zone: ZoneInfo, picture: Path, *, note: str = "", explain: bool = False
 ) -> None:
-    """Print table, plot and peak on standard output; write the picture to `picture` or to `reports/`."""
+    """Print table, plot and peak on standard output; write the picture to the file `picture`."""
     out.print(forecast_table(forecast, zone))
     if explain and forecast.explanation is not None:
         out.print(explanation_table(forecast.explanation, zone))
     out.print(terminal_plot(forecast, zone), markup=False)
     out.print(peak_sentence(forecast, zone))
-    path = picture or picture_path()
-    write_output(path, lambda path: save_picture(forecast, zone, path, note))
-    out.print(f"picture: {path}", soft_wrap=True)
+    write_output(picture, lambda path: save_picture(forecast, zone, path, note))
+    out.print(f"picture: {picture}", soft_wrap=True)
 
 
 def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from energy_demand.config import project_root
 from energy_demand.region import ATTRIBUTION
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from energy_demand.jobs.replay import Replayed
     from energy_demand.model.predict import Forecast
-
-
-def picture_path() -> Path:
-    """The default picture file: in `reports/` of the checkout, else of the working directory."""
-    return (project_root() or Path.cwd()) / "reports" / "forecast.png"
 
 
 def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "") -> Path:

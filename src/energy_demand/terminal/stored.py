@@ -10,13 +10,27 @@ from rich.table import Table
 
 from energy_demand.terminal.console import out
 
+UNKNOWN = {
+    "database": "unknown; the database cannot be read",
+    "mlflow": "unknown; MLflow cannot be read",
+}
+
 
 def print_status(body: dict[str, Any]) -> None:
-    """Print the result of `status`."""
-    demand, champion = body["demand"], body["champion"]
+    """Print the result of `status`; what could not be read is unknown, not missing."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("database", body["database"])
-    table.add_row("mlflow", body["mlflow"])
+    table.add_row("database", escape(body["database"] or UNKNOWN["database"]))
+    table.add_row("mlflow", escape(body["mlflow"] or UNKNOWN["mlflow"]))
+    if "database" not in body["problems"]:
+        _add_data(table, body)
+    _add_champion(table, body)
+    if "database" not in body["problems"]:
+        _add_monitoring(table, body)
+    out.print(table)
+
+
+def _add_data(table: Table, body: dict[str, Any]) -> None:
+    demand = body["demand"]
     table.add_row("data", body["data"] or "none yet; run `energy-demand backfill`")
     table.add_row(
         f"demand {body['respondent']}",
@@ -30,14 +44,23 @@ def print_status(body: dict[str, Any]) -> None:
         table.add_row(
             f"weather {site}", f"{weather['rows'] or 0:,} hours {_span(weather)}, {forecasts}{until}"
         )
-    if champion is None:
+
+
+def _add_champion(table: Table, body: dict[str, Any]) -> None:
+    champion = body["champion"]
+    if "mlflow" in body["problems"]:
+        table.add_row("champion", UNKNOWN["mlflow"])
+    elif champion is None:
         table.add_row("champion", "none yet; run `energy-demand train`")
     else:
         table.add_row(
             "champion",
             f"version {champion['version']}, trained through {champion['trained_through']:%Y-%m-%dT%H:%MZ}, "
-            f"holdout MAPE {champion['mape']:.2f} %",
+            f"holdout MAPE {_percent(champion['mape'])}",
         )
+
+
+def _add_monitoring(table: Table, body: dict[str, Any]) -> None:
     check, retraining = body["last_drift_check"], body["last_retraining"]
     table.add_row(
         "drift check",
@@ -62,7 +85,6 @@ def print_status(body: dict[str, Any]) -> None:
                 f"[red]{source['source']}[/red]",
                 escape(f"failed {failed:%Y-%m-%dT%H:%MZ}: {source['last_error']}"),
             )
-    out.print(table)
 
 
 def print_quarantine(rows: list[dict[str, Any]]) -> None:
@@ -81,3 +103,7 @@ def _span(stored: dict[str, Any]) -> str:
     if stored["first"] is None:
         return ""
     return f"from {stored['first']:%Y-%m-%dT%H:%MZ} to {stored['last']:%Y-%m-%dT%H:%MZ}"
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f} %"
