@@ -377,6 +377,11 @@ def opt_out_of_telemetry() -> None:
         os.environ.setdefault(name, value)
 
 
+def prefect_api_url() -> str | None:
+    """Where Prefect's API is, as Prefect itself reads it; None: not set."""
+    return os.environ.get("PREFECT_API_URL") or None
+
+
 def prepare_flows(settings: Settings) -> None:
     """Keep what Prefect stores in the home folder too; it reads this when it is imported."""
     opt_out_of_telemetry()

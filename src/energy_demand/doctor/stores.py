@@ -1,0 +1,478 @@
+"""Looks at the database, MLflow and the champion, and at the age of what they hold. Only reads.
+
+Nothing is started, migrated or made: an embedded server that does not run stays so, and connections are
+opened for reading alone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from energy_demand.doctor.checks import (
+    Area,
+    Check,
+    Finding,
+    age,
+    failure,
+    not_checked,
+    ok,
+    unexpected,
+    warning,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import sqlalchemy as sa
+
+    from energy_demand.config import Settings
+    from energy_demand.database.engine import Database
+
+STATEMENT_SECONDS = 10.0
+LIMIT_SECONDS = 45.0
+HTTP_SECONDS = 5.0
+BACKFILL = "Run `energy-demand backfill --start 2022-01-01 --end DATE`, with yesterday as DATE"
+INGEST = (
+    "Run `energy-demand ingest`; it says why where it fails. `energy-demand worker` does it every six hours"
+)
+
+
+@dataclass(frozen=True)
+class Newest:
+    """A kind of stored rows, its newest time, and how old that may be."""
+
+    name: str
+    query: str
+    late: timedelta
+    too_late: timedelta | None
+    none_yet: str
+    remedy: str
+
+
+NEWEST = (
+    Newest(
+        "demand stored",
+        "SELECT max(period) FROM raw_demand WHERE series = 'D' AND respondent = :respondent",
+        timedelta(hours=10),
+        timedelta(hours=48),  # the alert DataStale
+        BACKFILL,
+        INGEST,
+    ),
+    Newest(
+        "weather stored",
+        "SELECT min(newest) FROM (SELECT max(timestamp) AS newest FROM raw_weather GROUP BY site) AS sites",
+        timedelta(hours=12),
+        timedelta(days=7),
+        BACKFILL,
+        INGEST,
+    ),
+    Newest(
+        "weather forecasts stored",
+        "SELECT max(issued_at) FROM weather_forecast",
+        timedelta(hours=18),
+        timedelta(days=3),
+        BACKFILL,
+        INGEST,
+    ),
+    Newest(
+        "scheduled forecast",
+        "SELECT max(issued_at) FROM prediction_log WHERE source = 'scheduled' AND respondent = :respondent",
+        timedelta(hours=26),
+        None,
+        "Run `energy-demand forecast --scheduled`; `energy-demand worker` does it at 09:00 New York time",
+        "Run `energy-demand forecast --scheduled`, and see whether `energy-demand worker` runs",
+    ),
+    Newest(
+        "drift check",
+        "SELECT max(check_timestamp) FROM drift_log WHERE respondent = :respondent",
+        timedelta(hours=50),
+        None,
+        "Run `energy-demand drift --check-only`; `energy-demand worker` does it at midnight New York time",
+        "Run `energy-demand drift --check-only`, and see whether `energy-demand worker` runs",
+    ),
+)
+
+
+def checks(settings: Settings, now: datetime) -> list[Check]:
+    """The checks of both stores."""
+    return [
+        Check(Area.STORES, "database", partial(_database, settings, now), LIMIT_SECONDS),
+        Check(Area.STORES, "MLflow", partial(_mlflow, settings, now), LIMIT_SECONDS),
+    ]
+
+
+def _database(settings: Settings, now: datetime) -> list[Finding]:
+    from energy_demand.database.embedded_host import EmbeddedServerError  # noqa: PLC0415
+    from energy_demand.database.engine import DatabaseUnavailableError, open_database  # noqa: PLC0415
+
+    try:
+        reachable = settings if settings.database_url is not None else _embedded(settings)
+        if isinstance(reachable, Finding):
+            return [reachable]
+        database = open_database(
+            reachable, migrate_now=False, read_only=True, statement_seconds=STATEMENT_SECONDS
+        )
+        try:
+            return [_server(database), *_contents(database, settings, now)]
+        finally:
+            database.close()
+    except (DatabaseUnavailableError, EmbeddedServerError) as error:
+        return [
+            failure(
+                "database",
+                str(error),
+                "PostgreSQL, reachable",
+                "Start the server or correct DATABASE_URL; unset, the embedded database is used",
+            ),
+            not_checked("data", "the database is not reachable", "Put the database right first"),
+        ]
+
+
+def _embedded(settings: Settings) -> Settings | Finding:
+    """Settings with the address of the embedded server, or the line that says why it has none."""
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    from energy_demand.database.embedded import EmbeddedServer  # noqa: PLC0415
+    from energy_demand.database.embedded_host import packaged_binaries  # noqa: PLC0415
+
+    packaged_binaries()
+    server = EmbeddedServer(settings.home)
+    if not server.data.exists():
+        found = f"the embedded one in {settings.home} is not there yet; its programs are installed"
+        return not_checked("database", found, f"The first command makes it. {BACKFILL}")
+    if not server.is_running():
+        return warning(
+            "database",
+            f"the embedded one in {settings.home} does not run, so its contents were not checked",
+            "a running server",
+            "Any command that needs it starts it, e.g. `energy-demand status`; then look again",
+        )
+    return settings.model_copy(update={"database_url": SecretStr(server.url())})
+
+
+def _server(database: Database) -> Finding:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    with database.transaction() as connection:
+        version = connection.scalar(sa.text("SHOW server_version"))
+        kind = None
+        if connection.scalar(sa.text("SELECT to_regclass('database_stamp')")) is not None:
+            kind = connection.scalar(sa.text("SELECT kind FROM database_stamp"))
+    held = f"{kind} data" if kind else "no data yet"
+    return ok("database", f"{database.label}, PostgreSQL {version}, {held}")
+
+
+def _contents(database: Database, settings: Settings, now: datetime) -> list[Finding]:
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    def line(name: str, look: Callable[[sa.Connection], Sequence[Finding]]) -> Sequence[Finding]:
+        try:
+            with database.transaction() as connection:
+                return look(connection)
+        except SQLAlchemyError as error:
+            return [unexpected(name, getattr(error, "orig", None) or error)]
+
+    tables = line("tables", _tables)
+    if tables[0].state.value != "ok":
+        return [*tables, not_checked("data", "the tables are not those of this version", tables[0].remedy)]
+    looks: dict[str, Callable[[sa.Connection], Sequence[Finding]]] = {
+        "role": _role,
+        "database size": _size,
+        **{each.name: partial(_newest, each, settings, now) for each in NEWEST},
+        "quarantine": _quarantine,
+        "sources": _sources,
+        "jobs": partial(_jobs, settings),
+    }
+    return [*tables, *(finding for name, look in looks.items() for finding in line(name, look))]
+
+
+def _tables(connection: sa.Connection) -> list[Finding]:
+    import sqlalchemy as sa  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    from energy_demand.database.engine import MIGRATIONS  # noqa: PLC0415
+
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    head, known = scripts.get_current_head(), {each.revision for each in scripts.walk_revisions()}
+    stored = None
+    if connection.scalar(sa.text("SELECT to_regclass('alembic_version')")) is not None:
+        stored = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    expected = f"version {head}"
+    if stored == head:
+        return [ok("tables", f"version {head}, up to date", expected)]
+    if stored is None:
+        return [warning("tables", "none yet", expected, "Run `energy-demand db upgrade`")]
+    if stored not in known:
+        remedy = "Upgrade energy-demand, or set DATABASE_URL to another database"
+        return [failure("tables", f"version {stored}, newer than this program", expected, remedy)]
+    return [failure("tables", f"version {stored}, behind", expected, "Run `energy-demand db upgrade`")]
+
+
+def _role(connection: sa.Connection) -> list[Finding]:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    from energy_demand.database.tables import metadata  # noqa: PLC0415
+
+    closed = connection.execute(
+        sa.text(
+            "SELECT table_name FROM unnest(CAST(:names AS text[])) AS table_name WHERE NOT "
+            "(has_table_privilege(table_name, 'SELECT') AND has_table_privilege(table_name, 'INSERT') "
+            "AND has_table_privilege(table_name, 'UPDATE'))"
+        ),
+        {"names": sorted(metadata.tables)},
+    ).scalars()
+    names = list(closed)
+    role = connection.scalar(sa.text("SELECT current_user"))
+    expected = "a role that may write every table"
+    if connection.scalar(sa.text("SELECT pg_is_in_recovery()")):
+        remedy = "Set DATABASE_URL to the primary server"
+        return [failure("role", "the server is a standby and takes no writes", expected, remedy)]
+    if names:
+        remedy = "Connect as the owner of the tables, or grant it: GRANT ALL ON ALL TABLES IN SCHEMA public"
+        return [failure("role", f"{role} may not write {', '.join(names[:5])}", expected, remedy)]
+    return [ok("role", f"{role} may write", expected)]
+
+
+def _size(connection: sa.Connection) -> list[Finding]:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    size = connection.scalar(sa.text("SELECT pg_database_size(current_database())"))
+    used, most = connection.execute(
+        sa.text(
+            "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), "
+            "current_setting('max_connections')::int"
+        )
+    ).one()
+    found = f"{float(size or 0) / 1e6:,.0f} MB, {used} of {most} connections"
+    if used > 0.9 * most:
+        remedy = "End programs that hold connections, or raise max_connections of the server"
+        return [warning("database size", found, "connections that are free", remedy)]
+    return [ok("database size", found)]
+
+
+def _newest(what: Newest, settings: Settings, now: datetime, connection: sa.Connection) -> list[Finding]:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    statement = sa.text(what.query)
+    known = {"respondent": settings.region.respondent} if ":respondent" in what.query else {}
+    newest: datetime | None = connection.scalar(statement, known)
+    expected = f"not older than {age(what.late.total_seconds())}"
+    if newest is None:
+        return [warning(what.name, "none yet", expected, what.none_yet)]
+    old = now - newest
+    found = f"newest {newest:%Y-%m-%dT%H:%MZ}, {age(old.total_seconds())} old"
+    if old <= what.late:
+        return [ok(what.name, found, expected)]
+    late = failure if what.too_late is not None and old > what.too_late else warning
+    return [late(what.name, found, expected, what.remedy)]
+
+
+def _quarantine(connection: sa.Connection) -> list[Finding]:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    count = connection.scalar(sa.text("SELECT count(*) FROM quarantine WHERE released_at IS NULL")) or 0
+    if not count:
+        return [ok("quarantine", "empty")]
+    remedy = "`energy-demand quarantine` shows the reasons; `--release ID` stores a row that is right"
+    return [warning("quarantine", f"{count:,} rows", "empty", remedy)]
+
+
+def _sources(connection: sa.Connection) -> list[Finding]:
+    from energy_demand.database.state import source_states  # noqa: PLC0415
+
+    lines = []
+    for source in source_states(connection):
+        failed, done = source["last_error_at"], source["last_success_at"]
+        name = f"source {source['source']} {source['subject']}".strip()
+        if failed is not None and (done is None or failed > done):
+            found = f"failed {failed:%Y-%m-%dT%H:%MZ}: {source['last_error']}"
+            lines.append(warning(name, found, "its last run succeeded", INGEST))
+    return lines or [ok("sources", "the last run of each succeeded")]
+
+
+def _jobs(settings: Settings, connection: sa.Connection) -> list[Finding]:
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    rows = connection.execute(
+        sa.text("SELECT job, last_success_at, last_error FROM job_run WHERE respondent = :respondent"),
+        {"respondent": settings.region.respondent},
+    )
+    lines = []
+    for job, done, error in rows:
+        if error is not None:
+            since = f"; last success {done:%Y-%m-%dT%H:%MZ}" if done else ""
+            name = f"job {job.lower().replace('_', ' ')}"
+            remedy = "Put right what the message names; the next scheduled run tries again"
+            lines.append(warning(name, f"{error}{since}", "its last run succeeded", remedy))
+    return lines or [ok("jobs", "none failed in its last run")]
+
+
+@dataclass(frozen=True)
+class _Registered:
+    """What a store of MLflow's has; `experiment` is `active`, `deleted` or None."""
+
+    experiment: str | None
+    version: str | None
+    run_id: str | None
+
+
+def _mlflow(settings: Settings, now: datetime) -> list[Finding]:
+    uri = settings.mlflow_tracking_uri
+    expected = "MLflow, reachable"
+    if uri is None:
+        file = settings.home / "mlflow" / "mlflow.db"
+        label = str(file)
+        if not file.is_file():
+            found = f"the store {file} is not there yet"
+            return [not_checked("MLflow", found, "Run `energy-demand train` once there is data; it makes it")]
+        registered = _from_sqlite(file)
+    else:
+        from energy_demand.registry.champion_alias import AliasUnknownError  # noqa: PLC0415
+
+        label = uri
+        try:
+            found_there = _from_address(uri)
+        except AliasUnknownError as error:
+            remedy = "Check MLFLOW_TRACKING_URI, and the login if the server wants one"
+            return [failure("MLflow", f"{label}: {error}", expected, remedy)]
+        except OSError as error:
+            remedy = "Start MLflow, or correct MLFLOW_TRACKING_URI; unset, a store in the home folder is used"
+            return [failure("MLflow", f"{label} cannot be reached: {error}", expected, remedy)]
+        if found_there is None:
+            return [not_checked("MLflow", f"{label} is of a kind that is not looked into")]
+        registered = found_there
+    return [_experiment(label, registered), *_champion(settings, registered, now)]
+
+
+def _experiment(label: str, registered: _Registered) -> Finding:
+    from energy_demand.config import MLFLOW_EXPERIMENT_NAME  # noqa: PLC0415
+
+    expected = f"the experiment {MLFLOW_EXPERIMENT_NAME}"
+    if registered.experiment == "deleted":
+        remedy = "Restore it on MLflow's pages, or with `mlflow experiments restore --experiment-id ID`"
+        return failure("MLflow", f"{label}, its experiment is deleted", expected, remedy)
+    if registered.experiment is None:
+        return warning("MLflow", f"{label}, no experiment yet", expected, "Run `energy-demand train`")
+    return ok("MLflow", f"{label}, experiment {MLFLOW_EXPERIMENT_NAME}", expected)
+
+
+def _champion(settings: Settings, registered: _Registered, now: datetime) -> list[Finding]:
+    from energy_demand.registry.local_cache import ChampionCache  # noqa: PLC0415
+    from energy_demand.registry.manifest import ModelRefusedError  # noqa: PLC0415
+    from energy_demand.timeaxis import parse_moment  # noqa: PLC0415
+
+    name, version, run_id = "champion", registered.version, registered.run_id
+    expected = "a model that serves"
+    if version is None or run_id is None:
+        return [warning(name, "none yet", expected, "Run `energy-demand train`")]
+    cached = ChampionCache(settings.home / "models").find(version, run_id)
+    if cached is None:
+        remedy = "`energy-demand status` loads it from MLflow and keeps a copy"
+        return [not_checked(name, f"version {version}; no copy of it on this machine", remedy)]
+    try:
+        cached.load()
+    except ModelRefusedError as error:
+        remedy = f"Delete {settings.home / 'models' / (version + '.json')}; if that does not help, "
+        remedy += "`energy-demand train`, or `energy-demand rollback`"
+        return [failure(name, f"version {version}: {error}", "files that fit this version", remedy)]
+    trained = parse_moment(cached.trained_through)
+    old, most = now - trained, timedelta(days=settings.retrain_max_age_days)
+    found = f"version {version}, its copy can be loaded, trained through {trained:%Y-%m-%dT%H:%MZ}"
+    if old > most + timedelta(days=7):  # the nightly check retrains it; a week is time enough for that
+        remedy = "Run `energy-demand drift`, which retrains where that is due, or `energy-demand retrain`"
+        return [warning(name, f"{found}, {age(old.total_seconds())} ago", f"{most.days} days", remedy)]
+    return [ok(name, f"{found}, {age(old.total_seconds())} ago", expected)]
+
+
+EXPERIMENT_QUERY = "SELECT lifecycle_stage FROM experiments WHERE name = {}"
+ALIAS_QUERY = (
+    "SELECT v.version, v.run_id FROM registered_model_aliases a JOIN model_versions v "
+    "ON v.name = a.name AND v.version = a.version WHERE a.name = {} AND a.alias = {}"
+)
+
+
+def _from_sqlite(file: Path) -> _Registered:
+    """From the file, opened for reading alone."""
+    from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME, MODEL_NAME  # noqa: PLC0415
+
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=HTTP_SECONDS)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        if not {"experiments", "registered_model_aliases", "model_versions"} <= tables:
+            return _Registered(None, None, None)
+        stage = connection.execute(EXPERIMENT_QUERY.format("?"), [MLFLOW_EXPERIMENT_NAME]).fetchone()
+        alias = connection.execute(ALIAS_QUERY.format("?", "?"), [MODEL_NAME, CHAMPION_ALIAS]).fetchone()
+    return _registered(stage, alias)
+
+
+def _registered(stage: Any, alias: Any) -> _Registered:
+    version, run_id = (None, None) if alias is None else (str(alias[0]), str(alias[1]))
+    return _Registered(None if stage is None else str(stage[0]), version, run_id)
+
+
+def _from_address(uri: str) -> _Registered | None:
+    """From a server or a database; None where it is of another kind."""
+    scheme = uri.partition(":")[0]
+    if scheme in {"http", "https"}:
+        return _from_server(uri)
+    if scheme.startswith("postgresql"):
+        return _from_postgresql(uri)
+    if scheme == "sqlite":
+        file = Path(uri.removeprefix("sqlite:///"))
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is not there")
+        return _from_sqlite(file.resolve())
+    return None
+
+
+def _from_server(uri: str) -> _Registered:
+    import httpx  # noqa: PLC0415
+
+    from energy_demand.config import MLFLOW_EXPERIMENT_NAME  # noqa: PLC0415
+    from energy_demand.http import LOOPBACK  # noqa: PLC0415
+    from energy_demand.registry.champion_alias import read_alias  # noqa: PLC0415
+
+    try:
+        with httpx.Client(timeout=HTTP_SECONDS, mounts=dict.fromkeys(LOOPBACK)) as client:
+            answer = client.get(
+                f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name",
+                params={"experiment_name": MLFLOW_EXPERIMENT_NAME},
+            )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ConnectionError(str(error) or type(error).__name__) from None
+    try:
+        experiment = answer.json().get("experiment") if answer.is_success else None
+    except (ValueError, AttributeError):
+        raise ConnectionError(f"HTTP {answer.status_code}, but not from MLflow") from None
+    stage = None if experiment is None else experiment.get("lifecycle_stage", "active")
+    alias = read_alias(uri)
+    return _Registered(stage, *((None, None) if alias is None else (alias.version, alias.run_id)))
+
+
+def _from_postgresql(uri: str) -> _Registered:
+    import sqlalchemy as sa  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME, MODEL_NAME  # noqa: PLC0415
+
+    try:
+        options = {"connect_timeout": int(HTTP_SECONDS), "options": "-c default_transaction_read_only=on"}
+        url = sa.make_url(uri)
+        if url.drivername == "postgresql":
+            url = url.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=options)
+        with engine.connect() as connection:
+            if not sa.inspect(connection).has_table("registered_model_aliases"):
+                return _Registered(None, None, None)
+            named = {"experiment": MLFLOW_EXPERIMENT_NAME}
+            stage = connection.execute(sa.text(EXPERIMENT_QUERY.format(":experiment")), named).first()
+            named = {"model": MODEL_NAME, "alias": CHAMPION_ALIAS}
+            alias = connection.execute(sa.text(ALIAS_QUERY.format(":model", ":alias")), named).first()
+    except SQLAlchemyError as error:
+        raise ConnectionError(str(getattr(error, "orig", None) or error)) from None
+    return _registered(stage, alias)
