@@ -72,7 +72,10 @@ def _passwords(address: str) -> Iterator[str]:
     password = before.partition(":")[2] if found else ""
     if password:
         yield password
-        yield from re.split(r"[@/:?#]", unquote(password))
+        plain = unquote(password)
+        yield from re.split(r"[@/:?#]", plain)
+        for found_at in re.finditer(r"[@/:?#]", plain):
+            yield from (plain[: found_at.start()], plain[found_at.end() :])
 
 
 def _is_address(text: str) -> bool:
