@@ -64,6 +64,7 @@ EIA_CHANGES = {
     "words for a value": (lambda body: rows(body)[0].update(value="n/a"), "not a number"),
     "a truth value": (lambda body: rows(body)[0].update(value=True), "not a number"),
     "another time": (lambda body: rows(body)[0].update(period="2025-03-12T01:00Z"), "a period is written"),
+    "a day that is none": (lambda body: rows(body)[0].update(period="2025-13-41T25"), "a period is written"),
     "no order": (lambda body: rows(body).reverse(), "not sorted"),
     "no demand": (lambda body: body["response"].update(data=rows(body)[1:2]), "no rows of type D"),
     "a row that is none": (lambda body: rows(body).append(None), "not an object"),

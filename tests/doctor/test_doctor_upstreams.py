@@ -20,7 +20,7 @@ from energy_demand.doctor.privacy import Secrets
 from energy_demand.doctor.questions import Topic
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from support import PRESENT, make_settings
 
 KEY = "goodkey0123456789"

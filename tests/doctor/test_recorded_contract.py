@@ -28,7 +28,7 @@ from energy_demand.doctor.recording import MANIFEST
 from energy_demand.doctor.shape import Shape, differences, shape_of, shape_of_table
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.synthetic import SyntheticWorld
+from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from support import make_settings
 
 EXAMPLES = Path(__file__).with_name("recorded")

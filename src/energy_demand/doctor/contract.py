@@ -200,6 +200,15 @@ def _look_at_rows(result: Comparison, rows: list[dict[str, Any]], form: str) -> 
         result.newest = datetime.strptime(max(known), form).replace(tzinfo=UTC)
 
 
+def _is_period(text: str, frequency: str) -> bool:
+    shape, form = PERIODS[frequency]
+    try:
+        datetime.strptime(text, form).replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return shape.fullmatch(text) is not None
+
+
 def _row_problems(row: Any, frequency: str, respondent: str, series: Sequence[str]) -> list[str]:
     if not isinstance(row, dict):
         return ["a row is not an object"]
@@ -207,7 +216,7 @@ def _row_problems(row: Any, frequency: str, respondent: str, series: Sequence[st
     if missing:
         return [f"a row lacks {', '.join(missing)}"]
     problems = []
-    if not PERIODS[frequency][0].fullmatch(str(row["period"])):
+    if not _is_period(str(row["period"]), frequency):
         problems.append(f"a period is written like {row['period']!r}")
     if row["respondent"] != respondent:
         problems.append(f"a row is of {row['respondent']!r}, not {respondent!r}")
