@@ -114,7 +114,7 @@ def test_what_is_recorded_has_no_addresses_of_a_person(monkeypatch):
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(90, "2 min"), (3600 * 3.5, "3.5 h"), (86400 * 12, "12 days"), (-7200, "2.0 h in the future")],
+    [(90, "2 min"), (3600 * 3.5, "3.5 h"), (86400 * 12, "12 days"), (-7200, "2 h in the future")],
 )
 def test_a_span_is_told_in_a_unit_that_fits(seconds, told):
     assert age(seconds) == told

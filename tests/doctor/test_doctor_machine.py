@@ -149,6 +149,22 @@ def test_the_names_of_what_is_set_are_shown_and_no_value():
     assert "s3cretkey" not in found.found
 
 
+def test_an_env_file_with_secrets_is_for_its_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("energy_demand.config.project_root", lambda: tmp_path)
+    assert "not needed" in lines(make_settings(), names={".env"})[".env"].found
+    file = tmp_path / ".env"
+    file.write_text("API_PORT=8000\nEIA_API_KEY=\n")
+    file.chmod(0o644)
+    assert lines(make_settings(), names={".env"})[".env"].state is State.OK
+    file.write_text("EIA_API_KEY=s3cretkey\n")
+    found = lines(make_settings(), names={".env"})[".env"]
+    assert found.state is State.WARNING
+    assert "EIA_API_KEY" in found.found
+    assert "s3cretkey" not in str(found)
+    file.chmod(0o600)
+    assert lines(make_settings(), names={".env"})[".env"].state is State.OK
+
+
 def test_a_fixed_present_is_for_records_and_sandboxes():
     assert lines(make_settings(), names={"present"})["present"].state is State.WARNING
     sandboxed = make_settings(sandbox_url="http://127.0.0.1:9")

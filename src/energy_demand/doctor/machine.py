@@ -52,6 +52,7 @@ def checks(settings: Settings | None, refused: Finding | None) -> list[Check]:
         "settings": partial(_settings, settings, refused),
     }
     if settings is not None:
+        found[".env"] = _env_file
         found["home"] = partial(_home, settings)
         found["present"] = partial(_present, settings)
         for port in ports(settings):
@@ -202,6 +203,25 @@ def _settings(settings: Settings | None, refused: Finding | None) -> list[Findin
         return [refused or not_checked("settings", "could not be read")]
     given = sorted(name.upper() for name in given_settings(settings))
     return [ok("settings", f"set: {', '.join(given)}" if given else "none is set; the defaults hold")]
+
+
+def _env_file() -> list[Finding]:
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    from energy_demand.config import project_root  # noqa: PLC0415
+
+    name, file = ".env", (project_root() or Path.cwd()) / ".env"
+    if not file.is_file():
+        return [ok(name, f"{file} is not there; it is not needed")]
+    given = {key for key, value in dotenv_values(file).items() if value}
+    found = f"{file} sets {len(given)} names"
+    secret = sorted(key for key in given if key.upper().endswith(("KEY", "PASSWORD", "DATABASE_URL")))
+    if secret and file.stat().st_mode & 0o077:
+        remedy = f"Close it: `chmod 600 {file}`"
+        return [
+            warning(name, f"{found}, and other accounts may read {', '.join(secret)}", "mode 600", remedy)
+        ]
+    return [ok(name, found)]
 
 
 def given_settings(settings: Settings) -> set[str]:

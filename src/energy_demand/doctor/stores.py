@@ -119,7 +119,7 @@ def _database(settings: Settings, now: datetime) -> list[Finding]:
             reachable, migrate_now=False, read_only=True, statement_seconds=STATEMENT_SECONDS
         )
         try:
-            return [_server(database), *_contents(database, settings, now)]
+            return [_server(database, settings), *_contents(database, settings, now)]
         finally:
             database.close()
     except (DatabaseUnavailableError, EmbeddedServerError) as error:
@@ -156,7 +156,7 @@ def _embedded(settings: Settings) -> Settings | Finding:
     return settings.model_copy(update={"database_url": SecretStr(server.url())})
 
 
-def _server(database: Database) -> Finding:
+def _server(database: Database, settings: Settings) -> Finding:
     import sqlalchemy as sa  # noqa: PLC0415
 
     with database.transaction() as connection:
@@ -165,7 +165,8 @@ def _server(database: Database) -> Finding:
         if connection.scalar(sa.text("SELECT to_regclass('database_stamp')")) is not None:
             kind = connection.scalar(sa.text("SELECT kind FROM database_stamp"))
     held = f"{kind} data" if kind else "no data yet"
-    return ok("database", f"{database.label}, PostgreSQL {version}, {held}")
+    where = f"the embedded one in {settings.home}, " if settings.database_url is None else ""
+    return ok("database", f"{where}{database.label}, PostgreSQL {version}, {held}")
 
 
 def _contents(database: Database, settings: Settings, now: datetime) -> list[Finding]:
