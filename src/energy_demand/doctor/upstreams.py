@@ -243,7 +243,8 @@ def _asked(topic: Topic, question: Question, asker: Asker, *, table: bool = Fals
     remedy = remedy.format(address=address, key="EIA_API_KEY")
     # A limit is over by itself, and a table says so; everything else is not.
     kind = warning if refused.kind is Refused.LIMIT and "Daily" not in refused.text else failure
-    return kind(topic, f"{refused.text} ({answer.seconds:.1f} s)", "data", remedy)
+    where = f" to {answer.headers.get('location')}" if refused.kind is Refused.MOVED else ""
+    return kind(topic, f"{refused.text}{where} ({answer.seconds:.1f} s)", "data", remedy)
 
 
 def _is_public(question: Question) -> bool:
