@@ -379,7 +379,7 @@ def opt_out_of_telemetry() -> None:
 
 def prefect_api_url() -> str | None:
     """Where Prefect's API is, as Prefect itself reads it; None: not set."""
-    return os.environ.get("PREFECT_API_URL") or None
+    return os.environ.get("PREFECT_API_URL", "").strip() or None
 
 
 def prepare_flows(settings: Settings) -> None:

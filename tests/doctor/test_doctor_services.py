@@ -109,5 +109,7 @@ def test_a_prefect_that_cannot_be_reached_keeps_its_password(processes):
 def test_the_address_of_prefect_is_the_one_that_prefect_reads(monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert prefect_api_url() is None
+    monkeypatch.setenv("PREFECT_API_URL", " ")
+    assert prefect_api_url() is None
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     assert prefect_api_url() == "http://127.0.0.1:4200/api"

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
@@ -167,7 +168,9 @@ def test_an_embedded_database_is_not_started(server, tmp_path, monkeypatch):
     home = server.folder.parent
     found = lines(make_settings(energy_demand_home=home))
     assert found["database"].state is State.OK
-    assert "18" in found["database"].found
+    assert "PostgreSQL 18" in found["database"].found
+    assert f"the embedded one in {home}" in found["database"].found
+    assert str(server.data) in found["database disk"].found
     monkeypatch.setattr(type(server), "is_running", lambda _self: False)
     found = lines(make_settings(energy_demand_home=home))
     assert states(found) == {"database": State.WARNING}
@@ -250,6 +253,21 @@ def test_an_experiment_that_was_deleted(registered):
     assert found.state is State.FAILURE
     assert "deleted" in found.found
     assert "restore" in found.remedy
+
+
+@pytest.mark.parametrize("name", ["plain", "a b?c#ü"])
+def test_a_store_in_a_folder_of_any_name(tmp_path, name):
+    file = tmp_path / name / "mlflow.db"
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE experiments (name, lifecycle_stage)")
+        connection.execute("CREATE TABLE model_versions (name, version, run_id)")
+        connection.execute("CREATE TABLE registered_model_aliases (name, version, alias)")
+        connection.execute("INSERT INTO experiments VALUES ('energy-demand-forecast', 'active')")
+    own = f"sqlite+pysqlite:///file:{quote(str(file))}?uri=true"
+    for address in (own, f"sqlite:///{file}") if name == "plain" else (own,):
+        found = mlflow(make_settings(energy_demand_home=tmp_path, mlflow_tracking_uri=address))
+        assert states(found) == {"MLflow": State.OK, "champion": State.WARNING}
 
 
 def test_a_store_by_its_address(registered, tmp_path):

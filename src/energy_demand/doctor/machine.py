@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_demand.doctor.checks import Area, Check, Finding, failure, not_checked, ok, warning
+from energy_demand.errors import UserError
 from energy_demand.limits import MLFLOW_PORT, PREFECT_PORT
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _lightgbm() -> list[Finding]:
     expected = "LightGBM can be loaded, with libgomp (macOS: libomp)"
     try:
         from energy_demand.boosting import lgb  # noqa: PLC0415  (this import is the check)
-    except OSError as error:
+    except (OSError, UserError) as error:
         remedy = LIBOMP if sys.platform == "darwin" else LIBGOMP
         return [failure("LightGBM", str(error), expected, remedy)]
     except ImportError as error:
@@ -135,7 +136,7 @@ def _temporary() -> list[Finding]:
         return [
             failure(name, str(error), "a folder to write to", "Set TMPDIR to a folder that you may write")
         ]
-    return [_room(name, Path(folder), "Free some room there, or set TMPDIR to another folder")]
+    return [room(name, Path(folder), "Free some room there, or set TMPDIR to another folder")]
 
 
 def _home(settings: Settings) -> list[Finding]:
@@ -152,7 +153,7 @@ def _home(settings: Settings) -> list[Finding]:
         ]
     new = "" if home.exists() else " (not there yet; the first command makes it)"
     return [
-        _room(name, there, "Free some disk room, or set ENERGY_DEMAND_HOME to another disk", str(home) + new)
+        room(name, there, "Free some disk room, or set ENERGY_DEMAND_HOME to another disk", str(home) + new)
     ]
 
 
@@ -161,7 +162,8 @@ def existing(path: Path) -> Path:
     return next(each for each in (path, *path.parents) if each.exists())
 
 
-def _room(name: str, folder: Path, remedy: str, shown: str | None = None) -> Finding:
+def room(name: str, folder: Path, remedy: str, shown: str | None = None) -> Finding:
+    """The room on the disk of a folder that is there."""
     free = shutil.disk_usage(folder).free
     found = f"{shown or folder}, {free / GB:.1f} GB free"
     expected = f"{DISK_WARNING / GB:g} GB"

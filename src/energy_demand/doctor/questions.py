@@ -100,11 +100,8 @@ def _eia(settings: Settings, topic: Topic, route: str, asking: list[tuple[str, s
         ("facets[respondent][]", settings.eia_region),
         ("facets[type][]", "D"),
         ("facets[type][]", "DF"),
-        # Pages are stable only when sorted by the whole key.
         ("sort[0][column]", "period"),
         ("sort[0][direction]", "asc"),
-        ("sort[1][column]", "type"),
-        ("sort[1][direction]", "asc"),
         ("length", "5000"),
         ("offset", "0"),
     ]

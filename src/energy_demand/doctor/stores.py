@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from energy_demand.doctor.checks import (
     Area,
@@ -25,6 +26,7 @@ from energy_demand.doctor.checks import (
     unexpected,
     warning,
 )
+from energy_demand.doctor.machine import existing, room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +121,11 @@ def _database(settings: Settings, now: datetime) -> list[Finding]:
             reachable, migrate_now=False, read_only=True, statement_seconds=STATEMENT_SECONDS
         )
         try:
-            return [_server(database, settings), *_contents(database, settings, now)]
+            return [
+                _server(database, settings),
+                *(_disk(settings) if settings.database_url is None else ()),
+                *_contents(database, settings, now),
+            ]
         finally:
             database.close()
     except (DatabaseUnavailableError, EmbeddedServerError) as error:
@@ -167,6 +173,14 @@ def _server(database: Database, settings: Settings) -> Finding:
     held = f"{kind} data" if kind else "no data yet"
     where = f"the embedded one in {settings.home}, " if settings.database_url is None else ""
     return ok("database", f"{where}{database.label}, PostgreSQL {version}, {held}")
+
+
+def _disk(settings: Settings) -> list[Finding]:
+    """Room where the embedded database has its data, which may be elsewhere than the home folder."""
+    from energy_demand.database.embedded import EmbeddedServer  # noqa: PLC0415
+
+    remedy = "Free some room there; PREDICTION_LOG_RETENTION_DAYS moves old predictions to files"
+    return [room("database disk", existing(EmbeddedServer(settings.home).data), remedy)]
 
 
 def _contents(database: Database, settings: Settings, now: datetime) -> list[Finding]:
@@ -423,12 +437,20 @@ def _from_address(uri: str) -> _Registered | None:
         return _from_server(uri)
     if scheme.startswith("postgresql"):
         return _from_postgresql(uri)
-    if scheme == "sqlite":
-        file = Path(uri.removeprefix("sqlite:///"))
+    if scheme.startswith("sqlite"):
+        file = _file_of(uri)
         if not file.is_file():
             raise FileNotFoundError(f"{file} is not there")
         return _from_sqlite(file.resolve())
     return None
+
+
+def _file_of(uri: str) -> Path:
+    """The file of an SQLite address, which may be one of SQLite's own URIs."""
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    name = sa.make_url(uri).database or ""
+    return Path(unquote(name.removeprefix("file:")) if name.startswith("file:") else name)
 
 
 def _from_server(uri: str) -> _Registered:
