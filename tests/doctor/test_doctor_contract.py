@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.data import weather_client
 from energy_demand.doctor.contract import (
+    GRID_DEGREES,
+    UNITS,
     Refused,
     compare_eia,
     compare_file,
@@ -179,6 +182,11 @@ def test_weather_that_a_client_copes_with(name):
     found = weather(places)
     assert found.problems == []
     assert any(told in doubt for doubt in found.doubts), found.doubts
+
+
+def test_units_and_grid_are_those_of_the_client():
+    assert {name: unit for name, unit in UNITS.items() if name != "time"} == weather_client.UNITS
+    assert weather_client.GRID_DEGREES == GRID_DEGREES
 
 
 def test_one_site_is_answered_without_a_list():

@@ -88,6 +88,24 @@ def test_each_question_is_one_call_and_carries_the_key_in_a_header(settings, san
         assert (headers.get("x-api-key") == KEY) == ("/v2/" in path)
 
 
+def test_with_a_key_of_a_paid_plan_its_hosts_are_asked(sandbox):
+    settings = make_settings(sandbox_url=sandbox.address, eia_api_key=KEY, open_meteo_api_key="paidkey01234")
+    sandbox.requests.clear()
+    found, _ = asked(settings, Topic.ARCHIVE, Topic.FORECAST, Topic.RUN)
+    assert {each.state for each in found.values()} == {State.OK}, found
+    for path, query, headers in sandbox.requests:
+        assert path.startswith("/customer-")
+        assert headers["x-api-key"] == "paidkey01234"
+        assert "paidkey" not in str(query)
+
+
+def test_a_key_of_a_paid_plan_that_is_refused(settings, fault):
+    fault("invalid_key", "/archive")
+    found, _ = asked(settings, Topic.ARCHIVE)
+    assert found[Topic.ARCHIVE].state is State.FAILURE
+    assert "OPEN_METEO_API_KEY" in found[Topic.ARCHIVE].remedy
+
+
 def names(query):
     """What is asked, without the span."""
     spans = {
@@ -118,10 +136,11 @@ def test_the_questions_are_those_of_the_clients(settings, sandbox):
         day = (end - timedelta(days=9)).date()
         weather.fetch_historical(day, day)
         weather.fetch_forecast(2)
+        weather.fetch_run(upstreams._runs(settings, PRESENT)[0])
     clients = {path: names(query) for path, query, _ in sandbox.requests}
     for path, query in clients.items():
         assert doctors[path] == query, path
-    assert len(clients) == 4
+    assert len(clients) == 5
 
 
 def test_no_key_is_said_without_a_question(monkeypatch):

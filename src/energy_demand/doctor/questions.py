@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.timeaxis import floor_hour, local_day
+from energy_demand.weather_models import BLEND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,8 +146,10 @@ def forecast(settings: Settings) -> Question:
 
 
 def single_run(settings: Settings, run: datetime) -> Question:
-    """The forecast of one model run."""
-    params = [("run", f"{run:%Y-%m-%dT%H:%M}"), ("forecast_days", str(RUN_DAYS))]
+    """The forecast of one run of the first model of `OPEN_METEO_MODELS`."""
+    name = settings.weather_models[0].name
+    models = [] if name == BLEND else [("models", name)]
+    params = [*models, ("run", f"{run:%Y-%m-%dT%H:%M}"), ("forecast_days", str(RUN_DAYS))]
     return _open_meteo(settings, Topic.RUN, settings.open_meteo_single_runs_url, params, run)
 
 
@@ -161,4 +164,6 @@ def _open_meteo(
         ("timezone", "GMT"),
         *asking,
     ]
-    return Question(topic, url, tuple(params), run=run)
+    key = settings.open_meteo_api_key
+    headers = {} if key is None else {KEY_HEADER: key.get_secret_value().strip()}
+    return Question(topic, url, tuple(params), headers, run=run)

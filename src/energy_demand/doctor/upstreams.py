@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from energy_demand.doctor import questions
@@ -50,7 +51,8 @@ REMEDIES = {
     Refused.KEY: "The key is mistyped or was withdrawn: correct {key}. A new one is free at "
     "https://www.eia.gov/opendata/",
     Refused.LIMIT: "Wait until the limit is over (the next minute, hour or UTC day, as the text says), "
-    "and ask less at once; all machines behind one address share it",
+    "and ask less at once; all machines behind one address share it. A paid plan has none "
+    "(OPEN_METEO_API_KEY)",
     Refused.MISSING_RUN: "Nothing: 1 to 5 % of model runs are missing, and an older run is used",
     Refused.BUSY: "Try again later; stored data is used meanwhile. See the upstream's status page",
     Refused.NOT_FOUND: "Check {address}: the path is not known there any more",
@@ -216,10 +218,7 @@ def _run(settings: Settings, asker: Asker, now: datetime) -> list[Finding]:
 
 
 def _runs(settings: Settings, now: datetime) -> list[datetime]:
-    from energy_demand.data.weather_client import RUN_EVERY_HOURS, newest_run  # noqa: PLC0415
-
-    newest = newest_run(now, timedelta(hours=settings.weather_publication_delay_hours))
-    return [newest - timedelta(hours=number * RUN_EVERY_HOURS) for number in range(RUNS_TRIED)]
+    return list(islice(settings.weather_models[0].runs_before(now), RUNS_TRIED))
 
 
 def _midnight(now: datetime) -> datetime:
@@ -239,7 +238,7 @@ def _asked(topic: Topic, question: Question, asker: Asker, *, table: bool = Fals
         return answer
     remedy = REMEDIES[refused.kind]
     if topic.source == OPEN_METEO and refused.kind is Refused.KEY:
-        remedy = "Check the key of Open-Meteo and {address}: the upstream does not let this machine in"
+        remedy = "Correct OPEN_METEO_API_KEY, or leave it out (free use); check {address} where that is set"
     remedy = remedy.format(address=address, key="EIA_API_KEY")
     # A limit is over by itself, and a table says so; everything else is not.
     kind = warning if refused.kind is Refused.LIMIT and "Daily" not in refused.text else failure
