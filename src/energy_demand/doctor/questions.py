@@ -103,6 +103,9 @@ def _eia(settings: Settings, topic: Topic, route: str, asking: list[tuple[str, s
         ("facets[type][]", "DF"),
         ("sort[0][column]", "period"),
         ("sort[0][direction]", "asc"),
+        # Pages are stable only when sorted by the whole key.
+        ("sort[1][column]", "type"),
+        ("sort[1][direction]", "asc"),
         ("length", "5000"),
         ("offset", "0"),
     ]
