@@ -65,6 +65,26 @@ def test_the_age_of_demand(settings, database, old, state):
     assert bool(found.remedy) == (state is not State.OK)
 
 
+@pytest.mark.parametrize(
+    ("whole", "state"),
+    [(0, State.NOT_CHECKED), (9, State.OK), (2, State.WARNING)],
+    ids=["none", "most", "few"],
+)
+def test_the_newest_weather_runs(settings, database, whole, state):
+    kinds = ["complete"] * whole + ["missing", "failed"] * bool(whole)
+    for number, kind in enumerate(kinds, start=2):
+        run = f"CAST(:now AS timestamptz) - interval '{6 * number} hours'"
+        reason = "'HTTP 503 of the server'" if kind == "failed" else "NULL"
+        values = f"'ecmwf_ifs', {run}, {run} + interval '7 hours', '{kind}', 0, '', {reason}, :now"
+        execute(database, f"INSERT INTO weather_run VALUES ({values})")
+    found = lines(settings)["weather runs"]
+    assert found.state is state, found
+    if state is State.WARNING:
+        assert "1 failed, 1 missing" in found.found
+        assert "HTTP 503 of the server" in found.found
+        assert "OPEN_METEO_MODELS" in found.remedy
+
+
 def test_quarantine_sources_and_jobs_that_failed(settings, database):
     execute(
         database,

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 STATEMENT_SECONDS = 10.0
 LIMIT_SECONDS = 45.0
 HTTP_SECONDS = 5.0
+RUNS_SPAN = timedelta(days=7)
+LEAST_WHOLE_RUNS = 0.75  # 1 to 5 % of runs are missing, and the newest may be incomplete
 BACKFILL = "Run `energy-demand backfill --start 2022-01-01 --end DATE`, with yesterday as DATE"
 INGEST = (
     "Run `energy-demand ingest`; it says why where it fails. `energy-demand worker` does it every six hours"
@@ -76,7 +78,7 @@ NEWEST = (
     ),
     Newest(
         "weather forecasts stored",
-        "SELECT max(issued_at) FROM weather_forecast",
+        "SELECT max(issued_at) FROM weather_run WHERE status IN ('complete', 'incomplete')",
         timedelta(hours=18),
         timedelta(days=3),
         BACKFILL,
@@ -200,6 +202,7 @@ def _contents(database: Database, settings: Settings, now: datetime) -> list[Fin
         "role": _role,
         "database size": _size,
         **{each.name: partial(_newest, each, settings, now) for each in NEWEST},
+        "weather runs": partial(_runs, settings, now),
         "quarantine": _quarantine,
         "sources": _sources,
         "jobs": partial(_jobs, settings),
@@ -286,6 +289,30 @@ def _newest(what: Newest, settings: Settings, now: datetime, connection: sa.Conn
         return [ok(what.name, found, expected)]
     late = failure if what.too_late is not None and old > what.too_late else warning
     return [late(what.name, found, expected, what.remedy)]
+
+
+def _runs(settings: Settings, now: datetime, connection: sa.Connection) -> list[Finding]:
+    """What became of the newest runs of the model that is used."""
+    import sqlalchemy as sa  # noqa: PLC0415
+
+    name, model = "weather runs", settings.weather_models[0].name
+    statement = sa.text(
+        "SELECT status, count(*), (array_agg(reason ORDER BY run_at DESC))[1] FROM weather_run "
+        "WHERE model = :model AND run_at > :since GROUP BY status ORDER BY status"
+    )
+    rows = connection.execute(statement, {"model": model, "since": now - RUNS_SPAN}).all()
+    if not rows:
+        remedy = "Run `energy-demand ingest`; OPEN_METEO_MODELS says which model is used"
+        return [not_checked(name, f"none of {model} in the last {RUNS_SPAN.days} days", remedy)]
+    counts = {status: count for status, count, _ in rows}
+    told = ", ".join(f"{count} {status}" for status, count in counts.items())
+    found = f"{model}, last {RUNS_SPAN.days} days: {told}"
+    whole = counts.get("complete", 0) / sum(counts.values())
+    if whole >= LEAST_WHOLE_RUNS:
+        return [ok(name, found)]
+    reason = next((f"; {reason}" for status, _, reason in rows if status != "complete" and reason), "")
+    remedy = f"{INGEST}. Where only one model is affected, OPEN_METEO_MODELS names another one"
+    return [warning(name, found + reason, f"{LEAST_WHOLE_RUNS:.0%} complete", remedy)]
 
 
 def _quarantine(connection: sa.Connection) -> list[Finding]:
