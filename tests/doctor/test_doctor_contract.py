@@ -13,12 +13,11 @@ from energy_demand.data import weather_client
 from energy_demand.doctor.contract import (
     GRID_DEGREES,
     UNITS,
-    Refused,
     compare_eia,
     compare_file,
     compare_weather,
-    refusal,
 )
+from energy_demand.doctor.refusals import Refused, refusal
 from energy_demand.region import NEW_YORK
 
 EXAMPLES = Path(__file__).with_name("recorded")

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from energy_demand.doctor.contract import compare_eia, compare_file, compare_weather, parsed, refusal
+from energy_demand.doctor.contract import compare_eia, compare_file, compare_weather
 from energy_demand.doctor.questions import (
     Topic,
     archive,
@@ -25,6 +25,7 @@ from energy_demand.doctor.questions import (
     single_run,
 )
 from energy_demand.doctor.recording import MANIFEST
+from energy_demand.doctor.refusals import parsed, refusal
 from energy_demand.doctor.shape import Shape, differences, shape_of, shape_of_table
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving

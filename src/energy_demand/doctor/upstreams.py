@@ -20,16 +20,9 @@ from energy_demand.doctor.checks import (
     ok,
     warning,
 )
-from energy_demand.doctor.contract import (
-    Comparison,
-    Refused,
-    compare_eia,
-    compare_file,
-    compare_weather,
-    parsed,
-    refusal,
-)
+from energy_demand.doctor.contract import Comparison, compare_eia, compare_file, compare_weather
 from energy_demand.doctor.questions import EIA, OPEN_METEO, Question, Topic
+from energy_demand.doctor.refusals import Refused, parsed, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
