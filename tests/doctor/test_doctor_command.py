@@ -125,6 +125,7 @@ def test_nothing_is_changed(shop, tmp_path):
     assert database_checksum(shop["DATABASE_URL"]) == tables
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_newcomer_is_told_what_to_do_first_and_nothing_is_made(tmp_path):
     """No key, no network (a proxy that is not there), an empty home."""
     nowhere = {"ALL_PROXY": "http://127.0.0.1:9", "ENERGY_DEMAND_HOME": str(tmp_path / "home")}
@@ -141,11 +142,6 @@ def test_a_newcomer_is_told_what_to_do_first_and_nothing_is_made(tmp_path):
     ):
         assert text in done.stdout, done.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-test_a_newcomer_is_told_what_to_do_first_and_nothing_is_made = pytest.mark.usefixtures("processes")(
-    test_a_newcomer_is_told_what_to_do_first_and_nothing_is_made
-)
 
 
 def test_settings_that_are_wrong_are_a_line(shop, tmp_path):

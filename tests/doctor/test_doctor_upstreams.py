@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from datetime import timedelta
 from urllib.parse import parse_qsl
@@ -52,7 +53,7 @@ def sandbox(processes):
 @pytest.fixture
 def settings(sandbox):
     yield make_settings(sandbox_url=sandbox.address, eia_api_key=KEY)
-    httpx.delete(f"{sandbox.address}/sandbox/faults")
+    httpx.delete(f"{sandbox.address}/sandbox/faults", trust_env=False)
 
 
 @pytest.fixture
@@ -311,6 +312,24 @@ def test_an_answer_that_is_slow(settings, fault, monkeypatch):
     assert "an answer within 0.2 s" in found[Topic.FORECAST].expected
 
 
+def test_a_proxy_does_not_reach_this_machine_itself(settings, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    found, _ = asked(settings, Topic.FORECAST)
+    assert found[Topic.FORECAST].state is State.OK, found
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_socks_proxy_without_the_package_for_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    found, _ = asked(make_settings(), Topic.FORECAST)
+    assert found[Topic.FORECAST].state is State.FAILURE
+    assert "httpx[socks]" in found[Topic.FORECAST].remedy
+
+
+@pytest.mark.usefixtures("processes")
 def test_nothing_listens():
     settings = make_settings(sandbox_url="http://127.0.0.1:9", eia_api_key=KEY)
     found, answers = asked(settings)
@@ -318,9 +337,6 @@ def test_nothing_listens():
     assert all("cannot be reached" in each.found for each in found.values())
     assert answers == {}
     assert upstreams.clock(answers).state is State.NOT_CHECKED
-
-
-test_nothing_listens = pytest.mark.usefixtures("processes")(test_nothing_listens)
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from energy_demand.http import LOOPBACK
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from energy_demand.doctor.questions import Question
 
 MOST_BYTES = 1 << 23
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,17 @@ class Answer:
             return None
         # The header has whole seconds, cut off.
         return self.at - served - timedelta(seconds=0.5)
+
+
+def client_for(url: str, timeout_seconds: float) -> httpx.Client:
+    """A client for one address: with the environment's proxies, which do not reach this machine itself.
+
+    Raises:
+        ImportError: a SOCKS proxy is set, and the package for it is not there.
+        httpx.InvalidURL: the address is none.
+    """
+    on_this_machine = httpx.URL(url).host in LOOPBACK_HOSTS
+    return httpx.Client(timeout=timeout_seconds, trust_env=not on_this_machine, follow_redirects=False)
 
 
 class NoAnswerError(Exception):
@@ -94,10 +104,9 @@ class Asker:
         if question.most_bytes is not None:
             headers["range"] = f"bytes=0-{question.most_bytes - 1}"
         limit = question.most_bytes or MOST_BYTES
-        mounts = dict.fromkeys(LOOPBACK)  # a proxy of the environment's does not reach this machine
         began = time.monotonic()
         with (
-            httpx.Client(timeout=self._timeout, follow_redirects=False, mounts=mounts) as client,
+            client_for(question.url, self._timeout) as client,
             client.stream("GET", question.url, params=list(question.params), headers=headers) as response,
         ):
             at = datetime.now(UTC)

@@ -36,6 +36,7 @@ MEMORY_FAILURE, MEMORY_WARNING = 0.5 * GB, 2 * GB
 PORT_SECONDS = 2.0
 LIBRARY_SECONDS = 60.0
 HOST = "127.0.0.1"
+SOCKS_REMEDY = "Install it: `.venv/bin/uv pip install 'httpx[socks]'`, or use an http:// proxy"
 LIBGOMP = "Install it: `sudo apt-get install libgomp1` (Debian, Ubuntu), `sudo dnf install libgomp` (Fedora)"
 LIBOMP = "Install it: `brew install libomp`"
 
@@ -189,8 +190,7 @@ def _proxies(proxies: dict[str, str]) -> list[Finding]:
         )
     socks = any(address.lower().startswith("socks") for address in ways.values())
     if socks and not _installed("socksio"):
-        remedy = "Install it: `.venv/bin/uv pip install 'httpx[socks]'`, or use an http:// proxy"
-        lines.append(failure("SOCKS proxy", "the package socksio is not there", "socksio", remedy))
+        lines.append(failure("SOCKS proxy", "the package socksio is not there", "socksio", SOCKS_REMEDY))
     return lines
 
 

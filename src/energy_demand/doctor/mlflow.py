@@ -148,11 +148,11 @@ def _from_server(uri: str) -> _Registered:
     import httpx  # noqa: PLC0415
 
     from energy_demand.config import MLFLOW_EXPERIMENT_NAME  # noqa: PLC0415
-    from energy_demand.http import LOOPBACK  # noqa: PLC0415
+    from energy_demand.doctor.asking import client_for  # noqa: PLC0415
     from energy_demand.registry.champion_alias import read_alias  # noqa: PLC0415
 
     try:
-        with httpx.Client(timeout=HTTP_SECONDS, mounts=dict.fromkeys(LOOPBACK)) as client:
+        with client_for(uri, HTTP_SECONDS) as client:
             answer = client.get(
                 f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name",
                 params={"experiment_name": MLFLOW_EXPERIMENT_NAME},

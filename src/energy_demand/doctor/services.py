@@ -56,14 +56,14 @@ def _dashboard(settings: Settings) -> list[Finding]:
 def _prefect(address: str | None) -> list[Finding]:
     import httpx  # noqa: PLC0415
 
-    from energy_demand.http import LOOPBACK  # noqa: PLC0415
+    from energy_demand.doctor.asking import client_for  # noqa: PLC0415
 
     if address is None:
         found = "PREFECT_API_URL is not set"
         remedy = "Only `energy-demand worker` needs it; `energy-demand local` starts Prefect and sets it"
         return [not_checked("Prefect", found, remedy)]
     try:
-        with httpx.Client(timeout=SECONDS, mounts=dict.fromkeys(LOOPBACK)) as client:
+        with client_for(address, SECONDS) as client:
             answer = client.get(f"{address.rstrip('/')}/health")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         found = f"{address} cannot be reached ({type(error).__name__}: {error})"

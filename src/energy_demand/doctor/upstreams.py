@@ -21,6 +21,7 @@ from energy_demand.doctor.checks import (
     warning,
 )
 from energy_demand.doctor.contract import Comparison, compare_eia, compare_file, compare_weather
+from energy_demand.doctor.machine import SOCKS_REMEDY
 from energy_demand.doctor.questions import EIA, OPEN_METEO, Question, Topic
 from energy_demand.doctor.refusals import Refused, parsed, refusal
 
@@ -224,6 +225,8 @@ def _asked(topic: Topic, question: Question, asker: Asker, *, table: bool = Fals
     try:
         answer = asker.ask(question)
     except NoAnswerError as error:
+        if "socksio" in str(error):
+            return failure(topic, f"{error}", "an answer", SOCKS_REMEDY)
         own = "" if _is_public(question) else f", and {address}"
         return failure(topic, f"{error}", "an answer", UNREACHABLE + own)
     refused = refusal(answer.status, answer.body, table=table)
