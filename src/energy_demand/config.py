@@ -328,6 +328,11 @@ def default_home() -> Path:
     return (project_root() or Path.home()) / ".energy-demand"
 
 
+def prefect_api_url() -> str | None:
+    """Where Prefect's API is, as Prefect itself reads it; None: not set."""
+    return os.environ.get("PREFECT_API_URL", "").strip() or None
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Settings from `overrides`, the environment and the project's `.env`, in that order.
 
@@ -375,11 +380,6 @@ def opt_out_of_telemetry() -> None:
     """Keep MLflow and Prefect from reporting their use; they read this when they are imported."""
     for name, value in TELEMETRY_OFF.items():
         os.environ.setdefault(name, value)
-
-
-def prefect_api_url() -> str | None:
-    """Where Prefect's API is, as Prefect itself reads it; None: not set."""
-    return os.environ.get("PREFECT_API_URL", "").strip() or None
 
 
 def prepare_flows(settings: Settings) -> None:
