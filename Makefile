@@ -9,7 +9,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
   --env-file .env --file infra/docker-compose.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local check test budget lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
+.PHONY: help setup demo local contract check test budget lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
         pipeline notebooks grafana clean
 
 help:            ## list the targets
@@ -38,6 +38,11 @@ demo: $(READY)   ## run the whole loop on synthetic data: no key, no Docker, no 
 
 local: $(READY)  ## run API, dashboard, MLflow, Prefect and its worker on this machine, without Docker
 	$(BIN)/energy-demand local
+
+contract: $(READY) ## ask the real upstreams (network, EIA_API_KEY), and compare the sandbox with their answers
+	@rm -rf recorded
+	$(BIN)/energy-demand doctor --only upstreams --record recorded
+	DOCTOR_RECORDED=recorded $(BIN)/python -m pytest -q --numprocesses 0 tests/doctor/test_recorded_contract.py
 
 check: $(READY)  ## the tests that start no process and train no model, for every save
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not processes and not fits" $(PYTEST_ARGS)

@@ -197,6 +197,7 @@ CASES = {
     "rollback": ([], 1),  # there is no earlier champion
     "replay": (["--policy", "never", *WINDOW, "--output", "{home}/replay.parquet"], 0),
     "status": ([], 0),
+    "doctor": (["--record", "{home}/recorded"], 0),
     "quarantine": ([], 0),
     "db upgrade": ([], 0),
     "db stop": ([], 1),
@@ -277,6 +278,19 @@ def test_no_secret_is_told_where_the_upstream_repeats_it_in(run, upstream, name,
         upstream.how = None
     assert status == (0 if how in ("a warning", "rows") else 1)
     assert clean(told)
+
+
+@pytest.mark.parametrize("how", ECHOES)
+def test_the_doctor_neither_tells_nor_keeps_what_the_upstream_repeats_in(run, upstream, tmp_path, how):
+    upstream.how = how
+    try:
+        status, told = run("doctor", "--only", "upstreams", "--record", str(tmp_path / "recorded"))
+    finally:
+        upstream.how = None
+    assert status == 1  # whatever it repeats, it serves no six-month file meanwhile
+    assert clean(told)
+    assert len(list((tmp_path / "recorded").iterdir())) == 7
+    assert found_in(tmp_path) == []
 
 
 @pytest.mark.usefixtures("history")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand import __version__
-from energy_demand.commands import data, database, local, model, orchestration, servers
+from energy_demand.commands import data, database, doctor, local, model, orchestration, servers
 from energy_demand.errors import UserError
 from energy_demand.logs import configure_logging, redact
 
@@ -45,6 +45,7 @@ def _common(
 
 
 for command in (
+    doctor.doctor,
     servers.demo,
     local.local,
     data.backfill,

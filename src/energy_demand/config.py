@@ -361,6 +361,11 @@ def default_home() -> Path:
     return (project_root() or Path.home()) / ".energy-demand"
 
 
+def prefect_api_url() -> str | None:
+    """Where Prefect's API is, as Prefect itself reads it; None: not set."""
+    return os.environ.get("PREFECT_API_URL", "").strip() or None
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Settings from `overrides`, the environment and the project's `.env`, in that order.
 

@@ -1,6 +1,9 @@
-"""The limits above which data or a model is called wrong; monitoring, dashboard and alerts share them."""
+"""Figures that several rooms share: limits above which data or a model is called wrong, and ports."""
 
 from __future__ import annotations
 
 DRIFT_SHARE_THRESHOLD = 0.3  # share of drifted columns, the mean over their groups
 PERFORMANCE_MAE_THRESHOLD = 1500.0  # MWh
+
+# Where `energy-demand local` starts the servers of others, unless it is told otherwise.
+MLFLOW_PORT, PREFECT_PORT = 5000, 4200

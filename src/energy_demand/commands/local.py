@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand.commands.options import current_settings
+from energy_demand.limits import MLFLOW_PORT, PREFECT_PORT
 from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.local.services import Service
-
-MLFLOW_PORT, PREFECT_PORT = 5000, 4200
 
 
 def local(

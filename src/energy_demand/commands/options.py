@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -71,6 +72,12 @@ def choice(kind: type[_Choice], option: str, text: str) -> _Choice:
     except ValueError:
         known = ", ".join(each.value for each in kind)
         raise typer.BadParameter(f"{option} must be one of {known}; got {text!r}") from None
+
+
+def check_word(option: str, text: str, known: Sequence[str]) -> None:
+    """Refuse a word that is none of `known`."""
+    if text not in known:
+        raise typer.BadParameter(f"{option} must be one of {', '.join(known)}; got {text!r}")
 
 
 def check_window(start: date, end: date, weather: str | None, **files: Path | None) -> None:

@@ -1,0 +1,1 @@
+"""`energy-demand doctor`: looks at machine, upstreams, stores and services. Only reads."""
