@@ -106,8 +106,12 @@ def test_weather_as_it_should_be():
     found = weather(example("open-meteo-forecast.json"))
     assert (found.problems, found.doubts) == ([], [])
     assert found.newest == MIDNIGHT + timedelta(hours=47)
-    run = weather(example("open-meteo-single-run.json"), hours=72, skip_first=True)
+    run = weather(example("open-meteo-single-run.json"), hours=49, skip_first=True)
     assert (run.problems, run.doubts) == ([], [])
+    later = MIDNIGHT + timedelta(hours=6)  # of a run at 06, should its days be counted from midnight
+    assert (
+        weather(example("open-meteo-single-run.json"), first=later, hours=49, skip_first=True).problems == []
+    )
     first = MIDNIGHT - timedelta(days=10)
     old = weather(example("open-meteo-archive.json"), first=first, hours=240, may_end_early=True)
     assert (old.problems, old.doubts) == ([], [])
@@ -136,7 +140,15 @@ WEATHER_CHANGES = {
     "no list": (hourly("rain", None), "not one value for each hour"),
     "other hours": (
         lambda places: places[0]["hourly"].update(time=places[0]["hourly"]["time"][1:]),
-        "it has 47 hours",
+        "lacks 1 of the 48 hours",
+    ),
+    "hours with a hole": (
+        lambda places: places[0]["hourly"]["time"].pop(5),
+        "not a list of consecutive hours",
+    ),
+    "another form of time": (
+        lambda places: places[0]["hourly"].update(time=list(range(48))),
+        "not a list of consecutive hours",
     ),
     "no hourly": (lambda places: places[0].pop("hourly"), "no hourly and hourly_units"),
     "a place that is none": (lambda places: places.__setitem__(0, None), "not an object"),

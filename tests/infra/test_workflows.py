@@ -194,7 +194,7 @@ def test_the_commands_are_found_in_the_scripts():
         " ".join(command[:2]) for _, step in steps() for command in words(step.get("run", "")) if command
     }
     assert {"make lint", "make test", "make demo", "make setup", "make env"} <= called
-    ours = {f"energy-demand {name}" for name in ("ingest", "backfill", "drift", "retrain", "db")}
+    ours = {f"energy-demand {name}" for name in ("ingest", "backfill", "drift", "retrain", "db", "doctor")}
     assert ours <= called
 
 

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.columns import WEATHER_VARIABLES
@@ -205,9 +206,10 @@ def compare_weather(
     Args:
         body: the parsed JSON.
         sites: those that were asked for.
-        first: the first hour that was asked for.
-        hours: how many.
-        skip_first: whether the first hour may be null: at a run's own hour sums and gusts are.
+        first: the first hour that has to be there.
+        hours: how many have to be there; more are fine.
+        skip_first: whether the first hour, and those before it, may be null: up to a run's own hour sums and
+            gusts are.
         may_end_early: whether the newest hours may be null, as the archive's are.
 
     The result's `newest` is the newest hour in which every site has a temperature.
@@ -228,9 +230,9 @@ def compare_weather(
             continue
         hourly = answer["hourly"]
         result.rows += len(hourly["time"])
-        result.doubts += _holes(
-            hourly, site, skip=1 if skip_first else 0, hours=None if may_end_early else hours
-        )
+        times = hourly["time"]
+        skip = sum(text <= f"{first:{HOUR_FORM}}" for text in times) if skip_first else 0
+        result.doubts += _holes(hourly, site, skip=skip, hours=None if may_end_early else len(times))
         known = [
             text
             for text, value in zip(hourly["time"], hourly["temperature_2m"], strict=True)
@@ -275,6 +277,14 @@ def _degrees(answer: Any, site: Site) -> float:
         return math.inf
 
 
+def _are_hourly(times: list[Any]) -> bool:
+    try:
+        parsed = [datetime.strptime(text, HOUR_FORM).replace(tzinfo=UTC) for text in times]
+    except (TypeError, ValueError):
+        return False
+    return all(later - earlier == timedelta(hours=1) for earlier, later in pairwise(parsed))
+
+
 def _unit_problems(hourly: dict[str, Any], units: dict[str, Any]) -> list[str]:
     problems = []
     missing = [name for name in WEATHER_VARIABLES if name not in hourly]
@@ -293,14 +303,17 @@ def _hour_problems(hourly: dict[str, Any], first: datetime, hours: int) -> list[
     times = hourly.get("time")
     if not isinstance(times, list):
         return ["hourly.time is not a list"]
+    if not _are_hourly(times):
+        return ["hourly.time is not a list of consecutive hours like 2025-03-12T00:00"]
     expected = [f"{first + timedelta(hours=number):{HOUR_FORM}}" for number in range(hours)]
-    if times != expected:
+    absent = set(expected).difference(times)
+    if absent:
         span = f"{times[0]} to {times[-1]}" if times else "none"
-        return [f"it has {len(times)} hours ({span}), not {hours} ({expected[0]} to {expected[-1]})"]
+        return [f"it lacks {len(absent)} of the {hours} hours from {expected[0]} to {expected[-1]} ({span})"]
     problems = []
     for name in WEATHER_VARIABLES:
         values = hourly.get(name, [])
-        if name in hourly and (not isinstance(values, list) or len(values) != hours):
+        if name in hourly and (not isinstance(values, list) or len(values) != len(times)):
             problems.append(f"{name} has not one value for each hour")
         elif any(isinstance(value, bool) or not isinstance(value, int | float | None) for value in values):
             problems.append(f"{name} has values that are not numbers")

@@ -24,6 +24,7 @@ from energy_demand.doctor.contract import Comparison, compare_eia, compare_file,
 from energy_demand.doctor.machine import SOCKS_REMEDY
 from energy_demand.doctor.questions import EIA, OPEN_METEO, Question, Topic
 from energy_demand.doctor.refusals import Refused, parsed, refusal
+from energy_demand.timeaxis import MAX_LEAD_HOURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,7 +195,7 @@ def _run(settings: Settings, asker: Asker, now: datetime) -> list[Finding]:
             parsed(answer.body),
             sites=settings.region.sites,
             first=run,
-            hours=24 * questions.RUN_DAYS,
+            hours=1 + MAX_LEAD_HOURS,  # whether the days are counted from midnight or from the run
             skip_first=True,
         )
         if missing:
