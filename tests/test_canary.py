@@ -197,7 +197,7 @@ CASES = {
     "rollback": ([], 1),  # there is no earlier champion
     "replay": (["--policy", "never", *WINDOW, "--output", "{home}/replay.parquet"], 0),
     "status": ([], 0),
-    "doctor": (["--record", "{home}/recorded"], 0),
+    "doctor": ([], 0),
     "quarantine": ([], 0),
     "db upgrade": ([], 0),
     "db stop": ([], 1),
