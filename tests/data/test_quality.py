@@ -217,3 +217,33 @@ def test_daily_totals_are_checked_like_hours():
         Breach.OUTSIDE_REQUEST,
         Breach.UNPARSABLE_PERIOD,
     ]
+
+
+POISON = [
+    pytest.param("\x00", id="a NUL"),
+    pytest.param("\ud800", id="half a surrogate pair"),
+    pytest.param("x" * 100_000, id="an absurd length"),
+    pytest.param(float("inf"), id="infinity"),
+    pytest.param(float("nan"), id="no number"),
+    pytest.param(10**400, id="a number of 400 digits"),
+    pytest.param({"a": [1]}, id="an object"),
+    pytest.param([], id="a list"),
+    pytest.param(True, id="a truth value"),
+]
+
+
+@pytest.mark.parametrize("poison", POISON)
+@pytest.mark.parametrize("column", ["period", "respondent", "type", "value"])
+def test_a_row_with_what_no_database_takes_costs_that_row_alone(column, poison):
+    good = {"period": "2025-01-01T05", "respondent": "NY", "type": "D", "value": "100"}
+    other = good | {"type": "DF"}
+    start, end = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 2, tzinfo=UTC)
+    frame, broken = check_demand(
+        [good, good | {column: poison}, other],
+        respondents=["NY"],
+        series=["D", "DF"],
+        start=start,
+        end=end,
+    )
+    assert frame["value"].tolist() == [100.0, 100.0]
+    assert len(broken) == (0 if poison != poison and column == "value" else 1)  # NaN: no value was served

@@ -13,6 +13,7 @@ import pytest
 
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.config import Settings
+from energy_demand.data.quality import check_weather
 from energy_demand.data.weather_client import OpenMeteoDialect, WeatherClient
 from energy_demand.http import UpstreamError
 from energy_demand.sandbox.app import create_app
@@ -491,3 +492,12 @@ def test_an_answer_of_another_shape_is_an_error_that_says_what_was_asked(body, o
 def test_the_kind_of_data_is_told(client):
     client.fetch_forecast(1)
     assert client.data_kind == "synthetic"
+
+
+@pytest.mark.parametrize("value", ["warm", {}, 10**400, []])
+def test_one_value_that_is_no_number_costs_its_row_and_not_the_page(one_site, value):
+    client, server = one_site
+    server.body = answer(["2025-03-12T00:00", "2025-03-12T01:00"], temperature_2m=[value, 3.0])
+    good, broken = check_weather(client.fetch_forecast())
+    assert good["temperature_2m"].tolist() == [3.0]
+    assert [breach.name for breach, _ in broken] == ["OUT_OF_RANGE"]

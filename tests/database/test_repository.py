@@ -236,3 +236,24 @@ def test_old_predictions_are_found_by_utc_day_read_by_span_and_deleted_by_id(dat
         "request-3",
         "request-4",
     ]
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        pytest.param("a\x00b", id="a NUL"),
+        pytest.param("\ud800", id="half a surrogate pair"),
+        pytest.param("x" * 1_000_000, id="an absurd length"),
+        pytest.param(float("inf"), id="infinity"),
+        pytest.param(10**400, id="a number of 400 digits"),
+        pytest.param({"\x00": [float("nan"), {"deep": [[[[[[1]]]]]]}]}, id="an object of all that"),
+        pytest.param(b"\xff", id="bytes"),
+    ],
+)
+def test_a_row_in_quarantine_and_an_error_can_hold_anything(database, poison):
+    row = {"source": "eia", "subject": "NY", "reason": "NOT_A_NUMBER", "seen_at": at(1)}
+    with database.transaction() as connection:
+        assert state.insert_quarantine(connection, [{**row, "payload": {"value": poison}}]) == 1
+        state.record_error(connection, "eia", "NY", at(1), f"no answer: {poison!s:.2000}")
+        (kept,) = state.quarantined(connection)
+    assert len(json.dumps(kept["payload"])) < 5000

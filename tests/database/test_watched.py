@@ -295,5 +295,5 @@ def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run):
             "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}", given).scalars()) for text, given in asked
         ]
     about = [plan for plan in plans if "prediction_log" in plan]
-    assert len(about) == 2
+    assert len(about) == 3
     assert not [plan for plan in about if "Seq Scan on prediction_log" in plan]

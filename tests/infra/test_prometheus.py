@@ -22,6 +22,10 @@ ALERTS = {
     "ModelErrorAboveChampion": "1h",
     "NoForecastForTomorrow": "2m",
     "RetrainingFailed": None,
+    "WeatherForecastStale": "30m",
+    "WeatherObservedStale": "30m",
+    "ChampionNotAnswering": "1h",
+    "SourceFailed": "6h",
 }
 EVERY_RULE = [
     pytest.param(rule["expr"], id=rule.get("alert") or rule["record"])
@@ -49,7 +53,7 @@ def promtool(processes):
 def test_the_configuration_and_its_rules_are_valid(promtool):
     said = promtool("check", "config", "prometheus.yml")
     assert "SUCCESS: 2 rule files found" in said
-    assert "SUCCESS: 7 rules found" in said
+    assert "SUCCESS: 11 rules found" in said
 
 
 def test_each_alert_fires_when_it_must_and_not_before(promtool):
@@ -68,7 +72,7 @@ def test_each_expression_can_be_read(expression):
     promql_parser.parse(expression)
 
 
-def test_there_are_the_seven_alerts_and_each_waits_as_it_should():
+def test_there_are_the_eleven_alerts_and_each_waits_as_it_should():
     assert {name: rule.get("for") for name, rule in alerts().items()} == ALERTS
 
 

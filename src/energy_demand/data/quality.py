@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # No respondent of EIA, the whole country included, has used this much in an hour.
 ABSURD_MWH = 1_000_000.0
+LARGEST_INTEGER = 2**53
 PERIOD_FORMAT = "%Y-%m-%dT%H"
 DAY_FORMAT = "%Y-%m-%d"
 
@@ -158,7 +159,15 @@ def _split(
     rows: Sequence[dict[str, Any]], period_format: str, contract: pa.DataFrameSchema
 ) -> tuple[pd.DataFrame, Broken]:
     served = pd.DataFrame(
-        [(row.get("period"), row.get("respondent"), row.get("type"), row.get("value")) for row in rows],
+        [
+            (
+                _text(row.get("period")),
+                _text(row.get("respondent")),
+                _text(row.get("type")),
+                _number(row.get("value")),
+            )
+            for row in rows
+        ],
         columns=["period", "respondent", "series", "value"],
         dtype=object,
     )
@@ -178,6 +187,18 @@ def _split(
     good = good.drop_duplicates(["series", "period"], keep="last")
     apart = [(breach, dict(rows[index])) for index, breach in sorted(broken.items())]
     return good.sort_values(["series", "period"], ignore_index=True), apart
+
+
+def _text(value: Any) -> str | None:
+    """A value as text that every library takes, whatever type was served."""
+    return None if value is None else str(value).encode("utf-8", "replace").decode()
+
+
+def _number(value: Any) -> Any:
+    """A value that is a number, or text that is none, whatever type was served."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST_INTEGER:
+        return value
+    return value if value is None or isinstance(value, float) else _text(value)
 
 
 def _breaches(contract: pa.DataFrameSchema, frame: pd.DataFrame) -> dict[int, Breach]:

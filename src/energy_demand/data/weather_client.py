@@ -350,10 +350,21 @@ def _undefined(answers: dict[str, Any], asked: str) -> frozenset[tuple[str, str]
 def _numbers(values: Any, length: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     if values is None:
         return np.full(length, np.nan)
-    numbers = np.array(values, dtype=np.float64)
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        # One value that is none costs its row, which the contract refuses, and not the page.
+        numbers = np.array([_number(value) for value in values])
     if numbers.shape != (length,):
         raise ValueError(f"{numbers.size} values for {length} times")
     return numbers
+
+
+def _number(value: Any) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.inf
 
 
 def _sorted(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -5,6 +5,8 @@ Functions take a connection and so join the caller's transaction.
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+# Of a row that broke the contract, enough is kept to see why.
+LONGEST_TEXT, LONGEST_LIST, DEEPEST = 1000, 50, 4
+LARGEST_INTEGER = 2**63
+
+
 def lock_ingestion(connection: sa.Connection) -> None:
     """Wait until no other ingestion is writing; held until the transaction ends."""
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(locks.INGESTION_ROWS)))
@@ -28,7 +35,41 @@ def insert_quarantine(connection: sa.Connection, rows: Sequence[dict[str, Any]])
     if not rows:
         return 0
     statement = insert(quarantine).on_conflict_do_nothing().returning(quarantine.c.id)
-    return len(connection.execute(statement, list(rows)).all())
+    return len(
+        connection.execute(statement, [{**row, "payload": storable(row["payload"])} for row in rows]).all()
+    )
+
+
+def storable(value: Any) -> Any:
+    """A value as JSON and text that PostgreSQL takes, whatever an upstream served.
+
+    Neither takes a NUL or half a surrogate pair, JSON no number that is not finite; what is endlessly long or
+    deep is cut.
+    """
+    return _storable(value, DEEPEST)
+
+
+def _storable(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return (
+            value
+            if abs(value) < LARGEST_INTEGER
+            else str(float(value))
+            if abs(value) < 10**300
+            else "too large"
+        )
+    if isinstance(value, dict) and depth:
+        kept = itertools.islice(value.items(), LONGEST_LIST)
+        return {_storable(str(name), 0): _storable(part, depth - 1) for name, part in kept}
+    if isinstance(value, list | tuple) and depth:
+        return [_storable(part, depth - 1) for part in value[:LONGEST_LIST]]
+    text = str(value) if isinstance(value, str) else f"{value!r:.{LONGEST_TEXT}}"
+    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
+    return text.encode("utf-8", "replace").decode()
 
 
 def get_watermark(connection: sa.Connection, source: str, subject: str) -> datetime | None:
@@ -111,6 +152,7 @@ def record_success(
 
 def record_error(connection: sa.Connection, source: str, subject: str, now: datetime, error: str) -> None:
     """Note why a source could not be read; what was noted of its last success stays."""
+    error = str(storable(error))
     row = insert(source_state).values(source=source, subject=subject, last_error_at=now, last_error=error)
     connection.execute(
         row.on_conflict_do_update(

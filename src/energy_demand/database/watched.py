@@ -81,7 +81,7 @@ class Watched:
         newest: the newest hour of demand that screening does not flag.
         observed: the newest hour for which every site has an observed temperature.
         forecast: when the newest stored weather forecast was issued.
-        champion_share: share of tomorrow's scheduled hours of the last week that the champion answered.
+        champion_share: share of the last week's scheduled hours that the champion answered.
         sources: the sources of data, and whether the last attempt of each failed.
         check: the newest drift check.
         retrainings: the number of checks that asked for a retraining.
@@ -185,7 +185,7 @@ def _champion_share(connection: sa.Connection, respondent: str, now: datetime) -
             logged.respondent == respondent,
             logged.source == "scheduled",
             logged.timestamp > now - WATCHED_SPAN,
-            logged.prediction_made_at <= now,
+            logged.timestamp <= now,
         )
     )
     return found

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
-    from energy_demand.arrays import Floats
+    from energy_demand.arrays import Booleans, Floats
     from energy_demand.data.record import Record
     from energy_demand.model.base.booster import BaseBooster
     from energy_demand.model.forecaster import Forecaster
@@ -56,7 +56,6 @@ LEAST_WEATHER = 0.5
 LACKING_SHARE = 0.5
 WEATHER_NAMES = {
     MAIN: "temperature",
-    REST: "temperature outside the main site",
     HUMIDITY: "humidity",
     CLOUD: "cloud cover",
     WIND: "wind",
@@ -369,7 +368,8 @@ def _lacking(known: Record, question: Question) -> tuple[str, ...]:
     absent = np.isnan(ahead[hours - 1]).mean(axis=0) > LACKING_SHARE
     if absent.all():  # no run at all is told by the quality
         return ()
-    observed = ~np.isnan(known.observed.values).all(axis=0)
+    observed: Booleans = np.array(~np.isnan(known.observed.values).all(axis=0))
+    observed[PATH_COLUMNS.index(REST)] = False  # its guess from the main site is nearly as good
     return tuple(
         WEATHER_NAMES[name] for name, lacks in zip(PATH_COLUMNS, absent & observed, strict=True) if lacks
     )
