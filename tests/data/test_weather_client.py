@@ -476,7 +476,6 @@ def test_nulls_and_missing_variables_are_nan(one_site):
         pytest.param(answer(["2024-06-01T00:00"]) | {"utc_offset_seconds": -14400}, id="another zone"),
         pytest.param([answer(["2024-06-01T00:00"])] * 2, id="another number of sites"),
         pytest.param(answer(["2024-06-01T00:00"], rain=[0.0, 1.0]), id="more values than times"),
-        pytest.param(answer(["2024-06-01T00:00"], rain=["wet"]), id="a value that is no number"),
         pytest.param(answer(["noon"], rain=[0.0]), id="a time that is none"),
     ],
 )
