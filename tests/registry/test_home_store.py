@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from energy_demand.config import MLFLOW_EXPERIMENT_NAME
 from energy_demand.evaluation.promotion import FIRST
 from energy_demand.registry.home_store import follow_home, sqlite_address, sqlite_file
+from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.mlflow_store import MlflowStore, RegistryUnavailableError
 from energy_demand.registry.registry import Registry
 from energy_demand.registry.serialization import to_texts
@@ -160,6 +161,14 @@ def test_a_store_that_cannot_be_written_is_one_line_and_keeps_its_paths(original
         registry_in(tmp_path / "moved").load("1")
     assert "\n" not in str(caught.value)
     assert paths_in(tmp_path / "moved") == paths  # all of them or none
+
+
+def test_a_copy_without_its_files_is_refused_and_does_not_read_the_original_s(original, tmp_path):
+    copy = tmp_path / "copy"
+    (copy / "mlflow").mkdir(parents=True)
+    shutil.copy(original / "mlflow" / "mlflow.db", copy / "mlflow")
+    with pytest.raises(ModelRefusedError, match="version 1 .*not where MLflow keeps them; bring them back"):
+        registry_in(copy).load("1")
 
 
 def test_a_store_of_a_server_is_left_alone(original, tmp_path):
