@@ -120,7 +120,7 @@ def _with_driver(uri: str) -> str:
         if broken:
             raise RegistryUnavailableError(
                 "MLFLOW_TRACKING_URI is not a valid URL; expected e.g. postgresql://user@host:5432/mlflow, "
-                "with :password after the user and its special characters percent-encoded (%40 for @, %2F for /)"
+                "with :password after the user and its special characters percent-encoded (%40 for @)"
             )
     if scheme in {"postgres", "postgresql"}:
         return f"postgresql+psycopg{separator}{rest}"
