@@ -81,9 +81,8 @@ def database_url(copied) -> Iterator[str]:
 @pytest.fixture
 def home(filled, tmp_path) -> Path:
     """A home of the test's own with the champion."""
-    # Artifacts stay where they were registered: the store has their address.
     store = tmp_path / "home" / "mlflow"
-    shutil.copytree(filled.home / "mlflow", store, ignore=lambda *_: {"artifacts"})
+    shutil.copytree(filled.home / "mlflow", store)
     return tmp_path / "home"
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from energy_demand.config import MLFLOW_EXPERIMENT_NAME
 from energy_demand.evaluation.promotion import FIRST
 from energy_demand.registry.home_store import follow_home, sqlite_address, sqlite_file
+from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.mlflow_store import MlflowStore, RegistryUnavailableError
 from energy_demand.registry.registry import Registry
 from energy_demand.registry.serialization import to_texts
@@ -162,6 +163,14 @@ def test_a_store_that_cannot_be_written_is_one_line_and_keeps_its_paths(original
     assert paths_in(tmp_path / "moved") == paths  # all of them or none
 
 
+def test_a_copy_without_its_files_is_refused_and_does_not_read_the_original_s(original, tmp_path):
+    copy = tmp_path / "copy"
+    (copy / "mlflow").mkdir(parents=True)
+    shutil.copy(original / "mlflow" / "mlflow.db", copy / "mlflow")
+    with pytest.raises(ModelRefusedError, match="version 1 .*not where MLflow keeps them; bring them back"):
+        registry_in(copy).load("1")
+
+
 def test_a_store_of_a_server_is_left_alone(original, tmp_path):
     address = f"sqlite:///{original}/mlflow/mlflow.db"
     paths = paths_in(original)
@@ -205,3 +214,33 @@ def test_a_champion_loads_while_the_system_s_temporary_folder_is_gone(original, 
     shutil.rmtree(original / "models", ignore_errors=True)
     assert registry_in(original).champion().version == "2"
     assert not list(original.glob(".registry-*"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1",
+        "http://u:canary-word@127.0.0.1:9",
+        "http://u:p@canary-word@127.0.0.1:9",
+        "http://127.0.0.1:99999",
+        "postgresql://u:canary-word@127.0.0.1:1/mlflow",
+        "postgres://u:canary-word@127.0.0.1:1/mlflow",
+        "postgresql+psycopg://u:p@canary-word@host/mlflow",
+        "postgresql://u:p@x/canary-word@host/mlflow",
+        "postgresql://u:canary-word@host:54x/mlflow",
+        "nowhere://canary",
+        "mlruns",
+    ],
+)
+def test_an_address_of_mlflow_that_leads_nowhere_is_one_line(address, tmp_path):
+    settings = make_settings(energy_demand_home=tmp_path, mlflow_tracking_uri=address)
+    with pytest.raises(RegistryUnavailableError, match="MLFLOW_TRACKING_URI") as caught:
+        Registry(settings).champion_version()
+    assert "canary-word" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_store_in_postgresql_needs_no_driver_in_its_address():
+    for scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        store = MlflowStore(make_settings(mlflow_tracking_uri=f"{scheme}://u:p@host/mlflow"))
+        assert store.uri == "postgresql+psycopg://u:p@host/mlflow"

@@ -41,8 +41,7 @@ def registered(trained, tmp_path_factory) -> Path:
 @pytest.fixture
 def home(registered, tmp_path) -> Path:
     """A home of the test's own with the registered models; version 1 is the champion."""
-    # Artifacts stay where they were registered: their address stands in the store.
-    shutil.copytree(registered / "mlflow", tmp_path / "home" / "mlflow", ignore=lambda *_: {"artifacts"})
+    shutil.copytree(registered / "mlflow", tmp_path / "home" / "mlflow")
     return tmp_path / "home"
 
 
@@ -77,7 +76,7 @@ def serve(home, filled_database_url) -> Iterator[Callable[..., Server]]:
 def service(registered, filled_database_url, tmp_path_factory) -> Iterator[Server]:
     """One server for all tests of a file that only ask."""
     home = tmp_path_factory.mktemp("shared") / "home"
-    shutil.copytree(registered / "mlflow", home / "mlflow", ignore=lambda *_: {"artifacts"})
+    shutil.copytree(registered / "mlflow", home / "mlflow")
     started = Server(home, filled_database_url).start()
     yield started
     started.stop()

@@ -38,7 +38,7 @@ HEADERS = {
 def locked(registered, filled_database_url, tmp_path_factory) -> Iterator[Server]:
     """A server with a key, whose pages one other site may use."""
     home = tmp_path_factory.mktemp("locked") / "home"
-    shutil.copytree(registered / "mlflow", home / "mlflow", ignore=lambda *_: {"artifacts"})
+    shutil.copytree(registered / "mlflow", home / "mlflow")
     started = Server(home, filled_database_url, api_key=KEY, api_cors_origins=f'["{SITE}"]').start()
     yield started
     started.stop()

@@ -34,7 +34,7 @@ MOST = {"/predict": MOST_BODY_BYTES, "/predict/batch": BATCH_BODY_BYTES}
 @pytest.fixture(scope="module")
 def tight(registered, filled_database_url, tmp_path_factory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("tight") / "home"
-    shutil.copytree(registered / "mlflow", home / "mlflow", ignore=lambda *_: {"artifacts"})
+    shutil.copytree(registered / "mlflow", home / "mlflow")
     limits = {"api_max_in_flight": IN_FLIGHT, "api_timeout_seconds": SECONDS}
     started = Server(home, filled_database_url, **limits).start()
     yield started

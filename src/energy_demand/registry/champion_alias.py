@@ -57,7 +57,7 @@ def _from_server(uri: str) -> ChampionAlias | None:
             params={"name": MODEL_NAME, "alias": CHAMPION_ALIAS},
             timeout=TIMEOUT_SECONDS,
         )
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ConnectionError(str(error) or type(error).__name__) from error
     try:
         body: dict[str, Any] = answer.json()

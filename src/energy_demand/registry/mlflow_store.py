@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from energy_demand.config import forget_foreign_mlflow, opt_out_of_telemetry
@@ -46,7 +47,8 @@ class MlflowStore:
 
     def __init__(self, settings: Settings) -> None:
         home = settings.home / MLFLOW_FOLDER
-        self.uri = settings.mlflow_tracking_uri or sqlite_address(home / DATABASE_FILE)
+        given = settings.mlflow_tracking_uri
+        self.uri = sqlite_address(home / DATABASE_FILE) if given is None else _with_driver(given)
         self.label = redact(self.uri)
         self.artifact_location: str | None = None
         self._home: Path | None = None
@@ -100,3 +102,26 @@ class MlflowStore:
                 f"MLflow at {self.label} failed: {reason}; the champion is unchanged. "
                 "Check that MLflow runs and that MLFLOW_TRACKING_URI is right"
             ) from error
+
+
+def _with_driver(uri: str) -> str:
+    """The address, with our driver if it is PostgreSQL's without one.
+
+    Raises:
+        RegistryUnavailableError: an @ in its password ends it, and what follows would be shown as its host.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if scheme.startswith("postgres"):
+        try:
+            url = make_url(uri)
+            broken = "@" in (url.host or "") or "@" in (url.database or "")
+        except (SQLAlchemyError, ValueError):
+            broken = True
+        if broken:
+            raise RegistryUnavailableError(
+                "MLFLOW_TRACKING_URI is not a valid URL; expected e.g. postgresql://user@host:5432/mlflow, "
+                "with :password after the user and its special characters percent-encoded (%40 for @)"
+            )
+    if scheme in {"postgres", "postgresql"}:
+        return f"postgresql+psycopg{separator}{rest}"
+    return uri

@@ -174,6 +174,11 @@ class Registry:
             found = client.get_model_version(MODEL_NAME, version)
             metrics = client.get_run(str(found.run_id)).data.metrics
             texts = self._texts(found)
+            if not texts:
+                raise ModelRefusedError(
+                    f"version {version} of {MODEL_NAME}: its files are not where MLflow keeps them; bring "
+                    "them back from a backup, or run `energy-demand train`"
+                )
             try:
                 forecaster = from_texts(texts)
             except ModelRefusedError as error:
