@@ -58,6 +58,8 @@ class IngestionOutcome:
         failures = self.report.failures
         if failures:
             lines = "; ".join(f"{source}: {reason}" for source, reason in failures.items())
+            if not self.report.read:
+                raise IngestInterruptedError(lines)
             raise IngestInterruptedError(
                 f"{len(failures)} of the sources failed, the others are stored: {lines}"
             )

@@ -154,3 +154,5 @@ def _alone(run: IngestionRun, source: str, work: Callable[[], None]) -> None:
             raise
         run.note_failure(source, str(error))
         run.report.failures[source] = str(error)
+    else:
+        run.report.read.append(source)

@@ -71,6 +71,7 @@ class Report:
         withdrawn: hours of demand whose value the upstream took back.
         runs_missing: runs of a weather model that are not on record.
         runs_failed: runs that could not be fetched; they are asked for again.
+        read: the sources that were read to their end.
         failures: source → why it was not read to its end; the other sources were.
     """
 
@@ -83,6 +84,7 @@ class Report:
     withdrawn: int = 0
     runs_missing: int = 0
     runs_failed: int = 0
+    read: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class _Progress:
     model: WeatherModel
     known: dict[datetime, RunState]
     asked: set[datetime] = field(default_factory=set)
+    failed: list[UpstreamError] = field(default_factory=list)
 
     def next_for(self, moment: datetime, now: datetime) -> datetime | None:
         """The run to ask for next, so that the newest run of `moment` is there; None: no other helps."""
@@ -60,6 +61,12 @@ class _Progress:
             if stored is not None and stored.status == "complete":
                 return None
         return None
+
+    @property
+    def away(self) -> bool:
+        """Whether no run could be fetched, and that is not the fault of one run."""
+        unreachable = any(error.status is None for error in self.failed)
+        return len(self.failed) == len(self.asked) > (0 if unreachable else 1)
 
     def has_run(self, moment: datetime) -> bool:
         """Whether any run of the day before `moment` is stored."""
@@ -113,6 +120,8 @@ def _ingest_model(run: IngestionRun, client: WeatherClient, model: WeatherModel)
         if without >= DAYS_BEFORE_THE_BEGINNING:
             break
     run.progress("weather forecasts", len(moments), len(moments))
+    if progress.away:
+        raise _interrupted(run, progress.failed[-1], model, sorted(progress.asked, reverse=True))
 
 
 def _moments(run: IngestionRun) -> set[datetime]:
@@ -134,6 +143,7 @@ def _fetch(run: IngestionRun, client: WeatherClient, progress: _Progress, wanted
     runs, ended_by = client.fetch_runs(wanted, progress.model)
     stored = _store(run, client, progress.model, runs)
     progress.asked |= {found.run for found in runs}
+    progress.failed += [found.error for found in runs if found.error is not None]
     progress.known |= stored
     if ended_by is not None:
         raise _interrupted(run, ended_by, progress.model, wanted)
