@@ -70,3 +70,20 @@ def test_a_command_ends_with_one_line(command, tmp_path, database_url):
         f"error: LightGBM cannot be loaded: {SAID}; install OpenMP"
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [
+        pytest.param({}, "passive", id="threads that wait sleep"),
+        pytest.param({"OMP_WAIT_POLICY": "active"}, "active", id="unless somebody wants otherwise"),
+    ],
+)
+def test_threads_of_lightgbm_do_not_spin(given, policy, monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    script = "import os, energy_demand.boosting; print(os.environ['OMP_WAIT_POLICY'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [policy]

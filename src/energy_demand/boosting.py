@@ -5,6 +5,7 @@ Import `lgb` from here, never `lightgbm` itself.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,6 +29,10 @@ def _without(package: str) -> Iterator[None]:
     finally:
         del sys.modules[package]
 
+
+# Threads of LightGBM that wait for one another must sleep: by default they spin, and beside any other work on
+# the machine a fit then takes many times as long. OpenMP reads this when it is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 with _without("sklearn"):
     try:
