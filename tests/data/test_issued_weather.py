@@ -215,3 +215,33 @@ def test_an_empty_frame_has_no_runs_and_tells_nothing(frame):
     found = weather.around(moments(0, 5), 2, 3)
     assert found.shape == (2, 6, len(PATH_COLUMNS))
     assert np.isnan(found).all()
+
+
+# What a newer run does not have.
+
+
+def half(issued: float, mark: float, last: int) -> pd.DataFrame:
+    """A run that is null after an hour."""
+    frame = run(issued, mark, int(issued), 60)
+    frame.loc[frame["timestamp"] > at(last), "temperature_2m"] = np.nan
+    return frame
+
+
+def test_a_half_run_is_filled_by_the_run_before_it_and_by_none_older_than_a_day():
+    weather = issued_weather(pd.concat([run(0, 0, 0, 60), half(12, 2000, 14)]), CITY_ALONE)
+    assert said(weather, 12, 0, 4) == [2012.0, 2013.0, 2014.0, 15.0, 16.0]
+    assert said(weather, 24, 0, 2)[1:] == [25.0, 26.0]
+    assert np.isnan(said(weather, 25, 0, 2)[1:]).all()  # the whole run is older than a day
+
+
+def test_an_older_run_says_nothing_of_hours_that_have_passed():
+    weather = issued_weather(pd.concat([run(0, 0, 0, 60), run(12, 2000, 12, 60)]), CITY_ALONE)
+    assert np.isnan(said(weather, 14, 4, 0)[:2]).all()
+
+
+def test_variables_are_filled_one_by_one():
+    older = run(0, 0, 0, 60).assign(cloud_cover=40.0)
+    weather = issued_weather(pd.concat([older, run(6, 1000, 6, 60)]), CITY_ALONE)
+    found = weather.around(moments(6), 0, 2)[0, 1:]
+    assert found[:, PATH_COLUMNS.index(MAIN)].tolist() == [1007.0, 1008.0]
+    assert found[:, PATH_COLUMNS.index(CLOUD)].tolist() == [40.0, 40.0]

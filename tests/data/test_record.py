@@ -118,6 +118,16 @@ def test_a_record_to_forecast_from_needs_no_truth():
     assert made.demand_mwh[5] == 10_005.0
 
 
+def test_an_hour_that_screening_imputed_was_not_seen_however_often_the_record_is_made():
+    frame = demand()
+    frame["imputed"] = [hour in (5, 6) for hour in range(len(frame))]
+    made = make_record(frame, weather(), forecasts(), NEW_YORK, at(LAST))
+    again = make_record(made.demand, made.weather, made.forecasts, made.region, at(LAST))
+    for each in (made, again):
+        assert each.demand_mwh[5] == 10_005.0
+        assert np.flatnonzero(np.isnan(each.seen_mwh)).tolist() == [5, 6]
+
+
 def test_the_weather_path_has_the_hours_of_the_demand():
     made = record()
     assert made.observed.periods.equals(made.periods)

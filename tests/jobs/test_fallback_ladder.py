@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.data.record import Record, make_record
 from energy_demand.jobs.fallback_ladder import best_available
 from energy_demand.model.forecaster import EXPLANATION
@@ -403,6 +404,35 @@ def test_an_hour_that_was_missing_last_week_is_taken_from_the_week_before(stored
     made = best_available(Known(holed), QUESTION, None)
     assert_answers(made, "last_week", "none", "same hour last week")
     assert made.hours["predicted_demand_mwh"].iloc[0] == stored.demand_mwh[missing - 168]
+
+
+# What it lacked.
+
+
+def test_demand_that_cannot_be_true_is_not_the_newest_and_the_champion_has_not_seen_it(stored, champion):
+    demand = stored.demand.copy()
+    demand["imputed"] = demand["period"] > ISSUE - 49 * HOUR
+    doubted = make_record(demand, stored.weather, stored.forecasts, stored.region, stored.periods[-1])
+    made = best_available(Known(doubted), QUESTION, champion)
+    assert (made.quality, made.demand_age_hours) == ("champion", 49)
+    assert made.warnings()[0] == "the newest known demand is 49 hours old"
+    assert made.warnings()[1].startswith("48 later hours of demand cannot be true")
+    assert made.to_json()["warnings"] == made.warnings()
+    # As if those hours had not been served at all.
+    absent = altered(stored, demand_until=ISSUE - 49 * HOUR)
+    alone = best_available(Known(absent), QUESTION, champion)
+    assert made.hours["predicted_demand_mwh"].equals(alone.hours["predicted_demand_mwh"])
+
+
+def test_a_run_with_temperature_alone_is_told_by_what_it_lacks(stored, champion):
+    others = [name for name in WEATHER_VARIABLES if name != "temperature_2m"]
+    forecasts = stored.forecasts.copy()
+    forecasts.loc[:, [name for name in others if name in forecasts]] = np.nan
+    bare = make_record(stored.demand, stored.weather, forecasts, stored.region, stored.periods[-1])
+    made = best_available(Known(bare), QUESTION, champion)
+    assert made.quality == "champion"
+    (warning,) = made.warnings()
+    assert "no humidity and no cloud cover and no wind" in warning
 
 
 # Nobody.

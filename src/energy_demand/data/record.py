@@ -100,7 +100,7 @@ def make_record(
     """A record of the hours from the first of demand to `end`.
 
     Args:
-        demand_df: `period`, `demand_mwh` and optionally `truth_mwh` and `imputed`, in any order.
+        demand_df: `period`, `demand_mwh`, and optionally `truth_mwh` and `imputed` or `seen_mwh`; in any order.
         weather_df: observed weather by `timestamp` and `site`.
         forecasts_df: forecasts by `issued_at`, `timestamp` and `site`; may be empty.
         region: whose.
@@ -117,6 +117,8 @@ def make_record(
     seen = demand_df[TARGET_COLUMN].astype(float)
     if "imputed" in demand_df:
         seen = seen.mask(demand_df["imputed"].astype(bool))
+    elif "seen_mwh" in demand_df:  # of a record that is made anew
+        seen = seen.where(demand_df["seen_mwh"].notna())
     given = demand_df[columns].astype(float).assign(seen_mwh=seen)
     demand = given.set_index(at).reindex(periods)
     return Record(
