@@ -50,7 +50,7 @@ def backfill(
 
 
 def ingest(now: Now = None, as_json: Json = False) -> None:
-    """Fetch new data, and the last two weeks again to pick up revisions.
+    """Fetch new data, and the last weeks again to pick up revisions; each source alone.
 
     Example: energy-demand ingest
     """

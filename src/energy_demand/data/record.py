@@ -100,7 +100,7 @@ def make_record(
     """A record of the hours from the first of demand to `end`.
 
     Args:
-        demand_df: `period`, `demand_mwh`, and optionally `truth_mwh` and `imputed` or `seen_mwh`; in any order.
+        demand_df: `period`, `demand_mwh`, and optionally `truth_mwh` and `imputed` or `seen_mwh`.
         weather_df: observed weather by `timestamp` and `site`.
         forecasts_df: forecasts by `issued_at`, `timestamp` and `site`; may be empty.
         region: whose.
