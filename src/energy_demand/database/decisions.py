@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from energy_demand.database.storable import storable
 from energy_demand.database.tables import drift_log, retraining_log
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def end_retraining(
     connection.execute(
         sa.update(retraining_log)
         .where(retraining_log.c.id == number)
-        .values(finished_at=finished_at, outcome=outcome, verdict=verdict, error=error)
+        .values(finished_at=finished_at, outcome=outcome, verdict=verdict, error=storable(error))
     )
 
 

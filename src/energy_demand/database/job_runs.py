@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from energy_demand import locks
+from energy_demand.database.storable import storable
 from energy_demand.database.tables import job_run
 from energy_demand.errors import UserError
 
@@ -82,7 +83,7 @@ def record_end(
     connection: sa.Connection, job: Job, respondent: str, now: datetime, error: str | None = None
 ) -> None:
     """Note how the run that began at `now` ended."""
-    values = {"last_error": error} if error else {"last_error": None, "last_success_at": now}
+    values = {"last_error": storable(error)} if error else {"last_error": None, "last_success_at": now}
     connection.execute(
         sa.update(job_run)
         .where(job_run.c.job == job.name, job_run.c.respondent == respondent)
