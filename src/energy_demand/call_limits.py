@@ -22,10 +22,23 @@ if TYPE_CHECKING:
 
 # The upstream's clock is not ours: a call in the first moment of a window could count in the one before.
 MARGIN = timedelta(seconds=1)
+# Weights are sums of fractions.
+ROUNDING = 1e-6
 # A shorter wait is not worth a line.
 TOLD_FROM = timedelta(seconds=5)
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """By which clock (UTC) calls are counted, and how a client waits; the real ones by default."""
+
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+
+REAL_TIME = Timing()
 
 
 class Window(StrEnum):
@@ -82,6 +95,14 @@ class DailyLimitError(UserError, RuntimeError):
         self.until = until
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """Whether a call was counted `now`: where it was not, `until` is when to try again."""
+
+    now: datetime
+    until: datetime | None = None
+
+
 class CallBudget:
     """Waits until a call fits into the limits; threads may share it."""
 
@@ -101,32 +122,41 @@ class CallBudget:
         self._lock = threading.Lock()
         self._told: datetime | None = None
 
-    def reserve(self, weight: float) -> None:
-        """Return when a call of this weight fits.
+    def reserve(self, weight: float) -> datetime:
+        """Return when a call of this weight fits; in the windows of the moment it returns, it is counted.
 
         Raises:
             DailyLimitError: it fits into no window before the next day.
         """
-        while (until := self._reserved(weight)) is not None:
-            self._wait(until)
+        while (wait := self._reserved(weight)).until is not None:
+            self._wait(wait.until)
+        return wait.now
+
+    def give_back(self, weight: float, since: datetime) -> None:
+        """A call counted less than was reserved for it at `since`: so much of the windows of then is free."""
+        with self._lock:
+            for window in Window:
+                start, spent = self._spent.get(window, (since, 0.0))
+                if start == window.start(since):
+                    self._spent[window] = (start, max(spent - weight, 0.0))
 
     def used_up(self, window: Window) -> None:
         """The upstream refused a call: nothing more fits into its present window."""
         with self._lock:
             self._spent[window] = (window.start(self._clock()), float("inf"))
 
-    def _reserved(self, weight: float) -> datetime | None:
-        """None where the call is counted now, else when to try again."""
+    def _reserved(self, weight: float) -> _Turn:
+        """Count the call now, or say when to try again."""
         with self._lock:
             now = self._clock()
             full = [window for window in Window if not self._fits(window, weight, now)]
             if not full:
                 for window in Window:
                     self._spent[window] = (window.start(now), self._in(window, now) + weight)
-                return None
+                return _Turn(now)
         if Window.DAY in full:
             raise DailyLimitError(self._source, Window.DAY.end(now))
-        return max(window.end(now) for window in full) + MARGIN
+        return _Turn(now, max(window.end(now) for window in full) + MARGIN)
 
     def _in(self, window: Window, now: datetime) -> float:
         start, spent = self._spent.get(window, (now, 0.0))
@@ -137,7 +167,7 @@ class CallBudget:
         if spent == float("inf"):
             return False
         # A call that is heavier than a whole window has to be tried, in a window of its own.
-        return limit is None or spent == 0 or spent + weight <= limit
+        return limit is None or spent == 0 or spent + weight <= limit + ROUNDING
 
     def _wait(self, until: datetime) -> None:
         seconds = (until - self._clock()).total_seconds()

@@ -36,6 +36,8 @@ SECRET_PARAMS = frozenset({"api_key", "apikey"})
 STREAM_BYTES = 1 << 16
 # So often in a row an upstream may say that its calls are used up, where the wait was for its next window.
 MOST_REFUSALS = 4
+# What an upstream with weights counts for a request that it refuses.
+ERROR_WEIGHT = 1.0
 LONGEST_REASON = 300
 LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
@@ -273,7 +275,7 @@ class HttpClient:
         secrets += self._headers.values()
         query = httpx.QueryParams(list(params))
         try:
-            self._budget.reserve(weight)
+            counted_at = self._budget.reserve(weight)
         except DailyLimitError as error:
             raise self._error(asked, str(error), fault=Fault(str(error), retry=False)) from None
         self._keep_pace()
@@ -284,6 +286,10 @@ class HttpClient:
             ) as response:
                 try:
                     return understand(response, asked, secrets)
+                except UpstreamError:
+                    if response.status_code != httpx.codes.OK:
+                        self._budget.give_back(weight - ERROR_WEIGHT, counted_at)
+                    raise
                 finally:
                     logger.debug("%s %s in %.3f s", response.status_code, asked, time.monotonic() - began)
         except httpx.TimeoutException:

@@ -37,7 +37,7 @@ DATA_HEADER = "x-sandbox-data"
 def create_app(
     world: World,
     *,
-    now: datetime | None,
+    now: datetime | Callable[[], datetime] | None,
     require_key: str | None = None,
     archive_delay_days: int = 5,
     strict: Strictness | None = None,
@@ -50,8 +50,8 @@ def create_app(
 
     Args:
         world: What there is to serve.
-        now: The present (naive is UTC); nothing later is served. None is the end of the record, or the
-            clock at each request where time goes on.
+        now: The present (naive is UTC), or a clock that says it; nothing later is served. None is the end of
+            the record, or the clock at each request where time goes on.
         require_key: The only `api_key` EIA's routes accept; None accepts anything.
         archive_delay_days: How late the weather archive is.
         strict: Which limits, gaps and revisions of the real ones it has; None is none of them.
@@ -96,8 +96,10 @@ def create_app(
     return app
 
 
-def present_of(world: World, now: datetime | None) -> Callable[[], datetime]:
+def present_of(world: World, now: datetime | Callable[[], datetime] | None) -> Callable[[], datetime]:
     """The sandbox's present, UTC: fixed, or the clock where neither `now` nor the record fixes it."""
+    if callable(now):
+        return now
     if now is None and world.hourly.last is None:
         return lambda: datetime.now(UTC)
     fixed = moment_of_hour(world.hourly.last or 0) if now is None else now

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from energy_demand.call_limits import REAL_TIME, Timing
 from energy_demand.data.eia_bulk import BulkClient
 from energy_demand.data.eia_client import DEMAND, EIAClient
 from energy_demand.data.ingestion.demand import (
@@ -116,12 +117,13 @@ def ingest(
     *,
     bulk: bool = False,
     bulk_folder: Path | None = None,
+    timing: Timing = REAL_TIME,
 ) -> Report:
     """Store demand, daily totals, observed weather and issued forecasts of `span` in the database.
 
     With `bulk`, hourly demand is read from EIA's six-month files (from `bulk_folder` if given), which need
     no key and have no daily totals. Each source stands alone: one that fails is in `failures` of the report,
-    and the others are stored all the same.
+    and the others are stored all the same. `timing` is how Open-Meteo's calls are counted and waited for.
 
     Raises:
         NoDataError: EIA has no demand in a span of history; nothing is stored.
@@ -136,9 +138,9 @@ def ingest(
         with EIAClient(settings) as eia:
             _alone(run, EIA, lambda: ingest_demand(run, eia, may_withdraw=True))
             _alone(run, EIA_DAILY, lambda: ingest_daily(run, eia))
-    with WeatherClient(settings) as weather:
+    # One client for both: they share the calls that Open-Meteo allows.
+    with WeatherClient(settings, sleep=timing.sleep, clock=timing.clock) as weather:
         _alone(run, ARCHIVE, lambda: ingest_observed(run, weather))
-    with WeatherClient(settings) as weather:
         _alone(run, FORECASTS, lambda: ingest_issued(run, weather))
     return run.report
 
