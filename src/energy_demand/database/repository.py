@@ -208,6 +208,21 @@ def stored_periods(
     return {(row.series, row.period) for row in connection.execute(query)}
 
 
+def oldest_withdrawn(connection: sa.Connection, respondent: str, since: datetime) -> datetime | None:
+    """The first hour from `since` on whose value was taken back and has not come again, or None."""
+    earlier = raw_demand_revision.c
+    here = sa.exists().where(
+        raw_demand.c.respondent == earlier.respondent,
+        raw_demand.c.series == earlier.series,
+        raw_demand.c.period == earlier.period,
+    )
+    query = sa.select(sa.func.min(earlier.period)).where(
+        earlier.respondent == respondent, earlier.period >= since, ~here
+    )
+    first: datetime | None = connection.scalar(query)
+    return first
+
+
 def withdraw_demand(
     connection: sa.Connection, respondent: str, hours: Collection[tuple[str, datetime]], now: datetime
 ) -> int:

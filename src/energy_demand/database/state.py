@@ -112,6 +112,15 @@ def record_success(
     )
 
 
+def last_success(connection: sa.Connection, source: str, subject: str) -> datetime | None:
+    """When a source was last read to its end, or None."""
+    return connection.scalar(
+        sa.select(source_state.c.last_success_at).where(
+            source_state.c.source == source, source_state.c.subject == subject
+        )
+    )
+
+
 def record_error(connection: sa.Connection, source: str, subject: str, now: datetime, error: str) -> None:
     """Note why a source could not be read; what was noted of its last success stays."""
     error = str(storable(error))

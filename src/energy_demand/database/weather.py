@@ -46,10 +46,14 @@ MERGE_OBSERVED = (
 
 @dataclass(frozen=True)
 class RunState:
-    """What is known of a run: `complete`, `incomplete`, `missing` or `failed`, as of `asked_at`."""
+    """What is known of a run: `complete`, `incomplete`, `missing` or `failed`, as of `asked_at`.
+
+    `lacking` are the variables that it had nowhere.
+    """
 
     status: str
     asked_at: datetime
+    lacking: frozenset[str] = frozenset()
 
 
 def upsert_weather(connection: sa.Connection, frame: pd.DataFrame, now: datetime) -> Written:
@@ -111,10 +115,43 @@ def run_states(
     connection: sa.Connection, model: str, start: datetime, end: datetime
 ) -> dict[datetime, RunState]:
     """The runs of a model that start in [start, end] and were asked for before."""
-    query = sa.select(weather_run.c.run_at, weather_run.c.status, weather_run.c.asked_at).where(
+    query = sa.select(weather_run).where(
         weather_run.c.model == model, weather_run.c.run_at.between(start, end)
     )
-    return {row.run_at: RunState(row.status, row.asked_at) for row in connection.execute(query)}
+    return {
+        row.run_at: RunState(row.status, row.asked_at, frozenset(row.lacking.split(",")) - {""})
+        for row in connection.execute(query)
+    }
+
+
+def run_counts(connection: sa.Connection, since: datetime) -> dict[str, int]:
+    """How many runs issued after `since` are `complete`, `incomplete`, `missing`, `failed`.
+
+    `lacking` are those that are complete but for variables that they have nowhere.
+    """
+    lacks = sa.and_(weather_run.c.status == "complete", weather_run.c.lacking != "")
+    status = sa.case((lacks, "lacking"), else_=weather_run.c.status)
+    query = sa.select(status, sa.func.count()).where(weather_run.c.issued_at > since).group_by(status)
+    return dict(connection.execute(query).tuples().all())
+
+
+def missing_hours(connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime) -> int:
+    """How many hours in [start, end], of all sites together, lack a value at least.
+
+    A variable that a site has at no hour is none of it.
+    """
+    counts = ", ".join(f'count("{name}") AS "{name}"' for name in WEATHER_VARIABLES)
+    query = sa.text(
+        f"SELECT site, {counts} FROM raw_weather WHERE site = ANY(:sites) "  # noqa: S608
+        "AND timestamp BETWEEN :start AND :end GROUP BY site"
+    )
+    values = {"sites": list(sites), "start": start, "end": end}
+    hours = int((end - start).total_seconds() // 3600) + 1
+    whole = {
+        row.pop("site"): min((count for count in row.values() if count), default=0)
+        for row in map(dict, connection.execute(query, values).mappings())
+    }
+    return sum(hours - whole.get(site, 0) for site in sites)
 
 
 def read_weather(

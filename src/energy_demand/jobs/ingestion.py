@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from energy_demand.call_limits import REAL_TIME, Timing
 from energy_demand.data.feature_store import refresh_features
 from energy_demand.data.ingestion.ingest import IngestInterruptedError, ingest, looking_back
 from energy_demand.database import predictions
@@ -74,6 +75,7 @@ def run_ingestion(
     *,
     bulk: bool = False,
     bulk_folder: Path | None = None,
+    timing: Timing = REAL_TIME,
 ) -> IngestionOutcome:
     """Fetch and store a span, then update features and actual values.
 
@@ -84,7 +86,9 @@ def run_ingestion(
         DataKindMismatchError: the database holds another kind of data.
     """
     span = looking_back(database, settings, span, now)
-    report = ingest(database, settings, span, now, progress, bulk=bulk, bulk_folder=bulk_folder)
+    report = ingest(
+        database, settings, span, now, progress, bulk=bulk, bulk_folder=bulk_folder, timing=timing
+    )
     features = refresh_features(database, settings, span.start, span.end, now)
     progress("features", 1, 1)
     since = span.start - FILLED_BEFORE

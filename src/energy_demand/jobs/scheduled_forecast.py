@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from energy_demand.call_limits import REAL_TIME, Timing
 from energy_demand.data.ingestion.ingest import trailing_span
 from energy_demand.database import predictions
 from energy_demand.errors import UserError
@@ -58,7 +59,13 @@ class ScheduledForecast:
 
 
 def run_scheduled_forecast(
-    database: Database, registry: Registry, settings: Settings, now: datetime, progress: Progress
+    database: Database,
+    registry: Registry,
+    settings: Settings,
+    now: datetime,
+    progress: Progress,
+    *,
+    timing: Timing = REAL_TIME,
 ) -> ScheduledForecast:
     """Ingest, then forecast all hours of tomorrow and log them as scheduled.
 
@@ -72,7 +79,7 @@ def run_scheduled_forecast(
     trouble = None
     try:
         span = trailing_span(database, settings, now)
-        run_ingestion(database, settings, span, now, progress).raise_failures()
+        run_ingestion(database, settings, span, now, progress, timing=timing).raise_failures()
     except UserError as error:
         trouble = str(error)
         _log.error("new data could not be ingested, forecasting from stored data: %s", error)

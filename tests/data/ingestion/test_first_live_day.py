@@ -294,3 +294,106 @@ def test_a_search_does_not_end_because_one_cycle_of_the_day_is_never_there(datab
         backfilled(database, at.settings)
     stored = {run for run, status in _runs(database) if status == "complete"}
     assert {f"2025-03-{day:02d}T00" for day in range(1, 13)} <= stored
+
+
+def test_every_run_of_two_days_is_stored_whatever_the_hours_of_the_jobs(database, upstream):
+    with upstream(PRESENT) as at:
+        backfilled(database, at.settings)
+        # At 07 UTC the run of 00 is not out, and at 13 UTC it is not the newest any more.
+        daily(database, at.settings, PRESENT)
+    first = PRESENT - timedelta(days=2)
+    states = dict(_runs(database))
+    starts = [first + timedelta(hours=hours) for hours in range(5, 42, 6)]
+    assert {states.get(f"{start:%Y-%m-%dT%H}") for start in starts} == {"complete"}
+
+
+def test_every_run_since_the_last_success_is_fetched_after_an_outage(database, upstream):
+    with upstream(PRESENT) as at:
+        backfilled(database, at.settings)
+    now = PRESENT + timedelta(days=5)
+    with upstream(now) as at:
+        at.fail(kind="http_503", path="/single-runs")
+        assert list(daily(database, at.settings, now).failures) == ["open_meteo_single_runs"]
+        at.mend()
+        daily(database, at.settings, now)
+    complete = {start for start, status in _runs(database) if status == "complete"}
+    starts = [PRESENT.replace(hour=0) + timedelta(hours=hours) for hours in range(0, 5 * 24 + 6, 6)]
+    assert {f"{start:%Y-%m-%dT%H}" for start in starts} <= complete
+
+
+def test_a_run_that_failed_is_asked_for_again_when_it_is_older_than_two_days(database, upstream):
+    failing = "2025-03-12T00"
+    with upstream(PRESENT) as at:
+        backfilled(database, at.settings)
+        at.fail(kind="http_500", path="/single-runs", query=f"run={failing}")
+        daily(database, at.settings, PRESENT)
+    later = PRESENT + timedelta(days=3)
+    with upstream(later) as at:
+        at.fail(kind="http_500", path="/single-runs", query=f"run={failing}")
+        daily(database, at.settings, later)
+        assert dict(_runs(database))[failing] == "failed"
+        at.mend()
+        daily(database, at.settings, later)
+    assert dict(_runs(database))[failing] == "complete"
+
+
+def test_a_variable_that_a_run_lost_comes_when_the_run_has_it_again(database, upstream):
+    damaged = "2025-03-12T06"
+    with upstream(PRESENT) as at:
+        at.fail(
+            kind="undefined_variable", path="/single-runs", query=f"run={damaged}", variable="cloud_cover"
+        )
+        backfilled(database, at.settings)
+    lost = "SELECT count(*) - count(cloud_cover) FROM weather_forecast WHERE issued_at = '2025-03-12T12:30Z'"
+    assert number(database, lost) == 4 * 72
+    later = PRESENT + HOUR
+    with upstream(later) as at:
+        daily(database, at.settings, later)
+    assert number(database, lost) == 0
+    assert number(database, "SELECT count(*) FROM weather_run WHERE lacking <> ''") == 0
+
+
+def test_a_variable_that_no_run_has_is_not_asked_for_again(database, upstream):
+    with upstream(PRESENT) as at:
+        at.fail(kind="undefined_variable", path="/single-runs", variable="cloud_cover")
+        backfilled(database, at.settings)
+    asked = "SELECT count(*) FROM weather_run WHERE asked_at > :then AND run_at < :then"
+    with upstream(PRESENT + HOUR) as at:
+        at.fail(kind="undefined_variable", path="/single-runs", variable="cloud_cover")
+        daily(database, at.settings, PRESENT + HOUR)
+    # Of the last two days the runs that no issue went by, and none twice.
+    assert number(database, asked, then=PRESENT) <= 6
+    assert number(database, "SELECT count(*) FROM weather_run WHERE lacking <> 'cloud_cover'") == 0
+
+
+def test_observed_weather_that_is_not_all_there_is_counted(database, upstream):
+    missing = "SELECT missing_hours FROM source_state WHERE source = 'open_meteo_archive'"
+    with upstream(PRESENT) as at:
+        backfilled(database, at.settings)
+    assert number(database, missing) == 0
+    later = PRESENT + 6 * HOUR
+    with upstream(later) as at:
+        at.fail(kind="rain_alone", path="/forecast")
+        report = daily(database, at.settings, later)
+        assert report.failures == {}
+        assert number(database, missing) == 4 * 6  # of four sites
+        at.mend()
+        daily(database, at.settings, later)
+    assert number(database, missing) == 0
+
+
+def test_hours_that_a_fault_took_back_come_again_though_they_left_the_days_of_corrections(database, upstream):
+    begun = datetime.fromisoformat("2025-02-08T00:00+00:00")
+    hours = "SELECT count(*) FROM raw_demand WHERE series = 'D' AND period BETWEEN :start AND :end"
+    window = {"start": begun + 12 * HOUR, "end": PRESENT - 30 * 24 * HOUR}
+    with upstream(PRESENT) as at:
+        span = backfill_span(at.settings, begun.date(), LAST, PRESENT)
+        ingest(database, at.settings, span, PRESENT, silent)
+        whole = number(database, hours, **window)
+        at.fail(kind="taken_back", path="/eia", start=begun.isoformat(), end=window["end"].isoformat())
+        daily(database, at.settings, PRESENT)
+        assert number(database, hours, **window) < whole
+    later = PRESENT + timedelta(days=4)  # more than 31 days after those hours
+    with upstream(later) as at:
+        daily(database, at.settings, later)
+    assert number(database, hours, **window) == whole

@@ -61,6 +61,8 @@ __all__ = [
 
 # A run of the schedule a little early still counts as the next day's.
 ONCE_A_DAY = timedelta(hours=23)
+# An hour whose value was taken back is asked for again for so long.
+WITHDRAWN_FOR = 2 * LOOK_BACK
 
 
 def backfill_span(settings: Settings, first: date, last: date, now: datetime) -> Span:
@@ -96,16 +98,22 @@ def trailing_span(
 
 
 def looking_back(database: Database, settings: Settings, span: Span, now: datetime) -> Span:
-    """The span, once a day as long as EIA corrects hours; not where nothing is stored that far back."""
+    """The span, once a day as long as EIA corrects hours; not where nothing is stored that far back.
+
+    It begins earlier where a value was taken back that long ago and has not come again: a fault of the
+    upstream looks the same.
+    """
     if span.history or span.end - span.start >= LOOK_BACK:
         return span
     respondent = settings.region.respondent
     with database.transaction() as connection:
         stored = repository.demand_span(connection, respondent, DEMAND, now)
         looked = state.get_watermark(connection, LONG_LOOK, respondent)
+        gone = repository.oldest_withdrawn(connection, respondent, span.end - WITHDRAWN_FOR)
     if stored is None or (looked is not None and now - looked < ONCE_A_DAY):
         return span
-    return replace(span, start=min(span.start, max(stored[0], span.end - LOOK_BACK)))
+    start = min(span.start, span.end - LOOK_BACK, gone or span.end)
+    return replace(span, start=min(span.start, max(stored[0], start)))
 
 
 def ingest(

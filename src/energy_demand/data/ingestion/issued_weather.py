@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -31,12 +31,15 @@ if TYPE_CHECKING:
 
 FORECASTS = "open_meteo_single_runs"
 EVERY_RUN_FOR = timedelta(days=2)
+# After an outage every run since the last success is fetched, at most so far back.
+CAUGHT_UP_FOR = timedelta(days=31)
 # For a moment without the newest run, so many before it are tried: together a day of runs.
 RUNS_FOR_A_MOMENT = 4
-# The record of a model begins somewhere; so many days in a row without any run are its beginning.
-DAYS_BEFORE_THE_BEGINNING = 7
+# The record of a model begins somewhere; so long without any run is its beginning.
+BEFORE_THE_BEGINNING = timedelta(days=7)
 # Runs are completed within hours, damaged ones were restored within days.
 COMPLETED_WITHIN = timedelta(days=2)
+INCOMPLETE_FOR = timedelta(days=14)
 RESTORED_WITHIN = timedelta(days=7)
 ASKED_AGAIN_AFTER = timedelta(minutes=50)
 OLD_ASKED_AGAIN_AFTER = timedelta(hours=20)
@@ -56,9 +59,9 @@ class _Progress:
         """The run to ask for next, so that the newest run of `moment` is there; None: no other helps."""
         for start in islice(self.model.runs_before(moment), RUNS_FOR_A_MOMENT):
             stored = self.known.get(start)
-            if start not in self.asked and (stored is None or _is_due(start, stored, now)):
+            if start not in self.asked and (stored is None or self._is_due(start, stored, now)):
                 return start
-            if stored is not None and stored.status == "complete":
+            if stored is not None and self._is_whole(stored):
                 return None
         return None
 
@@ -73,26 +76,44 @@ class _Progress:
         runs = islice(self.model.runs_before(moment), RUNS_FOR_A_MOMENT)
         return any(start in self.known and self.known[start].status in _STORED for start in runs)
 
+    def unfinished(self) -> set[datetime]:
+        """When the runs that were asked for, and may still become more than they are, were issued."""
+        return {
+            self.model.published(start) for start, stored in self.known.items() if not self._is_whole(stored)
+        }
+
+    def _is_whole(self, stored: RunState) -> bool:
+        """Whether all is stored that the model has."""
+        return stored.status == "complete" and stored.lacking <= self._never
+
+    @property
+    def _never(self) -> frozenset[str]:
+        """The variables that no run has: those the model lacks. One that another run has was lost."""
+        lacking = [stored.lacking for stored in self.known.values() if stored.status in _STORED]
+        return frozenset.intersection(*lacking) if lacking else frozenset()
+
+    def _is_due(self, start: datetime, stored: RunState, now: datetime) -> bool:
+        """Whether a run that was asked for before may have become more than it was."""
+        age, since = now - start, now - stored.asked_at
+        if stored.status == "failed":
+            return True
+        if self._is_whole(stored):
+            return False
+        if stored.status == "missing":
+            return since >= (ASKED_AGAIN_AFTER if age <= RESTORED_WITHIN else OLD_ASKED_AGAIN_AFTER)
+        wait = ASKED_AGAIN_AFTER if age <= COMPLETED_WITHIN else OLD_ASKED_AGAIN_AFTER
+        return age <= INCOMPLETE_FOR and since >= wait
+
 
 _STORED = {"complete", "incomplete"}
-
-
-def _is_due(start: datetime, stored: RunState, now: datetime) -> bool:
-    """Whether a run that was asked for before may have become more than it was."""
-    age, since = now - start, now - stored.asked_at
-    if stored.status == "failed":
-        return True
-    if stored.status == "incomplete":
-        return age <= COMPLETED_WITHIN and since >= ASKED_AGAIN_AFTER
-    wait = ASKED_AGAIN_AFTER if age <= RESTORED_WITHIN else OLD_ASKED_AGAIN_AFTER
-    return stored.status == "missing" and since >= wait
 
 
 def ingest_issued(run: IngestionRun, client: WeatherClient) -> None:
     """Store the forecasts of the span as they were issued, those that are not stored yet.
 
-    Of each day the newest run known at the hour of issue, and the newest known now; of the last two days
-    every run, unless the span is history.
+    Of each day the newest run known at the hour of issue, and the newest known now; unless the span is
+    history also every run of the last two days, or since the last success where that is longer ago, and every
+    run of the span that was not whole.
 
     Raises:
         IngestInterruptedError: Open-Meteo failed; what was fetched is stored.
@@ -103,28 +124,28 @@ def ingest_issued(run: IngestionRun, client: WeatherClient) -> None:
 
 
 def _ingest_model(run: IngestionRun, client: WeatherClient, model: WeatherModel) -> None:
-    moments = sorted(_moments(run), reverse=True)
-    oldest = min(islice(model.runs_before(moments[-1]), RUNS_FOR_A_MOMENT))
-    known = run.database.run(
-        lambda connection: weather.run_states(connection, model.name, oldest, moments[0])
-    )
+    wanted_at = _moments(run, model)
+    oldest = min(islice(model.runs_before(min(wanted_at)), RUNS_FOR_A_MOMENT))
+    known = run.database.run(lambda connection: weather.run_states(connection, model.name, oldest, run.now))
     progress = _Progress(model, known)
-    without = 0
+    if not run.span.history:
+        wanted_at |= progress.unfinished()
+    moments = sorted(wanted_at, reverse=True)
+    found_at = moments[0]
     for first in range(0, len(moments), RUNS_AT_ONCE):
         batch = moments[first : first + RUNS_AT_ONCE]
         while wanted := {start for moment in batch if (start := progress.next_for(moment, run.now))}:
             _fetch(run, client, progress, sorted(wanted, reverse=True))
         run.progress("weather forecasts", min(first + RUNS_AT_ONCE, len(moments)), len(moments))
-        for moment in batch:
-            without = 0 if progress.has_run(moment) else without + 1
-        if without >= DAYS_BEFORE_THE_BEGINNING:
+        found_at = min((moment for moment in batch if progress.has_run(moment)), default=found_at)
+        if found_at - batch[-1] >= BEFORE_THE_BEGINNING:
             break
     run.progress("weather forecasts", len(moments), len(moments))
     if progress.away:
         raise _interrupted(run, progress.failed[-1], model, sorted(progress.asked, reverse=True))
 
 
-def _moments(run: IngestionRun) -> set[datetime]:
+def _moments(run: IngestionRun, model: WeatherModel) -> set[datetime]:
     """The times whose newest run is wanted."""
     zone, now = run.settings.region.zone, run.now
     first = local_day(run.span.start - timedelta(hours=1), zone)
@@ -134,8 +155,20 @@ def _moments(run: IngestionRun) -> set[datetime]:
     if run.span.end >= now - EVERY_RUN_FOR or not moments:
         moments.add(now)
     if not run.span.history:
-        moments |= {now - timedelta(hours=hours) for hours in range(0, 48, 6)}
+        since = _every_run_since(run)
+        recent = takewhile(lambda start: start >= since, model.runs_before(now))
+        moments |= {model.published(start) for start in recent}
     return moments
+
+
+def _every_run_since(run: IngestionRun) -> datetime:
+    """From which start on every run is wanted."""
+    succeeded_at = run.database.run(
+        lambda connection: state.last_success(connection, FORECASTS, run.respondent)
+    )
+    now = run.now
+    caught_up = now if succeeded_at is None else max(succeeded_at, now - CAUGHT_UP_FOR)
+    return min(caught_up, now) - EVERY_RUN_FOR
 
 
 def _fetch(run: IngestionRun, client: WeatherClient, progress: _Progress, wanted: list[datetime]) -> None:
@@ -176,7 +209,7 @@ def _store(
     run.report.quarantined += apart
     run.report.runs_missing += sum(found.status == "missing" for found in runs)
     run.report.runs_failed += sum(found.status == "failed" for found in runs)
-    return {found.run: weather.RunState(found.status, run.now) for found in runs}
+    return {found.run: weather.RunState(found.status, run.now, frozenset(found.lacking)) for found in runs}
 
 
 def _state_row(model: WeatherModel, found: ModelRun, now: datetime) -> dict[str, object]:

@@ -52,7 +52,7 @@ def ingest_observed(run: IngestionRun, client: WeatherClient) -> None:
             f"Open-Meteo served no usable observed weather from {chunks[0][0]:%Y-%m-%dT%H} to "
             f"{end:%Y-%m-%dT%H} UTC"
         )
-    run.database.run(lambda connection: _note(run, connection))
+    run.database.run(lambda connection: _note(run, connection, end))
 
 
 def _start(run: IngestionRun, end: datetime) -> datetime:
@@ -109,7 +109,9 @@ def _store(run: IngestionRun, client: WeatherClient, frame: pd.DataFrame, source
     return len(rows)
 
 
-def _note(run: IngestionRun, connection: sa.Connection) -> None:
-    marks = [state.get_watermark(connection, ARCHIVE, site.name) for site in run.settings.region.sites]
+def _note(run: IngestionRun, connection: sa.Connection, end: datetime) -> None:
+    sites = [site.name for site in run.settings.region.sites]
+    marks = [state.get_watermark(connection, ARCHIVE, site) for site in sites]
     newest = min((mark for mark in marks if mark is not None), default=None)
-    state.record_success(connection, ARCHIVE, run.respondent, run.now, newest)
+    missing = weather.missing_hours(connection, sites, max(run.span.start, end - ASKED_AGAIN), end)
+    state.record_success(connection, ARCHIVE, run.respondent, run.now, newest, missing)
