@@ -53,12 +53,17 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     parser.add_argument("--json", action="store_true", help="print one JSON object, as without it")
     given = parser.parse_args()
-    strict = Strictness(limits=None, models=not given.every_day)
-    profile = cProfile.Profile() if given.profile else None
+    with answer_alone():
+        figures = backfilled(every_day=given.every_day, profiled=given.profile)
+    print(json.dumps(figures, indent=1))
+
+
+def backfilled(*, every_day: bool, profiled: bool) -> dict[str, Any]:
+    """The figures of one backfill, with a sandbox, a server and a home of its own."""
+    profile = cProfile.Profile() if profiled else None
     with (
-        answer_alone(),
         tempfile.TemporaryDirectory(prefix="backfill-", ignore_cleanup_errors=True) as folder,
-        sandbox(strict) as address,
+        sandbox(Strictness(limits=None, models=not every_day)) as address,
     ):
         Path(folder).chmod(0o755)  # PostgreSQL's account must enter it
         home = Path(folder) / "home"
@@ -66,9 +71,11 @@ def main() -> None:
             figures = measured(home, address, profile)
         finally:
             EmbeddedServer(home).stop()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the sandbox, which has ended
+    figures["sandbox_cpu_seconds"] = round(used.ru_utime + used.ru_stime, 1)
     if profile is not None:
         pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(SHOWN)
-    print(json.dumps(figures, indent=1))
+    return figures
 
 
 @contextmanager
@@ -103,7 +110,7 @@ def measured(home: Path, address: str, profile: cProfile.Profile | None) -> dict
     ended: dict[str, float] = {}
     with opened(settings) as database:
         span = backfill_span(settings, FIRST, LAST, NOW)
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
 
         def progress(step: str, _done: int, _total: int) -> None:
             ended[step] = time.perf_counter() - began
@@ -113,7 +120,7 @@ def measured(home: Path, address: str, profile: cProfile.Profile | None) -> dict
         outcome = run_ingestion(database, settings, span, NOW, progress)
         if profile is not None:
             profile.disable()
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
     before, by_step = 0.0, {}
     for step, at in sorted(ended.items(), key=lambda item: item[1]):
         by_step[step] = round(at - before, 1)
@@ -121,6 +128,7 @@ def measured(home: Path, address: str, profile: cProfile.Profile | None) -> dict
     report = outcome.to_json()
     return {
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
         "seconds_by_step": by_step,
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
         "new_rows": {

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
 
 FIRST_DAY = date(2024, 10, 28)
 START = datetime(2025, 3, 12, 13, tzinfo=UTC)  # 09:00 in New York, three days after the clock change
+FILLED = "filled_for_schedules"  # the database that is copied
 QUIET = timedelta(days=2)
 TRAILING, COMPARED = timedelta(days=14), timedelta(days=31)
 PUBLISHED = timedelta(hours=3)
@@ -238,22 +239,22 @@ class Simulation:
         self._numbers = 0
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Iterator[Simulation]:
         """The sandbox runs, the database that is copied is filled, and a champion is registered."""
         world = SyntheticWorld(seed=1)
         app = create_app(world, now=lambda: self._present, strict=Strictness(limits=None))
         with serving(app) as self._address:
             with self._admin.connect() as connection:
-                connection.exec_driver_sql("CREATE DATABASE filled")
-            self._fill(self._settings("filled"))
-            yield
+                connection.exec_driver_sql(f"CREATE DATABASE {FILLED}")
+            self._fill(self._settings(FILLED))
+            yield self
 
     def run(self, schedule: Schedule, expected: Outcome | None = None) -> Outcome:
         """All jobs of a schedule in a database of its own, with what is expected of a run without faults."""
         self._numbers += 1
         name = f"schedule_{self._numbers}"
         with self._admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE filled")
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {FILLED}")
             try:
                 settings = self._settings(name)
                 with opened(settings) as database:
@@ -408,6 +409,10 @@ def _silent(_step: str, _done: int, _total: int) -> None:
     pass
 
 
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def simulation(folder: Path, days: int, every_hours: int) -> Iterator[Simulation]:
     """A simulation with an embedded server of its own in `folder`, which every account may enter."""
@@ -419,17 +424,21 @@ def simulation(folder: Path, days: int, every_hours: int) -> Iterator[Simulation
             connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
             connection.exec_driver_sql("SELECT pg_reload_conf()")
         engine.dispose()
-        simulated = Simulation(folder / "home", server, days, every_hours)
-        with simulated.running():
+        with Simulation(folder / "home", server, days, every_hours).running() as simulated:
             yield simulated
     finally:
         server.stop()
 
 
 def measured(
-    simulated: Simulation, seeds: list[int], days: int, every_hours: int, tell: Callable[[str], None]
+    simulated: Simulation,
+    seeds: list[int],
+    days: int,
+    every_hours: int,
+    tell: Callable[[str], None] = lambda _line: None,
+    minutes: float = float("inf"),
 ) -> dict[str, Any]:
-    """All schedules against the run without faults."""
+    """The schedules against the run without faults, as many as begin within so many minutes."""
     began = time.perf_counter()
     expected = simulated.run(Schedule(days, every_hours))
     tell(f"without faults: {time.perf_counter() - began:.0f} s, {expected.problems or 'as it should be'}")
@@ -437,7 +446,11 @@ def measured(
     drawn_kinds: Counter[str] = Counter()
     failed_sources: Counter[str] = Counter()
     jobs = 0
+    done: list[int] = []
     for seed in seeds:
+        if time.perf_counter() - began > 60 * minutes:
+            break
+        done.append(seed)
         schedule = drawn(seed, days, every_hours)
         drawn_kinds.update(fault.asked["kind"] for fault in schedule.faults)
         outcome = simulated.run(schedule, expected)
@@ -450,8 +463,8 @@ def measured(
             tell(f"    {problem[:400]}")
     return {
         "ok": not wrong,
-        "schedules": len(seeds),
-        "seeds": seeds,
+        "schedules": len(done),
+        "seeds": done,
         "days": days,
         "every_hours": every_hours,
         "jobs": jobs,
@@ -473,6 +486,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="this seed alone")
     parser.add_argument("--days", type=int, default=14, help="days that are simulated")
     parser.add_argument("--every", type=int, default=6, help="hours between two jobs; a divisor of 24")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no schedule after them")
     parser.add_argument("--json", action="store_true", help="print one JSON object, as without it")
     given = parser.parse_args()
     seeds = list(range(given.first, given.first + given.schedules)) if given.seed is None else [given.seed]
@@ -481,13 +495,7 @@ def main() -> None:
     folder.chmod(0o755)  # PostgreSQL's account must enter it
     try:
         with answer_alone(), simulation(folder, given.days, given.every) as simulated:
-            figures = measured(
-                simulated,
-                seeds,
-                given.days,
-                given.every,
-                lambda line: print(line, file=sys.stderr, flush=True),
-            )
+            figures = measured(simulated, seeds, given.days, given.every, _tell, given.minutes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(figures, indent=1))

@@ -81,17 +81,24 @@ class VirtualClock:
             self._now = max(self._now, begun + timedelta(seconds=seconds))
 
 
-def main() -> None:
-    """Run it in a home of its own and print the figures."""
+def main() -> Any:
+    """Run it in a home of its own, print the figures, and return whether the bars hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--months", type=int, default=14, help="how far back, in months of 30.44 days")
     parser.add_argument("--json", action="store_true", help="print one JSON object, as without it")
-    months = parser.parse_args().months
-    logging.basicConfig(format="%(message)s")  # the lines that say until when it waits, on standard error
+    given = parser.parse_args()
+    with answer_alone():
+        figures = backfilled(given.months)
+    print(json.dumps(figures, indent=1))
+    return figures["ok"]
+
+
+def backfilled(months: int) -> dict[str, Any]:
+    """The figures of one backfill, with a sandbox, a server and a home of its own."""
+    logging.basicConfig(format="%(message)s")  # the lines that say until when it waits
     clock = VirtualClock(NOW)
     app = create_app(SyntheticWorld(seed=1), now=NOW, strict=STRICT, wall=clock.now)
     with (
-        answer_alone(),
         tempfile.TemporaryDirectory(prefix="live-backfill-", ignore_cleanup_errors=True) as folder,
         serving(app) as address,
     ):
@@ -109,11 +116,9 @@ def main() -> None:
         )
         try:
             with opened(settings) as database:
-                figures = measured(database, settings, clock, app.state.limits, months)
+                return measured(database, settings, clock, app.state.limits, months)
         finally:
             EmbeddedServer(home).stop()
-    print(json.dumps(figures, indent=1))
-    sys.exit(0 if figures["ok"] else 1)
 
 
 def measured(
@@ -215,4 +220,4 @@ def whole_runs(database: Database, settings: Settings) -> set[datetime]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(not main())

@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from energy_demand.data.ingestion.weather import ingest_issued, ingest_observed
-
 from energy_demand.config import Settings, load_settings
 from energy_demand.data.eia_client import EIAClient
 from energy_demand.data.ingestion.demand import ingest_demand
 from energy_demand.data.ingestion.ingest import Report, backfill_span
 from energy_demand.data.ingestion.ingestion_run import IngestionRun
+from energy_demand.data.ingestion.issued_weather import ingest_issued
+from energy_demand.data.ingestion.observed_weather import ingest_observed
 from energy_demand.data.weather_client import WeatherClient
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.engine import Database, opened

@@ -208,8 +208,10 @@ def stored_periods(
     return {(row.series, row.period) for row in connection.execute(query)}
 
 
-def oldest_withdrawn(connection: sa.Connection, respondent: str, since: datetime) -> datetime | None:
-    """The first hour from `since` on whose value was taken back and has not come again, or None."""
+def oldest_unsettled(
+    connection: sa.Connection, respondent: str, since: datetime, changed_since: datetime
+) -> datetime | None:
+    """The first hour from `since` on that changed after `changed_since`, or was taken back and is away."""
     earlier = raw_demand_revision.c
     here = sa.exists().where(
         raw_demand.c.respondent == earlier.respondent,
@@ -217,7 +219,9 @@ def oldest_withdrawn(connection: sa.Connection, respondent: str, since: datetime
         raw_demand.c.period == earlier.period,
     )
     query = sa.select(sa.func.min(earlier.period)).where(
-        earlier.respondent == respondent, earlier.period >= since, ~here
+        earlier.respondent == respondent,
+        earlier.period >= since,
+        sa.or_(earlier.superseded_at > changed_since, ~here),
     )
     first: datetime | None = connection.scalar(query)
     return first

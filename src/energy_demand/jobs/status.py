@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.database import decisions, state
+from energy_demand.database import decisions, state, weather
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
 from energy_demand.registry.registry import Registry
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
 
-
-STORED = ("data", "demand", "weather", "sources", "last_drift_check", "last_retraining")
+# Of the weather models' runs, those of so long are counted.
+RUNS_SHOWN = timedelta(days=14)
+STORED = ("data", "demand", "weather", "sources", "weather_runs", "last_drift_check", "last_retraining")
 
 
 def status(settings: Settings, now: datetime) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "demand": stored["demand"],
         "weather": stored["weather"],
         "sources": stored["sources"],
+        "weather_runs": stored["weather_runs"],
         "champion": champion,
         "last_drift_check": stored["last_drift_check"],
         "last_retraining": stored["last_retraining"],
@@ -69,6 +72,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "demand": state.demand_summary(connection, settings.region.respondent, now),
             "weather": state.weather_summary(connection, now),
             "sources": state.source_states(connection),
+            "weather_runs": weather.run_counts(connection, now - RUNS_SHOWN),
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,
         }

@@ -85,6 +85,12 @@ def _add_monitoring(table: Table, body: dict[str, Any]) -> None:
                 f"[red]{source['source']}[/red]",
                 escape(f"failed {failed:%Y-%m-%dT%H:%MZ}: {source['last_error']}"),
             )
+        elif source["missing_hours"]:
+            table.add_row(source["source"], f"{source['missing_hours']:,} hours missing")
+    runs = {status: count for status, count in body["weather_runs"].items() if status != "complete"}
+    if runs:
+        counts = ", ".join(f"{count:,} {status}" for status, count in sorted(runs.items()))
+        table.add_row("weather runs", f"of the last two weeks: {counts}; those that come later are stored")
 
 
 def print_quarantine(rows: list[dict[str, Any]]) -> None:

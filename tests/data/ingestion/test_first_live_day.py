@@ -382,18 +382,30 @@ def test_observed_weather_that_is_not_all_there_is_counted(database, upstream):
     assert number(database, missing) == 0
 
 
-def test_hours_that_a_fault_took_back_come_again_though_they_left_the_days_of_corrections(database, upstream):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"kind": "taken_back"}, id="taken back"),
+        pytest.param({"kind": "zeros", "every": 1}, id="zeros"),
+    ],
+)
+def test_hours_that_a_fault_changed_come_again_though_they_left_the_days_of_corrections(
+    database, upstream, fault
+):
     begun = datetime.fromisoformat("2025-02-08T00:00+00:00")
-    hours = "SELECT count(*) FROM raw_demand WHERE series = 'D' AND period BETWEEN :start AND :end"
-    window = {"start": begun + 12 * HOUR, "end": PRESENT - 30 * 24 * HOUR}
+    total = "SELECT sum(value) FROM raw_demand WHERE series = 'D' AND period BETWEEN :start AND :end"
+    struck = PRESENT + timedelta(days=1)
+    window = {"start": struck - 30 * 24 * HOUR - 18 * HOUR, "end": struck - 30 * 24 * HOUR}
     with upstream(PRESENT) as at:
         span = backfill_span(at.settings, begun.date(), LAST, PRESENT)
         ingest(database, at.settings, span, PRESENT, silent)
-        whole = number(database, hours, **window)
-        at.fail(kind="taken_back", path="/eia", start=begun.isoformat(), end=window["end"].isoformat())
-        daily(database, at.settings, PRESENT)
-        assert number(database, hours, **window) < whole
-    later = PRESENT + timedelta(days=4)  # more than 31 days after those hours
+    whole = number(database, total, **window)
+    with upstream(struck) as at:
+        asked = {name: moment.isoformat() for name, moment in window.items()}
+        at.fail(path="/eia", **asked, **fault)
+        daily(database, at.settings, struck)
+    assert (number(database, total, **window) or 0) < whole
+    later = struck + timedelta(days=4)  # more than 31 days after those hours
     with upstream(later) as at:
         daily(database, at.settings, later)
-    assert number(database, hours, **window) == whole
+    assert number(database, total, **window) == whole

@@ -61,8 +61,9 @@ __all__ = [
 
 # A run of the schedule a little early still counts as the next day's.
 ONCE_A_DAY = timedelta(hours=23)
-# An hour whose value was taken back is asked for again for so long.
-WITHDRAWN_FOR = 2 * LOOK_BACK
+# An hour whose value changed or was taken back is looked at again for so long, also outside those days.
+CHANGED_LATELY = timedelta(days=14)
+UNSETTLED_FOR = 2 * LOOK_BACK
 
 
 def backfill_span(settings: Settings, first: date, last: date, now: datetime) -> Span:
@@ -100,8 +101,8 @@ def trailing_span(
 def looking_back(database: Database, settings: Settings, span: Span, now: datetime) -> Span:
     """The span, once a day as long as EIA corrects hours; not where nothing is stored that far back.
 
-    It begins earlier where a value was taken back that long ago and has not come again: a fault of the
-    upstream looks the same.
+    It begins earlier where an older hour changed lately, or was taken back and has not come again: a fault of
+    the upstream looks the same, and what it changed would stay.
     """
     if span.history or span.end - span.start >= LOOK_BACK:
         return span
@@ -109,10 +110,12 @@ def looking_back(database: Database, settings: Settings, span: Span, now: dateti
     with database.transaction() as connection:
         stored = repository.demand_span(connection, respondent, DEMAND, now)
         looked = state.get_watermark(connection, LONG_LOOK, respondent)
-        gone = repository.oldest_withdrawn(connection, respondent, span.end - WITHDRAWN_FOR)
+        unsettled = repository.oldest_unsettled(
+            connection, respondent, span.end - UNSETTLED_FOR, now - CHANGED_LATELY
+        )
     if stored is None or (looked is not None and now - looked < ONCE_A_DAY):
         return span
-    start = min(span.start, span.end - LOOK_BACK, gone or span.end)
+    start = min(span.start, span.end - LOOK_BACK, unsettled or span.end)
     return replace(span, start=min(span.start, max(stored[0], start)))
 
 
