@@ -409,3 +409,13 @@ def test_hours_that_a_fault_changed_come_again_though_they_left_the_days_of_corr
     with upstream(later) as at:
         daily(database, at.settings, later)
     assert number(database, total, **window) == whole
+
+
+def test_a_daily_total_that_is_not_there_is_counted(database, upstream):
+    missing = "SELECT missing_hours FROM source_state WHERE source = 'eia_daily'"
+    with upstream(PRESENT) as at:
+        backfilled(database, at.settings)
+        assert number(database, missing) == 0
+        at.fail(kind="taken_back", path="/eia/v2/electricity/rto/daily", start="2025-03-05", end="2025-03-06")
+        daily(database, at.settings, PRESENT)
+    assert number(database, missing) == 2 * 24

@@ -36,6 +36,8 @@ EIA_DAILY = "eia_daily"
 LONG_LOOK = "eia_long_look"
 # The newest hours are published one to two hours after their end: later than this one is missing.
 PUBLISHED_WITHIN = timedelta(hours=3)
+# A day's total that is not there a day after its end is missing.
+DAILY_WITHIN = timedelta(days=1)
 # More gaps than this are not requested one by one, but as one range from the first to the last.
 MOST_HOLES = 40
 
@@ -142,10 +144,16 @@ def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
     frame = good.assign(respondent=run.respondent, timezone=zone.key, known_at=known, ingested_at=run.now)
     frame = frame[frame["known_at"] <= run.now]
 
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    due = {day for day in days if local_midnight(day + timedelta(days=1), zone) + DAILY_WITHIN <= run.now}
+    totals = set(good.loc[good["series"] == DEMAND, "day"])
+    missing = due - totals if totals else set()
+
     def store(connection: sa.Connection) -> tuple[Written, int]:
         state.lock_ingestion(connection)
         stamp(connection, client.data_kind, run.now)
-        state.record_success(connection, EIA_DAILY, run.respondent, run.now, max(ends, default=None))
+        newest = max(ends, default=None)
+        state.record_success(connection, EIA_DAILY, run.respondent, run.now, newest, 24 * len(missing))
         written = repository.upsert_daily(connection, frame, run.now)
         return written, run.set_apart(connection, EIA_DAILY, broken)
 
