@@ -11,7 +11,8 @@ one job to days; they end two days before the end. Each schedule begins with a c
 Checked after each job:
 - a source that failed has its error in `status`, with the time of the job, and a run that failed is on record
   as failed;
-- a source that has fewer values of the trailing two weeks (but for the newest three hours) than the run
+- a source that has fewer values of the trailing two weeks (but for the newest three hours, and the total of a
+  day that ended less than twelve hours before) than the run
   without faults had then says so: an error that is newer than its last success, missing hours, or runs that
   are missing, incomplete or failed.
 Checked at the end:
@@ -52,7 +53,7 @@ from answers import answer_alone
 from energy_demand.call_limits import Timing
 from energy_demand.columns import FEATURE_COLUMNS, WEATHER_VARIABLES
 from energy_demand.config import Settings
-from energy_demand.data.ingestion.demand import EIA, EIA_DAILY
+from energy_demand.data.ingestion.demand import DAILY_WITHIN, EIA, EIA_DAILY
 from energy_demand.data.ingestion.ingest import backfill_span, trailing_span
 from energy_demand.data.ingestion.issued_weather import FORECASTS
 from energy_demand.data.ingestion.observed_weather import ARCHIVE
@@ -67,6 +68,7 @@ from energy_demand.model.base.training import BaseRecipe
 from energy_demand.model.stages.residual_stage import ResidualRecipe
 from energy_demand.model.train import Recipe, fit
 from energy_demand.model.weather.training import OutlookRecipe
+from energy_demand.region import NEW_YORK
 from energy_demand.registry.registry import Registry
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.faults import answers, eia, open_meteo
@@ -129,7 +131,7 @@ TABLES = {
 _FILLED = " + ".join(f'count("{name}")' for name in WEATHER_VARIABLES)
 STORED = {
     EIA: "SELECT count(*) FROM raw_demand WHERE series = 'D' AND period > :since AND period <= :until",
-    EIA_DAILY: "SELECT count(*) FROM raw_demand_daily WHERE day > :since",
+    EIA_DAILY: "SELECT count(*) FROM raw_demand_daily WHERE day > :since AND day < :today",
     ARCHIVE: f"SELECT {_FILLED} FROM raw_weather WHERE timestamp > :since AND timestamp <= :until",
     FORECASTS: f"SELECT {_FILLED} FROM weather_forecast WHERE issued_at > :since",
 }
@@ -327,7 +329,8 @@ class Simulation:
         expected: Outcome | None,
     ) -> None:
         """After a job: what is stored, and whether `status` says what went wrong."""
-        values = {"since": now - TRAILING, "until": now - PUBLISHED, "now": now}
+        values = {"since": now - TRAILING, "until": now - PUBLISHED}
+        values["today"] = local_day(now - DAILY_WITHIN, NEW_YORK.zone)
         with database.transaction() as connection:
             stored = {name: connection.scalar(sa.text(query), values) for name, query in STORED.items()}
             sources = {row["source"]: row for row in state.source_states(connection)}

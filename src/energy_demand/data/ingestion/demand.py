@@ -36,8 +36,8 @@ EIA_DAILY = "eia_daily"
 LONG_LOOK = "eia_long_look"
 # The newest hours are published one to two hours after their end: later than this one is missing.
 PUBLISHED_WITHIN = timedelta(hours=3)
-# A day's total that is not there a day after its end is missing.
-DAILY_WITHIN = timedelta(days=1)
+# A day's total that is not there so long after its end is missing.
+DAILY_WITHIN = timedelta(hours=12)
 # More gaps than this are not requested one by one, but as one range from the first to the last.
 MOST_HOLES = 40
 
@@ -146,8 +146,7 @@ def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
 
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     due = {day for day in days if local_midnight(day + timedelta(days=1), zone) + DAILY_WITHIN <= run.now}
-    totals = set(good.loc[good["series"] == DEMAND, "day"])
-    missing = due - totals if totals else set()
+    missing = {day for _, served in good.groupby("series")["day"] for day in due - set(served)}
 
     def store(connection: sa.Connection) -> tuple[Written, int]:
         state.lock_ingestion(connection)
