@@ -421,7 +421,7 @@ def test_one_site_alone_works(sandbox):
     assert sandbox[0].asked[0]["latitude"] == "40.7128"
 
 
-@pytest.mark.parametrize("kind", ["error_under_200", "http_429", "html_502", "truncated"])
+@pytest.mark.parametrize("kind", ["error_under_200", "too_many_at_once", "html_502", "truncated"])
 def test_a_passing_fault_is_overcome(kind, sandbox, client):
     httpx.post(f"{sandbox[1]}/sandbox/faults", json={"kind": kind, "times": 2})
     assert len(client.fetch_forecast(forecast_days=1)) == 4 * 24

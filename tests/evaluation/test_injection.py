@@ -113,8 +113,9 @@ def test_unknown_demand_stays_unknown(record):
 def test_a_record_without_truth_is_changed_too(record):
     served = replace(record, demand=record.demand.drop(columns="truth_mwh"))
     changed = Injection(Kind.STEP, DAY).into(served)
-    assert list(changed.demand) == ["period", TARGET_COLUMN]
+    assert list(changed.demand) == ["period", TARGET_COLUMN, "seen_mwh"]
     np.testing.assert_allclose(changed.demand_mwh[-1], record.demand_mwh[-1] * 1.05)
+    np.testing.assert_allclose(changed.seen_mwh[-1], record.seen_mwh[-1] * 1.05)
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -52,7 +52,7 @@ def synthetic_world() -> SyntheticWorld:
 
 
 @pytest.fixture(scope="session")
-def synthetic(synthetic_world: SyntheticWorld) -> Iterator[httpx.Client]:
+def synthetic(synthetic_world: SyntheticWorld, processes) -> Iterator[httpx.Client]:
     with (
         serving(create_app(synthetic_world, now=SYNTHETIC_NOW)) as url,
         httpx.Client(base_url=url) as client,

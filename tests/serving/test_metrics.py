@@ -39,6 +39,8 @@ CONTRACT = {
 ALLOWED = {
     'data_freshness_hours use base unit "seconds" instead of "hours"',
     'forecast_tomorrow_hours use base unit "seconds" instead of "hours"',
+    'weather_forecast_age_hours use base unit "seconds" instead of "hours"',
+    'weather_observed_age_hours use base unit "seconds" instead of "hours"',
 }
 
 

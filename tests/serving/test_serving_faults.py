@@ -19,6 +19,7 @@ from servers import fill, free_port, wait_until
 
 from energy_demand.config import CHAMPION_ALIAS, MODEL_NAME
 from energy_demand.database.embedded import EmbeddedServer
+from energy_demand.registry.home_store import follow_home
 from energy_demand.serving.prediction_log import JOURNAL_SECONDS
 from energy_demand.serving.schemas import EXAMPLE
 from load_client import Load, post, run_load
@@ -240,8 +241,8 @@ def test_workers_converge_on_a_new_champion_and_each_exports_it(serve, promote):
     wait_until(lambda: list(server.metric("model_version").values()) == [1.0, 1.0], seconds=30)
 
 
-def test_a_damaged_champion_is_refused_and_the_old_one_serves_on(serve, home, registered):
-    files = forecaster_files(registered, home, version=2)
+def test_a_damaged_champion_is_refused_and_the_old_one_serves_on(serve, home):
+    files = forecaster_files(home, version=2)
     whole = files.joinpath("adaptive_regression.json").read_text()
     server = serve(model_watch_seconds=30)
     try:
@@ -263,11 +264,12 @@ def test_a_damaged_champion_is_refused_and_the_old_one_serves_on(serve, home, re
     assert server.client.get("/model").json()["problem"] is None
 
 
-def forecaster_files(registered: Path, home: Path, version: int) -> Path:
+def forecaster_files(home: Path, version: int) -> Path:
     """Where the files of a version lie."""
+    follow_home(home / "mlflow")  # it is a copy
     address = client_of(home).get_model_version_download_uri(MODEL_NAME, str(version))
     folder = Path(mlflow.artifacts.download_artifacts(address))  # local files are given as they are
-    assert registered in folder.parents
+    assert home in folder.parents
     return folder / "forecaster"
 
 

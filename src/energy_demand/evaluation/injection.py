@@ -50,7 +50,7 @@ class Injection:
         factor = np.where(elapsed > 0, 1.0 + self._percent(elapsed, record) / 100.0, 1.0)
         changed = {
             name: record.demand[name] * factor
-            for name in (TARGET_COLUMN, "truth_mwh")
+            for name in (TARGET_COLUMN, "truth_mwh", "seen_mwh")
             if name in record.demand
         }
         return replace(record, demand=record.demand.assign(**changed))

@@ -73,7 +73,7 @@ class DemandSource(Protocol):
         """Rows with `period`, `respondent`, `type` and `value` as EIA writes them."""
 
 
-def ingest_demand(run: IngestionRun, source: DemandSource, *, may_withdraw: bool) -> None:
+def ingest_demand(run: IngestionRun, source: DemandSource, *, may_withdraw: bool = False) -> None:
     """Store the span's hours, then request the missing ones once more.
 
     With `may_withdraw`, a stored hour that twice was not served any more counts as taken back.
