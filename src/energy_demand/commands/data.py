@@ -69,7 +69,7 @@ def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None
         span = span or trailing_span(database, settings, now)
         with progress_bars() as progress:
             outcome = run_ingestion(database, settings, span, now, progress, **how)
-    if not outcome.report.read:  # nothing came: only why
+    if outcome.report.is_empty:  # only why
         outcome.raise_failures()
     body = outcome.to_json()
     if as_json:

@@ -87,6 +87,13 @@ class Report:
     read: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row is new or revised."""
+        return not any(
+            part.new or part.revised for part in (self.demand, self.daily, self.weather, self.forecasts)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The counts by kind of row."""
         return asdict(self)
