@@ -45,10 +45,10 @@ contract: $(READY) ## ask the real upstreams (network, EIA_API_KEY), and compare
 	DOCTOR_RECORDED=recorded $(BIN)/python -m pytest -q --numprocesses 0 tests/doctor/test_recorded_contract.py
 
 check: $(READY)  ## the tests that start no process and train no model, for every save
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not processes and not fits" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not processes and not fits" $(PYTEST_ARGS)
 
 test: $(READY)   ## run all tests, on a real PostgreSQL and a real sandbox
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 budget: $(READY) ## run all tests and record the seconds of each file in tests/budget.json
 	$(MAKE) --no-print-directory test PYTEST_ARGS=--record-budget

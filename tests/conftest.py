@@ -23,6 +23,7 @@ from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from lanes import (  # noqa: F401  (fixtures and hooks)
     _lane,
     fits,
+    longest_files_first,
     mark_lanes,
     processes,
     pytest_addoption,
@@ -44,9 +45,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_lanes(items)
-    # Files with slow tests come first, so that no process of several is left with one at the end.
-    slow = {item.path for item in items if "slow" in item.keywords}
-    items.sort(key=lambda item: item.path not in slow)
+    longest_files_first(items)
     if SHARED_DATA.is_dir():
         return
     absent = pytest.mark.skip(reason="the recorded data is absent (no folder shared/data beside the project)")

@@ -71,6 +71,13 @@ def mark_lanes(items: list[pytest.Item]) -> None:
             item.add_marker(getattr(pytest.mark, name))
 
 
+def longest_files_first(items: list[pytest.Item]) -> None:
+    """Order the files by their budget, so that no process of several is left with a long one at the end."""
+    budget = json.loads(BUDGET.read_text()) if BUDGET.exists() else {}
+    root = BUDGET.parents[1]
+    items.sort(key=lambda item: -budget.get(item.path.relative_to(root).as_posix(), LEAST_SECONDS))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--record-budget", action="store_true", help="write the seconds of each file to budget.json"
