@@ -16,6 +16,9 @@ import subprocess
 import sys
 import time
 
+from answers import answer_alone
+
+CORES = os.cpu_count() or 1
 FIT = """
 import time
 import numpy as np
@@ -39,29 +42,33 @@ def fit_seconds(policy: str) -> float:
     return float(done.stdout)
 
 
-def main() -> None:
-    """Print the seconds of each policy, idle and busy."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--busy", type=int, default=os.cpu_count() or 1, help="processes that keep cores busy"
-    )
-    parser.add_argument("--repeat", type=int, default=3, help="the fastest of so many fits counts")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
+def measured(busy: int, repeat: int) -> dict[str, float]:
+    """Seconds of the fastest fit under each policy, on an idle machine and beside `busy` processes."""
     found: dict[str, float] = {}
-    for busy in (0, arguments.busy):
-        others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+    for count in (0, busy):
+        others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
         try:
             time.sleep(1)
             for policy in ("passive", "active"):
-                name = f"{policy}_{'busy' if busy else 'idle'}_seconds"
-                found[name] = round(min(fit_seconds(policy) for _ in range(arguments.repeat)), 2)
+                name = f"{policy}_{'busy' if count else 'idle'}_seconds"
+                found[name] = round(min(fit_seconds(policy) for _ in range(repeat)), 2)
         finally:
             for other in others:
                 other.kill()
                 other.wait()
-    found["busy_ratio"] = round(found["active_busy_seconds"] / found["passive_busy_seconds"], 1)
-    print(json.dumps(found) if arguments.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+    return found | {"busy_ratio": round(found["active_busy_seconds"] / found["passive_busy_seconds"], 1)}
+
+
+def main() -> None:
+    """Print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--busy", type=int, default=CORES, help="busy processes beside it")
+    parser.add_argument("--repeat", type=int, default=3, help="the fastest of so many fits counts")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, as it always does")
+    arguments = parser.parse_args()
+    with answer_alone():
+        found = measured(arguments.busy, arguments.repeat)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ from energy_demand.data.ingestion.ingest import backfill_span, trailing_span
 from energy_demand.data.ingestion.issued_weather import FORECASTS
 from energy_demand.data.ingestion.observed_weather import ARCHIVE
 from energy_demand.data.record_store import load_record
-from energy_demand.database import state, weather
+from energy_demand.database import state
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.engine import opened
 from energy_demand.evaluation.promotion import FIRST as FIRST_MODEL
@@ -334,7 +334,7 @@ class Simulation:
         with database.transaction() as connection:
             stored = {name: connection.scalar(sa.text(query), values) for name, query in STORED.items()}
             sources = {row["source"]: row for row in state.source_states(connection)}
-            runs = weather.run_counts(connection, now - TRAILING)
+            runs = state.run_counts(connection, now - TRAILING)
         when = f"{now:%m-%d %H}"
         for report in reports:
             outcome.failed_sources.update(report.failures.keys())

@@ -74,7 +74,7 @@ def test_forecasts_as_issued_come_from_the_day_their_record_begins(recorded):
     # One for each 09:00, every run of the last two days, and older ones where the record has no run in time.
     assert weather["new_york_city"]["forecasts"] == pytest.approx(682, abs=3)
     assert weather["albany"]["forecasts"] is None
-    assert weather["new_york_city"]["newest_forecast"] == "2025-07-31T12:00:00Z"
+    assert weather["new_york_city"]["newest_forecast"] == "2025-07-31T12:30:00Z"
 
 
 def test_tomorrow_is_forecast_near_what_came(recorded):

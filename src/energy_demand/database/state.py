@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from energy_demand import locks
 from energy_demand.database.storable import storable
-from energy_demand.database.tables import quarantine, source_state, watermark
+from energy_demand.database.tables import quarantine, source_state, watermark, weather_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +86,17 @@ def weather_summary(connection: sa.Connection, as_of: datetime) -> dict[str, dic
         {"as_of": as_of},
     )
     return {row.pop("site"): row for row in map(dict, rows.mappings())}
+
+
+def run_counts(connection: sa.Connection, since: datetime) -> dict[str, int]:
+    """How many runs issued after `since` are `complete`, `incomplete`, `missing`, `failed`.
+
+    `lacking` are those that are complete but for variables that they have nowhere.
+    """
+    lacks = sa.and_(weather_run.c.status == "complete", weather_run.c.lacking != "")
+    status = sa.case((lacks, "lacking"), else_=weather_run.c.status)
+    query = sa.select(status, sa.func.count()).where(weather_run.c.issued_at > since).group_by(status)
+    return dict(connection.execute(query).tuples().all())
 
 
 def record_success(

@@ -124,17 +124,6 @@ def run_states(
     }
 
 
-def run_counts(connection: sa.Connection, since: datetime) -> dict[str, int]:
-    """How many runs issued after `since` are `complete`, `incomplete`, `missing`, `failed`.
-
-    `lacking` are those that are complete but for variables that they have nowhere.
-    """
-    lacks = sa.and_(weather_run.c.status == "complete", weather_run.c.lacking != "")
-    status = sa.case((lacks, "lacking"), else_=weather_run.c.status)
-    query = sa.select(status, sa.func.count()).where(weather_run.c.issued_at > since).group_by(status)
-    return dict(connection.execute(query).tuples().all())
-
-
 def missing_hours(connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime) -> int:
     """How many hours in [start, end], of all sites together, lack a value at least.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.database import decisions, state, weather
+from energy_demand.database import decisions, state
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
 from energy_demand.registry.registry import Registry
@@ -72,7 +72,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "demand": state.demand_summary(connection, settings.region.respondent, now),
             "weather": state.weather_summary(connection, now),
             "sources": state.source_states(connection),
-            "weather_runs": weather.run_counts(connection, now - RUNS_SHOWN),
+            "weather_runs": state.run_counts(connection, now - RUNS_SHOWN),
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,
         }
