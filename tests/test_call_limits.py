@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def budget(clock):
-    return lambda **limits: CallBudget("a source", CallLimits(**limits), clock=clock.now, sleep=clock.sleep)
+    return lambda **limits: CallBudget("a source", CallLimits(**limits), Timing(clock.now, clock.sleep))
 
 
 def test_calls_wait_for_the_minute_of_the_clock_that_has_room(budget, clock):
@@ -94,7 +94,7 @@ def test_a_refused_request_counts_as_one_call(limited, clock):
     address, counts = limited
     httpx.post(f"{address}/sandbox/faults", json={"kind": "run_missing_400", "times": 30})
     settings = make_settings(sandbox_url=address, open_meteo_calls_per_minute=50)
-    with WeatherClient(settings, clock=clock.now, sleep=clock.sleep) as client:
+    with WeatherClient(settings, timing=Timing(clock.now, clock.sleep)) as client:
         for number in range(30):
             client.fetch_run(PRESENT.replace(hour=0) - timedelta(days=number))
     assert (counts.weight, counts.refused) == (30, 0)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 MARGIN = timedelta(seconds=1)
 # Weights are sums of fractions.
 ROUNDING = 1e-6
-# A shorter wait is not worth a line.
-TOLD_FROM = timedelta(seconds=5)
+# A shorter wait is not reported.
+REPORTED_FROM = timedelta(seconds=5)
 
 logger = logging.getLogger(__name__)
 
@@ -110,17 +110,15 @@ class CallBudget:
         self,
         source: str,
         limits: CallLimits,
-        *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], None] = time.sleep,
+        timing: Timing = REAL_TIME,
     ) -> None:
         self._source = source
         self._limits = limits
-        self._clock = clock
-        self._sleep = sleep
+        self._clock = timing.clock
+        self._sleep = timing.sleep
         self._spent: dict[Window, tuple[datetime, float]] = {}
         self._lock = threading.Lock()
-        self._told: datetime | None = None
+        self._reported: datetime | None = None
 
     def reserve(self, weight: float) -> datetime:
         """Return when a call of this weight fits; in the windows of the moment it returns, it is counted.
@@ -172,8 +170,8 @@ class CallBudget:
     def _wait(self, until: datetime) -> None:
         seconds = (until - self._clock()).total_seconds()
         with self._lock:
-            told, self._told = self._told, until
-        if told != until and seconds > TOLD_FROM.total_seconds():
+            reported, self._reported = self._reported, until
+        if reported != until and seconds > REPORTED_FROM.total_seconds():
             logger.warning(
                 "%s: the free calls of this %s are used up; going on at %s UTC",
                 self._source,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-WEATHER_VARIABLES = (
-    "temperature_2m",  # °C
-    "relative_humidity_2m",  # %
-    "dew_point_2m",  # °C
-    "apparent_temperature",  # °C
-    "precipitation",  # mm in the hour before
-    "rain",  # mm in the hour before
-    "snowfall",  # cm in the hour before
-    "cloud_cover",  # %
-    "wind_speed_10m",  # km/h
-    "wind_gusts_10m",  # km/h
-    "surface_pressure",  # hPa
-    "shortwave_radiation",  # W/m², mean of the hour before
-)
+# Open-Meteo's hourly variables and their units; water and radiation are of the hour before.
+WEATHER_UNITS = {
+    "temperature_2m": "°C",
+    "relative_humidity_2m": "%",
+    "dew_point_2m": "°C",
+    "apparent_temperature": "°C",
+    "precipitation": "mm",
+    "rain": "mm",
+    "snowfall": "cm",
+    "cloud_cover": "%",
+    "wind_speed_10m": "km/h",
+    "wind_gusts_10m": "km/h",
+    "surface_pressure": "hPa",
+    "shortwave_radiation": "W/m²",
+}
+WEATHER_VARIABLES = tuple(WEATHER_UNITS)
 
 WEATHER_COLUMNS = (
     "temperature",

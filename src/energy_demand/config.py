@@ -1,6 +1,7 @@
 """Settings: one typed object, read once at the edge and passed down.
 
-The only module that looks at the environment. Importing it reads nothing; `load_settings` does.
+The only module that looks at the environment. Importing it reads nothing; `load_settings` does. One file,
+because the settings and what is set for other programs concern the same variables.
 """
 
 from __future__ import annotations

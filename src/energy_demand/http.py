@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 import httpx
 import stamina
 
-from energy_demand.call_limits import CallBudget, CallLimits, DailyLimitError, Window
+from energy_demand.call_limits import CallBudget, CallLimits, DailyLimitError, Timing, Window
 from energy_demand.errors import UserError
 from energy_demand.logs import REDACTED, RedactingFilter, redact
 
@@ -152,7 +152,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._dialect = dialect
-        self._budget = budget or CallBudget(dialect.name, CallLimits(), sleep=sleep)
+        self._budget = budget or CallBudget(dialect.name, CallLimits(), Timing(sleep=sleep))
         self._headers = dict(headers or {})
         self._settings = settings
         self._interval = interval_seconds

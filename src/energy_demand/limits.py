@@ -5,5 +5,5 @@ from __future__ import annotations
 DRIFT_SHARE_THRESHOLD = 0.3  # share of drifted columns, the mean over their groups
 PERFORMANCE_MAE_THRESHOLD = 1500.0  # MWh
 
-# Where `energy-demand local` starts the servers of others, unless it is told otherwise.
+# Where `energy-demand local` starts the servers of others, unless an option names another port.
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200

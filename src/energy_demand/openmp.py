@@ -1,4 +1,4 @@
-"""LightGBM's library needs OpenMP, which some machines and images lack: told in one line."""
+"""LightGBM's library needs OpenMP, which some machines and images lack; that is reported in one line."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from energy_demand.call_limits import Timing
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.config import Settings
 from energy_demand.data.quality import check_weather
@@ -378,7 +379,7 @@ def test_a_used_up_limit_is_waited_out(kind, until, sandbox, caplog):
     fail(sandbox, kind=kind)
     clock = Clock(at("2025-03-12T12:30:20"))
     given = settings(sandbox_url=sandbox[1])
-    with WeatherClient(given, sleep=clock.sleep, clock=lambda: clock.now) as client:
+    with WeatherClient(given, timing=Timing(lambda: clock.now, clock.sleep)) as client:
         assert client.fetch_run(at("2025-03-10T06")).status == "complete"
     assert clock.now == at(until)
     assert len(sandbox[0].asked) == 2
@@ -389,7 +390,9 @@ def test_the_limit_of_a_day_ends_it_and_says_when_to_go_on(sandbox):
     fail(sandbox, kind="daily_limit", times=9)
     clock = Clock(at("2025-03-12T12:30:20"))
     with (
-        WeatherClient(settings(sandbox_url=sandbox[1]), sleep=clock.sleep, clock=lambda: clock.now) as client,
+        WeatherClient(
+            settings(sandbox_url=sandbox[1]), timing=Timing(lambda: clock.now, clock.sleep)
+        ) as client,
         pytest.raises(UpstreamError, match="go on after 2025-03-13 00:00 UTC"),
     ):
         client.fetch_run(at("2025-03-10T06"))
@@ -401,7 +404,7 @@ def test_calls_are_paced_by_their_weight(sandbox):
     limits = {"open_meteo_calls_per_minute": 10.0, "open_meteo_calls_per_hour": 24.0}
     given = settings(sandbox_url=sandbox[1], **limits)
     begun = []
-    with WeatherClient(given, sleep=clock.sleep, clock=lambda: clock.now) as client:
+    with WeatherClient(given, timing=Timing(lambda: clock.now, clock.sleep)) as client:
         for run in RUNS:  # 4.8 each: two a minute, five an hour
             client.fetch_run(run)
             begun.append(f"{clock.now:%H:%M}")

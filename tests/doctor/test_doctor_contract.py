@@ -12,7 +12,6 @@ from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.data import weather_client
 from energy_demand.doctor.contract import (
     GRID_DEGREES,
-    UNITS,
     compare_eia,
     compare_file,
     compare_weather,
@@ -195,8 +194,7 @@ def test_weather_that_a_client_copes_with(name):
     assert any(told in doubt for doubt in found.doubts), found.doubts
 
 
-def test_units_and_grid_are_those_of_the_client():
-    assert {name: unit for name, unit in UNITS.items() if name != "time"} == weather_client.UNITS
+def test_the_grid_is_that_of_the_client():
     assert weather_client.GRID_DEGREES == GRID_DEGREES
 
 

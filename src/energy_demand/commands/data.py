@@ -80,13 +80,13 @@ def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None
         out.print(f"{name:<10} {body[name]['new']:>9,} new {body[name]['revised']:>7,} revised")
     out.print(f"{'quarantine':<10} {body['quarantined']:>9,} new")
     out.print(f"{'missing':<10} {body['missing_hours']:>9,} hours of demand")
-    for name, told in (
+    for name, meaning in (
         ("withdrawn", "hours of demand that EIA took back"),
         ("runs_missing", "runs of the weather model that are not on record"),
         ("runs_failed", "runs of the weather model that could not be fetched; asked for again later"),
     ):
         if body[name]:
-            out.print(f"{name.removeprefix('runs_'):<10} {body[name]:>9,} {told}")
+            out.print(f"{name.removeprefix('runs_'):<10} {body[name]:>9,} {meaning}")
     outcome.raise_failures()
 
 

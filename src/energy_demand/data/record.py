@@ -117,7 +117,7 @@ def make_record(
     seen = demand_df[TARGET_COLUMN].astype(float)
     if "imputed" in demand_df:
         seen = seen.mask(demand_df["imputed"].astype(bool))
-    elif "seen_mwh" in demand_df:  # of a record that is made anew
+    elif "seen_mwh" in demand_df:  # rebuilt from the hours of another record
         seen = seen.where(demand_df["seen_mwh"].notna())
     given = demand_df[columns].astype(float).assign(seen_mwh=seen)
     demand = given.set_index(at).reindex(periods)

@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 import re
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from energy_demand.call_limits import CallBudget, CallLimits, Window
-from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.call_limits import REAL_TIME, CallBudget, CallLimits, Timing, Window
+from energy_demand.columns import WEATHER_UNITS, WEATHER_VARIABLES
 from energy_demand.config import Settings, load_settings
 from energy_demand.data.model_run import ModelRun, missing_values
 from energy_demand.http import Fault, HttpClient, UpstreamClient, UpstreamError, describe
@@ -28,7 +27,7 @@ from energy_demand.timeaxis import parse_day, utc_index
 from energy_demand.weather_models import BLEND, WeatherModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from energy_demand.region import Site
 
@@ -44,20 +43,6 @@ RUNS_AT_ONCE = 30
 CALLS_AT_ONCE = 2  # one is read while the next is on its way
 # So many runs in a row that cannot be fetched are an upstream that is away.
 FAILURES_IN_A_ROW = 3
-UNITS = {
-    "temperature_2m": "°C",
-    "relative_humidity_2m": "%",
-    "dew_point_2m": "°C",
-    "apparent_temperature": "°C",
-    "precipitation": "mm",
-    "rain": "mm",
-    "snowfall": "cm",
-    "cloud_cover": "%",
-    "wind_speed_10m": "km/h",
-    "wind_gusts_10m": "km/h",
-    "surface_pressure": "hPa",
-    "shortwave_radiation": "W/m²",
-}
 UNDEFINED = "undefined"  # the unit of a variable that a model does not have
 
 _STREAMING = re.compile(r"Unexpected error while streaming data: (\w+)")
@@ -123,8 +108,7 @@ class WeatherClient(UpstreamClient):
         self,
         settings: Settings | None = None,
         *,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timing: Timing = REAL_TIME,
     ) -> None:
         settings = settings or load_settings()
         self._settings = settings
@@ -140,8 +124,8 @@ class WeatherClient(UpstreamClient):
             dialect,
             settings,
             interval_seconds=settings.open_meteo_request_interval_seconds,
-            sleep=sleep,
-            budget=CallBudget(dialect.name, limits, clock=clock, sleep=sleep),
+            sleep=timing.sleep,
+            budget=CallBudget(dialect.name, limits, timing),
             headers={} if key is None else {"X-Api-Key": key.get_secret_value()},
         )
 
@@ -339,7 +323,7 @@ def _undefined(answers: dict[str, Any], asked: str) -> frozenset[tuple[str, str]
         units = answer.get("hourly_units")
         if not isinstance(units, dict):
             continue
-        for name, expected in UNITS.items():
+        for name, expected in WEATHER_UNITS.items():
             if (unit := units.get(name, expected)) == UNDEFINED:
                 undefined.add((site, name))
             elif unit != expected:

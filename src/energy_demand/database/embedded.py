@@ -4,6 +4,7 @@ Many processes share one server: the first that needs it starts it, and it keeps
 state is read from PostgreSQL's own files and processes, so a server, a start or an initialisation that was
 killed at any time is detected and repaired. Data is never deleted, and the server listens only on 127.0.0.1
 and only with a password. `embedded_host` knows the folders and the account that runs the server.
+One file, because start, repair and stop share what they read of the server's files and processes.
 """
 
 from __future__ import annotations

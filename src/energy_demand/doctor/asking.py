@@ -1,4 +1,4 @@
-"""Asks one question over HTTP, once, and keeps what came back: status, headers, body, seconds."""
+"""Asks one question over HTTP, once, and keeps the response: status, headers, body, seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back.
+    """The response.
 
     Attributes:
         question: what was asked.
@@ -68,7 +68,7 @@ def client_for(url: str, timeout_seconds: float) -> httpx.Client:
 
 
 class NoAnswerError(Exception):
-    """Nothing came back; the message says why, without the request."""
+    """There was no response; the message says why, without the request."""
 
 
 class Asker:

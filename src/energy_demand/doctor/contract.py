@@ -15,28 +15,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.columns import WEATHER_UNITS, WEATHER_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from energy_demand.region import Site
 
-UNITS = {
-    "time": "iso8601",
-    "temperature_2m": "°C",
-    "relative_humidity_2m": "%",
-    "dew_point_2m": "°C",
-    "apparent_temperature": "°C",
-    "precipitation": "mm",
-    "rain": "mm",
-    "snowfall": "cm",
-    "cloud_cover": "%",
-    "wind_speed_10m": "km/h",
-    "wind_gusts_10m": "km/h",
-    "surface_pressure": "hPa",
-    "shortwave_radiation": "W/m²",
-}
 DEMAND_UNIT = "megawatthours"
 PERIODS = {
     "hourly": (re.compile(r"\d{4}-\d\d-\d\dT\d\d"), "%Y-%m-%dT%H"),
@@ -290,7 +275,7 @@ def _unit_problems(hourly: dict[str, Any], units: dict[str, Any]) -> list[str]:
     missing = [name for name in WEATHER_VARIABLES if name not in hourly]
     if missing:
         problems.append(f"the variables {', '.join(missing)} are missing")
-    for name, unit in UNITS.items():
+    for name, unit in {"time": "iso8601", **WEATHER_UNITS}.items():
         given = units.get(name)
         if name in hourly and given == "undefined":
             problems.append(f"{name} has no values (unit 'undefined'): the model does not have it here")

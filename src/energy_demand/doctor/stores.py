@@ -1,4 +1,4 @@
-"""Looks at the database, and at the age of what it holds. Only reads.
+"""Checks the database and the age of its data. Only reads.
 
 Nothing is started, migrated or made: an embedded server that does not run stays so, and connections are
 opened for reading alone.
@@ -301,8 +301,8 @@ def _runs(settings: Settings, now: datetime, connection: sa.Connection) -> list[
         remedy = "Run `energy-demand ingest`; OPEN_METEO_MODELS says which model is used"
         return [not_checked(name, f"none of {model} in the last {RUNS_SPAN.days} days", remedy)]
     counts = {status: count for status, count, _ in rows}
-    told = ", ".join(f"{count} {status}" for status, count in counts.items())
-    found = f"{model}, last {RUNS_SPAN.days} days: {told}"
+    counted = ", ".join(f"{count} {status}" for status, count in counts.items())
+    found = f"{model}, last {RUNS_SPAN.days} days: {counted}"
     whole = counts.get("complete", 0) / sum(counts.values())
     if whole >= LEAST_WHOLE_RUNS:
         return [ok(name, found)]

@@ -100,7 +100,7 @@ def clock(answers: dict[str, Answer]) -> Finding:
     """This machine's clock against those of the servers; the nearest server counts."""
     skews = [answer.skew for answer in answers.values() if answer.skew is not None]
     if not skews:
-        return not_checked("clock", "no server told its time")
+        return not_checked("clock", "no server sent its time")
     skew = min(skews, key=abs)
     found = (
         f"{abs(skew).total_seconds():.0f} s {'ahead of' if skew > timedelta() else 'behind'} the upstreams"

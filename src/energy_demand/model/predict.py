@@ -366,7 +366,7 @@ def _lacking(known: Record, question: Question) -> tuple[str, ...]:
     ahead = known.issued.around(issued_at, 0, MAX_LEAD_HOURS)[0, 1:]
     hours = np.asarray((question.periods - issued_at.floor("h")[0]) // pd.Timedelta(HOUR), dtype=np.int64)
     absent = np.isnan(ahead[hours - 1]).mean(axis=0) > LACKING_SHARE
-    if absent.all():  # no run at all is told by the quality
+    if absent.all():  # without any run `quality` says so
         return ()
     observed: Booleans = np.array(~np.isnan(known.observed.values).all(axis=0))
     observed[PATH_COLUMNS.index(REST)] = False  # its guess from the main site is nearly as good

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from energy_demand.config import Settings
-    from energy_demand.database.watched import FlowRun, SourceRun, Watched
+    from energy_demand.database.watched import Watched
 
 CACHE_SECONDS = 10.0  # scrapes closer together than this share one query
 STATEMENT_SECONDS = 3.0
@@ -139,39 +139,30 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             "retrain_triggered", "Drift checks that triggered a retraining.", value=stored.retrainings
         ),
         *(_gauge(name, text, float(value)) for name, text, value in gauges if value is not None),
-        *_flows(stored.flows),
-        *_sources(stored.sources),
+        *_last_runs(
+            "flow",
+            [(run.flow, run.last_success, run.failed) for run in stored.flows],
+            "Start time of the flow's newest successful run.",
+        ),
+        *_last_runs(
+            "source",
+            [(run.source, run.last_success, run.failed) for run in stored.sources],
+            "When the source was last read to its end.",
+        ),
     ]
 
 
-def _flows(runs: Iterable[FlowRun]) -> list[Metric]:
-    failed = GaugeMetricFamily("flow_failed", "1 if the flow's last finished run failed.", labels=["flow"])
-    success = GaugeMetricFamily(
-        "flow_last_success_timestamp_seconds",
-        "Start time of the flow's newest successful run.",
-        labels=["flow"],
+def _last_runs(what: str, runs: Iterable[tuple[str, datetime | None, bool]], success: str) -> list[Metric]:
+    """Of each flow or source, whether its last run failed and when it last succeeded."""
+    failures = GaugeMetricFamily(
+        f"{what}_failed", f"1 if the {what}'s last finished run failed.", labels=[what]
     )
-    for run in runs:
-        failed.add_metric([run.flow], float(run.failed))
-        if run.last_success is not None:
-            success.add_metric([run.flow], run.last_success.timestamp())
-    return [failed, success]
-
-
-def _sources(runs: Iterable[SourceRun]) -> list[Metric]:
-    failed = GaugeMetricFamily(
-        "source_failed", "1 if the last ingestion of the source failed.", labels=["source"]
-    )
-    success = GaugeMetricFamily(
-        "source_last_success_timestamp_seconds",
-        "When the source was last read to its end.",
-        labels=["source"],
-    )
-    for run in runs:
-        failed.add_metric([run.source], float(run.failed))
-        if run.last_success is not None:
-            success.add_metric([run.source], run.last_success.timestamp())
-    return [failed, success]
+    successes = GaugeMetricFamily(f"{what}_last_success_timestamp_seconds", success, labels=[what])
+    for name, last_success, failed in runs:
+        failures.add_metric([name], float(failed))
+        if last_success is not None:
+            successes.add_metric([name], last_success.timestamp())
+    return [failures, successes]
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -45,12 +45,14 @@ def _found(check: dict[str, Any]) -> str:
 def _summary(body: dict[str, Any]) -> str:
     counts = body["counts"]
     slowest = max(body["checks"], key=lambda check: check["seconds"])
-    told = ", ".join(
+    counted = ", ".join(
         f"{count} {state}" + ("s" if count > 1 and state in ("failure", "warning") else "")
         for state, count in counts.items()
         if count
     )
-    lines = [f"\n{told}; {body['seconds']:.1f} s, the slowest {slowest['name']} ({slowest['seconds']:.1f} s)"]
+    lines = [
+        f"\n{counted}; {body['seconds']:.1f} s, the slowest {slowest['name']} ({slowest['seconds']:.1f} s)"
+    ]
     failed = [check for check in body["checks"] if check["state"] == "failure"]
     if failed:
         lines.append("[bold]to do first[/bold]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 
@@ -419,3 +420,39 @@ def test_a_daily_total_that_is_not_there_is_counted(database, upstream):
         at.fail(kind="taken_back", path="/eia/v2/electricity/rto/daily", start="2025-03-05", end="2025-03-06")
         daily(database, at.settings, PRESENT)
     assert number(database, missing) == 2 * 24
+
+
+def test_a_run_whose_rows_all_break_the_contract_is_not_complete(database, upstream):
+    def out_of_range(app):
+        async def tampering(scope, receive, send):
+            if "2025-03-05T06" not in scope.get("query_string", b"").decode():
+                await app(scope, receive, send)
+                return
+            parts = []
+
+            async def collect(message):
+                if message["type"] == "http.response.start":
+                    message["headers"] = [each for each in message["headers"] if each[0] != b"content-length"]
+                    await send(message)
+                    return
+                parts.append(message.get("body", b""))
+                if not message.get("more_body"):
+                    sites = json.loads(b"".join(parts))
+                    for site in sites:
+                        site["hourly"]["temperature_2m"] = [-300.0] * len(site["hourly"]["time"])
+                    await send({"type": "http.response.body", "body": json.dumps(sites).encode()})
+
+            await app(scope, receive, collect)
+
+        return tampering
+
+    tampered = out_of_range(create_app(SyntheticWorld(seed=1), now=PRESENT))
+    with upstream(PRESENT) as at, serving(tampered) as address:
+        runs = {"open_meteo_single_runs_url": f"{address}/single-runs/v1/forecast"}
+        report = backfilled(database, at.settings.model_copy(update=runs))
+        assert (report.failures, report.runs_failed) == ({}, 1)
+        row = one(database, "SELECT run_at, reason FROM weather_run WHERE status = 'failed'")
+        assert f"{row.run_at:%Y-%m-%dT%H}" == "2025-03-05T06"
+        assert "data contract" in row.reason
+        backfilled(database, at.settings)
+    assert dict(_runs(database))["2025-03-05T06"] == "complete"

@@ -150,7 +150,7 @@ def ingest(
             _alone(run, EIA, lambda: ingest_demand(run, eia, may_withdraw=True))
             _alone(run, EIA_DAILY, lambda: ingest_daily(run, eia))
     # One client for both: they share the calls that Open-Meteo allows.
-    with WeatherClient(settings, sleep=timing.sleep, clock=timing.clock) as weather:
+    with WeatherClient(settings, timing=timing) as weather:
         _alone(run, ARCHIVE, lambda: ingest_observed(run, weather))
         _alone(run, FORECASTS, lambda: ingest_issued(run, weather))
     return run.report

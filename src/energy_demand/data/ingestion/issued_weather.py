@@ -6,7 +6,7 @@ while it may still come, and meanwhile the run before it is there to fill its pl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from energy_demand.data.quality import check_weather
 from energy_demand.data.weather_client import RUNS_AT_ONCE, WeatherClient
 from energy_demand.database import state, weather
 from energy_demand.database.engine import stamp
+from energy_demand.http import UpstreamError
 from energy_demand.timeaxis import day_ahead_issue, local_day
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from energy_demand.data.model_run import ModelRun
     from energy_demand.database.repository import Written
     from energy_demand.database.weather import RunState
-    from energy_demand.http import UpstreamError
     from energy_demand.weather_models import WeatherModel
 
 FORECASTS = "open_meteo_single_runs"
@@ -190,6 +190,7 @@ def _store(
     good, broken = check_weather(pd.concat(frames, ignore_index=True)) if frames else (pd.DataFrame(), [])
     # Of history a run counts as known since its publication; otherwise not before it was fetched.
     known_at = good["issued_at"] if len(good) and run.span.history else run.now
+    runs = [_with_usable_rows(found, model, good) for found in runs]
     rows = good.assign(model=model.name, known_at=known_at, ingested_at=run.now) if len(good) else good
     states = [_state_row(model, found, run.now) for found in runs]
 
@@ -210,6 +211,15 @@ def _store(
     run.report.runs_missing += sum(found.status == "missing" for found in runs)
     run.report.runs_failed += sum(found.status == "failed" for found in runs)
     return {found.run: weather.RunState(found.status, run.now, frozenset(found.lacking)) for found in runs}
+
+
+def _with_usable_rows(found: ModelRun, model: WeatherModel, good: pd.DataFrame) -> ModelRun:
+    """The run, as failed where none of its rows keeps to the data contract."""
+    if found.status not in _STORED or (good["issued_at"] == model.published(found.run)).any():
+        return found
+    asked = f"the run of {found.run:%Y-%m-%dT%H} UTC of {model.name}"
+    error = UpstreamError("Open-Meteo", asked, "none of its rows keeps to the data contract")
+    return replace(found, frame=None, error=error)
 
 
 def _state_row(model: WeatherModel, found: ModelRun, now: datetime) -> dict[str, object]:
