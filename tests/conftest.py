@@ -28,6 +28,7 @@ from lanes import (  # noqa: F401  (fixtures and hooks)
     processes,
     pytest_addoption,
     pytest_runtest_logreport,
+    pytest_runtest_protocol,
     pytest_terminal_summary,
 )
 from records import QUICK, synthetic_record

@@ -52,13 +52,21 @@ def fits() -> None:
     """Asked for by whatever trains a model."""
 
 
-@pytest.fixture(autouse=True)
-def _lane(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Watch a test with the fixtures set up for it, so that no order of the files hides a connection."""
     global _allowed  # noqa: PLW0603  (an audit hook sees no test)
     _started.clear()
-    _allowed = "processes" in request.fixturenames
+    _allowed = "processes" in getattr(item, "fixturenames", ())
+    try:
+        return (yield)
+    finally:
+        _allowed = True
+
+
+@pytest.fixture(autouse=True)
+def _lane() -> Iterator[None]:
     yield
-    _allowed = True
     if _started:
         pytest.fail(f"this test starts something without the fixture `processes`: {_started[0]}")
 

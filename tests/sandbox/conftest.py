@@ -96,7 +96,7 @@ def small_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recorded(small_record: Path) -> Iterator[httpx.Client]:
+def recorded(small_record: Path, processes) -> Iterator[httpx.Client]:
     """The small record, seen on 2024-03-06 at 04:30 UTC."""
     app = create_app(
         RecordedWorld(small_record), now=datetime(2024, 3, 6, 4, 30, tzinfo=UTC), archive_delay_days=2
@@ -106,7 +106,7 @@ def recorded(small_record: Path) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Iterator[httpx.Client]:
+def shared(processes) -> Iterator[httpx.Client]:
     """The shared record at its end."""
     if not SHARED_DATA.is_dir():
         pytest.skip("the recorded data in ../shared/data is absent")
