@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,10 +23,12 @@ from energy_demand.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
+    from energy_demand.evaluation.injection import BadPromotion, Injection
     from energy_demand.jobs.retraining import RetrainingOutcome
     from energy_demand.monitoring.retraining_policy import Trigger
 
@@ -135,8 +138,9 @@ def replay(
     inject: Annotated[
         str | None,
         typer.Option(
-            metavar="step|ramp|weather-response",
-            help="Inject a change of demand, to measure how soon it is detected.",
+            metavar="KIND",
+            help="Inject a change of demand (step, ramp, weather-response) or a bad promotion "
+            "(bad-promotion:bias, :hour-late, :stale or :wider), to measure how soon it is found or undone.",
         ),
     ] = None,
     inject_on: Annotated[
@@ -158,7 +162,6 @@ def replay(
     Example: energy-demand replay --policy triggered --start 2023-01-01 --end 2023-12-31
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.evaluation.injection import Injection, Kind  # noqa: PLC0415
     from energy_demand.evaluation.policy_replay import ReplayPolicy  # noqa: PLC0415
     from energy_demand.jobs.replay import run_replay  # noqa: PLC0415
     from energy_demand.outputs import write_output  # noqa: PLC0415
@@ -168,9 +171,9 @@ def replay(
 
     settings = settings_at(now)
     chosen = choice(ReplayPolicy, "--policy", policy)
-    kind = None if inject is None else choice(Kind, "--inject", inject)
+    injected = None if inject is None else _injection(inject)
     check_window(start, end, weather, picture=picture, output=output)
-    if kind is None and inject_on is not None:
+    if injected is None and inject_on is not None:
         raise typer.BadParameter("--inject-on needs --inject")
     begins = inject_on or start + (end - start) // 4
     with opened(settings) as database, progress_bars() as progress:
@@ -182,7 +185,7 @@ def replay(
             policy=chosen,
             start=start,
             end=end,
-            injection=None if kind is None else Injection(kind, begins),
+            injection=None if injected is None else injected(begins),
             weather=weather,  # type: ignore[arg-type]
             progress=progress,
         )
@@ -194,6 +197,22 @@ def replay(
         if picture is not None:
             write_output(picture, lambda path: save_replay(result, settings.region.zone, path))
             err.print(f"picture: {picture}", soft_wrap=True)
+
+
+def _injection(text: str) -> Callable[[date], Injection | BadPromotion]:
+    """What `--inject` names, for the day that is given to it."""
+    from energy_demand.evaluation.injection import (  # noqa: PLC0415
+        BAD_PROMOTION,
+        BadPromotion,
+        Fault,
+        Injection,
+        Kind,
+    )
+
+    name, _, fault = text.partition(":")
+    if name == BAD_PROMOTION:
+        return partial(BadPromotion, choice(Fault, f"--inject {BAD_PROMOTION}:", fault or Fault.BIAS.value))
+    return partial(Injection, choice(Kind, "--inject", text))
 
 
 def worker() -> None:

@@ -177,7 +177,7 @@ class Walk:
     """The state between events, for callers that choose the next event on the way.
 
     With `refresh` off the model is not updated: its coefficients stay as trained, and it does not know its
-    recent errors.
+    recent errors. Demand arrives `late` in addition to its publication delay and to the loss.
     """
 
     def __init__(
@@ -189,11 +189,12 @@ class Walk:
         loss: Loss = Loss.NOTHING,
         *,
         refresh: bool = True,
+        late: timedelta = timedelta(0),
     ) -> None:
         self._record = record
         self._available = _without(record, loss)
         self._delay = availability
-        self._late = timedelta(hours=loss.demand_late_hours)
+        self._late = late + timedelta(hours=loss.demand_late_hours)
         self._weather = weather
         self._recipe = recipe or Recipe()
         self._loss = loss

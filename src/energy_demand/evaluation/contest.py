@@ -5,25 +5,36 @@ No day counts whose data either model was trained on.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import math
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from energy_demand.data.weather_path import MAIN
 from energy_demand.evaluation.backtest import COLUMNS, Predict, Protocol, schedule, walk_forward
-from energy_demand.evaluation.promotion import judge
 from energy_demand.timeaxis import HOUR, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
     from energy_demand.data.record import Record
-    from energy_demand.evaluation.promotion import Verdict
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.train import Weather
 
 SHARE_WITH_RUNS = 0.8  # of the days; with fewer, weather as issued covers too little
+YEAR = timedelta(days=365)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A version that became champion, and by how much it was better than the champion before, percent."""
+
+    version: str
+    at: datetime
+    gain_percent: float
 
 
 def unseen_days(record: Record, *models: Forecaster) -> list[date]:
@@ -65,21 +76,49 @@ def contest(
     champion: Forecaster,
     record: Record,
     *,
-    refit: bool,
-    weather: Weather | None = None,
-) -> Verdict:
-    """The verdict on a challenger, from the days that neither model was trained on.
+    weather: Weather,
+    best: Forecaster | None = None,
+) -> pd.DataFrame:
+    """The days that neither model was trained on, forecast by both, as `judge` takes them.
 
     Args:
         tested: the judged fit's forecasts of its holdout days, of `day_ahead`.
         judged: the challenger's fit without the holdout.
         champion: the model that serves, as it was trained.
         record: everything known.
-        refit: as for `judge`.
-        weather: as for `day_ahead`.
+        weather: that `tested` was forecast with.
+        best: the best champion of the last year, where that is another one.
     """
-    champion_hours = day_ahead(champion, record, unseen_days(record, judged, champion), weather)
-    return judge(compared(tested, champion_hours, record), refit=refit)
+    days = unseen_days(record, judged, champion)
+    hours = compared(tested, day_ahead(champion, record, days, weather), record)
+    if best is None or hours.empty:
+        return hours
+    of_best = day_ahead(best, record, unseen_days(record, judged, champion, best), weather)
+    return hours.merge(
+        of_best[["period", "predicted_mwh"]].rename(columns={"predicted_mwh": "best_mwh"}),
+        on="period",
+        how="left",
+    )
+
+
+def best_of_year(promotions: Sequence[Promotion], now: datetime) -> str | None:
+    """The version among the champions of the year before `now` that the chain of contests says is best.
+
+    The gains of the promotions add up to how good each champion was relative to the first; the champion that
+    served a year ago counts as well.
+
+    Args:
+        promotions: in order of time; their gains are against the champion before.
+        now: of the contest.
+    """
+    began = now - YEAR
+    before = [each for each in promotions if each.at <= began][-1:]
+    level = 0.0
+    levels: dict[str, float] = {}
+    for each in [*before, *(each for each in promotions if began < each.at <= now)]:
+        level += math.log1p(each.gain_percent / 100) if levels else 0.0
+        levels[each.version] = level
+    return max(levels, key=lambda version: levels[version]) if levels else None
 
 
 def day_ahead(

@@ -1,4 +1,4 @@
-"""Injections: known changes of demand, put into a record to measure how soon they are detected. Pure."""
+"""Injections: known changes of demand and faults of a model, to measure how soon they are found. Pure."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ class Injection:
     kind: Kind
     day: date
 
+    @property
+    def name(self) -> str:
+        """As in `--inject`."""
+        return self.kind.value
+
     def into(self, record: Record) -> Record:
         """The record with demand and truth changed; hours before the change stay the same."""
         start = local_midnight(self.day, record.region.zone)
@@ -64,3 +69,50 @@ class Injection:
         warm = np.maximum(temperature - WARM_ABOVE, 0.0) * PERCENT_PER_WARM_DEGREE
         cold = np.maximum(COLD_BELOW - temperature, 0.0) * PERCENT_PER_COLD_DEGREE
         return np.asarray(warm + cold)
+
+
+class Fault(StrEnum):
+    """What is wrong with a model that is promoted all the same."""
+
+    BIAS = "bias"
+    HOUR_LATE = "hour-late"
+    STALE = "stale"
+    WIDER = "wider"
+
+
+BAD_PROMOTION = "bad-promotion"
+BIAS_PERCENT = 3.0
+STALE_DAYS = 7  # by which its demand is late, in training and in service
+WIDER_PERCENT = 10.0
+
+
+@dataclass(frozen=True)
+class BadPromotion:
+    """A refit with a fault, promoted without a contest at the local midnight at the beginning of `day`."""
+
+    fault: Fault
+    day: date
+
+    @property
+    def name(self) -> str:
+        """As in `--inject`, with the fault."""
+        return f"{BAD_PROMOTION}:{self.fault.value}"
+
+    def spoil(self, hours: pd.DataFrame, truth: pd.Series) -> pd.DataFrame:
+        """The forecast of a day as the faulty model makes it; one of `STALE` is stale by itself.
+
+        Args:
+            hours: `period`, `predicted_demand_mwh` and others.
+            truth: by period.
+        """
+        predicted = hours["predicted_demand_mwh"]
+        if self.fault is Fault.BIAS:
+            changed = predicted * (1 + BIAS_PERCENT / 100)
+        elif self.fault is Fault.HOUR_LATE:
+            changed = predicted.shift(1).bfill()
+        elif self.fault is Fault.WIDER:
+            actual = pd.Series(truth.reindex(utc_index(hours["period"])).to_numpy(), index=hours.index)
+            changed = (actual + (1 + WIDER_PERCENT / 100) * (predicted - actual)).fillna(predicted)
+        else:
+            changed = predicted
+        return hours.assign(predicted_demand_mwh=changed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from energy_demand.data.record_store import load_record
 from energy_demand.evaluation.contest import weather_of
+from energy_demand.evaluation.injection import BadPromotion, Injection
 from energy_demand.evaluation.policy_replay import Replay, ReplayPolicy, replay
 from energy_demand.jobs.past_days import PastDaysError, check_past_days
 from energy_demand.outputs import write_output
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
-    from energy_demand.evaluation.injection import Injection
     from energy_demand.model.train import Recipe, Weather
 
 LONGEST_DAYS = 5 * 366
@@ -56,7 +56,7 @@ def run_replay(
     policy: ReplayPolicy,
     start: date,
     end: date,
-    injection: Injection | None = None,
+    injection: Injection | BadPromotion | None = None,
     weather: Weather | None = None,
     recipe: Recipe | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
@@ -80,7 +80,7 @@ def run_replay(
     record = record.cut_at(after + settings.availability.delay_hours * HOUR, settings.availability)
     days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
     weather = weather or weather_of(record, days)
-    changed = record if injection is None else injection.into(record)
+    changed = injection.into(record) if isinstance(injection, Injection) else record
     run = replay(
         changed,
         policy,
@@ -89,6 +89,7 @@ def run_replay(
         availability=settings.availability,
         weather=weather,
         recipe=recipe,
+        bad_promotion=injection if isinstance(injection, BadPromotion) else None,
         progress=lambda day: progress("days", (day - start).days + 1, len(days)),
     )
     begins = None if injection is None else local_midnight(injection.day, zone)
@@ -106,7 +107,11 @@ def run_replay(
 
 
 def _check(
-    record: Record, start: date, end: date, injection: Injection | None, weather: Weather | None
+    record: Record,
+    start: date,
+    end: date,
+    injection: Injection | BadPromotion | None,
+    weather: Weather | None,
 ) -> None:
     if (end - start).days > LONGEST_DAYS:
         raise ReplayError(f"{start} to {end} is longer than {LONGEST_DAYS} days; replay it in parts")

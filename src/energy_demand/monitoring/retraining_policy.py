@@ -59,6 +59,7 @@ class Evidence:
         now: time of the decision.
         trained_through: of the champion; None where no model serves.
         last_retraining: when the last one began, promoted or not; None if there was none.
+        challenger_since: when the challenger in the shadow was trained; None without one.
         drift_share: of the data, None where it could not be compared.
         concept_alarm: the newest day on which a chart alarmed since the champion was trained.
         comparison: of the newest forecasts with the champion's holdout error.
@@ -68,6 +69,7 @@ class Evidence:
     now: datetime
     trained_through: datetime | None
     last_retraining: datetime | None = None
+    challenger_since: datetime | None = None
     drift_share: float | None = None
     concept_alarm: date | None = None
     comparison: Comparison | None = None
@@ -93,6 +95,10 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
     if not found:
         return Decision(retrain=False, trigger=None, reason=_no_trigger(evidence, policy))
     trigger, reason = next(iter(found.items()))
+    if evidence.challenger_since is not None:
+        since = f"{evidence.challenger_since:%Y-%m-%dT%H:%MZ}"
+        reason = f"{reason}; a challenger is in the shadow since {since}, and is decided on first"
+        return Decision(retrain=False, trigger=trigger, reason=reason)
     if evidence.last_retraining is not None:
         cooldown_end = evidence.last_retraining + policy.cooldown
         if evidence.now < cooldown_end:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from energy_demand.evaluation.policy_replay import PROMOTED
 from energy_demand.region import ATTRIBUTION
 from energy_demand.timeaxis import HOUR
 
@@ -84,15 +85,21 @@ def save_replay(replayed: Replayed, zone: ZoneInfo, path: Path) -> Path:
             markersize=8,
             label=f"alarm: {kind}",
         )
-    for number, each in enumerate(replayed.run.retrainings):
-        promoted = each.kind == "promoted"
-        axes.axvline(
-            at(pd.Timestamp(each.at)),  # type: ignore[arg-type]
-            color="tab:green" if promoted else "tab:gray",
-            linestyle="-" if promoted else ":",
-            linewidth=1,
-            label="retrained" if number == 0 else None,
-        )
+    promoted = [each for each in replayed.run.retrainings if each.outcome == PROMOTED]
+    others = [each for each in replayed.run.retrainings if each.outcome != PROMOTED]
+    for label, times, colour, style in (
+        ("promoted", [each.decided_at for each in promoted], "tab:green", "-"),
+        ("trained, not promoted", [each.at for each in others], "tab:gray", ":"),
+        ("rolled back", [each.at for each in replayed.run.rollbacks], "tab:red", "-."),
+    ):
+        for number, time in enumerate(times):
+            axes.axvline(
+                at(pd.Timestamp(time)),  # type: ignore[arg-type]
+                color=colour,
+                linestyle=style,
+                linewidth=1,
+                label=None if number else label,
+            )
     if replayed.body["inject"] is not None:
         axes.axvline(
             pd.Timestamp(replayed.body["inject"]["at"]),  # type: ignore[arg-type]

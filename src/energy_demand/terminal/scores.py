@@ -74,7 +74,12 @@ def print_replay(body: dict[str, Any]) -> None:
     if changed is not None:
         delay = body["detection_delay_days"]
         detection = "not detected" if delay is None else f"first alarm {delay:.1f} days later"
+        undone = body["rollback_delay_days"]
+        if undone is not None:
+            detection += f", rolled back {undone:.1f} days later"
         table.add_row("injected", f"{changed['kind']} from {changed['at']}; {detection}")
+    for each in body["rollbacks"]:
+        table.add_row("rolled back", f"{each['at']:%Y-%m-%d}: {each['why']}")
     table.add_row(
         "alarms", ", ".join(f"{each['at']:%Y-%m-%d} {each['kind']}" for each in body["alarms"]) or "none"
     )

@@ -51,7 +51,7 @@ class BaseRecipe:
 
     lead_stride: int = 24
     test_share: float = 0.1
-    test_days: int = 16
+    test_days: int = 28
     validation_share: float = 0.1
     max_trees: int = 500
     loss_share: float = 0.1
