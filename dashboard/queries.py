@@ -18,12 +18,12 @@ from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
 from energy_demand.database.predictions import scored_forecasts
 from energy_demand.database.tables import (
     database_stamp,
-    demand_flag,
     drift_log,
     features,
     prediction_log,
     raw_demand,
     raw_weather,
+    truth_flag,
 )
 
 if TYPE_CHECKING:
@@ -381,7 +381,7 @@ def _judged(which: Judged, *more: str, newest_only: bool = True) -> sa.CTE:
 
 
 def _flagged(period: sa.ColumnElement[Any], respondent: str) -> sa.ColumnElement[bool]:
-    return sa.exists().where(demand_flag.c.respondent == respondent, demand_flag.c.period == period)
+    return sa.exists().where(truth_flag.c.respondent == respondent, truth_flag.c.period == period)
 
 
 def _errors(rows: sa.CTE) -> list[sa.Label[Any]]:

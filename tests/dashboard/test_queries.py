@@ -14,7 +14,7 @@ from dashboard import queries
 from dashboard.queries import Judged
 from energy_demand.database import predictions
 from energy_demand.database.engine import opened
-from energy_demand.database.tables import demand_flag, prediction_log, raw_demand
+from energy_demand.database.tables import prediction_log, raw_demand, truth_flag
 from energy_demand.model.metrics import coverage, scores
 from energy_demand.timeaxis import HOUR
 from logged import row
@@ -188,7 +188,7 @@ def test_an_hour_that_screening_doubts_is_no_truth(database, one_hour):
     with database.transaction() as opened_connection:
         assert scored(opened_connection, replace(WHICH, leads=(1, 48)))["known"] == 1
         opened_connection.execute(
-            sa.insert(demand_flag).values(
+            sa.insert(truth_flag).values(
                 respondent="NY", period=PRESENT - 2 * HOUR, flag="SPIKE", flagged_at=PRESENT
             )
         )

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand.database import predictions
-from energy_demand.database.tables import demand_flag, prediction_log, raw_demand
+from energy_demand.database.tables import prediction_log, raw_demand, truth_flag
 from logged import HOUR, row
 from support import PRESENT
 
@@ -118,11 +118,11 @@ def test_a_doubted_hour_is_no_truth_and_becomes_one_when_the_doubt_is_gone(
     demand(5, 90_000.0)
     assert fill() == 1
     doubted = {"respondent": "NY", "period": PRESENT - 5 * HOUR}
-    store(demand_flag, **doubted, flag="SPIKE", flagged_at=PRESENT)
+    store(truth_flag, **doubted, flag="SPIKE", flagged_at=PRESENT)
     assert fill() == 1
     assert actuals() == {"request-5": None}
     with database.transaction() as connection:
-        connection.execute(sa.delete(demand_flag))
+        connection.execute(sa.delete(truth_flag))
     assert fill() == 1
     assert actuals() == {"request-5": 90_000.0}
 

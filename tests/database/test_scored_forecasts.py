@@ -12,8 +12,9 @@ from alembic import command
 from energy_demand.database import predictions
 from energy_demand.database.engine import _alembic_config, migrate, open_database
 from energy_demand.database.predictions import scored_forecasts
-from energy_demand.database.tables import demand_flag, raw_demand
+from energy_demand.database.tables import demand_flag, raw_demand, truth_flag
 from energy_demand.database.watched import watched
+from energy_demand.model.predict import BASE_BOOSTER, CHAMPION, LAST_WEEK, PREVIOUS, WITHOUT_WEATHER
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import HOUR, day_ahead_issue
 from logged import row
@@ -38,7 +39,7 @@ def forecast(number: int, hour: int, value: float, **given: object) -> dict[str,
     return row(number, **{**times, **made, **given})
 
 
-def fill(connection: sa.Connection) -> None:
+def fill(connection: sa.Connection, flags: sa.Table = truth_flag) -> None:
     """Hours of demand and of the operator's forecast, one doubted, one zero; and forecasts of them."""
     connection.execute(
         sa.insert(raw_demand),
@@ -49,13 +50,16 @@ def fill(connection: sa.Connection) -> None:
         ],
     )
     doubted = {"respondent": "NY", "period": PRESENT - 5 * HOUR, "flag": "SPIKE", "flagged_at": PRESENT}
-    connection.execute(sa.insert(demand_flag).values(**doubted))
+    connection.execute(sa.insert(flags).values(**doubted))
     lags = {"demand_lag_24h": 610.0, "demand_lag_168h": None}
     predictions.insert_predictions(
         connection,
         [
             forecast(1, -6, 606.0, features_json=lags, quality="champion", model_version="3"),
-            *(forecast(10 - hour, hour, 330.0, features_json=None) for hour in (-5, -4, -3, -2, 0)),
+            *(
+                forecast(10 - hour, hour, 330.0, features_json=None, quality="champion")
+                for hour in (-5, -4, -3, -2, 0)
+            ),
             forecast(30, -6, 9_999.0, source="request"),
             forecast(31, -6, 9_999.0, source="backfill"),
             forecast(32, -6, 9_999.0, issued_at=(ISSUED + HOUR).isoformat()),
@@ -116,6 +120,47 @@ def test_what_came_later_is_not_there(database, as_of, known):
     assert bool(found) == (known is not None)
 
 
+def test_a_causal_flag_does_not_decide_what_is_truth(database):
+    with database.transaction() as connection:
+        fill(connection)
+        doubted = {"respondent": "NY", "period": PRESENT - 4 * HOUR, "flag": "SPIKE", "flagged_at": PRESENT}
+        connection.execute(sa.insert(demand_flag).values(**doubted))
+        assert figures(connection) == EXPECTED
+
+
+LATER = (ISSUED + HOUR / 3).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("second", "counts"),
+    [
+        pytest.param({"quality": "champion_without_weather"}, 1.0, id="the better step though it is older"),
+        pytest.param({"quality": "something else"}, 1.0, id="a step that is known"),
+        pytest.param({"quality": "champion"}, 2.0, id="the newer of one step"),
+        pytest.param({"quality": "champion", "issued_at": LATER}, 2.0, id="the newer by issue"),
+    ],
+)
+def test_one_forecast_of_an_hour_counts(database, second, counts):
+    """Given are two; the first is the champion's."""
+    later = {"issued_at": ISSUED.isoformat(), "prediction_made_at": LATER, **second}
+    with database.transaction() as connection:
+        rows = [forecast(1, -3, 1.0, quality="champion"), forecast(2, -3, 2.0, **later)]
+        predictions.insert_predictions(connection, rows)
+        chosen = connection.exec_driver_sql("SELECT predicted FROM scored_forecasts()").scalars().all()
+        before = sa.select(scored_forecasts(ZONE, ISSUED).c.predicted)
+        assert chosen == [counts]
+        assert connection.scalars(before).all() == [1.0], "what was made later did not count before"
+
+
+def test_steps_of_the_ladder_in_the_database_are_those_of_the_forecasts(database):
+    steps = (CHAMPION, WITHOUT_WEATHER, PREVIOUS, BASE_BOOSTER, LAST_WEEK)
+    with database.transaction() as connection:
+        for number, quality in enumerate(reversed(steps)):
+            predictions.insert_predictions(connection, [forecast(number, -3, 1.0, quality=quality)])
+            found = connection.exec_driver_sql("SELECT quality FROM scored_forecasts()").scalars().all()
+            assert found == [quality]
+
+
 def test_nine_o_clock_is_that_of_the_zone(database):
     sydney = ZoneInfo("Australia/Sydney")
     issued = day_ahead_issue(date(2025, 3, 12), sydney).isoformat()
@@ -134,7 +179,7 @@ def test_errors_of_demand_that_nobody_asks_for_are_not_looked_up(database):
     assert "prediction_log" in plan
     assert "Function Scan" not in plan
     assert "raw_demand" not in plan
-    assert "demand_flag" not in plan
+    assert "flag" not in plan
 
 
 def test_an_upgrade_from_the_version_before_keeps_the_rows_and_scores_them(create_database):
@@ -143,7 +188,7 @@ def test_an_upgrade_from_the_version_before_keeps_the_rows_and_scores_them(creat
     with database.transaction() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0004")
-        fill(connection)
+        fill(connection, demand_flag)  # the flags that counted before migration 0007
     assert migrate(database) is True
     with database.transaction() as connection:
         assert figures(connection) == EXPECTED

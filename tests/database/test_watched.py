@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from energy_demand.columns import FEATURE_COLUMNS
 from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
-from energy_demand.database.tables import demand_flag, drift_log, features, raw_demand
+from energy_demand.database.tables import drift_log, features, raw_demand, truth_flag
 from energy_demand.database.watched import FlowRun, LastCheck, Watched, watched
 from energy_demand.region import NEW_YORK
 from logged import HOUR, row
@@ -135,7 +135,7 @@ def test_the_error_is_that_of_scheduled_forecasts_for_hours_that_are_known(look,
 def test_the_error_leaves_out(look, demand, forecast, run, given, hour):
     demand({-4: 100.0, -3: 100.0, -2: 100.0, -165: 100.0, -170: 100.0})
     flag = {"respondent": "NY", "period": at(-2), "flag": "SPIKE", "flagged_at": NOW}
-    run(lambda connection: connection.execute(sa.insert(demand_flag).values(**flag)))
+    run(lambda connection: connection.execute(sa.insert(truth_flag).values(**flag)))
     forecast({-4: 110.0})
     forecast({-165: 110.0}, issued_at=at(-191).isoformat())  # 09:00 before the clocks changed
     forecast({hour: 9_999.0}, **given)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
-from energy_demand.database.tables import demand_flag, drift_log, raw_demand
+from energy_demand.database.tables import drift_log, raw_demand, truth_flag
 from energy_demand.monitoring import state_metrics
 from energy_demand.monitoring.state_metrics import StateCollector
 from logged import HOUR, away, row
@@ -88,7 +88,7 @@ def test_freshness_is_the_age_of_the_newest_valid_hour(scrape, database):
     demand(database, 0)  # known in an hour
     assert scrape() == {**EMPTY, "data_freshness_hours": 2.0}
     doubted = PRESENT - 2 * HOUR
-    store(database, demand_flag, respondent="NY", period=doubted, flag="SPIKE", flagged_at=PRESENT)
+    store(database, truth_flag, respondent="NY", period=doubted, flag="SPIKE", flagged_at=PRESENT)
     assert scrape() == {**EMPTY, "data_freshness_hours": 3.0}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from energy_demand.columns import TARGET_COLUMN
-from energy_demand.data.screening import screen
+from energy_demand.data.screening import screen, truth_flags
 from energy_demand.database import repository
 from energy_demand.database.weather import read_weather
 
@@ -41,15 +41,14 @@ def load_with_truth(
 ) -> History:
     """Demand and observed weather of the hours from `start` to `end`, as known at `as_of`.
 
-    `truth_mwh` is the served value, NaN in hours that two-sided screening flags: those are not truth to
-    train on or score against. The causal flags are not used for this, as they also hit hours that were hard
-    to predict, and a score without those would look too good.
+    `truth_mwh` is the served value, NaN in hours that `truth_flags` doubts: those are not truth to train on
+    or score against. `data/truth.py` stores the same verdicts for everything else that scores.
     """
     with database.transaction() as connection:
         demand = repository.read_demand(connection, region.respondent, "D", start, end, as_of)
         weather = read_weather(connection, _names(region), start, end, as_of)
     screened = screen(_named(demand), region=region)
-    sound = screen(_named(demand), two_sided=True, region=region)["flag"].isna()
+    sound = truth_flags(screened, screen(_named(demand), two_sided=True, region=region)).isna()
     return History(screened.assign(truth_mwh=screened["served_mwh"].where(sound)), weather, as_of)
 
 

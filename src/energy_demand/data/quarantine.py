@@ -44,6 +44,8 @@ def release(database: Database, ids: Sequence[int], now: datetime) -> int:
         state.lock_ingestion(connection)
         repository.upsert_demand(connection, frame, now)
         state.mark_released(connection, ids, now)
+        for respondent in set(frame["respondent"]):  # any hour: the next ingestion screens the whole record
+            state.forget_watermark(connection, state.TRUTH, respondent)
         return len(rows)
 
     return database.run(work)

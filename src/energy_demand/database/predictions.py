@@ -44,10 +44,11 @@ _SCORED = (
 def scored_forecasts(zone: str, now: datetime) -> sa.TableValuedAlias:
     """The forecasts that models are judged by: scheduled in the hour of 09:00 of `zone`, as known at `now`.
 
-    The database's function of that name (migration 0005), which Grafana reads too. `actual` is missing where
-    demand is unknown or screening doubts it, and so are `error` (predicted − actual, MWh) and
+    The database's function of that name (migration 0007), which Grafana reads too. `actual` is missing where
+    demand is unknown or not truth (`truth_flag`), and so are `error` (predicted − actual, MWh) and
     `percentage_error`; the latter also where demand is zero. `operator` is the grid operator's hourly
-    forecast; the lags are the naive forecasts known at issue. An hour has a row for each such forecast.
+    forecast; the lags are the naive forecasts known at issue. An hour has one row: of several such forecasts
+    the one of the best step of the fallback ladder, of those the newest.
     """
     return sa.func.scored_forecasts(zone, now).table_valued(*_SCORED, name="scored")
 
@@ -111,8 +112,8 @@ def delete_predictions(connection: sa.Connection, ids: Sequence[int]) -> int:
 def fill_actuals(connection: sa.Connection, respondent: str, since: datetime, now: datetime) -> int:
     """Store the demand known at `now` with the predictions of hours after `since`; return the rows changed.
 
-    Includes late and revised values, and those that the upstream took back; an hour that screening flags is
-    not truth and gets no value.
+    Includes late and revised values, and those that the upstream took back; an hour in `truth_flag` gets no
+    value.
     """
     return connection.execute(
         sa.text(
@@ -120,7 +121,7 @@ def fill_actuals(connection: sa.Connection, respondent: str, since: datetime, no
             "SELECT q.id, CASE WHEN f.period IS NULL THEN d.value END AS value FROM prediction_log q "
             "LEFT JOIN raw_demand d ON d.respondent = q.respondent AND d.series = 'D' "
             "AND d.period = q.timestamp AND d.known_at <= :now "
-            "LEFT JOIN demand_flag f ON f.respondent = q.respondent AND f.period = q.timestamp "
+            "LEFT JOIN truth_flag f ON f.respondent = q.respondent AND f.period = q.timestamp "
             "WHERE q.respondent = :respondent AND q.timestamp > :since AND q.timestamp <= :now) k "
             "WHERE p.id = k.id AND p.actual_demand IS DISTINCT FROM k.value"
         ),

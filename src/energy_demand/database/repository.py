@@ -23,6 +23,7 @@ from energy_demand.database.tables import (
     raw_demand_daily,
     raw_demand_daily_revision,
     raw_demand_revision,
+    truth_flag,
 )
 
 if TYPE_CHECKING:
@@ -78,6 +79,22 @@ def delete_flags(connection: sa.Connection, respondent: str, start: datetime, en
             demand_flag.c.respondent == respondent, demand_flag.c.period.between(start, end)
         )
     )
+
+
+def replace_truth_flags(
+    connection: sa.Connection, respondent: str, start: datetime, end: datetime, frame: pd.DataFrame
+) -> None:
+    """Make `frame` (respondent, period, flag, flagged_at) the hours of [start, end] that are not truth."""
+    stored = truth_flag.c
+    kept = list(frame["period"])
+    connection.execute(
+        sa.delete(truth_flag).where(
+            stored.respondent == respondent,
+            stored.period.between(start, end),
+            stored.period != sa.all_(sa.cast(kept, sa.ARRAY(sa.DateTime(timezone=True)))),
+        )
+    )
+    upsert(connection, truth_flag, None, frame, None, values=("flag",))
 
 
 def read_demand(

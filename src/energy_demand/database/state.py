@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+# The watermark of a record that was screened whole.
+TRUTH = "truth"
+
 
 def lock_ingestion(connection: sa.Connection) -> None:
     """Wait until no other ingestion is writing; held until the transaction ends."""
@@ -52,6 +55,13 @@ def advance_watermark(
             set_={"newest": row.excluded.newest, "updated_at": row.excluded.updated_at},
             where=watermark.c.newest < row.excluded.newest,
         )
+    )
+
+
+def forget_watermark(connection: sa.Connection, source: str, subject: str) -> None:
+    """Drop a watermark, so that the work it stands for is done again from the beginning."""
+    connection.execute(
+        sa.delete(watermark).where(watermark.c.source == source, watermark.c.subject == subject)
     )
 
 

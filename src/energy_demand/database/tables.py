@@ -127,6 +127,18 @@ demand_flag = sa.Table(
     sa.PrimaryKeyConstraint("respondent", "period"),
 )
 
+# Hours that are not truth to score against, as two-sided screening sees them now. Apart from `demand_flag`,
+# which holds what a forecast must not use: the causal flags also hit the first hours of a true step.
+truth_flag = sa.Table(
+    "truth_flag",
+    metadata,
+    _text("respondent"),
+    _moment("period"),
+    _text("flag"),
+    _moment("flagged_at"),
+    sa.PrimaryKeyConstraint("respondent", "period"),
+)
+
 # What was forecast, as issued. Never mixed with what was observed.
 weather_forecast = sa.Table(
     "weather_forecast",
@@ -236,6 +248,12 @@ prediction_log = sa.Table(
     sa.CheckConstraint("source IN ('scheduled', 'request', 'backfill')", name="source"),
     sa.Index(None, "respondent", "timestamp", "lead_hours"),
     sa.Index(None, "prediction_made_at"),
+    sa.Index(
+        "ix_prediction_log_scheduled",
+        "respondent",
+        "timestamp",
+        postgresql_where=sa.text("source = 'scheduled'"),
+    ),
 )
 
 drift_log = sa.Table(

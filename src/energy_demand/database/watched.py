@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import scored_forecasts
 from energy_demand.database.tables import (
-    demand_flag,
     drift_log,
     features,
     job_run,
@@ -23,6 +22,7 @@ from energy_demand.database.tables import (
     raw_weather,
     retraining_log,
     source_state,
+    truth_flag,
     weather_run,
 )
 from energy_demand.timeaxis import MAX_LEAD_HOURS, local_day, local_midnight
@@ -136,7 +136,7 @@ def watched(connection: sa.Connection, region: Region, model: str, now: datetime
 
 
 def _doubted() -> sa.Exists:
-    flags, demand = demand_flag.c, raw_demand.c
+    flags, demand = truth_flag.c, raw_demand.c
     return sa.exists().where(flags.respondent == demand.respondent, flags.period == demand.period)
 
 

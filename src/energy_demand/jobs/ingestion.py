@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.call_limits import REAL_TIME, Timing
 from energy_demand.data.feature_store import refresh_features
 from energy_demand.data.ingestion.ingest import IngestInterruptedError, ingest, looking_back
+from energy_demand.data.truth import refresh_truth
 from energy_demand.database import predictions
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from energy_demand.data.ingestion.ingest import Progress, Report, Span
     from energy_demand.database.engine import Database
     from energy_demand.database.repository import Written
-
-# Actual values are filled from this far before the span on.
-FILLED_BEFORE = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def run_ingestion(
     bulk_folder: Path | None = None,
     timing: Timing = REAL_TIME,
 ) -> IngestionOutcome:
-    """Fetch and store a span, then update features and actual values.
+    """Fetch and store a span, then update features, verdicts on truth, and actual values.
 
     A source that fails is in `failures` of the report; `raise_failures` makes that the end of a job.
 
@@ -91,7 +88,7 @@ def run_ingestion(
     )
     features = refresh_features(database, settings, span.start, span.end, now)
     progress("features", 1, 1)
-    since = span.start - FILLED_BEFORE
+    since = refresh_truth(database, settings.region, span.start, span.end, now)
     actuals = database.run(
         lambda connection: predictions.fill_actuals(connection, settings.region.respondent, since, now)
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energy_demand.columns import TARGET_COLUMN
-from energy_demand.data.screening import screen
+from energy_demand.data.screening import screen, truth_flags
 from energy_demand.evaluation.backtest import Protocol
 from energy_demand.model.base.training import BaseRecipe
 from energy_demand.model.train import base_rows
@@ -28,9 +28,8 @@ def run(forecast: Forecast) -> str:
     served = files.read_frame(files.SERVED_DEMAND)
     hours = served.loc[served["series"] == "D"].rename(columns={"value": TARGET_COLUMN})
     screened = screen(hours, region=region)
-    # As in `history.load_with_truth`: an hour that two-sided screening flags is not truth to train on or to
-    # score against; with the causal flags alone the scores would look too good.
-    sound = screen(hours, two_sided=True, region=region)["flag"].isna()
+    # As in `history.load_with_truth`.
+    sound = truth_flags(screened, screen(hours, two_sided=True, region=region)).isna()
     demand = screened.assign(truth_mwh=screened["served_mwh"].where(sound))
     record = files.record_of(demand, region, demand["period"].max().to_pydatetime())
     rows = base_rows(record, BaseRecipe(), Protocol(forecast.protocol).availability)

@@ -35,6 +35,7 @@ TABLES = (
     "raw_weather_revision",
     "weather_forecast",
     "demand_flag",
+    "truth_flag",
     "quarantine",
     "watermark",
     "weather_run",
