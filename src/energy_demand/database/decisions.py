@@ -9,6 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from energy_demand.database.storable import storable
 from energy_demand.database.tables import drift_log, retraining_log
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 # Outcomes after which a cooldown runs: a model was trained and judged.
-JUDGED = ("promoted", "not_promoted")
+JUDGED = ("promoted", "not_promoted", "shadow")
+
+# Outcomes after which nothing more comes.
+DECIDED = ("promoted", "not_promoted")
 
 
 def plain(value: Any) -> Any:
@@ -81,14 +85,112 @@ def end_retraining(
     outcome: str,
     *,
     verdict: Mapping[str, Any] | None = None,
+    contest: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> None:
-    """Record the outcome of a retraining."""
+    """Record the outcome of a retraining; `shadow` leaves its challenger undecided."""
     connection.execute(
         sa.update(retraining_log)
         .where(retraining_log.c.id == number)
-        .values(finished_at=finished_at, outcome=outcome, verdict=verdict, error=storable(error))
+        .values(
+            finished_at=finished_at,
+            outcome=outcome,
+            verdict=verdict,
+            contest=contest,
+            error=storable(error),
+            decided_at=finished_at if outcome in DECIDED else None,
+        )
     )
+
+
+def challenger(connection: sa.Connection, respondent: str) -> dict[str, Any] | None:
+    """The retraining whose challenger is in the shadow, every column, or None."""
+    return _newest(
+        connection, retraining_log.c.respondent == respondent, retraining_log.c.outcome == "shadow"
+    )
+
+
+def promotion(connection: sa.Connection, respondent: str, version: str) -> dict[str, Any] | None:
+    """The retraining that promoted a version, every column, or None."""
+    return _newest(
+        connection,
+        retraining_log.c.respondent == respondent,
+        retraining_log.c.outcome == "promoted",
+        retraining_log.c.model_version == version,
+    )
+
+
+def unfinished_rollback(connection: sa.Connection, respondent: str) -> dict[str, Any] | None:
+    """A promotion that a killed run had begun to undo, every column, or None."""
+    return _newest(
+        connection,
+        retraining_log.c.respondent == respondent,
+        retraining_log.c.rollback_reason.is_not(None),
+        retraining_log.c.rolled_back_at.is_(None),
+    )
+
+
+def promotions(connection: sa.Connection, respondent: str) -> list[dict[str, Any]]:
+    """The retrainings that were promoted and not rolled back, in order of their decision."""
+    log = retraining_log.c
+    query = (
+        sa.select(log.model_version, log.decided_at, log.verdict)
+        .where(log.respondent == respondent, log.outcome == "promoted", log.rolled_back_at.is_(None))
+        .order_by(log.decided_at, log.id)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def note_verdict(connection: sa.Connection, number: int, verdict: Mapping[str, Any]) -> None:
+    """Store the newest verdict on a challenger; it is decided by `decide_challenger`."""
+    connection.execute(sa.update(retraining_log).where(retraining_log.c.id == number).values(verdict=verdict))
+
+
+def decide_challenger(connection: sa.Connection, number: int, outcome: str, decided_at: datetime) -> None:
+    """Record that a challenger was promoted or not."""
+    connection.execute(
+        sa.update(retraining_log)
+        .where(retraining_log.c.id == number, retraining_log.c.outcome == "shadow")
+        .values(outcome=outcome, decided_at=decided_at)
+    )
+
+
+def supersede(
+    connection: sa.Connection, respondent: str, number: int, version: str, decided_at: datetime
+) -> None:
+    """End the contests of challengers in the shadow, because retraining `number` trained another one."""
+    log = retraining_log.c
+    connection.execute(
+        sa.update(retraining_log)
+        .where(log.respondent == respondent, log.outcome == "shadow", log.id != number)
+        .values(
+            outcome="not_promoted",
+            decided_at=decided_at,
+            verdict=log.verdict.op("||")(
+                sa.cast({"reason": f"superseded by version {version}, trained later"}, JSONB)
+            ),
+        )
+    )
+
+
+def begin_rollback(connection: sa.Connection, number: int, reason: str) -> None:
+    """Record why a promotion is being undone, before it is."""
+    connection.execute(
+        sa.update(retraining_log).where(retraining_log.c.id == number).values(rollback_reason=reason)
+    )
+
+
+def end_rollback(connection: sa.Connection, number: int, rolled_back_at: datetime) -> None:
+    """Record that a promotion was undone."""
+    connection.execute(
+        sa.update(retraining_log).where(retraining_log.c.id == number).values(rolled_back_at=rolled_back_at)
+    )
+
+
+def _newest(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> dict[str, Any] | None:
+    query = sa.select(retraining_log).where(*conditions).order_by(retraining_log.c.id.desc()).limit(1)
+    found = connection.execute(query).mappings().one_or_none()
+    return None if found is None else dict(found)
 
 
 def unfinished_retrainings(connection: sa.Connection, respondent: str) -> list[dict[str, Any]]:

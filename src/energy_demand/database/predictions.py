@@ -162,6 +162,38 @@ def read_scheduled(
     return frame.astype({name: float for name in frame.columns if name not in others})
 
 
+def read_shadow(
+    connection: sa.Connection, respondent: str, zone: str, version: str, start: datetime, now: datetime
+) -> pd.DataFrame:
+    """A shadow's forecasts of the hours after `start` beside those that counted, as known at `now`.
+
+    The database's function `shadow_forecasts` (migration 0008). Columns: timestamp, issued_at, shadow,
+    served, actual (MWh; NaN: not known), served_version, served_quality, by timestamp.
+    """
+    texts = ("respondent", "shadow_version", "served_version", "served_quality")
+    numbers = ("shadow", "served", "actual")
+    found = sa.func.shadow_forecasts(zone, now).table_valued(
+        *(
+            sa.column(name, sa.Text)
+            for name in ("respondent", "shadow_version", "served_version", "served_quality")
+        ),
+        *(sa.column(name, sa.DateTime(timezone=True)) for name in ("timestamp", "issued_at")),
+        *(sa.column(name, sa.Double) for name in numbers),
+        name="shadow_forecast",
+    )
+    rows = found.c
+    columns = [
+        rows[name] for name in ("timestamp", "issued_at", *numbers, "served_version", "served_quality")
+    ]
+    query = (
+        sa.select(*columns)
+        .where(rows.respondent == respondent, rows.shadow_version == version, rows.timestamp > start)
+        .order_by(rows.timestamp)
+    )
+    frame = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in columns])
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
 def is_logged(connection: sa.Connection, request_id: str) -> bool:
     """Whether any prediction of a request is in the log."""
     return bool(connection.scalar(sa.select(sa.exists().where(prediction_log.c.request_id == request_id))))

@@ -245,7 +245,7 @@ prediction_log = sa.Table(
     _moment("prediction_made_at"),
     sa.Column("row_number", sa.Integer, nullable=False, server_default=sa.text("0")),  # within the request
     sa.UniqueConstraint("request_id", "row_number", "timestamp"),
-    sa.CheckConstraint("source IN ('scheduled', 'request', 'backfill')", name="source"),
+    sa.CheckConstraint("source IN ('scheduled', 'request', 'backfill', 'shadow')", name="source"),
     sa.Index(None, "respondent", "timestamp", "lead_hours"),
     sa.Index(None, "prediction_made_at"),
     sa.Index(
@@ -273,7 +273,8 @@ drift_log = sa.Table(
 )
 
 # One row per retraining that began. `outcome` stays `running` where its process was killed, until the next
-# retraining finds it.
+# retraining finds it, and `shadow` until the challenger is decided on. `contest` holds the hours of its
+# contest before the shadow, `verdict` the newest one. A rollback is complete once `rolled_back_at` is there.
 retraining_log = sa.Table(
     "retraining_log",
     metadata,
@@ -288,8 +289,12 @@ retraining_log = sa.Table(
     _text("run_id", optional=True),
     sa.Column("verdict", JSONB, nullable=True),
     _text("error", optional=True),
+    sa.Column("contest", JSONB, nullable=True),
+    _moment("decided_at", optional=True),
+    _moment("rolled_back_at", optional=True),
+    _text("rollback_reason", optional=True),
     sa.CheckConstraint(
-        "outcome IN ('running', 'promoted', 'not_promoted', 'skipped', 'failed')", name="outcome"
+        "outcome IN ('running', 'promoted', 'not_promoted', 'skipped', 'failed', 'shadow')", name="outcome"
     ),
     sa.Index(None, "respondent", "started_at"),
 )

@@ -61,7 +61,7 @@ def best_available(
         NoForecastError: no demand of the last weeks was known, or no rung could answer.
     """
     recent = question.issued_at - WARM_UP
-    record = known(recent if champion is None else _start(champion, question))
+    record = known(recent if champion is None else earliest_needed(champion, question))
     if newest_demand(record) < recent:
         raise NoForecastError(
             f"no demand of {record.region.respondent} is known for the {WARM_UP.days} days before "
@@ -89,7 +89,7 @@ def _rungs(
         model = previous()
         if model is None:
             raise ForecastError("there is no previous champion")
-        start = _start(model, question)
+        start = earliest_needed(model, question)
         further = known(start) if start < record.periods[0] else record
         return replace(by_forecaster(further, model.forecaster, model.version, question), quality=PREVIOUS)
 
@@ -106,7 +106,7 @@ def _rungs(
     return rungs
 
 
-def _start(model: Champion, question: Question) -> datetime:
+def earliest_needed(model: Champion, question: Question) -> datetime:
     """The first hour that the model's state and the features need."""
     return min(question.issued_at - WARM_UP, model.forecaster.needs_from.to_pydatetime())
 

@@ -1,4 +1,4 @@
-"""The retraining job: train → contest → verdict, then the log, the drift reference and pruning.
+"""The retraining job: train → contest → verdict or shadow, then the log, the drift reference and pruning.
 
 One at a time. A run that was killed leaves a row with outcome `running`; the next run completes that row. A
 failure must never change the champion.
@@ -7,13 +7,16 @@ failure must never change the champion.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.database import decisions
+from energy_demand.evaluation.contest import best_of_year
+from energy_demand.evaluation.promotion import Decision
 from energy_demand.jobs.drift_check import refresh_reference
 from energy_demand.jobs.job_lock import LONGEST_ERROR
-from energy_demand.jobs.training import TrainingOutcome, run_training
+from energy_demand.jobs.shadow import plain_verdict, read_shadows, stored_contest
+from energy_demand.jobs.training import TrainingOutcome, promotions_of, run_training
 from energy_demand.logs import redact
 from energy_demand.model.train import TooFewRowsError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
@@ -30,6 +33,11 @@ if TYPE_CHECKING:
     from energy_demand.monitoring.retraining_policy import Trigger
     from energy_demand.registry.registry import Registry, Version
 
+OUTCOMES = {
+    Decision.PROMOTED: "promoted",
+    Decision.REFUSED: "not_promoted",
+    Decision.UNDECIDED: "shadow",
+}
 BY_HAND = "requested by hand"
 KILLED = "the process ended before the retraining finished"
 
@@ -68,12 +76,15 @@ def run_retraining(
 ) -> RetrainingOutcome:
     """Train on everything known, and promote the new model if it wins the contest. Needs the job lock.
 
+    A model that is not decided on goes into the shadow, in place of one that is there.
+
     Raises:
         NoDemandError: nothing is stored.
         TooFewRowsError: there is not enough data to train on; nothing was changed.
         RegistryUnavailableError: MLflow failed; the champion is unchanged.
     """
     respondent = settings.region.respondent
+    champion = registry.champion_version()
     _complete_killed(database, registry, settings, now)
     number = database.run(
         lambda connection: decisions.begin_retraining(connection, respondent, now, trigger.value, reason)
@@ -84,12 +95,28 @@ def run_retraining(
             lambda connection: decisions.note_version(connection, number, version.version, version.run_id)
         )
 
-    def end(outcome: str, verdict: dict[str, Any] | None = None, error: str | None = None) -> None:
-        database.run(
-            lambda connection: decisions.end_retraining(
-                connection, number, settings.present(), outcome, verdict=verdict, error=error
-            )
+    def end(outcome: str, training: TrainingOutcome | None = None, error: str | None = None) -> None:
+        verdict = None if training is None else plain_verdict(training.verdict)
+        contest = (
+            None
+            if training is None or training.contest.empty
+            else stored_contest(training.contest, champion, refit=trigger.is_routine)
         )
+
+        def write(connection: sa.Connection) -> None:
+            if training is not None:
+                decisions.supersede(connection, respondent, number, training.version.version, now)
+            decisions.end_retraining(
+                connection,
+                number,
+                settings.present(),
+                outcome,
+                verdict=verdict,
+                contest=contest,
+                error=error,
+            )
+
+        database.run(write)
 
     try:
         training = run_training(
@@ -109,11 +136,9 @@ def run_retraining(
             error=redact(str(error) or type(error).__name__)[:LONGEST_ERROR],
         )
         raise
-    end(
-        "promoted" if training.verdict.promoted else "not_promoted", decisions.plain(asdict(training.verdict))
-    )
+    end(OUTCOMES[training.verdict.decision], training)
     progress("storing the drift reference")
-    pruned = _afterwards(database, registry, settings)
+    pruned = _afterwards(database, registry, settings, now)
     return RetrainingOutcome(trigger, reason, training, pruned)
 
 
@@ -134,11 +159,15 @@ def _complete_killed(database: Database, registry: Registry, settings: Settings,
     database.run(complete)
 
 
-def _afterwards(database: Database, registry: Registry, settings: Settings) -> tuple[str, ...]:
+def _afterwards(database: Database, registry: Registry, settings: Settings, now: datetime) -> tuple[str, ...]:
     """Write the drift reference and prune old versions; a failure does not change the verdict."""
+    respondent = settings.region.respondent
     try:
         refresh_reference(database, registry, settings)
-        return tuple(registry.prune(settings.model_versions_kept))
+        needed = set(read_shadows(database, registry, settings, now).versions)
+        chain = promotions_of(database.run(lambda connection: decisions.promotions(connection, respondent)))
+        best = best_of_year(chain, now)
+        return tuple(registry.prune(settings.model_versions_kept, needed | ({best} if best else set())))
     except RegistryUnavailableError as error:
         _log.warning("old model versions could not be deleted: %s", error)
         return ()

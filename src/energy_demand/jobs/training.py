@@ -5,14 +5,27 @@ A command or a flow runs it; every step is a function of another package.
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_record
-from energy_demand.evaluation.contest import contest, day_ahead, holdout_error, unseen_days
-from energy_demand.evaluation.promotion import Verdict, first
+from energy_demand.database import decisions
+from energy_demand.errors import UserError
+from energy_demand.evaluation.contest import (
+    Promotion,
+    best_of_year,
+    contest,
+    day_ahead,
+    holdout_error,
+    unseen_days,
+    weather_of,
+)
+from energy_demand.evaluation.promotion import Verdict, first, judge
 from energy_demand.model.base.training import data_hash
 from energy_demand.model.intervals import LEVELS
 from energy_demand.model.metrics import coverage, headline, scores
@@ -22,21 +35,22 @@ from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.registry import promote_to_champion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
-
-    import pandas as pd
 
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
+    from energy_demand.model.forecaster import Forecaster
     from energy_demand.registry.registry import Registry, Version
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """The result of a training."""
+    """The result of a training; `contest` has the hours that both models were judged on."""
 
     version: Version
     verdict: Verdict
@@ -45,10 +59,19 @@ class TrainingOutcome:
     first: datetime
     trained_through: datetime
     seconds: float
+    contest: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def to_json(self) -> dict[str, Any]:
         """The body of `train --json`."""
-        return asdict(self)
+        return {
+            "version": asdict(self.version),
+            "verdict": {**asdict(self.verdict), "promoted": self.verdict.promoted},
+            "metrics": self.metrics,
+            "rows": self.rows,
+            "first": self.first,
+            "trained_through": self.trained_through,
+            "seconds": self.seconds,
+        }
 
 
 def run_training(
@@ -65,8 +88,8 @@ def run_training(
     """Train on everything known at `now`, register the model, and promote it if the verdict allows.
 
     With `refit` (a routine retraining, by age or by hand) the model only has to be no worse than the
-    champion; without, because something is wrong, it must be better. `registered` is called with the version
-    before any promotion.
+    champion; without, because something is wrong, it must be better. A verdict that is not decided leaves the
+    version registered, for the shadow. `registered` is called with the version before any promotion.
 
     Raises:
         NoDemandError: nothing is stored.
@@ -80,7 +103,9 @@ def run_training(
     registry.champion_version()  # without MLflow nothing that is trained here could be kept
     trained = fit(record, recipe, availability=settings.availability, progress=progress)
     progress("judging")
-    holdout, verdict = _contest(registry, trained, record, refit=refit)
+    respondent = settings.region.respondent
+    chain = promotions_of(database.run(lambda connection: decisions.promotions(connection, respondent)))
+    holdout, hours, verdict = _contest(registry, trained, record, best_of_year(chain, now), refit=refit)
     progress("registering")
     first = trained.rows["timestamp"].iloc[0].to_pydatetime()
     metrics = {
@@ -103,26 +128,49 @@ def run_training(
         first=first,
         trained_through=trained.forecaster.trained_through,
         seconds=time.perf_counter() - started,
+        contest=hours,
     )
 
 
 def _contest(
-    registry: Registry, trained: Trained, record: Record, *, refit: bool
-) -> tuple[pd.DataFrame, Verdict]:
-    """The judged fit's forecasts of its holdout days, and the verdict on it."""
+    registry: Registry, trained: Trained, record: Record, best_version: str | None, *, refit: bool
+) -> tuple[pd.DataFrame, pd.DataFrame, Verdict]:
+    """The judged fit's forecasts of its holdout days, the hours of the contest, and the verdict."""
     judged = trained.judged
     if judged is None:
         raise ValueError("a model without a holdout fit cannot be promoted")
-    holdout = day_ahead(judged, record, unseen_days(record, judged))
+    days = unseen_days(record, judged)
+    weather = weather_of(record, days)  # one for all models
+    holdout = day_ahead(judged, record, days, weather)
     try:
-        champion = registry.champion().forecaster
+        champion = registry.champion()
     except NoChampionError:
-        return holdout, first(holdout)
+        return holdout, pd.DataFrame(), first(holdout)
     except ModelRefusedError as error:
         # The damaged champion cannot serve either, and its error message says to train.
         verdict = first(holdout)
-        return holdout, replace(verdict, reason=f"{verdict.reason}; the champion cannot be loaded: {error}")
-    return holdout, contest(holdout, judged, champion, record, refit=refit)
+        reason = f"{verdict.reason}; the champion cannot be loaded: {error}"
+        return holdout, pd.DataFrame(), replace(verdict, reason=reason)
+    best = None if best_version in {None, champion.version} else _loaded(registry, str(best_version))
+    hours = contest(holdout, judged, champion.forecaster, record, weather=weather, best=best)
+    return holdout, hours, judge(hours, refit=refit)
+
+
+def _loaded(registry: Registry, version: str) -> Forecaster | None:
+    """The forecaster of a version; None where it cannot be loaded any more."""
+    try:
+        return registry.load(version).forecaster
+    except UserError as error:
+        _log.warning("the best champion of the last year, version %s, is not compared: %s", version, error)
+        return None
+
+
+def promotions_of(rows: Sequence[dict[str, Any]]) -> list[Promotion]:
+    """The chain of champions, from the rows of `decisions.promotions`."""
+    return [
+        Promotion(row["model_version"], row["decided_at"], (row["verdict"] or {}).get("gain_percent") or 0.0)
+        for row in rows
+    ]
 
 
 def _holdout_metrics(holdout: pd.DataFrame, zone: ZoneInfo) -> dict[str, float]:

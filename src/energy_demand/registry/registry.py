@@ -29,7 +29,7 @@ from energy_demand.registry.mlflow_store import MlflowStore
 from energy_demand.timeaxis import parse_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from mlflow import MlflowClient
@@ -157,6 +157,11 @@ class Registry:
             "mape": metrics.get("test_mape"),
         }
 
+    def champion_and_previous(self) -> tuple[str | None, str | None]:
+        """Which version the alias names, and the champion before it; None where there is none."""
+        alias = self._alias()
+        return (None, None) if alias is None else (alias.version, alias.previous)
+
     def champion_version(self) -> str | None:
         """Which version the alias names; None before the first promotion."""
         alias = self._alias()
@@ -259,16 +264,16 @@ class Registry:
             client.set_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS, wanted)
         return wanted, champion
 
-    def prune(self, keep: int) -> list[str]:
-        """Delete all but the newest `keep` versions, never the champion or the one before it.
+    def prune(self, keep: int, others: Collection[str] = ()) -> list[str]:
+        """Delete all but the newest `keep` versions, never the champion, the one before it, or `others`.
 
         Their runs, with parameters and metrics, stay. Returns the versions that went.
         """
         with self._store.client() as client:
             champion = self._champion_version(client)
-            needed = set()
+            needed: set[str | None] = set(others)
             if champion is not None:
-                needed = {str(champion.version), champion.tags.get(PREVIOUS_TAG)}
+                needed |= {str(champion.version), champion.tags.get(PREVIOUS_TAG)}
             versions = sorted(self._versions(client), key=lambda each: int(each.version))
             gone = [each for each in versions[:-keep] if str(each.version) not in needed]
             for each in gone:

@@ -61,6 +61,7 @@ def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "")
 
 def save_replay(replayed: Replayed, zone: ZoneInfo, path: Path) -> Path:
     """Draw a replay's daily error with alarms, retrainings and the injected change, as a PNG."""
+    from matplotlib.dates import date2num  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     hours = replayed.run.hours.dropna(subset=["actual_mwh"])
@@ -92,9 +93,9 @@ def save_replay(replayed: Replayed, zone: ZoneInfo, path: Path) -> Path:
         ("trained, not promoted", [each.at for each in others], "tab:gray", ":"),
         ("rolled back", [each.at for each in replayed.run.rollbacks], "tab:red", "-."),
     ):
-        for number, time in enumerate(times):
+        for number, when in enumerate(times):
             axes.axvline(
-                at(pd.Timestamp(time)),  # type: ignore[arg-type]
+                float(date2num(at(pd.Timestamp(when)))),
                 color=colour,
                 linestyle=style,
                 linewidth=1,

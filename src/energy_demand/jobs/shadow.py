@@ -1,0 +1,389 @@
+"""Models in the shadow: a challenger until it is decided on, and after a promotion the champion before.
+
+Every morning they forecast beside the champion, from the same data at the same time; their forecasts are
+logged as `shadow`, which no caller and no score of the served forecasts reads. Each day they are judged:
+a challenger is promoted or refused, a promotion is undone if the champion before is proven better.
+
+What is about to happen is written before the registry's alias moves, and that it happened afterwards, so that
+a job that is killed between two steps is completed by the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from energy_demand.columns import OWN_ANSWERS
+from energy_demand.data.record_store import load_recent
+from energy_demand.database import decisions, predictions
+from energy_demand.errors import UserError
+from energy_demand.evaluation.contest import compared
+from energy_demand.evaluation.promotion import SHADOW_DAYS, Decision, Verdict, judge
+from energy_demand.evaluation.rollback import PROBATION_DAYS, gain_deviation, judge_promotion
+from energy_demand.jobs.drift_check import refresh_reference
+from energy_demand.jobs.fallback_ladder import earliest_needed
+from energy_demand.model.predict import Question, by_forecaster
+from energy_demand.timeaxis import utc_index, utc_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import sqlalchemy as sa
+
+    from energy_demand.config import Settings
+    from energy_demand.data.record import Record
+    from energy_demand.database.engine import Database
+    from energy_demand.registry.registry import Registry
+
+SOURCE = "shadow"
+CHALLENGER, PREVIOUS = "challenger", "previous champion"
+CONTEST_COLUMNS = ("challenger_mwh", "champion_mwh", "best_mwh", "actual_mwh", "temperature")
+
+TESTED = ("days", "gain_percent", "statistic", "boundary", "reason")
+
+_log = logging.getLogger(__name__)
+
+
+class NoChallengerError(UserError, LookupError):
+    """No challenger is in the shadow; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no challenger is in the shadow; nothing was changed. `energy-demand retrain` trains one"
+        )
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """The models in the shadow, each with the row of `retraining_log` that put it there.
+
+    Attributes:
+        champion: the version that serves.
+        challenger: the retraining whose challenger is not decided on, or None.
+        promotion: the retraining that made the champion, while it can be undone, or None.
+        previous: the champion before it.
+    """
+
+    champion: str | None
+    challenger: dict[str, Any] | None
+    promotion: dict[str, Any] | None
+    previous: str | None
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Role by version."""
+        found = {} if self.challenger is None else {str(self.challenger["model_version"]): CHALLENGER}
+        return found if self.previous is None else {self.previous: PREVIOUS, **found}
+
+
+@dataclass(frozen=True)
+class ShadowOutcome:
+    """What judging the shadows came to.
+
+    Attributes:
+        promoted: the version that serves since.
+        refused: the challenger that was refused, or superseded by a change of champion.
+        rolled_back: the version whose promotion was undone.
+        reasons: a line each.
+        contest: the state afterwards, as in `status`.
+    """
+
+    promoted: str | None
+    refused: str | None
+    rolled_back: str | None
+    reasons: tuple[str, ...]
+    contest: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
+
+def stored_contest(hours: pd.DataFrame, champion: str | None, *, refit: bool) -> dict[str, Any]:
+    """The hours of a contest as they are kept while its challenger is in the shadow."""
+    columns = [name for name in CONTEST_COLUMNS if name in hours]
+    return {
+        "champion": champion,
+        "refit": refit,
+        "period": [utc_text(period) for period in hours["period"]],
+        **{
+            name: [None if pd.isna(value) else round(float(value), 3) for value in hours[name]]
+            for name in columns
+        },
+    }
+
+
+def contest_hours(stored: dict[str, Any], settings: Settings) -> pd.DataFrame:
+    """The inverse of `stored_contest`: the hours in the columns of `judge`."""
+    columns = [name for name in CONTEST_COLUMNS if name in stored]
+    periods = utc_index(pd.to_datetime(stored["period"], utc=True))
+    hours = pd.DataFrame({name: pd.Series(stored[name], dtype=float) for name in columns})
+    local = (periods - pd.Timedelta(hours=1)).tz_convert(settings.region.zone)
+    return hours.assign(period=periods, day=local.date)
+
+
+def read_shadows(database: Database, registry: Registry, settings: Settings, now: datetime) -> Shadows:
+    """The models in the shadow at `now`.
+
+    Raises:
+        RegistryUnavailableError: MLflow cannot be reached.
+    """
+    respondent = settings.region.respondent
+    champion, previous = registry.champion_and_previous()
+
+    def read(connection: sa.Connection) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        promotion = None if champion is None else decisions.promotion(connection, respondent, champion)
+        return decisions.challenger(connection, respondent), promotion
+
+    challenger, promotion = database.run(read)
+    if (
+        promotion is None
+        or previous is None
+        or promotion["rolled_back_at"] is not None
+        or now - promotion["decided_at"] >= timedelta(days=PROBATION_DAYS)
+    ):
+        promotion, previous = None, None
+    return Shadows(champion, challenger, promotion, previous)
+
+
+def forecast_shadows(
+    database: Database, registry: Registry, settings: Settings, now: datetime, periods: pd.DatetimeIndex
+) -> list[str]:
+    """Forecast `periods` at `now` by the models in the shadow, and log it.
+
+    A shadow that fails stops nothing: it is left without this forecast.
+
+    Returns:
+        What went wrong, a line each.
+    """
+    respondent = settings.region.respondent
+    problems: list[str] = []
+    try:
+        versions = read_shadows(database, registry, settings, now).versions
+    except UserError as error:
+        return [f"the models in the shadow are not known: {error}"]
+    question = Question(now, periods, settings.availability)
+    for version, role in versions.items():
+        try:
+            model = registry.load(version)
+            record = load_recent(database, settings, earliest_needed(model, question), now)
+            forecast = by_forecaster(record, model.forecaster, version, question)
+            request_id = (
+                f"shadow {settings.region.respondent} {utc_text(periods[0])} v{version} {utc_text(now)}"
+            )
+            rows = forecast.log_rows(SOURCE, request_id, now, settings.region.respondent)
+            database.run(lambda connection, rows=rows: predictions.insert_predictions(connection, rows))
+        except Exception as error:  # noqa: BLE001  (whatever breaks a shadow, the service goes on)
+            problems.append(f"{role} (version {version}): {str(error) or type(error).__name__}")
+            expected = isinstance(error, UserError)
+            _log.warning("no shadow forecast by %s", problems[-1], exc_info=None if expected else error)
+    return problems
+
+
+def judge_shadows(database: Database, registry: Registry, settings: Settings, now: datetime) -> ShadowOutcome:
+    """Complete what a killed job began, undo a promotion that was wrong, decide on the challenger.
+
+    Needs the lock of the retraining job, because it moves the champion's alias.
+
+    Raises:
+        RegistryUnavailableError: MLflow cannot be reached; the champion is unchanged.
+    """
+    reasons: list[str] = []
+    rolled_back = _complete_rollback(database, registry, settings, now)
+    shadows = read_shadows(database, registry, settings, now)
+    if rolled_back is None and shadows.promotion is not None:
+        rolled_back = _judge_promotion(database, registry, settings, shadows, now, reasons)
+    elif rolled_back is not None:
+        reasons.append(f"the rollback of version {rolled_back} is completed")
+    if rolled_back is not None:
+        shadows = read_shadows(database, registry, settings, now)
+    promoted, refused = None, None
+    if shadows.challenger is not None:
+        verdict = _verdict(database, settings, shadows, now)
+        reasons.append(f"challenger {shadows.challenger['model_version']}: {verdict.reason}")
+        if verdict.decision is Decision.UNDECIDED:
+            _note(database, shadows.challenger, verdict)
+        else:
+            version = _decide(database, registry, settings, shadows.challenger, verdict, now)
+            promoted, refused = (version, None) if verdict.promoted else (None, version)
+    contest = contest_state(read_shadows(database, registry, settings, now), now)
+    return ShadowOutcome(promoted, refused, rolled_back, tuple(reasons), contest)
+
+
+def decide_by_hand(
+    database: Database, registry: Registry, settings: Settings, now: datetime, *, promote: bool
+) -> str:
+    """Promote the challenger in the shadow, or drop it; returns its version. Needs the retraining job's lock.
+
+    Raises:
+        NoChallengerError: there is none.
+        ModelRefusedError: its files are damaged; the champion is what it was.
+        RegistryUnavailableError: MLflow cannot be reached; the champion is unchanged.
+    """
+    shadows = read_shadows(database, registry, settings, now)
+    if shadows.challenger is None:
+        raise NoChallengerError
+    version = str(shadows.challenger["model_version"])
+    if promote:
+        registry.load(version)  # a damaged one must not serve
+    verdict = Verdict(
+        Decision.PROMOTED if promote else Decision.REFUSED, f"{'promoted' if promote else 'dropped'} by hand"
+    )
+    return _decide(database, registry, settings, shadows.challenger, verdict, now)
+
+
+def contest_state(shadows: Shadows, now: datetime) -> dict[str, Any]:
+    """The models in the shadow and how far their tests are, as in `status`."""
+    challenger, promotion = None, None
+    if shadows.challenger is not None:
+        row, verdict = shadows.challenger, shadows.challenger["verdict"] or {}
+        challenger = {
+            "version": row["model_version"],
+            "since": row["finished_at"],
+            "until": row["finished_at"] + timedelta(days=SHADOW_DAYS),
+            "trigger": row["trigger"],
+            **{
+                name: verdict.get(name)
+                for name in ("days", "gain_percent", "statistic", "boundary", "reason")
+            },
+        }
+    if shadows.promotion is not None:
+        promotion = {
+            "version": shadows.champion,
+            "previous": shadows.previous,
+            "since": shadows.promotion["decided_at"],
+            "until": shadows.promotion["decided_at"] + timedelta(days=PROBATION_DAYS),
+        }
+    return {"challenger": challenger, "promotion": promotion, "at": now}
+
+
+def plain_verdict(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON keeps it."""
+    noted: dict[str, Any] = decisions.plain({**asdict(verdict), "promoted": verdict.promoted})
+    return noted
+
+
+def _verdict(database: Database, settings: Settings, shadows: Shadows, now: datetime) -> Verdict:
+    row = shadows.challenger
+    if row is None:
+        raise AssertionError("there is a challenger")
+    noted = row["verdict"] or {}
+    if noted.get("decision") in {
+        Decision.PROMOTED,
+        Decision.REFUSED,
+    }:  # the job was killed before it was done
+        return Verdict(Decision(noted["decision"]), noted["reason"], gain_percent=noted.get("gain_percent"))
+    stored = row["contest"]
+    if stored["champion"] != shadows.champion:
+        reason = f"the champion changed from version {stored['champion']} to version {shadows.champion}"
+        return Verdict(Decision.REFUSED, f"{reason} while this challenger was in the shadow")
+    live = _live_hours(database, settings, str(row["model_version"]), row["started_at"], shadows, now)
+    hours = pd.concat([contest_hours(stored, settings), live], ignore_index=True)
+    over = now - row["finished_at"] >= timedelta(days=SHADOW_DAYS)
+    return judge(hours, refit=stored["refit"], last_look=over)
+
+
+def _judge_promotion(
+    database: Database,
+    registry: Registry,
+    settings: Settings,
+    shadows: Shadows,
+    now: datetime,
+    reasons: list[str],
+) -> str | None:
+    """Undo the promotion if the champion before is proven better; returns the version that served."""
+    row, previous = shadows.promotion, shadows.previous
+    if row is None or previous is None:
+        return None
+    live = _live_hours(database, settings, previous, row["decided_at"], shadows, now)
+    if live.empty:
+        return None
+    contest = contest_hours(row["contest"], settings) if row["contest"] else live.iloc[:0]
+    probation = judge_promotion(
+        live.rename(columns={"challenger_mwh": "previous_mwh"}), gain_deviation(contest)
+    )
+    reasons.append(f"version {previous}: {probation.reason}")
+    if not probation.roll_back:
+        return None
+    database.run(lambda connection: decisions.begin_rollback(connection, row["id"], probation.reason))
+    return _complete_rollback(database, registry, settings, now)
+
+
+def _complete_rollback(
+    database: Database, registry: Registry, settings: Settings, now: datetime
+) -> str | None:
+    """Finish the rollback that was begun; returns the version that was rolled back, None without one."""
+    respondent = settings.region.respondent
+    row = database.run(lambda connection: decisions.unfinished_rollback(connection, respondent))
+    if row is None:
+        return None
+    version = str(row["model_version"])
+    if registry.champion_version() == version:
+        serves, _ = registry.rollback()
+        _log.error(
+            "the promotion of version %s was undone, version %s serves again: %s",
+            version,
+            serves,
+            row["rollback_reason"],
+        )
+        refresh_reference(database, registry, settings)
+    database.run(lambda connection: decisions.end_rollback(connection, row["id"], now))
+    return version
+
+
+def _decide(
+    database: Database,
+    registry: Registry,
+    settings: Settings,
+    row: dict[str, Any],
+    verdict: Verdict,
+    now: datetime,
+) -> str:
+    if (row["verdict"] or {}).get("decision") != verdict.decision:
+        _note(database, row, verdict)
+    registry.apply_verdict(row["run_id"], verdict)
+    outcome = "promoted" if verdict.promoted else "not_promoted"
+    database.run(lambda connection: decisions.decide_challenger(connection, row["id"], outcome, now))
+    if verdict.promoted:
+        refresh_reference(database, registry, settings)
+    version = str(row["model_version"])
+    _log.info("challenger %s %s: %s", version, outcome.replace("_", " "), verdict.reason)
+    return version
+
+
+def _note(database: Database, row: dict[str, Any], verdict: Verdict) -> None:
+    database.run(lambda connection: decisions.note_verdict(connection, row["id"], plain_verdict(verdict)))
+
+
+def _live_hours(
+    database: Database,
+    settings: Settings,
+    version: str,
+    since: datetime,
+    shadows: Shadows,
+    now: datetime,
+) -> pd.DataFrame:
+    """The hours since `since` that the champion itself and a shadow forecast at the same time.
+
+    In the columns of `compared`, the shadow as challenger.
+    """
+    respondent, zone = settings.region.respondent, settings.region.zone
+    rows = database.run(
+        lambda connection: predictions.read_shadow(connection, respondent, zone.key, version, since, now)
+    )
+    own = rows["served_quality"].isin(OWN_ANSWERS) & (rows["served_version"] == shadows.champion)
+    rows = rows[own & (rows["issued_at"] >= since)]
+    if rows.empty:
+        return pd.DataFrame()
+    shadow, served = (
+        rows[["timestamp", name, "actual"]].rename(
+            columns={"timestamp": "period", name: "predicted_mwh", "actual": "actual_mwh"}
+        )
+        for name in ("shadow", "served")
+    )
+    record: Record = load_recent(database, settings, since, now)
+    return compared(shadow, served, record)
