@@ -18,6 +18,7 @@ import pandas as pd
 from energy_demand.evaluation.backtest import Predict, Walk
 from energy_demand.evaluation.contest import contest, day_ahead, holdout_error, unseen_days
 from energy_demand.model.metrics import coverage, scores
+from energy_demand.model.predict import CHAMPION
 from energy_demand.model.train import Recipe, fit
 from energy_demand.monitoring.concept_drift import daily_residuals, run_charts
 from energy_demand.monitoring.drift_detection import run_drift_check, wasserstein_scores
@@ -254,7 +255,7 @@ class _Run:
         actual = self._truth.reindex(periods).where(periods <= pd.Timestamp(newest))
         rows = recent.rename(columns={"period": "timestamp", "predicted_demand_mwh": "predicted_demand"})
         return compare(
-            rows.assign(actual_demand=actual.to_numpy()),
+            rows.assign(actual_demand=actual.to_numpy(), quality=CHAMPION),
             self._metrics,
             self._champion.expected_errors,
             self._record.region.zone,
