@@ -42,3 +42,7 @@ DERIVED_COLUMNS = ("temp_squared", "cooling_degree_hours", "heating_degree_hours
 FEATURE_COLUMNS = [*WEATHER_COLUMNS, *CALENDAR_COLUMNS, *DEMAND_COLUMNS, *DERIVED_COLUMNS]
 LEAD = "lead_hours"
 TARGET_COLUMN = "demand_mwh"
+
+# The `quality` of a forecast that the whole forecaster of its version answered, with all of the weather or
+# with some of it missing; every other value is a fallback, whose errors say nothing about the champion.
+OWN_ANSWERS = ("champion", "champion_without_weather")

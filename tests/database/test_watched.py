@@ -30,6 +30,7 @@ EMPTY = Watched(
     retrainings=0,
     mae=None,
     mape=None,
+    by_step=(),
     tomorrow_hours=0,
     retraining_failed=None,
     flows=(),
@@ -86,6 +87,7 @@ def forecast(database):
                     "timestamp": at(hour).isoformat(),
                     "predicted_demand": value,
                     "source": "scheduled",
+                    "quality": "champion",
                     "issued_at": ISSUED.isoformat(),
                     **given,
                 },
@@ -141,6 +143,36 @@ def test_the_error_leaves_out(look, demand, forecast, run, given, hour):
     forecast({hour: 9_999.0}, **given)
     found = look()
     assert (found.newest, found.mae, found.mape) == (at(-3), 10.0, pytest.approx(10.0))
+
+
+def test_each_step_of_the_ladder_answers_for_itself(look, demand, forecast):
+    demand({-5: 100.0, -4: 100.0, -3: 100.0, -2: 100.0})
+    forecast({-5: 102.0})
+    forecast({-4: 104.0}, quality="champion_without_weather")
+    forecast({-3: 150.0}, quality="base_booster")
+    forecast({-2: 150.0, -1: 150.0}, quality="last_week")
+    found = look()
+    assert (found.mae, found.mape) == (3.0, pytest.approx(3.0))
+    assert found.champion_share == pytest.approx(2 / 5)
+    assert {each.quality: (each.hours, each.mae) for each in found.by_step} == {
+        "base_booster": (1, 50.0),
+        "champion": (1, 2.0),
+        "champion_without_weather": (1, 4.0),
+        "last_week": (1, 50.0),
+    }
+
+
+def test_without_an_answer_of_the_champion_its_error_is_unknown(look, demand, forecast):
+    demand({-3: 100.0})
+    forecast({-3: 150.0}, quality="base_booster")
+    assert (look().mae, look().mape, look().champion_share) == (None, None, 0.0)
+
+
+def test_an_hour_that_was_forecast_again_counts_once(look, demand, forecast):
+    demand({-3: 100.0})
+    forecast({-3: 150.0}, quality="base_booster")
+    forecast({-3: 104.0}, issued_at=(ISSUED + HOUR / 2).isoformat())
+    assert (look().mae, look().champion_share) == (4.0, 1.0)
 
 
 def test_an_hour_of_no_demand_counts_for_the_error_in_mwh_alone(look, demand, forecast):
@@ -295,5 +327,5 @@ def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run):
             "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}", given).scalars()) for text, given in asked
         ]
     about = [plan for plan in plans if "prediction_log" in plan]
-    assert len(about) == 3
+    assert len(about) == 4
     assert not [plan for plan in about if "Seq Scan on prediction_log" in plan]

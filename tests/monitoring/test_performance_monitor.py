@@ -20,6 +20,7 @@ from energy_demand.monitoring.performance_monitor import (
     compare,
     performance,
 )
+from energy_demand.monitoring.retraining_policy import Evidence, Trigger, decide
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, day_periods, hourly
 
@@ -35,6 +36,7 @@ def forecasts(periods: pd.DatetimeIndex, percent=1.0) -> pd.DataFrame:
         {
             "timestamp": periods,
             "lead_hours": 16 + np.arange(len(periods)) % 24,
+            "quality": "champion",
             "predicted_demand": predicted,
             "lower_80": predicted * 0.98,
             "upper_80": predicted * 1.02,
@@ -226,6 +228,87 @@ def test_an_easy_holdout_does_not_count_against_the_champion():
     assert not found.worse
     # Those days were typical, so the champion is better than its adaptive regression.
     assert compared(errors, lucky, usual_errors(april=2.0)).worse
+
+
+def extraordinary(where: dict[str, float], first: date = FIRST_EXPECTED) -> ExpectedErrors:
+    """The usual errors from `first` on, and those of some days as given, percent."""
+    usual = usual_errors()
+    days = pd.date_range(FIRST_EXPECTED, periods=len(usual.mape), freq="D")
+    mape = pd.Series(usual.mape, index=days)
+    mape.update(pd.Series(list(where.values()), index=pd.DatetimeIndex(list(where))))
+    kept = mape[str(first) :]
+    return ExpectedErrors(first, usual.levels[-len(kept) :], kept.to_numpy(), usual.weights)
+
+
+# The errors of New York's adaptive regression in its first summer, 2019.
+FIRST_SUMMER = {
+    "2024-06-26": 19.1,
+    "2024-06-27": 40.1,
+    "2024-06-28": 13.9,
+    "2024-06-29": 17.0,
+    "2024-07-16": 10.7,
+    "2024-07-17": 57.8,
+    "2024-07-20": 116.9,
+    "2024-07-21": 386.1,
+}
+
+
+@pytest.mark.parametrize(
+    "first", [pytest.param(FIRST_EXPECTED, id="of three"), pytest.param(date(2024, 3, 1), id="the only one")]
+)
+def test_single_extraordinary_days_do_not_raise_what_is_expected(first):
+    """The season's mean is 7 to 18 % with them; the holdout had 2 %, and so has every other day."""
+    errors = extraordinary(FIRST_SUMMER, first)
+    assert errors.season(pd.date_range(end=LAST, periods=JUDGED_DAYS)).mean() > 7
+    found = compared(served(5.0), days=errors)
+    assert found.expected_mape < 3.0
+    assert found.worse
+
+
+def test_a_year_that_was_hard_as_a_whole_is_not_what_is_expected():
+    hard = {f"{day:%Y-%m-%d}": 6.0 for day in pd.date_range("2024-06-15", "2024-08-15")}
+    found = compared(served(3.5), days=extraordinary(hard))
+    assert found.expected_mape == pytest.approx(2.0, rel=0.05)
+    assert found.worse
+
+
+@pytest.mark.parametrize(("summer", "expected"), [(30.0, 4.0), (0.1, 1.0)])
+def test_a_season_is_at_most_twice_as_hard_or_easy_as_the_holdout(summer, expected):
+    assert compared(served(2.0), days=usual_errors(summer=summer)).expected_mape == pytest.approx(expected)
+
+
+def fortnight(quality: str) -> pd.DataFrame:
+    """Fourteen days by the champion, of which the last seven are this step's, with 1.6 times the error."""
+    rows = served(2.6)
+    second = rows.index >= rows.index[-7 * 24]
+    rows.loc[second, "predicted_demand"] = ACTUAL + 1.6 * (rows["predicted_demand"] - ACTUAL)
+    rows.loc[second, "quality"] = quality
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("quality", "days", "worse"),
+    [
+        pytest.param("base_booster", 7, False, id="the base booster's"),
+        pytest.param("previous_champion", 7, False, id="the previous champion's"),
+        pytest.param("last_week", 7, False, id="last week's"),
+        pytest.param("champion", 14, True, id="its own"),
+        pytest.param("champion_without_weather", 14, True, id="its own without some weather"),
+    ],
+)
+def test_only_the_champion_s_own_answers_count_against_it(quality, days, worse):
+    found = compared(fortnight(quality))
+    assert found.days == days
+    decision = decide(Evidence(now=NOW, trained_through=NOW - timedelta(days=30), comparison=found))
+    assert (found.worse, decision.retrain) == (worse, worse)
+    assert decision.trigger is (Trigger.PERFORMANCE if worse else None)
+
+
+def test_each_step_has_its_own_scores():
+    by_quality = performance(fortnight("base_booster"), NOW)["14d"]["by_quality"]
+    assert set(by_quality) == {"champion", "base_booster"}
+    assert by_quality["base_booster"]["mape"] / by_quality["champion"]["mape"] == pytest.approx(1.6, rel=0.1)
+    assert sum(each["n"] for each in by_quality.values()) == performance(fortnight("x"), NOW)["14d"]["n"]
 
 
 def test_an_easy_season_lowers_the_expected_error():

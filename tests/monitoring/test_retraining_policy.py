@@ -58,6 +58,12 @@ def test_at_the_limits_nothing_is_done(found):
     assert (decision.retrain, decision.trigger) == (False, None)
 
 
+@pytest.mark.parametrize(("days", "retrain"), [(1, False), (6, False), (7, True)])
+def test_a_large_error_needs_seven_days(days, retrain):
+    one_storm = replace(QUIET, comparison=replace(LARGE_ERROR, days=days, mae=4_000.0))
+    assert decide(one_storm).retrain is retrain
+
+
 def test_the_reason_is_given_also_when_nothing_is_done():
     assert decide(QUIET).reason == (
         "no trigger: drift share 0.10 (limit 0.30), MAPE 2.00 % (expected 2.10 %), "

@@ -38,7 +38,7 @@ def scrape(settings):
     with closing(StateCollector(settings)) as collector:
         registry.register(collector)
         yield lambda: {
-            f"{each.name}{{{each.labels['flow']}}}" if each.labels else each.name: each.value
+            f"{each.name}{{{next(iter(each.labels.values()))}}}" if each.labels else each.name: each.value
             for metric in registry.collect()
             for each in metric.samples
         }
@@ -114,11 +114,17 @@ def test_drift_is_that_of_the_last_check_and_retrainings_are_counted(scrape, dat
 def test_errors_of_scheduled_forecasts_are_reported(scrape, database):
     demand(database, 2, 16_000.0)
     moments = {"timestamp": (PRESENT - 2 * HOUR).isoformat(), "issued_at": (PRESENT - 24 * HOUR).isoformat()}
-    rows = row(**moments, predicted_demand=16_400.0, source="scheduled")
+    rows = row(**moments, predicted_demand=16_400.0, source="scheduled", quality="champion")
+    fallback = row(1, **moments, predicted_demand=17_600.0, source="scheduled")
+    fallback["timestamp"] = (PRESENT - 3 * HOUR).isoformat()
+    demand(database, 3, 16_000.0)
     with database.transaction() as connection:
-        predictions.insert_predictions(connection, [rows])
+        predictions.insert_predictions(connection, [rows, fallback])
     found = scrape()
     assert (found["model_mae_mwh"], found["model_mape_percent"]) == (400.0, 2.5)
+    assert found["champion_answered_share"] == 0.5
+    assert (found["forecast_mae_mwh{base_booster}"], found["forecast_mae_mwh{champion}"]) == (1_600.0, 400.0)
+    assert found["forecast_mape_percent{base_booster}"] == 10.0
 
 
 def test_forecast_hours_of_tomorrow_are_reported(scrape, database):

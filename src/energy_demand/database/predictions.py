@@ -134,8 +134,9 @@ def read_scheduled(
 ) -> pd.DataFrame:
     """Forecasts of the hours after `start` that were scheduled in the hour of 09:00, as known at `now`.
 
-    Columns: timestamp, issued_at, lead_hours, predicted_demand, the bounds, actual_demand, model_version, and
-    the naive forecasts known at issue, `demand_lag_24h` and `demand_lag_168h` (NaN: not known), by timestamp.
+    Columns: timestamp, issued_at, lead_hours, predicted_demand, the bounds, actual_demand, model_version,
+    quality, and the naive forecasts known at issue, `demand_lag_24h` and `demand_lag_168h` (NaN: not known),
+    by timestamp.
     """
     rows = scored_forecasts(zone, now).c
     columns = [
@@ -149,6 +150,7 @@ def read_scheduled(
         rows.upper_95,
         rows.actual.label("actual_demand"),
         rows.model_version,
+        rows.quality,
         rows.demand_lag_24h,
         rows.demand_lag_168h,
     ]
@@ -158,7 +160,7 @@ def read_scheduled(
         .order_by(rows.timestamp)
     )
     frame = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in columns])
-    others = {"timestamp", "issued_at", "model_version"}
+    others = {"timestamp", "issued_at", "model_version", "quality"}
     return frame.astype({name: float for name in frame.columns if name not in others})
 
 
@@ -173,10 +175,7 @@ def read_shadow(
     texts = ("respondent", "shadow_version", "served_version", "served_quality")
     numbers = ("shadow", "served", "actual")
     found = sa.func.shadow_forecasts(zone, now).table_valued(
-        *(
-            sa.column(name, sa.Text)
-            for name in ("respondent", "shadow_version", "served_version", "served_quality")
-        ),
+        *(sa.column(name, sa.Text) for name in texts),
         *(sa.column(name, sa.DateTime(timezone=True)) for name in ("timestamp", "issued_at")),
         *(sa.column(name, sa.Double) for name in numbers),
         name="shadow_forecast",

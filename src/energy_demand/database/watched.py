@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from energy_demand.columns import OWN_ANSWERS
 from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import scored_forecasts
 from energy_demand.database.tables import (
@@ -74,6 +75,19 @@ class SourceRun:
 
 
 @dataclass(frozen=True)
+class StepErrors:
+    """Errors of the hours of the last week that one step of the fallback ladder answered.
+
+    `mae` in MWh, `mape` in percent of demand; None where no hour can be scored.
+    """
+
+    quality: str
+    hours: int
+    mae: float | None
+    mape: float | None
+
+
+@dataclass(frozen=True)
 class Watched:
     """The monitored figures of a respondent.
 
@@ -85,8 +99,10 @@ class Watched:
         sources: the sources of data, and whether the last attempt of each failed.
         check: the newest drift check.
         retrainings: the number of checks that asked for a retraining.
-        mae: mean absolute error of forecasts scheduled at 09:00 for the hours of the last week (MWh).
+        mae: mean absolute error of what the champions themselves forecast at 09:00 for the hours of the last
+            week (MWh); fallbacks do not count.
         mape: the same in percent of demand.
+        by_step: the errors of every step of the fallback ladder that answered.
         tomorrow_hours: hours of the local tomorrow that the morning's forecast covers, even if it was late.
         retraining_failed: whether the newest finished retraining failed; None: there was none.
         flows: the flows that have run.
@@ -102,6 +118,7 @@ class Watched:
     retrainings: int
     mae: float | None
     mape: float | None
+    by_step: tuple[StepErrors, ...]
     tomorrow_hours: int
     retraining_failed: bool | None
     flows: tuple[FlowRun, ...]
@@ -116,18 +133,19 @@ def watched(connection: sa.Connection, region: Region, model: str, now: datetime
         drift_log.c.respondent == respondent, drift_log.c.triggered_retrain
     )
     rows = sa.select(sa.func.count()).where(features.c.respondent == respondent)
-    mae, mape = _errors(connection, respondent, zone, now)
+    mae, mape, by_step = _errors(connection, respondent, zone, now)
     runs = _runs(connection, respondent)
     return Watched(
         newest=_newest_demand(connection, respondent, now),
         observed=_newest_observed(connection, sites, now),
         forecast=_newest_forecast(connection, model, now),
-        champion_share=_champion_share(connection, respondent, now),
+        champion_share=champion_share(connection, respondent, zone, now),
         sources=_sources(connection, respondent),
         check=_last_check(connection, respondent, now),
         retrainings=connection.scalar(asked) or 0,
         mae=mae,
         mape=mape,
+        by_step=by_step,
         tomorrow_hours=_tomorrow_hours(connection, respondent, zone, now),
         retraining_failed=_retraining_failed(connection, respondent, runs),
         flows=runs,
@@ -177,15 +195,13 @@ def _newest_forecast(connection: sa.Connection, model: str, now: datetime) -> da
     return found
 
 
-def _champion_share(connection: sa.Connection, respondent: str, now: datetime) -> float | None:
-    logged = prediction_log.c
-    by_champion = sa.case((logged.quality.like("champion%"), 1.0), else_=0.0)
+def champion_share(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime) -> float | None:
+    """Share of the last week's scheduled hours that the champion itself answered; None without any."""
+    rows = scored_forecasts(zone.key, now).c
+    by_champion = sa.case((rows.quality.in_(OWN_ANSWERS), 1.0), else_=0.0)
     found: float | None = connection.scalar(
         sa.select(sa.func.avg(by_champion)).where(
-            logged.respondent == respondent,
-            logged.source == "scheduled",
-            logged.timestamp > now - WATCHED_SPAN,
-            logged.timestamp <= now,
+            rows.respondent == respondent, rows.timestamp > now - WATCHED_SPAN, rows.timestamp <= now
         )
     )
     return found
@@ -227,18 +243,20 @@ def _last_check(connection: sa.Connection, respondent: str, now: datetime) -> La
 
 def _errors(
     connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime
-) -> tuple[float | None, float | None]:
+) -> tuple[float | None, float | None, tuple[StepErrors, ...]]:
+    """MAE and MAPE of the champion's own forecasts, and those of every step of the fallback ladder."""
     rows = scored_forecasts(zone.key, now).c
-    mae, mape = connection.execute(
-        sa.select(
-            sa.func.avg(sa.func.abs(rows.error)), sa.func.avg(sa.func.abs(rows.percentage_error))
-        ).where(
-            rows.respondent == respondent,
-            rows.timestamp > now - WATCHED_SPAN,
-            rows.timestamp <= now,  # later hours have no demand yet
-        )
-    ).one()
-    return mae, mape
+    errors = sa.func.avg(sa.func.abs(rows.error)), sa.func.avg(sa.func.abs(rows.percentage_error))
+    of_the_week = (
+        rows.respondent == respondent,
+        rows.timestamp > now - WATCHED_SPAN,
+        rows.timestamp <= now,  # later hours have no demand yet
+    )
+    own = sa.select(*errors).where(*of_the_week, rows.quality.in_(OWN_ANSWERS))
+    by_step = sa.select(rows.quality, sa.func.count(rows.error), *errors).where(*of_the_week)
+    mae, mape = connection.execute(own).one()
+    found = connection.execute(by_step.group_by(rows.quality).order_by(rows.quality))
+    return mae, mape, tuple(StepErrors(*row) for row in found)
 
 
 def _tomorrow_hours(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime) -> int:

@@ -34,6 +34,7 @@ from energy_demand.evaluation.rollback import (
     judge_promotion,
 )
 from energy_demand.model.metrics import coverage, scores
+from energy_demand.model.predict import CHAMPION
 from energy_demand.model.train import Recipe, fit
 from energy_demand.monitoring.concept_drift import daily_residuals, run_charts
 from energy_demand.monitoring.drift_detection import run_drift_check, wasserstein_scores
@@ -366,7 +367,7 @@ class _Run:
                     "predicted_mwh": "predicted_demand",
                     "actual_mwh": "actual_demand",
                 }
-            ),
+            ).assign(quality=CHAMPION),
             self._champion.metrics,
             self._champion.model.expected_errors,
             self._record.region.zone,

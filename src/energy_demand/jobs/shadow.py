@@ -172,11 +172,10 @@ def forecast_shadows(
             model = registry.load(version)
             record = load_recent(database, settings, earliest_needed(model, question), now)
             forecast = by_forecaster(record, model.forecaster, version, question)
-            request_id = (
-                f"shadow {settings.region.respondent} {utc_text(periods[0])} v{version} {utc_text(now)}"
-            )
-            rows = forecast.log_rows(SOURCE, request_id, now, settings.region.respondent)
-            database.run(lambda connection, rows=rows: predictions.insert_predictions(connection, rows))
+            request_id = f"shadow {respondent} {utc_text(periods[0])} v{version} {utc_text(now)}"
+            rows = forecast.log_rows(SOURCE, request_id, now, respondent)
+            with database.transaction() as connection:
+                predictions.insert_predictions(connection, rows)
         except Exception as error:  # noqa: BLE001  (whatever breaks a shadow, the service goes on)
             problems.append(f"{role} (version {version}): {str(error) or type(error).__name__}")
             expected = isinstance(error, UserError)

@@ -61,12 +61,12 @@ class ExpectedErrors:
         by_day = pd.Series(self.mape, index=pd.date_range(self.first, periods=len(self.mape), freq="D"))
         return np.asarray(by_day.reindex(days).dropna(), dtype=np.float64)
 
-    def season(self, days: pd.DatetimeIndex) -> Floats:
-        """MAPE (percent) of the stored days within `SEASON_DAYS` of the day of year of any of `days`."""
+    def season(self, days: pd.DatetimeIndex) -> pd.Series:
+        """MAPE (percent) by day, of stored days within `SEASON_DAYS` of the day of year of any of `days`."""
         stored = pd.date_range(self.first, periods=len(self.mape), freq="D")
         apart = np.abs(stored.dayofyear.to_numpy()[:, None] - days.dayofyear.to_numpy()[None, :])
         near = (np.minimum(apart, 365 - apart) <= SEASON_DAYS).any(axis=1) & ~np.isnan(self.mape)
-        return np.asarray(self.mape[near])
+        return pd.Series(self.mape[near], index=stored[near])
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""

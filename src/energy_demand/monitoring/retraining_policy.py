@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
+from energy_demand.monitoring.performance_monitor import FEWEST_DAYS
 
 if TYPE_CHECKING:
     from datetime import date, datetime, tzinfo
@@ -62,7 +63,7 @@ class Evidence:
         challenger_since: when the challenger in the shadow was trained; None without one.
         drift_share: of the data, None where it could not be compared.
         concept_alarm: the newest day on which a chart alarmed since the champion was trained.
-        comparison: of the newest forecasts with the champion's holdout error.
+        comparison: of the champion's own newest forecasts with its holdout error.
         zone: of the days.
     """
 
@@ -114,6 +115,8 @@ def signals(evidence: Evidence, policy: Policy) -> dict[Trigger, str]:
     """Every trigger that applies, with its reason, in order of precedence."""
     found: dict[Trigger, str] = {}
     recent = evidence.comparison
+    if recent is not None and recent.days < FEWEST_DAYS:
+        recent = None  # one bad day is not a bad model
     if recent is not None and recent.mae is not None and recent.mae > policy.mae_mwh:
         found[Trigger.PERFORMANCE] = (
             f"MAE of the last {recent.days} days is {recent.mae:,.0f} MWh, above {policy.mae_mwh:,.0f} MWh"

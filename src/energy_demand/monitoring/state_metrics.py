@@ -109,8 +109,12 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             "Share of the last week's scheduled hours that the champion answered.",
             stored.champion_share,
         ),
-        ("model_mae_mwh", "MAE of the last week's scheduled forecasts, MWh.", stored.mae),
-        ("model_mape_percent", "MAPE of the last week's scheduled forecasts, percent.", stored.mape),
+        ("model_mae_mwh", "MAE of the champion's own scheduled forecasts, last week, MWh.", stored.mae),
+        (
+            "model_mape_percent",
+            "MAPE of the champion's own scheduled forecasts, last week, percent.",
+            stored.mape,
+        ),
         (
             "forecast_tomorrow_hours",
             "Hours of tomorrow (local) that the scheduled forecast covers.",
@@ -139,6 +143,7 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             "retrain_triggered", "Drift checks that triggered a retraining.", value=stored.retrainings
         ),
         *(_gauge(name, text, float(value)) for name, text, value in gauges if value is not None),
+        *_by_step(stored),
         *_last_runs(
             "flow",
             [(run.flow, run.last_success, run.failed) for run in stored.flows],
@@ -150,6 +155,26 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             "When the source was last read to its end.",
         ),
     ]
+
+
+def _by_step(stored: Watched) -> list[Metric]:
+    """The errors of the last week by the step of the fallback ladder that answered."""
+    metrics: list[Metric] = []
+    for name, text, field in (
+        ("forecast_mae_mwh", "MAE of the last week's scheduled forecasts, by what answered, MWh.", "mae"),
+        (
+            "forecast_mape_percent",
+            "MAPE of the last week's scheduled forecasts, by what answered, percent.",
+            "mape",
+        ),
+    ):
+        family = GaugeMetricFamily(name, text, labels=["quality"])
+        for step in stored.by_step:
+            value = getattr(step, field)
+            if value is not None:
+                family.add_metric([step.quality], value)
+        metrics.append(family)
+    return metrics
 
 
 def _last_runs(what: str, runs: Iterable[tuple[str, datetime | None, bool]], success: str) -> list[Metric]:

@@ -61,7 +61,6 @@ def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "")
 
 def save_replay(replayed: Replayed, zone: ZoneInfo, path: Path) -> Path:
     """Draw a replay's daily error with alarms, retrainings and the injected change, as a PNG."""
-    from matplotlib.dates import date2num  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     hours = replayed.run.hours.dropna(subset=["actual_mwh"])
@@ -86,21 +85,21 @@ def save_replay(replayed: Replayed, zone: ZoneInfo, path: Path) -> Path:
             markersize=8,
             label=f"alarm: {kind}",
         )
-    promoted = [each for each in replayed.run.retrainings if each.outcome == PROMOTED]
-    others = [each for each in replayed.run.retrainings if each.outcome != PROMOTED]
-    for label, times, colour, style in (
-        ("promoted", [each.decided_at for each in promoted], "tab:green", "-"),
-        ("trained, not promoted", [each.at for each in others], "tab:gray", ":"),
-        ("rolled back", [each.at for each in replayed.run.rollbacks], "tab:red", "-."),
-    ):
-        for number, when in enumerate(times):
-            axes.axvline(
-                float(date2num(at(pd.Timestamp(when)))),
-                color=colour,
-                linestyle=style,
-                linewidth=1,
-                label=None if number else label,
-            )
+    outcomes = [
+        (each.decided_at, "promoted", "tab:green", "-")
+        if each.outcome == PROMOTED
+        else (each.at, "trained, not promoted", "tab:gray", ":")
+        for each in replayed.run.retrainings
+    ]
+    outcomes += [(each.at, "rolled back", "tab:red", "-.") for each in replayed.run.rollbacks]
+    for number, (when, label, colour, style) in enumerate(outcomes):
+        axes.axvline(
+            at(pd.Timestamp(when)),  # type: ignore[arg-type]
+            color=colour,
+            linestyle=style,
+            linewidth=1,
+            label=label if label not in [each[1] for each in outcomes[:number]] else None,
+        )
     if replayed.body["inject"] is not None:
         axes.axvline(
             pd.Timestamp(replayed.body["inject"]["at"]),  # type: ignore[arg-type]
