@@ -28,7 +28,8 @@ from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
 from energy_demand.evaluation.contest import compared, day_ahead
-from energy_demand.evaluation.promotion import HOLDOUT_DAYS, PLANNED_DAYS, Decision, judge
+from energy_demand.evaluation.promotion import PLANNED_DAYS, Decision, judge
+from energy_demand.limits import HOLDOUT_DAYS, SHADOW_DAYS
 from energy_demand.model.train import fit
 from energy_demand.timeaxis import day_ahead_issue
 
@@ -86,9 +87,9 @@ def drawn(pairs: list[pd.DataFrame], better: float, random: np.random.Generator)
 def race(hours: pd.DataFrame, *, refit: bool) -> tuple[Decision, int]:
     """What is decided, and after how many days in the shadow."""
     days = np.sort(hours["day"].unique())
-    for shadow in range(PLANNED_DAYS - HOLDOUT_DAYS + 1):
+    for shadow in range(SHADOW_DAYS + 1):
         known = hours[hours["day"] <= days[HOLDOUT_DAYS + shadow - 1]]
-        verdict = judge(known, refit=refit, last_look=shadow == PLANNED_DAYS - HOLDOUT_DAYS)
+        verdict = judge(known, refit=refit, last_look=shadow == SHADOW_DAYS)
         if verdict.decision is not Decision.UNDECIDED:
             return verdict.decision, shadow
     raise AssertionError("the last look decides")

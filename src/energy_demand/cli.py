@@ -55,6 +55,7 @@ for command in (
     model.backtest,
     orchestration.drift,
     orchestration.retrain,
+    orchestration.contest,
     orchestration.rollback,
     orchestration.replay,
     servers.serve,

@@ -7,3 +7,7 @@ PERFORMANCE_MAE_THRESHOLD = 1500.0  # MWh
 
 # Where `energy-demand local` starts the servers of others, unless an option names another port.
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
+
+# Days of the contest: those that a challenger's judged fit leaves out, those in the shadow at most, and
+# after a promotion those in which it can be undone by itself.
+HOLDOUT_DAYS, SHADOW_DAYS, PROBATION_DAYS = 28, 28, 28

@@ -35,17 +35,18 @@ if TYPE_CHECKING:
 
 def drift(
     check_only: Annotated[
-        bool, typer.Option("--check-only", help="Store the decision, but do not retrain.")
+        bool, typer.Option("--check-only", help="Store the decision, but judge no model and do not retrain.")
     ] = False,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Check for drift and rising errors, and retrain if the policy asks for it.
+    """Judge the models in the shadow, check for drift, and retrain if the policy asks for it.
 
     Example: energy-demand drift --check-only
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.job_runs import Job  # noqa: PLC0415
+    from energy_demand.jobs.daily_check import run_daily_check  # noqa: PLC0415
     from energy_demand.jobs.drift_check import run_check  # noqa: PLC0415
     from energy_demand.jobs.job_lock import run_exclusively  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
@@ -56,13 +57,14 @@ def drift(
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
         present = settings.present()
+        check = run_check if check_only else run_daily_check
         with err.status("checking"):
             found = run_exclusively(
                 database,
                 settings,
                 Job.DRIFT_CHECK,
                 present,
-                lambda: run_check(database, Registry(settings), settings, present),
+                lambda: check(database, Registry(settings), settings, present),
             )
         if found is None:
             raise AssertionError("only scheduled runs are caught up")
@@ -78,7 +80,7 @@ def drift(
 
 
 def retrain(now: Now = None, as_json: Json = False) -> None:
-    """Retrain now, and promote the new model if it is not worse than the champion.
+    """Retrain now, and promote the new model once it is proven to be no worse than the champion.
 
     Example: energy-demand retrain
     """
@@ -127,6 +129,47 @@ def rollback(
         out.print(
             f"rolled back from version {served} to version {serves}; running services load it in seconds"
         )
+
+
+def contest(
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Let the challenger in the shadow serve now.")
+    ] = False,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="End the challenger's contest; the champion keeps serving.")
+    ] = False,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Show the models in the shadow and how far their contests are, or decide on the challenger by hand.
+
+    Example: energy-demand contest
+    """
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.database.job_runs import Job, job_lock  # noqa: PLC0415
+    from energy_demand.jobs.contest_state import contest_state, read_shadows  # noqa: PLC0415
+    from energy_demand.registry.registry import Registry  # noqa: PLC0415
+    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
+    from energy_demand.terminal.monitoring import print_contest  # noqa: PLC0415
+
+    if promote and drop:
+        raise typer.BadParameter("--promote and --drop exclude each other")
+    settings = settings_at(now)
+    with opened(settings) as database:
+        registry, present = Registry(settings), settings.present()
+        err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
+        decided = None
+        if promote or drop:
+            from energy_demand.jobs.shadow import decide_by_hand  # noqa: PLC0415
+
+            with job_lock(database, Job.RETRAIN, settings.region.respondent):
+                version = decide_by_hand(database, registry, settings, present, promote=promote)
+            decided = {"version": version, "outcome": "promoted" if promote else "dropped"}
+        body = {
+            "decided": decided,
+            **contest_state(read_shadows(database, registry, settings, present), present),
+        }
+    (print_json if as_json else print_contest)(body)
 
 
 def replay(

@@ -26,13 +26,13 @@ from energy_demand.evaluation.contest import (
     unseen_days,
 )
 from energy_demand.evaluation.injection import STALE_DAYS, BadPromotion, Fault
-from energy_demand.evaluation.promotion import SHADOW_DAYS, Decision, judge
+from energy_demand.evaluation.promotion import Decision, judge
 from energy_demand.evaluation.rollback import (
-    PROBATION_DAYS,
     USUAL_DEVIATION,
     gain_deviation,
     judge_promotion,
 )
+from energy_demand.limits import PROBATION_DAYS, SHADOW_DAYS
 from energy_demand.model.metrics import coverage, scores
 from energy_demand.model.predict import CHAMPION
 from energy_demand.model.train import Recipe, fit

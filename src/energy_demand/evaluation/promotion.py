@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.evaluation.sequential import Look, daily_gains, group_sequential, winsorised
+from energy_demand.limits import HOLDOUT_DAYS, SHADOW_DAYS
 from energy_demand.model.metrics import Scores, scores
 from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY
 
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 
 
 # Days that neither model has seen: with fewer nothing is decided, and after so many everything is.
-FEWEST_DAYS, PLANNED_DAYS = 14, 56
-# Of the planned days, those that a challenger's judged fit leaves out; the others come in the shadow.
-HOLDOUT_DAYS = 28
-SHADOW_DAYS = PLANNED_DAYS - HOLDOUT_DAYS
+FEWEST_DAYS = 14
+PLANNED_DAYS = HOLDOUT_DAYS + SHADOW_DAYS
 # Probability of promoting a challenger that is no better. Nominal: benchmarks/contest.py measures it.
 ERROR_RATE = 0.025
 # A routine refit may be worse by less than this, and no challenger by more than the best of the year.

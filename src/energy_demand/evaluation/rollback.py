@@ -13,8 +13,6 @@ from energy_demand.evaluation.sequential import LEAST_DEVIATION, always_valid, d
 if TYPE_CHECKING:
     import pandas as pd
 
-# Days in which a promotion can be undone by itself.
-PROBATION_DAYS = 28
 # A loss of this size is to be found in days; a smaller one takes longer.
 EFFECT = 0.10
 # Probability of undoing a promotion of an equal model.

@@ -38,11 +38,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DriftOutcome:
-    """Findings and decision of a check; `check` is the row of `drift_log`."""
+    """Findings and decision of a check: `check` is the row of `drift_log`, `shadow` the judging before it."""
 
     decision: Decision
     check: dict[str, Any]
     report: str | None
+    shadow: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The body of `drift --json`."""
@@ -51,6 +52,7 @@ class DriftOutcome:
             "trigger": None if self.decision.trigger is None else self.decision.trigger.value,
             "reason": self.decision.reason,
             "report": self.report,
+            "shadow": self.shadow,
             **self.check,
         }
 
@@ -75,18 +77,20 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
     concept = concept_drift(champion, record, now)
     since = now - timedelta(days=max(WINDOWS_DAYS) + 2)
 
-    def read(connection: Any) -> tuple[pd.DataFrame, datetime | None]:
+    def read(connection: Any) -> tuple[pd.DataFrame, datetime | None, dict[str, Any] | None]:
         predictions.fill_actuals(connection, respondent, since, now)
         scheduled = predictions.read_scheduled(connection, respondent, zone.key, since, now)
-        return scheduled, decisions.last_retraining(connection, respondent, now)
+        last = decisions.last_retraining(connection, respondent, now)
+        return scheduled, last, decisions.challenger(connection, respondent)
 
-    forecasts, last_retraining = database.run(read)
+    forecasts, last_retraining, challenger = database.run(read)
     of_champion = forecasts[forecasts["model_version"] == champion.version]
     comparison = compare(of_champion, champion.metrics, champion.forecaster.expected_errors, zone)
     evidence = Evidence(
         now=now,
         trained_through=champion.forecaster.trained_through,
         last_retraining=last_retraining,
+        challenger_since=None if challenger is None else challenger["started_at"],
         drift_share=share if details["n_total_features"] else None,
         concept_alarm=concept.alarms[-1] if concept.alarms else None,
         comparison=comparison,

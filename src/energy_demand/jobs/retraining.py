@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from energy_demand.database import decisions
 from energy_demand.evaluation.contest import best_of_year
 from energy_demand.evaluation.promotion import Decision
+from energy_demand.jobs.contest_state import read_shadows
 from energy_demand.jobs.drift_check import refresh_reference
 from energy_demand.jobs.job_lock import LONGEST_ERROR
-from energy_demand.jobs.shadow import plain_verdict, read_shadows, stored_contest
+from energy_demand.jobs.shadow import plain_verdict, stored_contest
 from energy_demand.jobs.training import TrainingOutcome, promotions_of, run_training
 from energy_demand.logs import redact
 from energy_demand.model.train import TooFewRowsError

@@ -22,28 +22,26 @@ from energy_demand.data.record_store import load_recent
 from energy_demand.database import decisions, predictions
 from energy_demand.errors import UserError
 from energy_demand.evaluation.contest import compared
-from energy_demand.evaluation.promotion import SHADOW_DAYS, Decision, Verdict, judge
-from energy_demand.evaluation.rollback import PROBATION_DAYS, gain_deviation, judge_promotion
+from energy_demand.evaluation.promotion import Decision, Verdict, judge
+from energy_demand.evaluation.rollback import gain_deviation, judge_promotion
+from energy_demand.jobs.contest_state import contest_state, read_shadows
 from energy_demand.jobs.drift_check import refresh_reference
 from energy_demand.jobs.fallback_ladder import earliest_needed
+from energy_demand.limits import SHADOW_DAYS
 from energy_demand.model.predict import Question, by_forecaster
 from energy_demand.timeaxis import utc_index, utc_text
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import sqlalchemy as sa
-
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
+    from energy_demand.jobs.contest_state import Shadows
     from energy_demand.registry.registry import Registry
 
 SOURCE = "shadow"
-CHALLENGER, PREVIOUS = "challenger", "previous champion"
 CONTEST_COLUMNS = ("challenger_mwh", "champion_mwh", "best_mwh", "actual_mwh", "temperature")
-
-TESTED = ("days", "gain_percent", "statistic", "boundary", "reason")
 
 _log = logging.getLogger(__name__)
 
@@ -55,29 +53,6 @@ class NoChallengerError(UserError, LookupError):
         super().__init__(
             "no challenger is in the shadow; nothing was changed. `energy-demand retrain` trains one"
         )
-
-
-@dataclass(frozen=True)
-class Shadows:
-    """The models in the shadow, each with the row of `retraining_log` that put it there.
-
-    Attributes:
-        champion: the version that serves.
-        challenger: the retraining whose challenger is not decided on, or None.
-        promotion: the retraining that made the champion, while it can be undone, or None.
-        previous: the champion before it.
-    """
-
-    champion: str | None
-    challenger: dict[str, Any] | None
-    promotion: dict[str, Any] | None
-    previous: str | None
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Role by version."""
-        found = {} if self.challenger is None else {str(self.challenger["model_version"]): CHALLENGER}
-        return found if self.previous is None else {self.previous: PREVIOUS, **found}
 
 
 @dataclass(frozen=True)
@@ -124,30 +99,6 @@ def contest_hours(stored: dict[str, Any], settings: Settings) -> pd.DataFrame:
     hours = pd.DataFrame({name: pd.Series(stored[name], dtype=float) for name in columns})
     local = (periods - pd.Timedelta(hours=1)).tz_convert(settings.region.zone)
     return hours.assign(period=periods, day=local.date)
-
-
-def read_shadows(database: Database, registry: Registry, settings: Settings, now: datetime) -> Shadows:
-    """The models in the shadow at `now`.
-
-    Raises:
-        RegistryUnavailableError: MLflow cannot be reached.
-    """
-    respondent = settings.region.respondent
-    champion, previous = registry.champion_and_previous()
-
-    def read(connection: sa.Connection) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        promotion = None if champion is None else decisions.promotion(connection, respondent, champion)
-        return decisions.challenger(connection, respondent), promotion
-
-    challenger, promotion = database.run(read)
-    if (
-        promotion is None
-        or previous is None
-        or promotion["rolled_back_at"] is not None
-        or now - promotion["decided_at"] >= timedelta(days=PROBATION_DAYS)
-    ):
-        promotion, previous = None, None
-    return Shadows(champion, challenger, promotion, previous)
 
 
 def forecast_shadows(
@@ -233,31 +184,6 @@ def decide_by_hand(
         Decision.PROMOTED if promote else Decision.REFUSED, f"{'promoted' if promote else 'dropped'} by hand"
     )
     return _decide(database, registry, settings, shadows.challenger, verdict, now)
-
-
-def contest_state(shadows: Shadows, now: datetime) -> dict[str, Any]:
-    """The models in the shadow and how far their tests are, as in `status`."""
-    challenger, promotion = None, None
-    if shadows.challenger is not None:
-        row, verdict = shadows.challenger, shadows.challenger["verdict"] or {}
-        challenger = {
-            "version": row["model_version"],
-            "since": row["finished_at"],
-            "until": row["finished_at"] + timedelta(days=SHADOW_DAYS),
-            "trigger": row["trigger"],
-            **{
-                name: verdict.get(name)
-                for name in ("days", "gain_percent", "statistic", "boundary", "reason")
-            },
-        }
-    if shadows.promotion is not None:
-        promotion = {
-            "version": shadows.champion,
-            "previous": shadows.previous,
-            "since": shadows.promotion["decided_at"],
-            "until": shadows.promotion["decided_at"] + timedelta(days=PROBATION_DAYS),
-        }
-    return {"challenger": challenger, "promotion": promotion, "at": now}
 
 
 def plain_verdict(verdict: Verdict) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from energy_demand.database import decisions, state
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
+from energy_demand.jobs.contest_state import contest_state, read_shadows
+from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
 
 # Of the weather models' runs, those of so long are counted.
 RUNS_SHOWN = timedelta(days=14)
-STORED = ("data", "demand", "weather", "sources", "weather_runs", "last_drift_check", "last_retraining")
+STORED = (
+    "data",
+    "demand",
+    "weather",
+    "sources",
+    "weather_runs",
+    "last_drift_check",
+    "last_retraining",
+    "contest",
+)
 
 
 def status(settings: Settings, now: datetime) -> dict[str, Any]:
@@ -32,6 +43,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
     try:
         with opened(settings) as database:
             stored |= {"database": database.label} | _stored(database, settings, now)
+            stored["contest"] = _contest(database, settings, now)
     except UserError as error:
         problems["database"] = str(error)
     champion, label = None, None
@@ -52,6 +64,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "champion": champion,
         "last_drift_check": stored["last_drift_check"],
         "last_retraining": stored["last_retraining"],
+        "contest": stored["contest"],
         "database": stored["database"],
         "mlflow": label,
         "problems": problems,
@@ -76,6 +89,14 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,
         }
+
+
+def _contest(database: Database, settings: Settings, now: datetime) -> dict[str, Any] | None:
+    """The models in the shadow; None where MLflow cannot say which version serves."""
+    try:
+        return contest_state(read_shadows(database, Registry(settings), settings, now), now)
+    except RegistryUnavailableError:  # a problem that is told already
+        return None
 
 
 def _checked(check: dict[str, Any]) -> dict[str, Any]:

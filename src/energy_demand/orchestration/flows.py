@@ -18,7 +18,7 @@ from energy_demand.data.ingestion.ingest import (
 )
 from energy_demand.database.engine import DatabaseUnavailableError, opened
 from energy_demand.database.job_runs import Job, JobRunningError
-from energy_demand.jobs.drift_check import run_check
+from energy_demand.jobs.daily_check import run_daily_check
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import run_exclusively
 from energy_demand.jobs.retraining import BY_HAND, run_retraining
@@ -76,10 +76,10 @@ def ingest_task(
 
 @task(name="check", retries=2, retry_delay_seconds=[30, 300], retry_condition_fn=_was_away)
 def check_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
-    """The drift check."""
+    """Judge the models in the shadow, and check for drift."""
     return _run(
         Job.DRIFT_CHECK,
-        lambda settings, database, now: run_check(database, Registry(settings), settings, now),
+        lambda settings, database, now: run_daily_check(database, Registry(settings), settings, now),
         scheduled_at,
     )
 
@@ -115,7 +115,7 @@ def data_ingestion_flow(start: date | None = None, end: date | None = None, days
 
 @flow(name="drift-check")
 def drift_check_flow() -> Any:
-    """Check for drift, and retrain if the policy asks for it."""
+    """Judge the models in the shadow, check for drift, and retrain if the policy asks for it."""
     found = _or_skipped(lambda: check_task(_scheduled_at()))
     if isinstance(found, dict) and found["retrain"]:
         retrain_flow(found["trigger"], found["reason"])
@@ -124,7 +124,7 @@ def drift_check_flow() -> Any:
 
 @flow(name="retrain")
 def retrain_flow(trigger: str = Trigger.MANUAL.value, reason: str = BY_HAND) -> Any:
-    """Train a challenger, and promote it if it passes the contest."""
+    """Train a challenger, and promote it if it passes the contest, now or after days in the shadow."""
     return _or_skipped(lambda: retrain_task(trigger, reason))
 
 

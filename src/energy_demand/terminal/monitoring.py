@@ -8,6 +8,12 @@ from rich.table import Table
 
 from energy_demand.terminal.console import out
 
+OUTCOMES = {
+    "promoted": "promoted",
+    "refused": "not promoted",
+    "undecided": "in the shadow until more days decide",
+}
+
 
 def print_drift(body: dict[str, Any]) -> None:
     """Print the result of `drift`."""
@@ -42,6 +48,9 @@ def print_drift(body: dict[str, Any]) -> None:
             f"scheduled forecasts of the last {comparison['days']} days: "
             f"MAPE {comparison['mape']:.2f} %{expected}"
         )
+    if body["shadow"] is not None:
+        for reason in body["shadow"]["reasons"]:
+            out.print(f"shadow: {reason}", soft_wrap=True)
     decision = "retrain" if body["retrain"] else "keep the champion"
     out.print(f"decision: {decision}: {body['reason']}", soft_wrap=True)
     if body["report"]:
@@ -63,6 +72,32 @@ def print_retrained(body: dict[str, Any]) -> None:
             f"{metrics['test_seasonal_naive_168_mape']:.2f} %)",
             soft_wrap=True,
         )
-    out.print(f"{'promoted' if verdict['promoted'] else 'not promoted'}: {verdict['reason']}", soft_wrap=True)
+    out.print(f"{OUTCOMES[verdict['decision']]}: {verdict['reason']}", soft_wrap=True)
     if body["pruned"]:
         out.print(f"deleted old versions: {', '.join(body['pruned'])}")
+
+
+def print_contest(body: dict[str, Any]) -> None:
+    """Print the result of `contest`."""
+    if body["decided"] is not None:
+        out.print(f"version {body['decided']['version']} {body['decided']['outcome']}")
+    for line in contest_lines(body):
+        out.print(line, soft_wrap=True)
+
+
+def contest_lines(contest: dict[str, Any]) -> list[str]:
+    """The models in the shadow, a line each."""
+    challenger, promotion = contest["challenger"], contest["promotion"]
+    lines = []
+    if challenger is not None:
+        lines.append(
+            f"challenger version {challenger['version']} in the shadow since {challenger['since']:%Y-%m-%d}, "
+            f"decided by {challenger['until']:%Y-%m-%d}: {challenger['reason']}"
+        )
+    if promotion is not None:
+        lines.append(
+            f"version {promotion['version']} serves since {promotion['since']:%Y-%m-%d}; until "
+            f"{promotion['until']:%Y-%m-%d} version {promotion['previous']} is compared with it, and serves "
+            "again if it is proven better"
+        )
+    return lines or ["no model is in the shadow"]

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from energy_demand.terminal.console import out
+from energy_demand.terminal.monitoring import contest_lines
 
 UNKNOWN = {
     "database": "unknown; the database cannot be read",
@@ -78,6 +79,9 @@ def _add_monitoring(table: Table, body: dict[str, Any]) -> None:
                 f"{retraining['outcome'].replace('_', ' ')}: {retraining['reason']}"
             ),
         )
+    if body["contest"] is not None and any(body["contest"][name] for name in ("challenger", "promotion")):
+        for line in contest_lines(body["contest"]):
+            table.add_row("shadow", escape(line))
     for source in body["sources"]:
         failed, done = source["last_error_at"], source["last_success_at"]
         if failed and (done is None or failed > done):

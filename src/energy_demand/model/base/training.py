@@ -16,6 +16,7 @@ import pandas as pd
 from energy_demand.boosting import lgb
 from energy_demand.columns import DERIVED_COLUMNS, FEATURE_COLUMNS, LEAD, TARGET_COLUMN, WEATHER_COLUMNS
 from energy_demand.errors import UserError
+from energy_demand.limits import HOLDOUT_DAYS
 from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
 from energy_demand.model.intervals import LEVELS, ConformalIntervals
@@ -51,7 +52,7 @@ class BaseRecipe:
 
     lead_stride: int = 24
     test_share: float = 0.1
-    test_days: int = 28
+    test_days: int = HOLDOUT_DAYS
     validation_share: float = 0.1
     max_trees: int = 500
     loss_share: float = 0.1
