@@ -141,7 +141,7 @@ def judge(contest: pd.DataFrame, *, refit: bool = True, last_look: bool = False)
         decision, reason = Decision.REFUSED, "worse than the champion"
     else:
         decision = Decision.REFUSED if last_look else Decision.UNDECIDED
-        reason = f"not proven {'no worse' if refit else 'better'} than the champion"
+        reason = f"not proven to be {'no worse' if refit else 'better'} than the champion"
     tested = "" if look.statistic is None else f", z = {look.statistic:.2f} of {look.boundary:.2f}"
     return Verdict(
         decision,
