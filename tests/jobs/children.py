@@ -13,7 +13,7 @@ from short import SHORT
 
 from energy_demand.data.ingestion.ingest import trailing_span
 from energy_demand.database.engine import opened
-from energy_demand.database.job_runs import Job
+from energy_demand.database.job_runs import Job, JobLock
 from energy_demand.jobs.drift_check import run_check
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import run_exclusively
@@ -46,15 +46,21 @@ def silent(step: str, done: int, total: int) -> None:
 def run_job(job: Job, database: Database, settings: Settings) -> Any:
     """The job as commands and flows run it, with a recipe that is quick to fit."""
     now, registry = settings.present(), Registry(settings)
-    work: dict[Job, Callable[[], Any]] = {
-        Job.INGESTION: lambda: run_ingestion(
+    work: dict[Job, Callable[[JobLock], Any]] = {
+        Job.INGESTION: lambda _: run_ingestion(
             database, settings, trailing_span(database, settings, now), now, silent
         ),
-        Job.DRIFT_CHECK: lambda: run_check(database, registry, settings, now),
-        Job.RETRAIN: lambda: run_retraining(
-            database, registry, settings, now, trigger=Trigger.MANUAL, recipe=SHORT
+        Job.DRIFT_CHECK: lambda _: run_check(database, registry, settings, now),
+        Job.RETRAIN: lambda lock: run_retraining(
+            database,
+            registry,
+            settings,
+            now,
+            trigger=Trigger.MANUAL,
+            recipe=SHORT,
+            check_lock=lock.check,
         ),
-        Job.FORECAST: lambda: run_scheduled_forecast(database, registry, settings, now, silent),
+        Job.FORECAST: lambda _: run_scheduled_forecast(database, registry, settings, now, silent),
     }
     return run_exclusively(database, settings, job, now, work[job])
 

@@ -17,10 +17,14 @@ from energy_demand.monitoring.reference import read_reference
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
+from logged import away
 from records import QUICK, synthetic_record
 from support import PRESENT
 
 PROMOTE = "energy_demand.registry.registry:Registry.promote"
+# What runs right before a version is registered, and before it is promoted.
+REGISTER = "energy_demand.jobs.training:_holdout_metrics"
+PROMOTED_BY = "energy_demand.database.decisions:note_version"
 END = "energy_demand.database.decisions:end_retraining"
 
 
@@ -61,6 +65,35 @@ def test_of_two_retrainings_at_once_only_one_runs(database, settings, registry, 
             run_job(Job.RETRAIN, database, settings)
         assert [row.outcome for row in retrainings()] == ["running"]
         assert registry.champion_version() == "2"
+    assert first.exitcode == 0
+    assert [(row.outcome, row.model_version) for row in retrainings()] == [("promoted", "3")]
+    assert registry.champion_version() == "3"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_worse_serves")
+@pytest.mark.parametrize("point", [REGISTER, PROMOTED_BY], ids=["before registering", "before promoting"])
+def test_one_that_lost_its_lock_to_another_promotes_nothing(
+    database, settings, registry, retrainings, database_url, point
+):
+    with held_at(Job.RETRAIN, settings, ("before", point)) as first:
+        with away(database_url):
+            pass  # its connections end, and the lock with them
+        run_job(Job.RETRAIN, database, settings)
+        serves = registry.champion_version()
+    assert first.exitcode == 1
+    lost, other = retrainings()
+    assert (lost.outcome, other.outcome) == ("failed", "promoted")
+    assert "lost its lock" in lost.error
+    assert other.model_version == serves == registry.champion_version()
+    assert lost.model_version == (None if point == REGISTER else "3")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_worse_serves")
+def test_one_that_takes_its_lock_again_promotes_once(database, settings, registry, retrainings, database_url):
+    with held_at(Job.RETRAIN, settings, ("before", REGISTER)) as first, away(database_url):
+        pass
     assert first.exitcode == 0
     assert [(row.outcome, row.model_version) for row in retrainings()] == [("promoted", "3")]
     assert registry.champion_version() == "3"

@@ -117,7 +117,7 @@ def _morning(settings: Settings, *, as_json: bool) -> None:
             settings,
             Job.FORECAST,
             now,
-            lambda: run_scheduled_forecast(database, Registry(settings), settings, now, progress),
+            lambda _lock: run_scheduled_forecast(database, Registry(settings), settings, now, progress),
         )
     if outcome is None:
         raise AssertionError("only scheduled runs are caught up")

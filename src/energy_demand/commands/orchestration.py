@@ -64,7 +64,7 @@ def drift(
                 settings,
                 Job.DRIFT_CHECK,
                 present,
-                lambda: check(database, Registry(settings), settings, present),
+                lambda _lock: check(database, Registry(settings), settings, present),
             )
         if found is None:
             raise AssertionError("only scheduled runs are caught up")
@@ -289,13 +289,14 @@ def _retrain(
             settings,
             Job.RETRAIN,
             now,
-            lambda: run_retraining(
+            lambda lock: run_retraining(
                 database,
                 registry,
                 settings,
                 now,
                 trigger=trigger,
                 reason=reason,
+                check_lock=lock.check,
                 progress=working.update,
             ),
         )

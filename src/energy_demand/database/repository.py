@@ -294,3 +294,28 @@ def missing_periods(
         "record": OUTSIDE_THE_RECORD,
     }
     return list(connection.scalars(query, values))
+
+
+def missing_days(
+    connection: sa.Connection, respondent: str, zone: str, series: Sequence[str], start: date, end: date
+) -> list[date]:
+    """The local days in [start, end] without the total of one of the series.
+
+    As with hours, the days long before a series begins and long after it ends are not missing; a series
+    without any total there is not published.
+    """
+    query = sa.select(raw_demand_daily.c.series, raw_demand_daily.c.day).where(
+        raw_demand_daily.c.respondent == respondent,
+        raw_demand_daily.c.timezone == zone,
+        raw_demand_daily.c.series.in_(series),
+        raw_demand_daily.c.day.between(start, end),
+    )
+    known: dict[str, set[date]] = {}
+    for name, day in connection.execute(query):
+        known.setdefault(name, set()).add(day)
+    missing: set[date] = set()
+    for days in known.values():
+        first = start if min(days) - start <= OUTSIDE_THE_RECORD else min(days)
+        last = end if end - max(days) <= OUTSIDE_THE_RECORD else max(days)
+        missing |= {first + timedelta(days=number) for number in range((last - first).days + 1)} - days
+    return sorted(missing)

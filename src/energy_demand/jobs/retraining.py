@@ -73,16 +73,19 @@ def run_retraining(
     trigger: Trigger,
     reason: str = BY_HAND,
     recipe: Recipe | None = None,
+    check_lock: Callable[[], None] = lambda: None,
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> RetrainingOutcome:
     """Train on everything known, and promote the new model if it wins the contest. Needs the job lock.
 
     A model that is not decided on goes into the shadow, in place of one that is there.
+    `check_lock` makes sure of it before a version is registered or promoted.
 
     Raises:
         NoDemandError: nothing is stored.
         TooFewRowsError: there is not enough data to train on; nothing was changed.
         RegistryUnavailableError: MLflow failed; the champion is unchanged.
+        JobLockLostError: another retraining took the lock; the champion is unchanged.
     """
     respondent = settings.region.respondent
     champion = registry.champion_version()
@@ -127,6 +130,7 @@ def run_retraining(
             now,
             recipe=recipe,
             refit=trigger.is_routine,
+            check_lock=check_lock,
             registered=registered,
             progress=progress,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from energy_demand.data.ingestion.demand import EIA_DAILY, missing_totals
 from energy_demand.database import decisions, state
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
@@ -84,7 +85,12 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "data": database.kind(),
             "demand": state.demand_summary(connection, settings.region.respondent, now),
             "weather": state.weather_summary(connection, now),
-            "sources": state.source_states(connection),
+            "sources": [
+                source | {"missing_days": missing_totals(connection, settings, now)}
+                if (source["source"], source["subject"]) == (EIA_DAILY, settings.region.respondent)
+                else source
+                for source in state.source_states(connection)
+            ],
             "weather_runs": state.run_counts(connection, now - RUNS_SHOWN),
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,

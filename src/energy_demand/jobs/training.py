@@ -82,6 +82,7 @@ def run_training(
     *,
     recipe: Recipe | None = None,
     refit: bool = True,
+    check_lock: Callable[[], None] = lambda: None,
     registered: Callable[[Version], None] = lambda version: None,  # noqa: ARG005
     progress: Callable[[str], None] = lambda step: None,  # noqa: ARG005
 ) -> TrainingOutcome:
@@ -89,7 +90,9 @@ def run_training(
 
     With `refit` (a routine retraining, by age or by hand) the model only has to be no worse than the
     champion; without, because something is wrong, it must be better. A verdict that is not decided leaves the
-    version registered, for the shadow. `registered` is called with the version before any promotion.
+    version registered, for the shadow. `registered` is called with the version before any promotion. `check_lock`
+    is called before a version is registered and before it is promoted, and raises if another training may be
+    running.
 
     Raises:
         NoDemandError: nothing is stored.
@@ -112,6 +115,7 @@ def run_training(
         **_holdout_metrics(holdout, record.region.zone),
         **{f"base_{name}": value for name, value in trained.base_metrics.items()},
     }
+    check_lock()
     version = registry.register(
         trained.forecaster,
         params=_params(settings, recipe, trained),
@@ -119,6 +123,7 @@ def run_training(
         started_at=now,
     )
     registered(version)
+    check_lock()
     promote_to_champion(version.run_id, verdict, registry=registry)
     return TrainingOutcome(
         version=version,

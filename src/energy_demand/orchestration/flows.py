@@ -17,7 +17,7 @@ from energy_demand.data.ingestion.ingest import (
     trailing_span,
 )
 from energy_demand.database.engine import DatabaseUnavailableError, opened
-from energy_demand.database.job_runs import Job, JobRunningError
+from energy_demand.database.job_runs import Job, JobLock, JobRunningError
 from energy_demand.jobs.daily_check import run_daily_check
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import run_exclusively
@@ -62,7 +62,7 @@ def ingest_task(
     if start is None and end is not None:
         raise RangeError(f"end {end} is given without a start; nothing was fetched. Give both, or neither")
 
-    def work(settings: Settings, database: Database, now: datetime) -> IngestionOutcome:
+    def work(settings: Settings, database: Database, now: datetime, _lock: JobLock) -> IngestionOutcome:
         if start is None:
             span = trailing_span(database, settings, now, days_back)
         else:
@@ -79,7 +79,7 @@ def check_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
     """Judge the models in the shadow, and check for drift."""
     return _run(
         Job.DRIFT_CHECK,
-        lambda settings, database, now: run_daily_check(database, Registry(settings), settings, now),
+        lambda settings, database, now, _lock: run_daily_check(database, Registry(settings), settings, now),
         scheduled_at,
     )
 
@@ -89,8 +89,14 @@ def retrain_task(trigger: str, reason: str) -> dict[str, Any] | None:
     """The retraining job."""
     return _run(
         Job.RETRAIN,
-        lambda settings, database, now: run_retraining(
-            database, Registry(settings), settings, now, trigger=Trigger(trigger), reason=reason
+        lambda settings, database, now, lock: run_retraining(
+            database,
+            Registry(settings),
+            settings,
+            now,
+            trigger=Trigger(trigger),
+            reason=reason,
+            check_lock=lock.check,
         ),
     )
 
@@ -100,7 +106,7 @@ def forecast_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
     """The morning job."""
     return _run(
         Job.FORECAST,
-        lambda settings, database, now: run_scheduled_forecast(
+        lambda settings, database, now, _lock: run_scheduled_forecast(
             database, Registry(settings), settings, now, _silent
         ),
         scheduled_at,
@@ -156,7 +162,7 @@ def _scheduled_at() -> datetime | None:
 def _run(
     job: Job,
     work: Callable[
-        [Settings, Database, datetime],
+        [Settings, Database, datetime, JobLock],
         IngestionOutcome | DriftOutcome | RetrainingOutcome | ScheduledForecast,
     ],
     scheduled_at: datetime | None = None,
@@ -170,7 +176,7 @@ def _run(
             settings,
             job,
             now,
-            lambda: work(settings, database, now),
+            lambda lock: work(settings, database, now, lock),
             scheduled_at=scheduled_at,
         )
         return None if outcome is None else outcome.to_json()

@@ -90,7 +90,9 @@ def _add_monitoring(table: Table, body: dict[str, Any]) -> None:
                 escape(f"failed {failed:%Y-%m-%dT%H:%MZ}: {source['last_error']}"),
             )
         elif source["missing_hours"]:
-            table.add_row(source["source"], f"{source['missing_hours']:,} hours missing")
+            days = ", ".join(map(str, source.get("missing_days", ())))
+            named = f": {days}" if days else ""
+            table.add_row(source["source"], f"{source['missing_hours']:,} hours missing{named}")
     runs = {status: count for status, count in body["weather_runs"].items() if status != "complete"}
     if runs:
         counts = ", ".join(f"{count:,} {status}" for status, count in sorted(runs.items()))

@@ -14,6 +14,7 @@ from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.data.ingestion.ingest import backfill_span, ingest, looking_back, trailing_span
 from energy_demand.database import state
 from energy_demand.jobs.ingestion import run_ingestion
+from energy_demand.jobs.status import status
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
@@ -420,6 +421,55 @@ def test_a_daily_total_that_is_not_there_is_counted(database, upstream):
         at.fail(kind="taken_back", path="/eia/v2/electricity/rto/daily", start="2025-03-05", end="2025-03-06")
         daily(database, at.settings, PRESENT)
     assert number(database, missing) == 2 * 24
+
+
+MISSING_TOTALS = "SELECT missing_hours FROM source_state WHERE source = 'eia_daily'"
+TOTALS = "/eia/v2/electricity/rto/daily"
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        pytest.param(date(2025, 3, 3), date(2025, 3, 3), id="before the days that the run requests"),
+        pytest.param(date(2025, 3, 8), date(2025, 3, 18), id="all days that the run requests"),
+    ],
+)
+def test_a_total_that_was_never_there_is_named_until_it_comes(database, upstream, caplog, first, last):
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    gone = {"kind": "taken_back", "path": TOTALS, "start": str(first), "end": str(last)}
+    now = PRESENT + timedelta(days=7, hours=6)  # twelve hours after the end of 2025-03-18 are over
+
+    def look_back(at) -> None:
+        ingest(database, at.settings, trailing_span(database, at.settings, now, 3), now, silent)
+
+    with upstream(now) as at:
+        at.fail(**gone)
+        ingest(database, at.settings, backfill_span(at.settings, FIRST, date(2025, 3, 19), now), now, silent)
+        look_back(at)
+        assert number(database, MISSING_TOTALS) == 24 * len(days)
+        assert f"eia_daily has no daily totals of {', '.join(map(str, days))};" in caplog.text
+        (source,) = [row for row in status(at.settings, now)["sources"] if row["source"] == "eia_daily"]
+        assert (source["missing_hours"], source["missing_days"]) == (24 * len(days), days)
+        at.mend()
+        look_back(at)
+    assert number(database, MISSING_TOTALS) == 0
+    assert number(database, "SELECT count(*) FROM raw_demand_daily WHERE day = :day", day=first) == 2
+
+
+def test_a_total_is_called_missing_for_31_days(database, upstream):
+    with upstream(PRESENT) as at:
+        at.fail(kind="taken_back", path=TOTALS, start="2025-02-23", end="2025-02-24")
+        backfilled(database, at.settings)
+        daily(database, at.settings, PRESENT)
+        assert number(database, MISSING_TOTALS) == 2 * 24
+    later = PRESENT + timedelta(days=13)  # 31 days after 2025-02-22
+    with upstream(later + timedelta(days=1)) as at:
+        at.fail(kind="taken_back", path=TOTALS, start="2025-02-23", end="2025-02-24")
+        daily(database, at.settings, later + timedelta(days=1))
+        assert number(database, MISSING_TOTALS) == 2 * 24
+    with upstream(later + timedelta(days=3)) as at:
+        daily(database, at.settings, later + timedelta(days=3))
+        assert number(database, MISSING_TOTALS) == 0
 
 
 def test_a_run_whose_rows_all_break_the_contract_is_not_complete(database, upstream):

@@ -19,16 +19,18 @@ from energy_demand.data.ingestion.ingestion_run import (
 from energy_demand.data.quality import check_daily, check_demand
 from energy_demand.database import repository, state
 from energy_demand.database.engine import stamp
+from energy_demand.database.repository import Written
 from energy_demand.http import UpstreamError
 from energy_demand.timeaxis import HOUR, local_day, local_midnight, parse_moment, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     import sqlalchemy as sa
 
+    from energy_demand.config import Settings
     from energy_demand.data.eia_client import EIAClient
-    from energy_demand.database.repository import Written
 
 EIA = "eia"
 EIA_DAILY = "eia_daily"
@@ -125,13 +127,17 @@ def ingest_demand(run: IngestionRun, source: DemandSource, *, may_withdraw: bool
 def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
     """Store the totals of the span's local days, the operator's day-ahead forecast among them.
 
-    A daily total counts as known when the last hour of its day is known.
+    A daily total counts as known when the last hour of its day is known. A run on new data also requests the
+    totals again that are missing in the last `LOOK_BACK`.
 
     Raises:
         IngestInterruptedError: EIA failed.
     """
-    zone = run.settings.region.zone
+    settings, zone = run.settings, run.settings.region.zone
     first, last = local_day(run.span.start - HOUR, zone), local_day(run.span.end - HOUR, zone)
+    if not run.span.history:
+        missing = run.database.run(lambda connection: missing_totals(connection, settings, run.now))
+        first = min([first, *missing])
     try:
         rows = client.fetch_daily_rows(first, last, SERIES)
     except UpstreamError as error:
@@ -140,27 +146,51 @@ def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
         rows, respondents=names_on_record(run.respondent), series=SERIES, start=first, end=last
     )
     ends = [local_midnight(day + timedelta(days=1), zone) for day in good["day"]]
-    known = utc_index(pd.DatetimeIndex([run.settings.availability.known_at(end) for end in ends], tz="UTC"))
+    known = utc_index(pd.DatetimeIndex([settings.availability.known_at(end) for end in ends], tz="UTC"))
     frame = good.assign(respondent=run.respondent, timezone=zone.key, known_at=known, ingested_at=run.now)
     frame = frame[frame["known_at"] <= run.now]
-
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     due = {day for day in days if local_midnight(day + timedelta(days=1), zone) + DAILY_WITHIN <= run.now}
-    missing = {day for _, served in good.groupby("series")["day"] for day in due - set(served)}
+    # Also those that are stored from earlier and not served any more.
+    not_served = {day for _, served in good.groupby("series")["day"] for day in due - set(served)}
 
-    def store(connection: sa.Connection) -> tuple[Written, int]:
+    def store(connection: sa.Connection) -> tuple[Written, int, list[date]]:
         state.lock_ingestion(connection)
-        stamp(connection, client.data_kind, run.now)
-        newest = max(ends, default=None)
-        state.record_success(connection, EIA_DAILY, run.respondent, run.now, newest, 24 * len(missing))
-        written = repository.upsert_daily(connection, frame, run.now)
-        return written, run.set_apart(connection, EIA_DAILY, broken)
+        written, apart = Written(), 0
+        if rows:
+            stamp(connection, client.data_kind, run.now)
+            written = repository.upsert_daily(connection, frame, run.now)
+            apart = run.set_apart(connection, EIA_DAILY, broken)
+        missing = sorted(not_served.union(missing_totals(connection, settings, run.now)))
+        if rows or missing:
+            newest = max(ends, default=None)
+            state.record_success(connection, EIA_DAILY, run.respondent, run.now, newest, 24 * len(missing))
+        return written, apart, missing
 
-    if rows:
-        written, apart = run.database.run(store)
-        run.report.daily += written
-        run.report.quarantined += apart
+    written, apart, missing = run.database.run(store)
+    run.report.daily += written
+    run.report.quarantined += apart
+    if missing:
+        logger.warning(
+            "%s has no daily totals of %s; the other days are stored, and later runs request them again",
+            EIA_DAILY,
+            ", ".join(map(str, missing)),
+        )
     run.progress("daily totals", 1, 1)
+
+
+def missing_totals(connection: sa.Connection, settings: Settings, now: datetime) -> list[date]:
+    """The local days of the last `LOOK_BACK` without a daily total, `DAILY_WITHIN` after their end.
+
+    Days before the first stored hour of demand are not missing.
+    """
+    respondent, zone = settings.region.respondent, settings.region.zone
+    stored = repository.demand_span(connection, respondent, DEMAND, now)
+    if stored is None:
+        return []
+    last = local_day(now - DAILY_WITHIN, zone) - timedelta(days=1)
+    first = max(local_day(now - LOOK_BACK, zone), local_day(stored[0] - HOUR, zone))
+    return repository.missing_days(connection, respondent, zone.key, SERIES, first, last)
 
 
 def _gone(run: IngestionRun, served: _Served) -> set[tuple[str, datetime]]:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.model.stages import response_features as groups
+from energy_demand.model.stages.usual_scales import USUAL_SCALES
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ AGES = 3  # coefficients are one, two or three days old in a forecast of up to 7
 PERCENT = 100.0  # log demand is kept in percent
 FIRST_VARIANCE = 9.0  # percent², before the first innovation
 REMEMBERED_HOURS = 15 * 24  # of innovations kept for the error stage
+# A shorter record has not seen every season, and the recipe was found on records that have.
+YEAR = pd.Timedelta(days=365)
+PRIOR_WITHIN_YEAR = 0.9  # at most so much for weather columns there; years wear the recipe's priors off
 
 
 @dataclass(frozen=True)
@@ -168,9 +172,11 @@ class AdaptiveRegression:
         if not known.any():
             raise ValueError("no hour of demand is known")
         centre, scale = _standard(responses, known)
+        prior = np.array([recipe.prior[group] for group in responses.groups])
+        if responses.periods[-1] - responses.periods[0] < YEAR:
+            scale, prior = _within_year(responses, scale, prior)
         size = len(responses.names)
         walk = np.array([recipe.walk[group] for group in responses.groups])
-        prior = np.diag([recipe.prior[group] for group in responses.groups])
         return cls(
             names=responses.names,
             groups=responses.groups,
@@ -180,7 +186,7 @@ class AdaptiveRegression:
             filters=tuple(
                 Filter(
                     coefficients=np.zeros((CLOCK_HOURS, size)),
-                    covariance=np.repeat(prior[None], CLOCK_HOURS, axis=0),
+                    covariance=np.repeat(np.diag(prior)[None], CLOCK_HOURS, axis=0),
                     noise=np.full(CLOCK_HOURS, FIRST_VARIANCE),
                     walk=pace * walk,
                 )
@@ -264,6 +270,17 @@ def _standard(responses: Responses, known: Booleans) -> tuple[Floats, Floats]:
     centre[unscaled | np.isin(responses.groups, [groups.WEEKDAY])] = 0.0
     scale[unscaled | (scale < 1e-9)] = 1.0
     return centre, scale
+
+
+def _within_year(responses: Responses, scale: Floats, prior: Floats) -> tuple[Floats, Floats]:
+    """Scale and prior for a record without all seasons.
+
+    Its weather columns are measured in the spread of whole years, not in the little that it has of them, and
+    a coefficient that it hardly constrains stays near zero: the next season's forecasts are held to both.
+    """
+    usual = np.array([USUAL_SCALES.get(name, 0.0) for name in responses.names])
+    weather = ~np.isin(responses.groups, groups.CALENDAR_GROUPS)
+    return np.maximum(scale, usual), np.where(weather, np.minimum(prior, PRIOR_WITHIN_YEAR), prior)
 
 
 def _batches(hours: Integers) -> list[slice]:
