@@ -83,7 +83,7 @@ def test_every_missing_file_is_refused(texts):
 def test_a_model_of_other_features_is_refused_by_name(key, texts):
     manifest = json.loads(texts[MANIFEST_FILE])
     manifest[key] = [*manifest[key][:-1], "moonlight"]
-    with pytest.raises(ModelRefusedError, match="other features.*moonlight"):
+    with pytest.raises(ModelRefusedError, match=f"`{key}` lacks .* and has the unknown moonlight; run `energy-demand train`"):
         from_texts({**texts, MANIFEST_FILE: json.dumps(manifest)})
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from energy_demand.region import NEW_YORK
 from energy_demand.registry.champion import Champion, NoChampionError
 from energy_demand.registry.local_cache import ChampionCache
 from energy_demand.registry.manifest import ModelRefusedError
@@ -64,7 +65,7 @@ def registry(home) -> WatchedRegistry:
 
 @pytest.fixture
 def holder(registry, home) -> ModelHolder:
-    return ModelHolder(registry, ChampionCache(home / "models"), now)
+    return ModelHolder(registry, ChampionCache(home / "models"), now, NEW_YORK)
 
 
 def test_a_look_loads_the_champion_once_and_follows_the_alias(holder, registry, promote):
@@ -81,7 +82,7 @@ def test_a_look_loads_the_champion_once_and_follows_the_alias(holder, registry, 
 
 def test_the_previous_champion_is_loaded_at_a_start(registry, home, promote):
     promote(2)
-    holder = ModelHolder(registry, ChampionCache(home / "models"), now)
+    holder = ModelHolder(registry, ChampionCache(home / "models"), now, NEW_YORK)
     holder.look()
     assert (holder.version, holder.served.previous.version) == ("2", "1")
 
@@ -89,7 +90,7 @@ def test_the_previous_champion_is_loaded_at_a_start(registry, home, promote):
 def test_a_previous_champion_that_is_damaged_keeps_no_model_out(registry, home, promote):
     promote(2)
     registry.damaged = {"1"}
-    holder = ModelHolder(registry, ChampionCache(home / "models"), now)
+    holder = ModelHolder(registry, ChampionCache(home / "models"), now, NEW_YORK)
     assert holder.look()
     assert (holder.version, holder.served.previous) == ("2", None)
 
@@ -114,7 +115,7 @@ def test_a_reload_says_what_it_replaced(holder, promote):
 
 def test_without_a_champion_a_reload_says_what_to_do_and_a_look_is_quiet(tmp_path):
     registry = Registry(make_settings(energy_demand_home=tmp_path))
-    holder = ModelHolder(registry, ChampionCache(tmp_path / "models"), now)
+    holder = ModelHolder(registry, ChampionCache(tmp_path / "models"), now, NEW_YORK)
     with pytest.raises(NoChampionError, match="energy-demand train"):
         holder.reload()
     assert not holder.look()
@@ -184,7 +185,7 @@ def test_a_start_without_the_registry_serves_what_served_last(holder, registry, 
     promote(2)
     holder.look()
     registry.away = True
-    again = ModelHolder(registry, ChampionCache(home / "models"), now)
+    again = ModelHolder(registry, ChampionCache(home / "models"), now, NEW_YORK)
     assert again.look()
     assert (again.version, again.problem) == ("2", "MLflow is away")
     assert again.served.one(VALUES) == holder.served.one(VALUES)
@@ -202,7 +203,7 @@ def test_only_the_newest_two_models_are_kept(holder, home, promote, registry):
     third = replace(second, version="3", run_id="run", metrics={}, previous="2")
     ChampionCache(home / "models").keep(third)
     assert sorted(file.name for file in (home / "models").iterdir()) == ["2.json", "3.json"]
-    assert ChampionCache(home / "models").newest().version == "3"
+    assert next(ChampionCache(home / "models").whole()).version == "3"
 
 
 def test_a_kept_model_that_is_damaged_gives_way_to_the_one_before(holder, home, promote):
@@ -211,12 +212,12 @@ def test_a_kept_model_that_is_damaged_gives_way_to_the_one_before(holder, home, 
     holder.look()
     damaged = home / "models" / "2.json"
     damaged.write_text(damaged.read_text().replace("tree_sizes", "tree_sices", 1))
-    assert ChampionCache(home / "models").newest().version == "1"
+    assert next(ChampionCache(home / "models").whole()).version == "1"
 
 
 def test_a_model_that_cannot_be_kept_serves_all_the_same(registry, home):
     home.joinpath("models").write_text("a file where the folder should be")
-    holder = ModelHolder(registry, ChampionCache(home / "models"), now)
+    holder = ModelHolder(registry, ChampionCache(home / "models"), now, NEW_YORK)
     assert holder.look()
     assert holder.version == "1"
 
@@ -225,7 +226,7 @@ def test_of_two_reloads_at_once_one_is_told_that_the_other_is_under_way(registry
     service = Service(
         make_settings(energy_demand_home=home, database_url="postgresql://nobody@127.0.0.1:9/no")
     )
-    service.models = ModelHolder(registry, ChampionCache(home / "models"), now)
+    service.models = ModelHolder(registry, ChampionCache(home / "models"), now, NEW_YORK)
     registry.go_on.clear()
 
     async def both() -> list[object]:

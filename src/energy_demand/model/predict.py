@@ -381,6 +381,12 @@ def _check_region(known: Record, model: Forecaster) -> None:
             f"the model was trained for {model.respondent}, not for {known.region.respondent}; "
             "run `energy-demand train` for this region"
         )
+    sites = tuple(site.name for site in known.region.sites)
+    if model.sites and model.sites != sites:
+        raise ForecastError(
+            f"the model was trained on the weather of {', '.join(model.sites)}, not of {', '.join(sites)}; "
+            "run `energy-demand train` for these sites"
+        )
 
 
 def _rows(known: Record, question: Question) -> pd.DataFrame:

@@ -71,6 +71,7 @@ class Registry:
         self._store = MlflowStore(settings)
         self._cache = ChampionCache(settings.home / "models")
         self._home = settings.home
+        self._sites = [site.name for site in settings.region.sites]
         self.uri, self.label = self._store.uri, self._store.label
 
     def register(
@@ -120,7 +121,7 @@ class Registry:
 
         Raises:
             NoChampionError: none was promoted yet.
-            ModelRefusedError: its files are damaged.
+            ModelRefusedError: its files are damaged, or do not fit this version.
         """
         alias = self._alias()
         if alias is None:
@@ -128,7 +129,7 @@ class Registry:
         cached = self._cache.find(alias.version, alias.run_id)
         if cached is not None:
             try:
-                return replace(cached, previous=alias.previous).load()
+                return self._of_these_sites(replace(cached, previous=alias.previous).load())
             except ModelRefusedError as error:
                 _log.warning("the local copy of version %s cannot be used: %s", alias.version, error)
         champion = self.load(alias.version)
@@ -171,7 +172,7 @@ class Registry:
         """A registered version with its forecaster, verified.
 
         Raises:
-            ModelRefusedError: its files are damaged.
+            ModelRefusedError: its files are damaged, or do not fit this version.
         """
         from energy_demand.registry.serialization import from_texts  # noqa: PLC0415  (imports LightGBM)
 
@@ -189,7 +190,8 @@ class Registry:
             except ModelRefusedError as error:
                 raise ModelRefusedError(f"version {version} of {MODEL_NAME}: {error}") from error
             previous = found.tags.get(PREVIOUS_TAG)
-            return Champion(version, str(found.run_id), forecaster, dict(metrics), previous, texts)
+            champion = Champion(version, str(found.run_id), forecaster, dict(metrics), previous, texts)
+            return self._of_these_sites(champion)
 
     def previous(self, champion: Champion) -> Champion | None:
         """The champion before this one, if there was one.
@@ -283,6 +285,15 @@ class Registry:
                 if source.startswith(LOGGED_MODEL):
                     client.delete_logged_model(source.removeprefix(LOGGED_MODEL))
             return [str(each.version) for each in gone]
+
+    def _of_these_sites(self, champion: Champion) -> Champion:
+        from energy_demand.registry.feature_lists import check_sites  # noqa: PLC0415  (imports LightGBM)
+
+        try:
+            check_sites(champion.forecaster.sites, self._sites)
+        except ModelRefusedError as error:
+            raise ModelRefusedError(f"version {champion.version} of {MODEL_NAME}: {error}") from error
+        return champion
 
     def _tag_previous(self, client: MlflowClient, version: str) -> None:
         before = self._champion_version(client)
