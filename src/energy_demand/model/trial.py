@@ -117,8 +117,10 @@ def _check_plausible(name: str, forecast: Forecast, typical: float) -> None:
     values = forecast.hours[list(HOUR_COLUMNS)].to_numpy(dtype=float)
     lowest, highest = LEAST_OF_TYPICAL * typical, MOST_OF_TYPICAL * typical
     point = values[:, 0]
-    if not np.isfinite(values).all() or (point < lowest).any() or (point > highest).any():
+    if not np.isfinite(values).all():
+        raise ForecastError(f"the {name} predicts no number for trial hours of usual weather")
+    if (point < lowest).any() or (point > highest).any():
         raise ForecastError(
-            f"the {name} predicts {np.nanmin(point):,.0f} to {np.nanmax(point):,.0f} MWh for trial hours of "
+            f"the {name} predicts {point.min():,.0f} to {point.max():,.0f} MWh for trial hours of "
             f"usual weather; plausible is {lowest:,.0f} to {highest:,.0f}"
         )

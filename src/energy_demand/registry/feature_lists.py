@@ -71,10 +71,11 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
         ModelRefusedError: a size differs.
     """
     for name, size in sizes.items():
-        if size != len(own_lists()[name]):
+        own = len(own_lists()[name])
+        if size != own:
             raise ModelRefusedError(
-                f"the model does not fit this version: its {name} are {size}, but {len(own_lists()[name])} are "
-                "needed; run `energy-demand train`"
+                f"the model does not fit this version: its list `{name}` has {size} names in place of {own}; "
+                "run `energy-demand train`"
             )
 
 

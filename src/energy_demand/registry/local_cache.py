@@ -91,7 +91,7 @@ class ChampionCache:
         return cached if cached is not None and cached.run_id == run_id else None
 
     def whole(self) -> Iterator[Champion]:
-        """The models that served last and can still be loaded, newest first; each is parsed when it is asked for."""
+        """The models that served last and can be loaded, newest first; each is parsed when it is due."""
         for file in self._newest_first():
             cached = self._read(file)
             if cached is None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 JSON = "application/json"
+NOT_LOADED = "the newest champion is not loaded; GET /model and the log have the reason"
 FORECAST_PARAMETERS = ("hours", "day", "explain")
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Numbers = tuple[float, float, float, float, float]
 
-# What was refused, a version or the kept models, is tried again after this many looks: it may have been mended.
+# A version or a kept model that was refused is tried again after this many looks: it may have been mended.
 LOOKS_UNTIL_RETRY = 30
 HOUR_POSITION = BOOSTER_COLUMNS.index("hour_of_day")
 

@@ -91,7 +91,9 @@ class Issues:
             day, day_before = mean_of_known(anomaly[:, -24:]), mean_of_known(anomaly[:, -48:-24])
             columns[f"{column}_day"] = np.broadcast_to(day[:, None], shape)
             columns[f"{column}_day_before"] = np.broadcast_to(day_before[:, None], shape)
-            columns[f"{column}_same_hour"] = anomaly[:, OBSERVED_HOURS + self.leads - 24 * -(-self.leads // 24)]
+            columns[f"{column}_same_hour"] = anomaly[
+                :, OBSERVED_HOURS + self.leads - 24 * -(-self.leads // 24)
+            ]
         for other in (HUMIDITY, CLOUD, WIND):
             columns[other] = np.broadcast_to(self.observed[:, -1, COLUMN[other]][:, None], shape)
         base = self._climate_at(name, self.leads, climate)
