@@ -1,6 +1,8 @@
 """The data access of all pages: settings, database, MLflow, models; opened once, results cached for a while.
 
-Whatever cannot be read raises a `UserError` that says what to run; an error is never cached.
+Whatever cannot be read raises a `UserError` that says what to run; an error is never cached. Pages run in
+threads of their own and LightGBM's boosters are not safe under two at once, so no model leaves this module:
+what a page needs of one is computed here, under the lock of its boosters.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from energy_demand.config import Settings, load_settings
 from energy_demand.database.engine import Database, DatabaseUnavailableError, open_database
 from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import forecast_stored
+from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.model.predict import hours_of_day
 from energy_demand.registry.registry import Registry
 from energy_demand.registry.run_history import RunSummary, run_history
@@ -40,8 +43,7 @@ HELD_SECONDS = 60
 STATEMENT_SECONDS = 10.0
 RUNS = 100  # newest, that are shown
 
-# LightGBM's contributions are not to be computed by two threads at once.
-_lightgbm = threading.Lock()
+_boosters = threading.Lock()
 
 
 class NoTablesError(UserError, RuntimeError):
@@ -127,8 +129,8 @@ def champion_version() -> str | None:
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the model …")
-def model(version: str) -> Champion:
-    """A registered version with its forecaster.
+def _model(version: str) -> Champion:
+    """A registered version with its forecaster; to be used under `_boosters` only.
 
     Raises:
         UserError: MLflow cannot be reached, or the files are damaged.
@@ -144,12 +146,23 @@ def forecast(issued_at: datetime, day: date, version: str) -> Forecast:
         UserError: it cannot be made, or the database or MLflow cannot be reached.
     """
     periods = hours_of_day(day, issued_at, settings().region.zone)
-    return forecast_stored(database(), settings(), issued_at, periods, model(version))
+    champion = _model(version)
+    with _boosters:
+        return forecast_stored(database(), settings(), issued_at, periods, champion)
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner=False)
 def contributions(version: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """SHAP values of feature rows by a version's base booster, MWh, as `BaseModel.contributions` has them."""
-    base = model(version).forecaster.base
-    with _lightgbm:
+    """SHAP values of feature rows by a version's base booster, MWh; see `BaseBooster.contributions`."""
+    base = _model(version).forecaster.base
+    with _boosters:
         return base.contributions(rows)
+
+
+@st.cache_data(ttl=600, max_entries=20, show_spinner=False)
+def importance(version: str, kind: str) -> dict[str, float]:
+    """Importance of each column of a version's base booster, by `gain` or `split`."""
+    booster = _model(version).forecaster.booster
+    with _boosters:
+        values = booster.feature_importance(importance_type=kind)
+    return dict(zip(BOOSTER_COLUMNS, map(float, values), strict=True))

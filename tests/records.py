@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,9 @@ from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from energy_demand.sandbox.worlds.world import SITES
 from energy_demand.timeaxis import hourly
+
+if TYPE_CHECKING:
+    from energy_demand.model.forecaster import Forecaster
 
 START = datetime(2024, 7, 1, tzinfo=UTC)
 DAYS = 240
@@ -72,6 +77,12 @@ def _run(world: SyntheticWorld, initialised: datetime) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(WEATHER_VARIABLES, forecast, strict=True))).assign(
         timestamp=timestamps, site="new_york_city", issued_at=pd.Timestamp(initialised + timedelta(hours=6))
     )
+
+
+def with_other_responses(model: Forecaster) -> Forecaster:
+    """The model as code would store it whose adaptive regression has another last column."""
+    names = (*model.regression.names[:-1], "moonlight")
+    return replace(model, regression=replace(model.regression, names=names))
 
 
 def altered_after(record: Record, time: datetime) -> Record:

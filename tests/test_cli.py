@@ -612,7 +612,9 @@ def test_while_a_retraining_is_under_way_another_one_and_a_rollback_are_refused(
     with opened(settings) as database, job_lock(database, Job.RETRAIN, "NY"):
         status, out, err = call(shop, *command.split())
     assert (status, out) == (1, "")
-    assert err.strip().splitlines()[-1].startswith("error: another retrain job for NY is already running")
+    complaint = err.strip().splitlines()[-1]
+    assert complaint.startswith("error: another retrain job for NY is already running")
+    assert ("another rollback). No champion was changed" in complaint) is command.startswith("rollback")
     assert retrainings() == before
 
 

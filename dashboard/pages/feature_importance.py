@@ -34,9 +34,7 @@ def show() -> None:
     with left:
         st.markdown("**LightGBM**: feature importance")
         kind = st.segmented_control("Importance", ["gain", "split"], default="gain", required=True)
-        booster = store.model(version).forecaster.booster
-        values = booster.feature_importance(importance_type=kind)
-        _bars(dict(zip(BOOSTER_COLUMNS, map(float, values), strict=True)), str(kind), "importance")
+        _bars(store.importance(version, str(kind)), str(kind), "importance")
     with right:
         st.markdown("**SHAP**: mean effect of each feature on a forecast")
         rows = store.read(queries.newest_features, store.respondent(), SAMPLE)

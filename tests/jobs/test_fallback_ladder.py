@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,10 +15,15 @@ import pytest
 
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.data.record import Record, make_record
+from energy_demand.data.weather_path import PATH_COLUMNS
 from energy_demand.jobs.fallback_ladder import best_available
 from energy_demand.model.forecaster import EXPLANATION
 from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
 from energy_demand.model.predict import (
+    BASE_INPUTS,
+    FORECASTER_INPUTS,
+    LAST_WEEK_INPUTS,
+    NAIVE_COLUMNS,
     Forecast,
     ForecastError,
     NoForecastError,
@@ -39,6 +45,8 @@ if TYPE_CHECKING:
 ISSUE = START + timedelta(days=222, hours=13)  # six days after the champion's fit
 WARM_UP = timedelta(days=56)
 AVAILABILITY = Availability(1)
+INPUTS = {"base_booster": BASE_INPUTS, "last_week": LAST_WEEK_INPUTS}
+SAME_NAME = {"humidity", "cloud_cover", "wind_speed"}  # the forecaster's are corrected, the booster's are not
 QUESTION = Question(ISSUE, horizon_periods(ISSUE, 48), AVAILABILITY)
 
 
@@ -173,7 +181,25 @@ def assert_answers(made: Forecast, quality: str, version: str, *words: str, expl
     assert len(body["hours"]) == 48
     parts = set(EXPLANATION) if explained else set()
     assert all(set(hour.get("explanation", ())) == parts for hour in body["hours"])
-    assert {row["quality"] for row in made.log_rows("request", "id", ISSUE, "NY")} == {quality}
+    logged = made.log_rows("request", "id", ISSUE, "NY")
+    assert {row["quality"] for row in logged} == {quality}
+    assert_logged_what_was_used(made, [row["features_json"] for row in logged])
+
+
+def assert_logged_what_was_used(made: Forecast, logged: list[dict[str, object]]) -> None:
+    """The logged features are those of who answered, with the naive forecasts that scores need."""
+    names = INPUTS.get(made.quality, FORECASTER_INPUTS)
+    assert all(tuple(row) == names for row in logged)
+    assert [row["lead_hours"] for row in logged] == list(range(1, 49))
+    read = pd.DataFrame(json.loads(json.dumps(logged, allow_nan=False)))
+    common = [name for name in (*NAIVE_COLUMNS, *names) if name in made.rows and name not in SAME_NAME]
+    if names == BASE_INPUTS:
+        common = list(names)
+    pd.testing.assert_frame_equal(
+        read[common].astype(float), made.rows[common].astype(float), check_exact=True
+    )
+    if names == FORECASTER_INPUTS:
+        assert set(read["demand_age_hours"]) == {made.demand_age_hours}
 
 
 def never() -> Champion | None:
@@ -191,6 +217,25 @@ def test_the_champion_answers_and_nobody_else_is_asked(known, champion):
     pd.testing.assert_frame_equal(
         made.hours, by_forecaster(known.record, champion.forecaster, "2", QUESTION).hours, check_exact=True
     )
+
+
+def test_the_log_has_the_weather_that_the_champion_read(known, champion, stored):
+    made = best_available(known, QUESTION, champion, never)
+    weather = champion.forecaster.horizon(stored, ISSUE).weather
+    pd.testing.assert_frame_equal(
+        made.inputs[list(PATH_COLUMNS)].astype(float),
+        pd.DataFrame(weather.values, columns=list(PATH_COLUMNS)),
+        check_exact=True,
+    )
+    part = best_available(known, replace(QUESTION, periods=QUESTION.periods[10:20]), champion, never)
+    pd.testing.assert_frame_equal(part.inputs, made.inputs[10:20].reset_index(drop=True), check_exact=True)
+
+
+def test_a_forecast_that_is_kept_in_a_cache_has_its_inputs(known, champion):
+    made = best_available(known, QUESTION, champion, never)
+    again = pickle.loads(pickle.dumps(made))
+    pd.testing.assert_frame_equal(again.inputs, made.inputs, check_exact=True)
+    assert again.log_rows("request", "id", ISSUE, "NY") == made.log_rows("request", "id", ISSUE, "NY")
 
 
 def test_a_champion_whose_state_is_old_is_given_the_hours_that_it_needs(known, previous):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 from energy_demand.config import MLFLOW_EXPERIMENT_NAME, MODEL_NAME
 from energy_demand.errors import UserError
 from energy_demand.evaluation.promotion import FIRST, SliceScore, Verdict
+from energy_demand.registry.champion_alias import PREVIOUS_TAG
 from energy_demand.registry.manifest import MANIFEST_FILE, ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import (
@@ -22,11 +24,15 @@ from energy_demand.registry.registry import (
     Registry,
     Version,
 )
+from energy_demand.registry.run_history import run_history
 from energy_demand.registry.serialization import to_texts
 from support import PRESENT, make_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from energy_demand.registry.champion import Champion
 
 # MLflow looks for git.
 pytestmark = pytest.mark.usefixtures("processes")
@@ -250,6 +256,158 @@ def test_a_rollback_lets_the_champion_before_serve_and_goes_back_step_by_step(ch
     with pytest.raises(NoRollbackError, match="version 1 is the first champion"):
         champions.rollback()
     assert champions.champion_version() == "1"
+
+
+class KilledError(BaseException):
+    """What `kill -9` is to a test: nothing of the program runs after it."""
+
+
+WRITES = (
+    "set_model_version_tag",
+    "delete_model_version_tag",
+    "set_registered_model_alias",
+    "log_metric",
+    "log_dict",
+)
+
+
+@pytest.fixture
+def kill_at(monkeypatch):
+    """Kills the next change of the store right before its write of this number; says if there was one."""
+
+    def arm(number: int) -> Callable[[], bool]:
+        left = [number]
+        for name in WRITES:
+            write = getattr(mlflow.MlflowClient, name)
+
+            def counted(*given, write=write, **named):
+                left[0] -= 1
+                if left[0] == 0:
+                    raise KilledError
+                return write(*given, **named)
+
+            monkeypatch.setattr(mlflow.MlflowClient, name, counted)
+        return lambda: left[0] <= 0
+
+    yield arm
+    monkeypatch.undo()
+
+
+@pytest.fixture(scope="module")
+def three_versions(trained, tmp_path_factory) -> tuple[Path, list[str]]:
+    """A store with three versions, of which the first serves, and their runs. Only copied."""
+    home = tmp_path_factory.mktemp("three-versions")
+    store = Registry(make_settings(energy_demand_home=home))
+    params = {"respondent": "NY"}
+    runs = [
+        store.register(trained.judged, params=params, metrics={}, started_at=PRESENT).run_id for _ in range(3)
+    ]
+    store.apply_verdict(runs[0], FIRST)
+    return home, runs
+
+
+def claims(registry, tmp_path) -> dict[str, tuple[bool, bool | None, str | None]]:
+    """What the history says of each version: serves, promoted, rolled back."""
+    runs = run_history(make_settings(energy_demand_home=tmp_path), 10)
+    return {run.version: (run.serves, run.promoted, run.rolled_back) for run in runs if run.version}
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_a_promotion_that_is_killed_at_any_step_leaves_one_truth(
+    number, three_versions, kill_at, monkeypatch, tmp_path
+):
+    home, runs = three_versions
+    shutil.copytree(home / "mlflow", tmp_path / "mlflow")
+    registry = Registry(make_settings(energy_demand_home=tmp_path))
+    killed = kill_at(number)
+    with contextlib.suppress(KilledError):
+        registry.apply_verdict(runs[1], FIRST)
+    monkeypatch.undo()
+    serves = registry.champion_version()
+    said = claims(registry, tmp_path)
+    assert [version for version, (is_served, *_) in said.items() if is_served] == [serves]
+    assert said[serves] == (True, True, None)
+    if serves == "1":
+        assert killed()
+        assert "promoted" not in tags(registry, "2"), "it never served"
+        assert not said["2"][1]
+    # The next change of the champion adds what was left out.
+    for run in runs[1:]:
+        registry.apply_verdict(run, FIRST)
+    assert claims(registry, tmp_path) == {
+        "1": (False, True, None),
+        "2": (False, True, None),
+        "3": (True, True, None),
+    }
+    with registry._store.client() as client:
+        assert client.get_model_version(MODEL_NAME, "3").tags[PREVIOUS_TAG] == "2"
+
+
+@pytest.mark.parametrize("number", range(1, 4))
+def test_a_rollback_that_is_killed_at_any_step_leaves_one_truth(number, champions, kill_at, monkeypatch):
+    champions.rollback("1")
+    kill_at(number)
+    with contextlib.suppress(KilledError):
+        champions.rollback("3")
+    monkeypatch.undo()
+    serves = champions.champion_version()
+    assert (serves == "1") is (number == 1)
+    if serves == "1":
+        assert ROLLED_BACK_TAG not in tags(champions, "1"), "it serves"
+    champions.rollback("2")
+    assert ROLLED_BACK_TAG not in tags(champions, "2")
+    assert tags(champions, serves)[ROLLED_BACK_TAG] == "to 2"
+    assert tags(champions, serves)["promoted"] == "true"
+
+
+def test_a_version_that_serves_again_is_not_rolled_back(champions):
+    champions.rollback("1")
+    assert tags(champions, "3")[ROLLED_BACK_TAG] == "to 1"
+    champions.promote("3")
+    assert ROLLED_BACK_TAG not in tags(champions, "3")
+    assert champions.champion().previous == "1"
+    champions.rollback("2")
+    champions.rollback("3")
+    assert ROLLED_BACK_TAG not in tags(champions, "3")
+    assert tags(champions, "2")[ROLLED_BACK_TAG] == "to 3"
+
+
+def test_of_two_rollbacks_at_once_one_wins_and_the_other_says_that_it_changed_nothing(
+    champions, monkeypatch, tmp_path
+):
+    other = Registry(make_settings(energy_demand_home=tmp_path))
+    load = champions.load
+
+    def slowly(version: str) -> Champion:
+        assert other.rollback() == ("2", "3")
+        return load(version)
+
+    monkeypatch.setattr(champions, "load", slowly)
+    with pytest.raises(
+        NoRollbackError,
+        match="another rollback or promotion was quicker: version 2 serves in place of version 3; this "
+        "rollback changed nothing",
+    ):
+        champions.rollback("1")
+    assert champions.champion_version() == "2"
+    assert tags(champions, "3")[ROLLED_BACK_TAG] == "to 2"
+
+
+def test_a_verdict_on_the_version_that_serves_takes_nothing_from_it(champions, tmp_path):
+    with champions._store.client() as client:
+        run = client.get_model_version(MODEL_NAME, "3").run_id
+    champions.apply_verdict(run, REFUSED)
+    assert champions.champion_version() == "3"
+    assert tags(champions, "3")["promoted"] == "true"
+
+
+def test_a_champion_of_other_sites_is_refused_by_name(registry, register, tmp_path):
+    registry.apply_verdict(register().run_id, FIRST)
+    registry.champion()
+    elsewhere = Registry(make_settings(energy_demand_home=tmp_path, weather_further_sites=()))
+    for ask in (elsewhere.champion, lambda: elsewhere.load("1")):
+        with pytest.raises(ModelRefusedError, match="version 1 .*`sites` has the unknown albany, buffalo"):
+            ask()
 
 
 def test_a_rollback_goes_to_any_version_that_is_named_and_back(champions):

@@ -27,7 +27,7 @@ def filled_database_url(new_database_url, synthetic_upstream, tmp_path_factory) 
 
 
 @pytest.fixture(scope="session")
-def registered(trained, tmp_path_factory) -> Path:
+def registered(trained, tmp_path_factory, processes) -> Path:
     """An MLflow store with versions 1 (trained through 2025-02-02, promoted) and 2 (2025-02-26)."""
     home = tmp_path_factory.mktemp("registered")
     registry = Registry(make_settings(energy_demand_home=home))

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from servers import wait_until
 
+from energy_demand.model.predict import FORECASTER_INPUTS
 from energy_demand.serving.schemas import ForecastAnswer
 from support import PRESENT
 
@@ -77,6 +78,13 @@ def test_a_forecast_is_logged_as_it_was_given_and_a_retry_only_once(service, log
     given = [hour["predicted_demand_mwh"] for hour in first.json()["hours"]]
     assert [row.predicted_demand for row in rows] == pytest.approx(given, abs=0.05)
     assert {(row.source, row.quality, row.model_version) for row in rows} == {("request", "champion", "1")}
+    for row in rows:
+        assert set(row.features_json) == set(FORECASTER_INPUTS)
+        assert row.features_json["lead_hours"] == row.lead_hours
+        assert row.features_json["demand_age_hours"] == pytest.approx(
+            first.json()["demand_age_hours"], abs=0.01
+        )
+        assert row.features_json["demand_lag_168h"] > 0
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ CONTRACT = {
     "http_request_errors_total": "counter",
     "http_requests_in_flight": "gauge",
     "model_version": "gauge",
+    "model_problem": "gauge",
     "model_reloads_total": "counter",
     "forecasts_total": "counter",
     "prediction_log_spool_bytes": "gauge",

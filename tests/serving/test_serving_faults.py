@@ -20,9 +20,12 @@ from servers import fill, free_port, wait_until
 from energy_demand.config import CHAMPION_ALIAS, MODEL_NAME
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.registry.home_store import follow_home
+from energy_demand.registry.registry import Registry
 from energy_demand.serving.prediction_log import JOURNAL_SECONDS
 from energy_demand.serving.schemas import EXAMPLE
 from load_client import Load, post, run_load
+from records import with_other_responses
+from support import PRESENT, make_settings
 
 pytestmark = pytest.mark.slow
 
@@ -262,6 +265,52 @@ def test_a_damaged_champion_is_refused_and_the_old_one_serves_on(serve, home):
         "replaced": "1",
     }
     assert server.client.get("/model").json()["problem"] is None
+
+
+NOT_LOADED = "the newest champion is not loaded; GET /model and the log have the reason"
+
+
+def test_a_start_on_damaged_files_serves_what_served_last_and_health_and_metric_have_the_problem(serve, home):
+    files = forecaster_files(home, version=2)
+    whole = files.joinpath("adaptive_regression.json").read_text()
+    first = serve()
+    healthy = {"status": "healthy", "model_loaded": True}
+    assert first.client.get("/health").json() == healthy
+    first.stop()
+    try:
+        files.joinpath("adaptive_regression.json").write_text(whole.replace("0", "1", 1))
+        promote_without_loading(home, 2)
+        server = serve()
+        assert server.client.get("/ready").json()["model_version"] == "1"
+        assert server.client.get("/forecast").json()["quality"] == "champion"
+        assert (
+            "this machine's copy of version 1 keeps serving" in server.client.get("/model").json()["problem"]
+        )
+        assert server.client.get("/health").json() == {**healthy, "problem": NOT_LOADED}
+        wait_until(lambda: set(server.metric("model_problem").values()) == {1.0}, what="the metric")
+    finally:
+        files.joinpath("adaptive_regression.json").write_text(whole)
+    assert server.client.post("/reload-model").json()["version"] == "2"
+    assert server.client.get("/health").json() == healthy
+    assert set(server.metric("model_problem").values()) == {0.0}
+
+
+def test_a_champion_stored_by_code_with_another_column_is_refused_by_a_reload_that_says_why(
+    serve, home, trained
+):
+    server = serve(model_watch_seconds=30)
+    registry = Registry(make_settings(energy_demand_home=home))
+    model = with_other_responses(trained.forecaster)
+    version = registry.register(model, params={}, metrics={}, started_at=PRESENT).version
+    registry.promote(version)
+    refused = server.client.post("/reload-model")
+    assert refused.status_code == 502
+    assert (
+        "`responses` lacks radiation_hot and has the unknown moonlight; run `energy-demand train`; version 1 "
+        "keeps serving"
+    ) in refused.json()["detail"]
+    forecast = server.client.get("/forecast").json()
+    assert (forecast["model_version"], forecast["quality"]) == ("1", "champion")
 
 
 def forecaster_files(home: Path, version: int) -> Path:

@@ -110,7 +110,7 @@ def rollback(
     Example: energy-demand rollback
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.database.job_runs import Job, job_lock  # noqa: PLC0415
+    from energy_demand.database.job_runs import Job, JobRunningError, job_lock  # noqa: PLC0415
     from energy_demand.jobs.drift_check import refresh_reference  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
@@ -120,9 +120,14 @@ def rollback(
         registry = Registry(settings)
         err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
         # A retraining in progress could promote its model over the rollback.
-        with job_lock(database, Job.RETRAIN, settings.region.respondent):
-            serves, served = registry.rollback(to)
-            refresh_reference(database, registry, settings)
+        try:
+            with job_lock(database, Job.RETRAIN, settings.region.respondent):
+                serves, served = registry.rollback(to)
+                refresh_reference(database, registry, settings)
+        except JobRunningError as error:
+            raise JobRunningError(
+                f"{error} (a retraining or another rollback). No champion was changed"
+            ) from error
     if as_json:
         print_json({"champion": serves, "was": served})
     else:

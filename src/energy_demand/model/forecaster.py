@@ -87,6 +87,8 @@ class Forecaster:
         respondent: the region it was trained for.
         trained_through: the newest period that its stages were fitted on.
         publication_delay_hours: the delay that it was trained with.
+        sites: names of the weather sites it was trained on, the main site first; empty for a model that was
+            stored before they were kept.
     """
 
     base: BaseBooster
@@ -99,6 +101,7 @@ class Forecaster:
     respondent: str
     trained_through: datetime
     publication_delay_hours: int
+    sites: tuple[str, ...] = ()
 
     @property
     def booster(self) -> lgb.Booster:

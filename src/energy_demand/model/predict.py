@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.columns import FEATURE_COLUMNS, LEAD
-from energy_demand.data.feature_engineering import build_features
+from energy_demand.data.feature_engineering import DemandHistory, build_features
 from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, PATH_COLUMNS, RADIATION, REST, WIND
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
@@ -24,6 +24,7 @@ from energy_demand.timeaxis import (
     MAX_LEAD_HOURS,
     day_periods,
     horizon_periods,
+    lead_hours,
     local_day,
     local_midnight,
     utc_index,
@@ -39,9 +40,16 @@ if TYPE_CHECKING:
     from energy_demand.data.record import Record
     from energy_demand.model.base.booster import BaseBooster
     from energy_demand.model.forecaster import Forecaster
+    from energy_demand.model.weather.horizon import Horizon
     from energy_demand.timeaxis import Availability
 
 HOUR_COLUMNS = (PREDICTED, *BOUNDS)
+# The naive forecasts of an hour: logged with every forecast, because scores compare with them.
+NAIVE_COLUMNS = ("demand_lag_24h", "demand_lag_168h")
+DEMAND_AGE = "demand_age_hours"
+BASE_INPUTS = (*FEATURE_COLUMNS, LEAD)
+FORECASTER_INPUTS = (*PATH_COLUMNS, DEMAND_AGE, *NAIVE_COLUMNS, LEAD)
+LAST_WEEK_INPUTS = (*NAIVE_COLUMNS, LEAD)
 
 # What answered, best first; the rungs of the ladder, and the champion where it lacked some weather.
 CHAMPION = "champion"
@@ -96,6 +104,8 @@ class Forecast:
         lacking: what the weather forecast does not have for most of the hours, though it is observed.
         hours: `period`, `lead_hours`, `predicted_demand_mwh` and the interval bounds (MWh).
         base_rows: makes the base feature rows of the same hours.
+        make_inputs: makes what the hours were forecast from: `BASE_INPUTS`, `FORECASTER_INPUTS` or
+            `LAST_WEEK_INPUTS`, by who answered.
         explain: makes the explanation; None where no forecaster made the forecast.
     """
 
@@ -106,6 +116,7 @@ class Forecast:
     in_sample: bool
     hours: pd.DataFrame
     base_rows: Callable[[], pd.DataFrame]
+    make_inputs: Callable[[], pd.DataFrame]
     explain: Callable[[], pd.DataFrame] | None = None
     doubted_hours: int = 0
     lacking: tuple[str, ...] = ()
@@ -116,14 +127,19 @@ class Forecast:
         return self.base_rows()
 
     @cached_property
+    def inputs(self) -> pd.DataFrame:
+        """What each hour was forecast from, and its naive forecasts."""
+        return self.make_inputs()
+
+    @cached_property
     def explanation(self) -> pd.DataFrame | None:
         """`period` and what each part adds to its forecast (MWh); None where no forecaster made it."""
         return None if self.explain is None else self.explain()
 
     def __getstate__(self) -> dict[str, Any]:
         """What a cache keeps: frames in place of the functions that make them."""
-        made = {"rows": self.rows, "explanation": self.explanation}
-        return {**self.__dict__, **made, "base_rows": None, "explain": None}
+        made = {"rows": self.rows, "inputs": self.inputs, "explanation": self.explanation}
+        return {**self.__dict__, **made, "base_rows": None, "make_inputs": None, "explain": None}
 
     @property
     def demand_age_hours(self) -> float:
@@ -183,9 +199,9 @@ class Forecast:
     def log_rows(
         self, source: str, request_id: str, made_at: datetime, respondent: str
     ) -> list[dict[str, Any]]:
-        """The rows of `prediction_log`; the features that an hour was predicted from stand beside it."""
-        features = self.rows[[*FEATURE_COLUMNS, LEAD]].astype(object)
-        used = features.where(features.notna(), None).to_dict("records")
+        """The rows of `prediction_log`, each hour with `inputs` as its `features_json`."""
+        inputs = self.inputs.astype(object)
+        used = inputs.where(inputs.notna(), None).to_dict("records")
         return [
             {
                 "respondent": respondent,
@@ -282,6 +298,7 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         hours=refreshed.hours_of(stages),
         explain=lambda: refreshed.explain(stages),
         base_rows=lambda: _rows(known, question),
+        make_inputs=lambda: _forecaster_inputs(known, horizon, question),
     )
 
 
@@ -303,6 +320,7 @@ def by_base_booster(known: Record, model: Forecaster, version: str, question: Qu
         in_sample=question.issued_at < model.trained_through,
         hours=_hours(question, rows, _of_base(model.base, rows)),
         base_rows=lambda: rows,
+        make_inputs=lambda: rows[list(BASE_INPUTS)],
     )
 
 
@@ -337,6 +355,7 @@ def by_last_week(known: Record, question: Question) -> Forecast:
         in_sample=False,
         hours=_hours(question, rows, {PREDICTED: predicted, **bounds}),
         base_rows=lambda: rows,
+        make_inputs=lambda: rows[list(LAST_WEEK_INPUTS)],
     )
 
 
@@ -381,10 +400,36 @@ def _check_region(known: Record, model: Forecaster) -> None:
             f"the model was trained for {model.respondent}, not for {known.region.respondent}; "
             "run `energy-demand train` for this region"
         )
+    sites = tuple(site.name for site in known.region.sites)
+    if model.sites and model.sites != sites:
+        raise ForecastError(
+            f"the model was trained on the weather of {', '.join(model.sites)}, not of {', '.join(sites)}; "
+            "run `energy-demand train` for these sites"
+        )
+
+
+def _forecaster_inputs(known: Record, horizon: Horizon, question: Question) -> pd.DataFrame:
+    """The weather as forecast at the issue, after gaps and corrections, and how old the newest demand is."""
+    weather = horizon.weather
+    if weather is None:
+        raise ValueError("a horizon of certain weather is for backtests alone")
+    issues = _issues(question)
+    lags = DemandHistory(known.demand).features(question.periods, issues, question.availability)
+    columns = {
+        **{name: weather.column(name) for name in PATH_COLUMNS},
+        DEMAND_AGE: np.full(len(issues), (question.issued_at - newest_demand(known)) / HOUR),
+        **{name: lags[name] for name in NAIVE_COLUMNS},
+        LEAD: lead_hours(question.periods, issues),
+    }
+    return pd.DataFrame(columns)[list(FORECASTER_INPUTS)]
+
+
+def _issues(question: Question) -> pd.DatetimeIndex:
+    return utc_index(pd.DatetimeIndex([question.issued_at])).repeat(len(question.periods))
 
 
 def _rows(known: Record, question: Question) -> pd.DataFrame:
-    issues = utc_index(pd.DatetimeIndex([question.issued_at])).repeat(len(question.periods))
+    issues = _issues(question)
     return build_features(
         known.demand,
         known.forecasts,

@@ -163,6 +163,7 @@ def fit(
             respondent=record.region.respondent,
             trained_through=record.periods[until - 1].to_pydatetime(),
             publication_delay_hours=availability.delay_hours,
+            sites=tuple(site.name for site in record.region.sites),
         )
 
     return Trained(

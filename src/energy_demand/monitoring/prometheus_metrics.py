@@ -68,6 +68,9 @@ class ServingMetrics:
         self.model_version = gauge(
             "model_version", "Registered version that serves, by process; 0 if none serves.", mode="liveall"
         )
+        self.model_problem = gauge(
+            "model_problem", "1 while the newest champion is not loaded, by process; else 0.", mode="liveall"
+        )
         self.spool_bytes = gauge(
             "prediction_log_spool_bytes",
             "Bytes of predictions on disk that wait for the database.",
@@ -80,6 +83,7 @@ class ServingMetrics:
         self.dropped = counter("prediction_log_dropped_rows_total", "Predictions dropped from the log.")
         self._series: dict[tuple[str, str, int], Series] = {}
         self.model_version.set(0)
+        self.model_problem.set(0)
         self.logged.inc(0)
         self.dropped.inc(0)
 

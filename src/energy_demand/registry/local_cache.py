@@ -17,7 +17,7 @@ from energy_demand.registry.champion import Champion
 from energy_demand.registry.manifest import MANIFEST_FILE, ModelRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 KEPT = 2
@@ -90,17 +90,18 @@ class ChampionCache:
         cached = self._read(self._folder / f"{version}.json")
         return cached if cached is not None and cached.run_id == run_id else None
 
-    def newest(self) -> Champion | None:
-        """The model that served last, or None where none is kept whole."""
+    def whole(self) -> Iterator[Champion]:
+        """The models that served last and can be loaded, newest first; each is parsed when it is due."""
         for file in self._newest_first():
             cached = self._read(file)
             if cached is None:
                 continue
             try:
-                return cached.load()
+                champion = cached.load()
             except ModelRefusedError as error:
                 _log.warning("the cached model %s cannot be used: %s", file, error)
-        return None
+                continue
+            yield champion
 
     def _read(self, file: Path) -> CachedModel | None:
         try:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 LOGGED_MODEL = "models:/"
 FORECASTER_FOLDER = "forecaster"
 MODEL_PACKAGES = ("lightgbm", "numpy")
+PROMOTED_TAG = "promoted"
+VERDICT_TAG = "verdict"
 ROLLED_BACK_TAG = "rolled_back"
 VERDICT_FILE = "verdict.json"
 DELETED = "deleted"  # MLflow's word; the name of such an experiment stays taken
@@ -71,6 +73,7 @@ class Registry:
         self._store = MlflowStore(settings)
         self._cache = ChampionCache(settings.home / "models")
         self._home = settings.home
+        self._sites = [site.name for site in settings.region.sites]
         self.uri, self.label = self._store.uri, self._store.label
 
     def register(
@@ -120,7 +123,7 @@ class Registry:
 
         Raises:
             NoChampionError: none was promoted yet.
-            ModelRefusedError: its files are damaged.
+            ModelRefusedError: its files are damaged, or do not fit this version.
         """
         alias = self._alias()
         if alias is None:
@@ -128,7 +131,7 @@ class Registry:
         cached = self._cache.find(alias.version, alias.run_id)
         if cached is not None:
             try:
-                return replace(cached, previous=alias.previous).load()
+                return self._of_these_sites(replace(cached, previous=alias.previous).load())
             except ModelRefusedError as error:
                 _log.warning("the local copy of version %s cannot be used: %s", alias.version, error)
         champion = self.load(alias.version)
@@ -171,7 +174,7 @@ class Registry:
         """A registered version with its forecaster, verified.
 
         Raises:
-            ModelRefusedError: its files are damaged.
+            ModelRefusedError: its files are damaged, or do not fit this version.
         """
         from energy_demand.registry.serialization import from_texts  # noqa: PLC0415  (imports LightGBM)
 
@@ -189,7 +192,8 @@ class Registry:
             except ModelRefusedError as error:
                 raise ModelRefusedError(f"version {version} of {MODEL_NAME}: {error}") from error
             previous = found.tags.get(PREVIOUS_TAG)
-            return Champion(version, str(found.run_id), forecaster, dict(metrics), previous, texts)
+            champion = Champion(version, str(found.run_id), forecaster, dict(metrics), previous, texts)
+            return self._of_these_sites(champion)
 
     def previous(self, champion: Champion) -> Champion | None:
         """The champion before this one, if there was one.
@@ -202,6 +206,9 @@ class Registry:
     def apply_verdict(self, run_id: str, verdict: Verdict) -> bool:
         """Store the verdict with the version of this run, and promote the version if the verdict says so.
 
+        The alias moves before the version says that it was promoted, so that a run that is killed in between
+        leaves no version that says so and never served. The next change of the champion adds what is missing.
+
         Returns:
             Whether it was promoted.
 
@@ -213,23 +220,23 @@ class Registry:
             if not found:
                 raise LookupError(f"run {run_id} has no registered version of {MODEL_NAME}")
             version = str(found[0].version)
-            tags = {"promoted": str(verdict.promoted).lower(), "verdict": verdict.reason}
-            for key, value in tags.items():
-                client.set_model_version_tag(MODEL_NAME, version, key, value)
+            client.set_model_version_tag(MODEL_NAME, version, VERDICT_TAG, verdict.reason)
             self._tag_previous(client, version)
             for side, side_scores in (("challenger", verdict.challenger), ("champion", verdict.champion)):
                 if side_scores is not None:
                     client.log_metric(run_id, f"contest_{side}_mape", side_scores["mape"])
             client.log_dict(run_id, asdict(verdict), VERDICT_FILE)
-        if verdict.promoted:
-            self.promote(version)
+            if verdict.promoted:
+                self._serve(client, version)
+            elif not self._serves(client, version):  # a repeated verdict takes nothing from the champion
+                client.set_model_version_tag(MODEL_NAME, version, PROMOTED_TAG, "false")
         return verdict.promoted
 
     def promote(self, version: str) -> None:
         """Let a registered version serve; it remembers the champion before it."""
         with self._store.client() as client:
             self._tag_previous(client, version)
-            client.set_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS, version)
+            self._serve(client, version)
 
     def rollback(self, to: str | None = None) -> tuple[str, str]:
         """Let the champion before this one serve again, or the version `to`.
@@ -239,7 +246,8 @@ class Registry:
 
         Raises:
             NoChampionError: none serves.
-            NoRollbackError: there is none to go back to, or it serves already.
+            NoRollbackError: there is none to go back to, it serves already, or another rollback or promotion
+                was quicker.
             ModelRefusedError: its files are damaged; the champion is what it was.
         """
         champion = self.champion_version()
@@ -260,8 +268,15 @@ class Registry:
             )
         self.load(wanted)  # a damaged one must not serve
         with self._store.client() as client:
+            serves = self._champion_version(client)  # loading took a while
+            if serves is None or str(serves.version) != champion:
+                now = "no version" if serves is None else f"version {serves.version}"
+                raise NoRollbackError(
+                    f"another rollback or promotion was quicker: {now} serves in place of "
+                    f"version {champion}; this rollback changed nothing"
+                )
+            self._serve(client, wanted)
             client.set_model_version_tag(MODEL_NAME, champion, ROLLED_BACK_TAG, f"to {wanted}")
-            client.set_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS, wanted)
         return wanted, champion
 
     def prune(self, keep: int, others: Collection[str] = ()) -> list[str]:
@@ -283,6 +298,35 @@ class Registry:
                 if source.startswith(LOGGED_MODEL):
                     client.delete_logged_model(source.removeprefix(LOGGED_MODEL))
             return [str(each.version) for each in gone]
+
+    def _of_these_sites(self, champion: Champion) -> Champion:
+        from energy_demand.registry.feature_lists import check_sites  # noqa: PLC0415  (imports LightGBM)
+
+        try:
+            check_sites(champion.forecaster.sites, self._sites)
+        except ModelRefusedError as error:
+            raise ModelRefusedError(f"version {champion.version} of {MODEL_NAME}: {error}") from error
+        return champion
+
+    def _serve(self, client: MlflowClient, version: str) -> None:
+        """Move the alias, then write down that this version serves; first, what a killed change left out."""
+        before = self._champion_version(client)
+        if before is not None:
+            self._tag_champion(client, before)
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS, version)
+        self._tag_champion(client, client.get_model_version(MODEL_NAME, version))
+
+    def _tag_champion(self, client: MlflowClient, champion: ModelVersion) -> None:
+        """Let a version that serves say that it was promoted, and not that it was rolled back."""
+        version = str(champion.version)
+        if champion.tags.get(PROMOTED_TAG) != "true":
+            client.set_model_version_tag(MODEL_NAME, version, PROMOTED_TAG, "true")
+        if ROLLED_BACK_TAG in champion.tags:
+            client.delete_model_version_tag(MODEL_NAME, version, ROLLED_BACK_TAG)
+
+    def _serves(self, client: MlflowClient, version: str) -> bool:
+        champion = self._champion_version(client)
+        return champion is not None and str(champion.version) == version
 
     def _tag_previous(self, client: MlflowClient, version: str) -> None:
         before = self._champion_version(client)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME, MODEL_NAME
 from energy_demand.registry.champion_alias import PREVIOUS_TAG
 from energy_demand.registry.mlflow_store import MlflowStore
-from energy_demand.registry.registry import ROLLED_BACK_TAG
+from energy_demand.registry.registry import PROMOTED_TAG, ROLLED_BACK_TAG, VERDICT_TAG
 from energy_demand.timeaxis import parse_moment
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ class RunSummary:
         params: by name.
         version: registered from it, or None.
         verdict: on that version, in one line; empty without one.
-        promoted: whether the verdict promoted it; None without a verdict.
+        promoted: whether it was promoted; None without a verdict.
         serves: whether it is the champion.
         previous: the champion that it replaced.
-        rolled_back: `to N` if it was rolled back.
+        rolled_back: `to N` if it was rolled back and does not serve again.
     """
 
     run_id: str
@@ -86,6 +86,8 @@ def run_history(settings: Settings, limit: int) -> list[RunSummary]:
     for run in runs:
         version = versions.get(run.info.run_id)
         tags = {} if version is None else version.tags
+        # The alias is the truth: a change of the champion that was killed leaves tags that lag behind it.
+        serves = version is not None and str(version.version) == champion
         history.append(
             RunSummary(
                 run_id=run.info.run_id,
@@ -96,11 +98,11 @@ def run_history(settings: Settings, limit: int) -> list[RunSummary]:
                 metrics=dict(run.data.metrics),
                 params=dict(run.data.params),
                 version=None if version is None else str(version.version),
-                verdict=tags.get("verdict", ""),
-                promoted=None if "promoted" not in tags else tags["promoted"] == "true",
-                serves=version is not None and str(version.version) == champion,
+                verdict=tags.get(VERDICT_TAG, ""),
+                promoted=serves or (tags[PROMOTED_TAG] == "true" if PROMOTED_TAG in tags else None),
+                serves=serves,
                 previous=tags.get(PREVIOUS_TAG),
-                rolled_back=tags.get(ROLLED_BACK_TAG),
+                rolled_back=None if serves else tags.get(ROLLED_BACK_TAG),
             )
         )
     return history

@@ -1,6 +1,7 @@
 """The forecaster as text and JSON, and back. Pure: file name → text.
 
-Never a pickle. Files that were changed after training, or that need other features, are refused.
+Never a pickle. Files that were changed after training, or that depend on other lists of names than this
+version has (`feature_lists`), are refused.
 """
 
 from __future__ import annotations
@@ -17,19 +18,28 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.boosting import lgb
-from energy_demand.model.base.booster import BOOSTER_COLUMNS, BaseBooster
+from energy_demand.data.weather_path import MAIN, REST
+from energy_demand.model.base.booster import BaseBooster
 from energy_demand.model.expected_errors import ExpectedErrors
 from energy_demand.model.forecaster import Forecaster
 from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
-from energy_demand.model.stages import residual_stage
-from energy_demand.model.stages.adaptive_regression import AdaptiveRegression, Filter, RegressionRecipe
+from energy_demand.model.stages.adaptive_regression import (
+    CLOCK_HOURS,
+    AdaptiveRegression,
+    Filter,
+    RegressionRecipe,
+)
 from energy_demand.model.stages.error_stage import ErrorStage
 from energy_demand.model.stages.residual_stage import ResidualStage
-from energy_demand.model.weather.climate import Climate
+from energy_demand.model.stages.response_features import SPECIAL_DAY
+from energy_demand.model.weather.climate import Climate, climate_basis
 from energy_demand.model.weather.outlook import Outlook
+from energy_demand.registry.feature_lists import CORRECTIONS, check_lists, check_sizes, own_lists
 from energy_demand.registry.manifest import BASE_FILE, MANIFEST_FILE, ModelRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from energy_demand.arrays import Floats
 
 
@@ -42,7 +52,7 @@ _GUESS, _CORRECTION = "guess", "correction"
 
 
 def to_texts(forecaster: Forecaster) -> dict[str, str]:
-    """File name → text. The manifest holds the feature lists and every other file's checksum.
+    """File name → text. The manifest holds the lists of names and every other file's checksum.
 
     Raises:
         ValueError: a stage was left out; such a forecaster is for backtests alone.
@@ -77,9 +87,10 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
         texts |= {_booster_file(kind, name): each.model_to_string() for name, each in boosters.items()}
     manifest = {
         "format": FORMAT,
-        "features": list(BOOSTER_COLUMNS),
-        "responses": list(forecaster.regression.names),
-        "residual_features": list(residual_stage.NAMES),
+        **{name: list(names) for name, names in own_lists().items()},
+        **_lists_of_regression(forecaster.regression),
+        CORRECTIONS: sorted(outlook.corrections),
+        "sites": list(forecaster.sites),
         "respondent": forecaster.respondent,
         "trained_through": forecaster.trained_through.isoformat(),
         "publication_delay_hours": forecaster.publication_delay_hours,
@@ -92,35 +103,28 @@ def from_texts(texts: dict[str, str]) -> Forecaster:
     """The inverse of `to_texts`.
 
     Raises:
-        ModelRefusedError: a file is missing, damaged, or belongs to other features or another format.
+        ModelRefusedError: a file is missing, damaged, of another format, or depends on other lists of names.
     """
     try:
         manifest = json.loads(texts[MANIFEST_FILE])
         _check(manifest, texts)
         small, outlook = json.loads(texts[SMALL_PARTS_FILE]), json.loads(texts[OUTLOOK_FILE])
-        regression = _regression_from_dict(json.loads(texts[REGRESSION_FILE]))
+        stored_regression = json.loads(texts[REGRESSION_FILE])
+        check_lists(_lists_in_parts(stored_regression, small, outlook))
+        base, residual = (lgb.Booster(model_str=texts[name]) for name in (BASE_FILE, RESIDUAL_FILE))
+        check_lists({"features": base.feature_name(), "residual_features": residual.feature_name()})
         return Forecaster(
-            base=BaseBooster(
-                lgb.Booster(model_str=texts[BASE_FILE]),
-                ConformalIntervals.from_dict(small["base_intervals"]),
-            ),
-            outlook=Outlook(
-                climate=Climate(
-                    {name: np.array(values) for name, values in outlook["climate"].items()},
-                    float(outlook["slope"]),
-                ),
-                guesses=_boosters(texts, _GUESS, outlook[_GUESS]),
-                corrections=_boosters(texts, _CORRECTION, outlook[_CORRECTION]),
-                zone=ZoneInfo(outlook["zone"]),
-            ),
-            regression=regression,
+            base=BaseBooster(base, ConformalIntervals.from_dict(small["base_intervals"])),
+            outlook=_outlook_from_dict(outlook, texts),
+            regression=_regression_from_dict(stored_regression),
             errors=ErrorStage.from_dict(small["errors"]),
-            residual=ResidualStage(lgb.Booster(model_str=texts[RESIDUAL_FILE]), float(small["shrink"])),
+            residual=ResidualStage(residual, float(small["shrink"])),
             intervals=ScaledIntervals.from_dict(small["intervals"]),
             expected_errors=ExpectedErrors.from_dict(small["expected_errors"]),
             respondent=manifest["respondent"],
             trained_through=datetime.fromisoformat(manifest["trained_through"]),
             publication_delay_hours=int(manifest["publication_delay_hours"]),
+            sites=tuple(manifest.get("sites", ())),
         )
     except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
         reason = f"{type(error).__name__}: {error}"
@@ -135,22 +139,65 @@ def _check(manifest: dict[str, Any], texts: dict[str, str]) -> None:
             f"the model files have format {manifest['format']}, but this version reads format {FORMAT}; "
             "run `energy-demand train`"
         )
-    for key, expected in (
-        ("features", BOOSTER_COLUMNS),
-        ("residual_features", residual_stage.NAMES),
-    ):
-        if manifest[key] != list(expected):
-            differing = sorted(set(manifest[key]) ^ set(expected)) or ["their order"]
-            raise ModelRefusedError(
-                f"the model was trained on other features (differing: {', '.join(differing)}); "
-                "run `energy-demand train`"
-            )
+    check_lists(manifest)
     for name, checksum in manifest["sha256"].items():
         if _checksum(texts[name]) != checksum:
             raise ModelRefusedError(
                 f"{name} does not match its checksum: the file was changed after training; "
                 "run `energy-demand train`"
             )
+
+
+def _lists_of_regression(regression: AdaptiveRegression) -> dict[str, list[str]]:
+    return {
+        "responses": list(regression.names),
+        "response_groups": _grouped(regression.names, regression.groups),
+        "special_days": [
+            name
+            for name, group in zip(regression.names, regression.groups, strict=True)
+            if group == SPECIAL_DAY
+        ],
+    }
+
+
+def _lists_in_parts(
+    regression: dict[str, Any], small: dict[str, Any], outlook: dict[str, Any]
+) -> dict[str, list[str]]:
+    """The lists that are in the files themselves."""
+    return {
+        "responses": regression["names"],
+        "response_groups": _grouped(regression["names"], regression["groups"]),
+        "clock_hours": [str(hour) for hour in range(len(regression["variance"]))],
+        "regression_recipe": list(regression["recipe"]),
+        "error_features": small["errors"]["names"],
+        "interval_levels": list(small["intervals"]),
+        "base_interval_levels": list(small["base_intervals"]),
+        "climate": list(outlook["climate"]),
+        "weather_guesses": outlook[_GUESS],
+        CORRECTIONS: outlook[_CORRECTION],
+    }
+
+
+def _grouped(names: Sequence[str], of: Sequence[str]) -> list[str]:
+    return [f"{group}:{name}" for name, group in zip(names, of, strict=True)]
+
+
+def _outlook_from_dict(read: dict[str, Any], texts: dict[str, str]) -> Outlook:
+    climate = {name: np.array(values, dtype=float) for name, values in read["climate"].items()}
+    size = climate_basis(np.zeros(1), np.zeros(1)).shape[-1]
+    _check_shapes({f"climate of {name}": (values, (size,)) for name, values in climate.items()})
+    guesses = _boosters(texts, _GUESS, read[_GUESS])
+    corrections = _boosters(texts, _CORRECTION, read[_CORRECTION])
+    # LightGBM keeps no names for these.
+    check_sizes(
+        {
+            "main_guess_features": guesses[MAIN].num_feature(),
+            "rest_guess_features": guesses[REST].num_feature(),
+        }
+    )
+    for booster in corrections.values():
+        check_sizes({"correction_features": booster.num_feature()})
+    return Outlook(Climate(climate, float(read["slope"])), guesses, corrections, ZoneInfo(read["zone"]))
 
 
 def _regression_to_dict(regression: AdaptiveRegression) -> dict[str, Any]:
@@ -178,7 +225,7 @@ def _regression_to_dict(regression: AdaptiveRegression) -> dict[str, Any]:
 
 def _regression_from_dict(read: dict[str, Any]) -> AdaptiveRegression:
     recipe = read["recipe"]
-    return AdaptiveRegression(
+    regression = AdaptiveRegression(
         names=tuple(read["names"]),
         groups=tuple(read["groups"]),
         centre=np.array(read["centre"]),
@@ -198,6 +245,26 @@ def _regression_from_dict(read: dict[str, Any]) -> AdaptiveRegression:
         variance=np.array(read["variance"]),
         recipe=RegressionRecipe(**{**recipe, "paces": tuple(recipe["paces"])}),
     )
+    size = len(regression.names)
+    shapes: dict[str, tuple[Floats, tuple[int, ...]]] = {
+        "centre": (regression.centre, (size,)),
+        "scale": (regression.scale, (size,)),
+    }
+    for number, state in enumerate(regression.filters):
+        shapes |= {
+            f"coefficients of filter {number}": (state.coefficients, (CLOCK_HOURS, size)),
+            f"covariance of filter {number}": (state.covariance, (CLOCK_HOURS, size, size)),
+            f"noise of filter {number}": (state.noise, (CLOCK_HOURS,)),
+            f"walk of filter {number}": (state.walk, (size,)),
+        }
+    _check_shapes(shapes)
+    return regression
+
+
+def _check_shapes(shapes: dict[str, tuple[Floats, tuple[int, ...]]]) -> None:
+    for name, (values, needed) in shapes.items():
+        if values.shape != needed:
+            raise ValueError(f"the {name} have the shape {values.shape}; {needed} is needed")
 
 
 def _packed(values: Floats) -> dict[str, Any]:

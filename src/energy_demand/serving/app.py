@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 JSON = "application/json"
+NOT_LOADED = "the newest champion is not loaded; GET /model and the log have the reason"
 FORECAST_PARAMETERS = ("hours", "day", "explain")
 
 
@@ -147,10 +148,11 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         status: Literal["reloaded", "unchanged"] = "unchanged" if replaced is None else "reloaded"
         return ReloadAnswer(status=status, version=served.version, replaced=replaced)
 
-    @app.get("/health", tags=["health"])
+    @app.get("/health", tags=["health"], response_model_exclude_none=True)
     async def health() -> Health:
         """Whether the process is alive; checks no dependency."""
-        return Health(model_loaded=service.models.served is not None)
+        problem = None if service.models.problem is None else NOT_LOADED
+        return Health(model_loaded=service.models.served is not None, problem=problem)
 
     @app.get("/ready", tags=["health"], responses=responses(503))
     async def ready() -> Ready:

@@ -1,7 +1,8 @@
 """The model that serves in this process: load → verify → warm → swap, and never without one that answers.
 
-A new champion is loaded beside the old one, must answer a known row, and only then takes over. Whatever
-goes wrong leaves the old one in place and is reported in `problem`.
+A new champion is loaded beside the old one, must answer a known row and forecast trial hours, and only then
+takes over. Whatever goes wrong leaves the old one in place and is reported in `problem`. A process without a
+model takes one that is kept on this machine meanwhile.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from energy_demand.errors import UserError
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.model.base.single_row import SingleRow
 from energy_demand.model.intervals import LEVELS
+from energy_demand.model.trial import try_out
 from energy_demand.registry.champion import NoChampionError
+from energy_demand.registry.feature_lists import check_sites
 from energy_demand.registry.manifest import BASE_FILE, ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow
@@ -27,13 +30,14 @@ if TYPE_CHECKING:
 
     from energy_demand.arrays import Floats
     from energy_demand.model.base.booster import BaseBooster
+    from energy_demand.region import Region
     from energy_demand.registry.champion import Champion
     from energy_demand.registry.local_cache import ChampionCache
     from energy_demand.registry.registry import Registry
 
     Numbers = tuple[float, float, float, float, float]
 
-# A version that was refused is tried again after this many looks: its files may have been mended.
+# A version or a kept model that was refused is tried again after this many looks: it may have been mended.
 LOOKS_UNTIL_RETRY = 30
 HOUR_POSITION = BOOSTER_COLUMNS.index("hour_of_day")
 
@@ -95,16 +99,28 @@ class ServedModel:
         names = [f"{side}_{level}" for level in LEVELS for side in ("lower", "upper")]
         return np.stack([predicted, *(bounds[name] for name in names)], axis=1)
 
-    def warm(self) -> None:
-        """Answer a known row on both paths, so that the first caller does not wait for it.
+    def warm(self, region: Region) -> None:
+        """Answer a known row and forecast trial hours on every path, so that no caller meets a broken one.
+
+        Takes 0.2 s, on the thread that loads; the boosters are nobody else's until the model serves.
 
         Raises:
-            ModelRefusedError: the answer is no demand.
+            ModelRefusedError: a path raises, or its answer is no demand; or the model is another region's.
         """
         values = FeatureRow.model_validate(EXAMPLE).values()
         answers = np.array([self.one(values)[0], self.many(np.array([values]))[0, 0]])
         if not (np.isfinite(answers).all() and (answers > 0).all()):
             raise ModelRefusedError(f"version {self.version} predicts {answers[0]} MWh for the example row")
+        forecaster = self.champion.forecaster
+        check_sites(forecaster.sites, [site.name for site in region.sites])
+        try:
+            try_out(forecaster, region)
+        except Exception as error:
+            reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            advice = "" if "energy-demand train" in reason else "; run `energy-demand train`"
+            raise ModelRefusedError(
+                f"version {self.version} cannot forecast trial hours ({reason}){advice}"
+            ) from error
 
 
 class ModelHolder:
@@ -116,16 +132,21 @@ class ModelHolder:
         registry: where models come from.
         kept: the models that served last, for a start while the registry is away.
         clock: when a model was loaded.
+        region: that it has to forecast.
     """
 
-    def __init__(self, registry: Registry, kept: ChampionCache, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, registry: Registry, kept: ChampionCache, clock: Callable[[], datetime], region: Region
+    ) -> None:
         self._registry = registry
         self._kept = kept
         self._clock = clock
+        self._region = region
         self._loading = threading.Lock()
         self._refused: str | None = None
         self._looks = 0
-        self._without_previous = False
+        self._looks_until_kept = 0
+        self._is_copy, self._without_previous = False, False
         self.served: ServedModel | None = None
         self.problem: str | None = None
 
@@ -143,15 +164,24 @@ class ModelHolder:
         Raises:
             ReloadInProgressError: another one is under way.
             NoChampionError: none was promoted yet.
-            ModelRefusedError: its files are damaged; the old model serves on.
-            RegistryUnavailableError: MLflow cannot be reached; the old model serves on.
+            ModelRefusedError: its files are damaged or do not fit; the old model, or a kept one, serves on.
+            RegistryUnavailableError: MLflow cannot be reached; the old model, or a kept one, serves on.
         """
         if not self._loading.acquire(blocking=False):
             raise ReloadInProgressError("a reload is in progress in this process; try again shortly")
+        self._looks_until_kept = 0
         try:
             before = self.served
             served = self._load(self._registry.champion_version())
+        except NoChampionError as error:
+            self.problem = str(error)
+            raise
+        except ModelRefusedError as error:
+            self._take_kept(error)
+            self.problem = f"{error}; {self._who_serves()}"
+            raise ModelRefusedError(self.problem) from error
         except UserError as error:
+            self._take_kept(error)
             self.problem = str(error)
             raise
         finally:
@@ -173,32 +203,41 @@ class ModelHolder:
         except NoChampionError:
             return False
         except (ModelRefusedError, RegistryUnavailableError) as error:
-            if str(error) != self.problem:  # logged once, not at every look
+            taken = self._take_kept(error)
+            refused = isinstance(error, ModelRefusedError)
+            problem = f"{error}; {self._who_serves()}" if refused else str(error)
+            if problem != self.problem:  # logged once, not at every look
                 _log.error("the champion could not be loaded: %s; %s", error, self._who_serves())
-            self.problem = str(error)
-            return isinstance(error, RegistryUnavailableError) and self._take_kept()
+            self.problem = problem
+            return taken
         finally:
             self._loading.release()
 
-    def _take_kept(self) -> bool:
-        """At a start without the registry: serve what served last."""
-        champion = self._kept.newest() if self.served is None else None
-        if champion is None:
+    def _take_kept(self, why: UserError) -> bool:
+        """Where no model serves: serve what served last, if it is kept whole; not at every look."""
+        if self.served is not None:
             return False
-        model = ServedModel(champion, None, self._clock())
-        try:
-            model.warm()
-        except ModelRefusedError as error:
-            _log.error("the locally cached model was refused: %s", error)
+        if self._looks_until_kept > 0:
+            self._looks_until_kept -= 1
             return False
-        self.served, self._without_previous = model, True
-        _log.warning("the registry cannot be reached; serving the locally cached version %s", model.version)
-        return True
+        self._looks_until_kept = LOOKS_UNTIL_RETRY
+        reachable = not isinstance(why, RegistryUnavailableError)
+        for champion in self._kept.whole():
+            model = ServedModel(champion, self._previous(champion) if reachable else None, self._clock())
+            try:
+                model.warm(self._region)
+            except ModelRefusedError as error:
+                _log.error("the locally cached model was refused: %s", error)
+                continue
+            self.served, self._is_copy, self._without_previous = model, True, not reachable
+            _log.warning("%s; serving the locally cached version %s", why, model.version)
+            return True
+        return False
 
     def _load(self, version: str | None) -> ServedModel:
         if version is None:
             raise NoChampionError("no model serves yet; run `energy-demand train` first")
-        if self.served is not None and self.served.version == version:
+        if self.served is not None and self.served.version == version and self._refused != version:
             self.problem, self._refused = None, None
             if self._without_previous:  # it was kept; now the registry can give the one before it, too
                 champion = self.served.champion
@@ -208,12 +247,12 @@ class ModelHolder:
         try:
             champion = self._registry.load(version)
             model = ServedModel(champion, self._previous(champion), self._clock())
-            model.warm()
+            model.warm(self._region)
         except (ModelRefusedError, ValueError) as error:
             self._refused, self._looks = version, 0
-            raise ModelRefusedError(f"{error}; {self._who_serves()}") from error
+            raise ModelRefusedError(str(error)) from error
         self.served, self.problem, self._refused = model, None, None
-        self._without_previous = False
+        self._is_copy, self._without_previous = False, False
         self._kept.keep(champion)
         _log.info("version %s serves now", version, extra={"model_version": version})
         return model
@@ -230,7 +269,10 @@ class ModelHolder:
             return None
 
     def _who_serves(self) -> str:
-        return "no model serves" if self.served is None else f"version {self.served.version} keeps serving"
+        if self.served is None:
+            return "no model serves"
+        copy = "this machine's copy of " if self._is_copy else ""
+        return f"{copy}version {self.served.version} keeps serving"
 
 
 def _copy(base: BaseBooster, text: str) -> BaseBooster:

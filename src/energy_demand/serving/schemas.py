@@ -297,6 +297,9 @@ class Health(BaseModel):
 
     status: Literal["healthy"] = "healthy"
     model_loaded: bool = Field(description="Whether a model serves; /ready is 503 while none does.")
+    problem: str | None = Field(
+        None, description="Absent if the newest champion is loaded; GET /model and the log have the reason."
+    )
 
 
 class Ready(BaseModel):

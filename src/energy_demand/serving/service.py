@@ -51,7 +51,9 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.metrics = ServingMetrics()
-        self.models = ModelHolder(Registry(settings), ChampionCache(settings.home / "models"), _clock)
+        self.models = ModelHolder(
+            Registry(settings), ChampionCache(settings.home / "models"), _clock, settings.region
+        )
         self.requests = RequestLog(self.metrics, lambda: self.models.version)
         spool = Spool(settings.home / "spool", settings.prediction_spool_mb << 20)
         self.log = PredictionLog(spool, self._open_database)
@@ -188,6 +190,7 @@ class Service:
         model = self.models.served
         if model is not None:
             self.metrics.model_version.set(float(model.version))
+        self.metrics.model_problem.set(0 if self.models.problem is None else 1)
 
     def _show(self) -> None:
         """Bring the gauges up to date: once a second, not once a request."""

@@ -8,14 +8,25 @@ their last value meanwhile.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from energy_demand.data.irradiance import clear_sky, under_clouds
-from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, RADIATION, REST, WIND, WeatherPath
+from energy_demand.data.weather_path import (
+    CLOUD,
+    HUMIDITY,
+    MAIN,
+    PATH_COLUMNS,
+    RADIATION,
+    REST,
+    WIND,
+    WeatherPath,
+)
 from energy_demand.model.stages.special_days import special_day_columns
+from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
@@ -147,6 +158,14 @@ def responses_of(paths: Sequence[WeatherPath], region: Region, last: int | None 
             )
         )
     return found
+
+
+@lru_cache(maxsize=1)
+def response_columns() -> tuple[tuple[str, str], ...]:
+    """Name and group of each column, in order; the same for every region."""
+    hour = pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")])
+    rows = response_features(WeatherPath(hour, np.full((1, len(PATH_COLUMNS)), np.nan)), NEW_YORK)
+    return tuple(zip(rows.names, rows.groups, strict=True))
 
 
 def centre(region: Region) -> tuple[float, float]:

@@ -34,17 +34,20 @@ class Horizon:
         responses: of the expected weather.
         warmer: of the same hours one degree warmer; None where the weather is certain.
         has_run: whether a weather forecast was known for each hour; None where the weather is certain.
+        weather: the expected weather that `responses` are made of; None where the weather is certain.
     """
 
     responses: Responses
     warmer: Responses | None = None
     has_run: Booleans | None = None
+    weather: WeatherPath | None = None
 
     def rows(self, chosen: slice | Integers) -> Horizon:
         """Some of the hours."""
         if self.warmer is None or self.has_run is None:
             return Horizon(self.responses.rows(chosen))
-        return Horizon(self.responses.rows(chosen), self.warmer.rows(chosen), self.has_run[chosen])
+        weather = self.weather and WeatherPath(self.weather.periods[chosen], self.weather.values[chosen])
+        return Horizon(self.responses.rows(chosen), self.warmer.rows(chosen), self.has_run[chosen], weather)
 
     def spread(self, regression: AdaptiveRegression, predicted: Floats) -> Floats:
         """Percent: recent errors at each clock hour, and what uncertain weather adds to them.
@@ -69,4 +72,4 @@ def weather_horizon(record: Record, outlook: Outlook, issued_at: pd.Timestamp) -
     warm[:, [PATH_COLUMNS.index(MAIN), PATH_COLUMNS.index(REST)]] += 1.0
     paths = [past.then(each) for each in (path, WeatherPath(path.periods, warm))]
     responses, warmer = responses_of(paths, record.region, last=len(path.periods))
-    return Horizon(responses, warmer, has_run)
+    return Horizon(responses, warmer, has_run, path)

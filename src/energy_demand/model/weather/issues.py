@@ -6,22 +6,21 @@ Observed weather after an issue must never get in.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from energy_demand.arrays import mean_of_known
 from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, PATH_COLUMNS, REST, WIND
-from energy_demand.model.weather.climate import climate_basis, clock, naive
+from energy_demand.model.weather.climate import Climate, climate_basis, clock, naive
 from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from energy_demand.arrays import Floats, Positions
     from energy_demand.data.weather_path import WeatherPath
-    from energy_demand.model.weather.climate import Climate
 
 OBSERVED_HOURS = 48  # of observed weather before the issue
 RUN_HOURS_BEFORE, RUN_HOURS_AFTER = 8, 72  # hours of a weather run around the issue
@@ -37,6 +36,7 @@ PATH_OFFSETS = (
     24,
 )  # hours from the target, at which the main site is a feature
 CORRECTED = (MAIN, REST, HUMIDITY, CLOUD, WIND)
+CORRECTION = "correction"
 COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}
 LEADS = np.arange(1, MAX_LEAD_HOURS + 1)
 
@@ -77,22 +77,32 @@ class Issues:
             main: issues × leads, expected temperature of the main site.
             climate: that anomalies are relative to.
         """
+        columns, base = self.guess_columns(name, main, climate)
+        return np.stack(list(columns.values()), axis=-1), base
+
+    def guess_columns(self, name: str, main: Floats, climate: Climate) -> tuple[dict[str, Floats], Floats]:
+        """`guess_features` by name."""
         anomalies = {column: self._anomalies(column, climate) for column in (MAIN, REST)}
-        hour, day = self.clock()
-        columns = [hour, day, np.broadcast_to(self.leads, hour.shape).astype(float)]
-        for anomaly in anomalies.values():
-            columns += [np.broadcast_to(anomaly[:, -1 - back][:, None], hour.shape) for back in (0, 6, 12)]
-            columns.append(np.broadcast_to(mean_of_known(anomaly[:, -24:])[:, None], hour.shape))
-            columns.append(np.broadcast_to(mean_of_known(anomaly[:, -48:-24])[:, None], hour.shape))
-            columns.append(anomaly[:, OBSERVED_HOURS + self.leads - 24 * -(-self.leads // 24)])
+        columns = self._clock_columns()
+        shape = columns["lead"].shape
+        for column, anomaly in anomalies.items():
+            for back in (0, 6, 12):
+                columns[f"{column}_{back}h_before"] = np.broadcast_to(anomaly[:, -1 - back][:, None], shape)
+            day, day_before = mean_of_known(anomaly[:, -24:]), mean_of_known(anomaly[:, -48:-24])
+            columns[f"{column}_day"] = np.broadcast_to(day[:, None], shape)
+            columns[f"{column}_day_before"] = np.broadcast_to(day_before[:, None], shape)
+            columns[f"{column}_same_hour"] = anomaly[
+                :, OBSERVED_HOURS + self.leads - 24 * -(-self.leads // 24)
+            ]
         for other in (HUMIDITY, CLOUD, WIND):
-            columns.append(np.broadcast_to(self.observed[:, -1, COLUMN[other]][:, None], hour.shape))
+            columns[other] = np.broadcast_to(self.observed[:, -1, COLUMN[other]][:, None], shape)
         base = self._climate_at(name, self.leads, climate)
         if name == REST:
             path = self._main_path(anomalies[MAIN], main, climate)
-            columns += [path[:, OBSERVED_HOURS + self.leads + offset] for offset in PATH_OFFSETS]
+            for offset in PATH_OFFSETS:
+                columns[f"{MAIN}_{offset:+d}h"] = path[:, OBSERVED_HOURS + self.leads + offset]
             base = base + climate.slope * np.nan_to_num(path[:, OBSERVED_HOURS + self.leads])
-        return np.stack(columns, axis=-1), base
+        return columns, base
 
     def _main_path(self, before: Floats, main: Floats, climate: Climate) -> Floats:
         """Anomalies of the main site from `OBSERVED_HOURS` before the issue to `RUN_HOURS_AFTER` after it."""
@@ -107,20 +117,29 @@ class Issues:
 
     def correction_features(self) -> Floats:
         """Issues × `LEADS` × features: the run's forecast, and its errors up to the issue."""
+        return np.stack(list(self.correction_columns().values()), axis=-1)
+
+    def correction_columns(self) -> dict[str, Floats]:
+        """`correction_features` by name."""
         at_leads = RUN_HOURS_BEFORE + self.leads
-        hour, day = self.clock()
-        columns = [hour, day, np.broadcast_to(self.leads, hour.shape).astype(float)]
+        columns = self._clock_columns()
+        shape = columns["lead"].shape
         for name in CORRECTED:
             forecast = self.forecast[..., COLUMN[name]]
-            columns.append(forecast[:, at_leads])
-            columns.append(_around(forecast, 3)[:, at_leads])
+            columns[name] = forecast[:, at_leads]
+            columns[f"{name}_around"] = _around(forecast, 3)[:, at_leads]
             before = forecast[:, RUN_HOURS_BEFORE - 5 : RUN_HOURS_BEFORE + 1]
             errors = self.observed[:, -6:, COLUMN[name]] - before
-            columns.append(np.broadcast_to(errors[:, -1][:, None], hour.shape))
-            columns.append(np.broadcast_to(mean_of_known(errors)[:, None], hour.shape))
+            columns[f"{name}_error"] = np.broadcast_to(errors[:, -1][:, None], shape)
+            columns[f"{name}_mean_error"] = np.broadcast_to(mean_of_known(errors)[:, None], shape)
         forecast = self.forecast[..., COLUMN[MAIN]]
-        columns.append(forecast[:, at_leads] - _around(forecast, 6)[:, at_leads])
-        return np.stack(columns, axis=-1)
+        columns[f"{MAIN}_over_its_mean"] = forecast[:, at_leads] - _around(forecast, 6)[:, at_leads]
+        return columns
+
+    def _clock_columns(self) -> dict[str, Floats]:
+        hour, day = self.clock()
+        lead = np.broadcast_to(self.leads, hour.shape).astype(float)
+        return {"clock_hour": hour, "day_of_year": day, "lead": lead}
 
     def _anomalies(self, name: str, climate: Climate) -> Floats:
         hours = np.arange(-OBSERVED_HOURS, 1)
@@ -138,6 +157,18 @@ class Issues:
         starts = naive(self.hours)[:, None] + (hours - 1) * np.timedelta64(1, "h")
         span = np.arange(starts.min(), starts.max() + np.timedelta64(1, "h"), np.timedelta64(1, "h"))
         return clock(span, self.zone), (starts - span[0]) // np.timedelta64(1, "h")
+
+
+@lru_cache(maxsize=1)
+def feature_names() -> dict[str, tuple[str, ...]]:
+    """Names of the features: of the guess of `MAIN`, of that of `REST`, and of every `CORRECTION`."""
+    unknown = np.full((1, OBSERVED_HOURS + 1, len(PATH_COLUMNS)), np.nan)
+    issues = Issues(pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")]), unknown, no_runs(1), ZoneInfo("UTC"))
+    size = climate_basis(np.zeros(1), np.zeros(1)).shape[-1]
+    flat = Climate({name: np.zeros(size) for name in (MAIN, REST)}, 0.0)
+    main = np.full((1, len(LEADS)), np.nan)
+    names = {name: tuple(issues.guess_columns(name, main, flat)[0]) for name in (MAIN, REST)}
+    return {**names, CORRECTION: tuple(issues.correction_columns())}
 
 
 def windows(path: WeatherPath, centres: pd.DatetimeIndex, before: int, after: int) -> Floats:
