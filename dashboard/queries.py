@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
-from energy_demand.database.predictions import scored_forecasts
+from energy_demand.database.predictions import ladder_step, scored_forecasts
 from energy_demand.database.tables import (
     database_stamp,
     drift_log,
@@ -93,7 +93,9 @@ def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[st
 def newest_forecast(
     connection: sa.Connection, respondent: str, start: datetime, end: datetime, hours: int, now: datetime
 ) -> pd.DataFrame:
-    """The newest logged forecast of all `hours` after `start` through `end`, by hour; empty if there is none.
+    """The logged forecast of all `hours` after `start` through `end`, by hour; empty if there is none.
+
+    Of several, the one of the best step of the fallback ladder; of those, the newest.
 
     Columns: id, timestamp, issued_at, lead_hours, predicted_demand, the bounds, model_version, quality,
     source. Predictions from a caller's own features do not count, even for a whole day.
@@ -114,7 +116,11 @@ def newest_forecast(
             sa.func.count() == hours,
             sa.func.max(logged.row_number) == 0,  # a batch numbers its rows
         )
-        .order_by(sa.func.max(logged.issued_at).desc(), sa.func.max(logged.id).desc())
+        .order_by(
+            sa.func.max(ladder_step(logged.quality)),
+            sa.func.max(logged.issued_at).desc(),
+            sa.func.max(logged.id).desc(),
+        )
         .limit(1)
         .scalar_subquery()
     )
