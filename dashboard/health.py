@@ -36,8 +36,8 @@ def model_sign(recent: Mapping[str, Any] | None, champion: str | None, test_mae:
     """The model's current error.
 
     Args:
-        recent: `known`, `mae`, `mape` of the last week's scheduled forecasts, by any version; None: no
-            database.
+        recent: `known`, `mae`, `mape` of the last week's scheduled forecasts that a champion itself
+            answered, of any version; None: no database.
         champion: the champion's version; None: none serves.
         test_mae: the champion's holdout MAE (MWh), if known.
     """

@@ -1,7 +1,7 @@
 """The dashboard's database queries, aggregated in SQL so that they return only what is drawn.
 
 Functions take a connection and only read. Model quality is that of forecasts that were scheduled in the hour
-of 09:00 local time, the newest for each hour; an hour that screening flags is not truth.
+of 09:00 local time, one for each hour (`scored_forecasts`); an hour in `truth_flag` is not truth.
 One file, because the queries share their filters.
 """
 
@@ -14,8 +14,8 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
-from energy_demand.database.predictions import scored_forecasts
+from energy_demand.columns import FEATURE_COLUMNS, LEAD, OWN_ANSWERS, TARGET_COLUMN
+from energy_demand.database.predictions import ladder_step, scored_forecasts
 from energy_demand.database.tables import (
     database_stamp,
     drift_log,
@@ -33,7 +33,7 @@ HOUR = sa.literal_column("interval '1 hour'", sa.Interval)
 NAIVE = {"seasonal_naive_24": "demand_lag_24h", "seasonal_naive_168": "demand_lag_168h"}
 # Of `scored_forecasts`; what most questions need.
 JUDGED = (
-    *("timestamp", "issued_at", "lead_hours", "model_version", "predicted"),
+    *("timestamp", "issued_at", "lead_hours", "model_version", "quality", "predicted"),
     *("lower_80", "upper_80", "lower_95", "upper_95", "actual", "error", "percentage_error"),
 )
 
@@ -50,6 +50,7 @@ class Judged:
         now: what was known by then.
         leads: least and most.
         version: of the model; None: any.
+        own: only what the whole forecaster answered, without fallbacks.
     """
 
     respondent: str
@@ -59,6 +60,7 @@ class Judged:
     now: datetime
     leads: tuple[int, int]
     version: str | None = None
+    own: bool = False
 
 
 def kind(connection: sa.Connection) -> str | None:
@@ -93,7 +95,9 @@ def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[st
 def newest_forecast(
     connection: sa.Connection, respondent: str, start: datetime, end: datetime, hours: int, now: datetime
 ) -> pd.DataFrame:
-    """The newest logged forecast of all `hours` after `start` through `end`, by hour; empty if there is none.
+    """The logged forecast of all `hours` after `start` through `end`, by hour; empty if there is none.
+
+    Of several, the one of the best step of the fallback ladder; of those, the newest.
 
     Columns: id, timestamp, issued_at, lead_hours, predicted_demand, the bounds, model_version, quality,
     source. Predictions from a caller's own features do not count, even for a whole day.
@@ -114,7 +118,11 @@ def newest_forecast(
             sa.func.count() == hours,
             sa.func.max(logged.row_number) == 0,  # a batch numbers its rows
         )
-        .order_by(sa.func.max(logged.issued_at).desc(), sa.func.max(logged.id).desc())
+        .order_by(
+            sa.func.max(ladder_step(logged.quality)),
+            sa.func.max(logged.issued_at).desc(),
+            sa.func.max(logged.id).desc(),
+        )
         .limit(1)
         .scalar_subquery()
     )
@@ -137,7 +145,7 @@ def newest_forecast(
 
 
 def demand(connection: sa.Connection, respondent: str, start: datetime, now: datetime) -> pd.DataFrame:
-    """`timestamp` and `actual` of the hours after `start` that are known at `now` and not flagged."""
+    """`timestamp` and `actual` of the hours after `start` that are known at `now` and truth."""
     demand_rows = raw_demand.c
     query = (
         sa.select(demand_rows.period.label("timestamp"), demand_rows.value.label("actual"))
@@ -289,10 +297,17 @@ def errors_by_hour_and_weekday(connection: sa.Connection, which: Judged) -> pd.D
 
 
 def errors_by_lead(connection: sa.Connection, which: Judged) -> pd.DataFrame:
-    """`lead_hours`, with the error columns of `days`, over every scheduled forecast of each hour."""
-    rows = _judged(which, newest_only=False)
+    """`lead_hours`, with the error columns of `days`."""
+    rows = _judged(which)
     lead = rows.c.lead_hours.label("lead_hours")
     return _frame(connection, sa.select(lead, *_errors(rows)).group_by(lead).order_by(lead))
+
+
+def errors_by_quality(connection: sa.Connection, which: Judged) -> pd.DataFrame:
+    """`quality` from the best step of the fallback ladder on, `hours` forecast, and the errors of `days`."""
+    rows = _judged(which)
+    query = sa.select(rows.c.quality, sa.func.count().label("hours"), *_errors(rows))
+    return _frame(connection, query.group_by(rows.c.quality).order_by(ladder_step(rows.c.quality)))
 
 
 def checks(connection: sa.Connection, respondent: str, since: datetime, now: datetime) -> pd.DataFrame:
@@ -367,16 +382,14 @@ def _chosen(rows: sa.FromClause, which: Judged) -> tuple[sa.ColumnElement[bool],
     )
 
 
-def _judged(which: Judged, *more: str, newest_only: bool = True) -> sa.CTE:
+def _judged(which: Judged, *more: str) -> sa.CTE:
     """The chosen forecasts with their errors, and with `more` columns of `scored_forecasts`."""
     rows = scored_forecasts(which.zone, which.now)
     query = sa.select(*(rows.c[name] for name in (*JUDGED, *more))).where(*_chosen(rows, which))
     if which.version is not None:
         query = query.where(rows.c.model_version == which.version)
-    if newest_only:
-        query = query.distinct(rows.c.timestamp).order_by(
-            rows.c.timestamp, rows.c.issued_at.desc(), rows.c.id.desc()
-        )
+    if which.own:
+        query = query.where(rows.c.quality.in_(OWN_ANSWERS))
     return query.cte("judged")
 
 

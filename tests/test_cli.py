@@ -173,6 +173,7 @@ def test_a_backtest_answers_with_scores_and_a_file_of_hours(shop, call, tmp_path
     assert (body["start"], body["end"]) == ("2025-03-03", "2025-03-04")
     assert body["weather"] == "as_issued"
     assert body["publication_delay_hours"] == 1
+    assert body["vintages"] == "as_revised"
     assert body["n_hours"] == 48
     for name in ("model", "base_booster", "seasonal_naive_24", "seasonal_naive_168", "operator"):
         assert set(body[name]) == {"mape", "mae", "rmse", "bias_percent", "n"}

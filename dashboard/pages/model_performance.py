@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import figures, queries, store, widgets
 from energy_demand.database import repository
 from energy_demand.evaluation.operator_forecast import corrected_daily, sound
+from energy_demand.model.predict import CHAMPION
 from energy_demand.timeaxis import day_periods, local_day
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ BINS_PER_MAE = 4
 def show() -> None:
     """The page."""
     st.subheader("Model Performance")
-    st.caption("Scores the forecasts scheduled at 09:00 New York time, the newest one for each hour.")
+    st.caption("Scores the forecasts scheduled at 09:00 New York time, one for each hour.")
     which = widgets.judged_filters()
     if which is None:
         st.info(widgets.NO_FORECASTS)
@@ -35,6 +36,7 @@ def show() -> None:
         return
     summary = queries.over_all(days)
     _summary(summary)
+    _by_quality(which)
     if not summary["known"]:
         _curve(which, days)
         st.info("Demand of these hours is not stored yet. Run `energy-demand ingest` once it is published.")
@@ -129,6 +131,24 @@ def _summary(summary: dict[str, Any]) -> None:
             f"{summary['operator_mape']:.2f} %."
         )
     st.caption(" ".join(sentences))
+
+
+def _by_quality(which: Judged) -> None:
+    """The errors of each step of the fallback ladder, where more than the champion answered."""
+    steps = store.read(queries.errors_by_quality, which)
+    if list(steps["quality"]) == [CHAMPION]:
+        return
+    st.markdown("**Error by what answered**")
+    st.dataframe(
+        steps[["quality", "hours", "known", "mape", "mae", "bias"]],
+        hide_index=True,
+        column_config={
+            "known": st.column_config.NumberColumn("scored hours"),
+            "mape": st.column_config.NumberColumn("MAPE %", format="%.2f"),
+            "mae": st.column_config.NumberColumn("MAE MWh", format="%.0f"),
+            "bias": st.column_config.NumberColumn("bias %", format="%+.2f"),
+        },
+    )
 
 
 def _curve(which: Judged, days: pd.DataFrame) -> None:

@@ -13,6 +13,7 @@ from dashboard import figures, queries, store, widgets
 from dashboard.health import decision_sign, drift_sign, freshness_sign, model_sign
 from dashboard.queries import Judged
 from energy_demand.database import decisions
+from energy_demand.database.watched import champion_share
 from energy_demand.errors import UserError
 from energy_demand.model.predict import WHAT_ANSWERED
 from energy_demand.timeaxis import HOUR, day_periods, local_day, utc_index
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 BEFORE = timedelta(hours=48)  # of demand, drawn before the forecast
 WEEK = timedelta(days=7)
+COUNTS_HELP = {
+    "Champion answered": "Share of the last 7 days' scheduled hours; a fallback answered the others, and "
+    "their errors do not count as the model's.",
+}
 
 
 def show() -> None:
@@ -115,7 +120,7 @@ def _signs(now: datetime) -> None:
 def _model_sign(now: datetime) -> Sign:
     version = store.champion_version()
     own = next((run.metrics.get("test_mae") for run in store.runs() if run.serves), None)
-    week = Judged(store.respondent(), store.zone(), now - WEEK, now, now, widgets.DAY_AHEAD_LEADS)
+    week = Judged(store.respondent(), store.zone(), now - WEEK, now, now, widgets.DAY_AHEAD_LEADS, own=True)
     return model_sign(queries.over_all(store.read(queries.days, week)), version, own)
 
 
@@ -147,6 +152,7 @@ def _counts(now: datetime) -> None:
     stored = store.read(queries.counts, store.respondent(), now)
     check = store.read(decisions.last_check, store.respondent(), now)
     newest = stored["newest_demand"]
+    answered = store.read(champion_share, store.respondent(), store.zone(), now)
     shown = {
         "Hours of demand": f"{stored['demand_rows']:,}",
         "Rows of weather": f"{stored['weather_rows']:,}",
@@ -154,10 +160,11 @@ def _counts(now: datetime) -> None:
         "Newest demand": "none"
         if newest is None
         else f"{newest.astimezone(store.settings().region.zone):%d %b %H:%M}",
+        "Champion answered": "none" if answered is None else f"{answered:.0%}",
         "Drift share": "none" if check is None else f"{check['drift_share']:.2f}",
     }
     for column, (label, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
-        column.metric(label, value)
+        column.metric(label, value, help=COUNTS_HELP.get(label))
 
 
 if __name__ == "__main__":  # as Streamlit runs it

@@ -223,7 +223,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
     return [
         number(
             "MAE",
-            "Mean absolute error of the forecasts scheduled at 09:00 for the hours of the last week. "
+            "Mean absolute error of the champion's own 09:00 forecasts for the hours of the last week. "
             "An alert fires above 1,500 MWh for an hour.",
             "max(model_mae_mwh)",
             MWH,
@@ -325,6 +325,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
                 'SELECT period AS "time", value AS "actual"\n'
                 "FROM raw_demand\n"
                 "WHERE respondent = ${respondent:sqlstring} AND series = 'D' AND $__timeFilter(period)\n"
+                "AND (respondent, period) NOT IN (SELECT respondent, period FROM truth_flag)\n"
                 "ORDER BY 1"
             )
         )

@@ -43,6 +43,8 @@ FEATURE_COLUMNS = [*WEATHER_COLUMNS, *CALENDAR_COLUMNS, *DEMAND_COLUMNS, *DERIVE
 LEAD = "lead_hours"
 TARGET_COLUMN = "demand_mwh"
 
-# The `quality` of a forecast that the whole forecaster of its version answered, with all of the weather or
-# with some of it missing; every other value is a fallback, whose errors say nothing about the champion.
-OWN_ANSWERS = ("champion", "champion_without_weather")
+# The values of a forecast's `quality`, from the best step of the fallback ladder to the last.
+ANSWERS = ("champion", "champion_without_weather", "previous_champion", "base_booster", "last_week")
+# What the whole forecaster of its version answered, with all of the weather or with some of it missing; every
+# other step is a fallback, whose errors say nothing about the champion.
+OWN_ANSWERS = ANSWERS[:2]

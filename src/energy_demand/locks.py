@@ -5,6 +5,7 @@ from __future__ import annotations
 MIGRATION = 727_100_401
 INGESTION_ROWS = 727_100_402
 PREDICTION_ARCHIVE = 727_100_403
+SCHEDULED_FORECAST = 727_100_404
 # Jobs, each with the region's hash as the second key.
 INGESTION_JOB = 727_100_411
 DRIFT_CHECK_JOB = 727_100_412

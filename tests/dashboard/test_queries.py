@@ -156,14 +156,29 @@ def test_only_forecasts_that_were_scheduled_at_nine_count(database, one_hour):
     assert predicted(database, leads=(1, 48)) == [15_004.5]
 
 
-def test_of_several_forecasts_of_an_hour_the_newest_counts_but_each_lead_its_own(database, one_hour):
+def test_of_several_forecasts_of_an_hour_the_newest_counts_everywhere(database, one_hour):
     one_hour(1, source="scheduled", issued_at=PRESENT - timedelta(days=2))
     one_hour(2, source="scheduled", issued_at=PRESENT - timedelta(days=1))
     assert predicted(database, leads=(1, 48)) == [15_002.5]
     with database.transaction() as opened_connection:
         by_lead = queries.errors_by_lead(opened_connection, replace(WHICH, leads=(1, 48)))
-    assert by_lead["lead_hours"].tolist() == [22, 46]
-    assert by_lead["mae"].tolist() == [997.5, 998.5]
+    assert by_lead["lead_hours"].tolist() == [22]
+    assert by_lead["mae"].tolist() == [997.5]
+
+
+def test_each_step_of_the_ladder_has_its_own_errors_and_the_champion_s_can_be_had_alone(connection, judged):
+    half = judged["timestamp"].iloc[len(judged) // 2]
+    fallback = prediction_log.c.timestamp > half
+    connection.execute(sa.update(prediction_log).where(fallback).values(quality="base_booster"))
+    found = queries.errors_by_quality(connection, WHICH).set_index("quality")
+    assert list(found.index) == ["champion", "base_booster"]
+    assert found["hours"].sum() == len(judged)
+    own = judged[judged["timestamp"] <= half].dropna(subset=["actual"])
+    wanted = scores(own["actual"], own["predicted_demand"])
+    assert found.loc["champion", "mape"] == pytest.approx(wanted["mape"])
+    alone = scored(connection, replace(WHICH, own=True))
+    assert (alone["known"], alone["mae"]) == (wanted["n"], pytest.approx(wanted["mae"]))
+    connection.rollback()
 
 
 def test_the_operator_is_scored_on_the_hours_that_it_published(database, one_hour):

@@ -94,7 +94,7 @@ def store(database: Database) -> None:
 def scheduled(number: int, period: Any, value: float) -> dict[str, Any]:
     issued = day_ahead_issue(local_day(period - HOUR, ZONE), ZONE).isoformat()
     moments = {"timestamp": period.isoformat(), "issued_at": issued, "prediction_made_at": issued}
-    return row(number, source="scheduled", predicted_demand=value, **moments)
+    return row(number, source="scheduled", quality="champion", predicted_demand=value, **moments)
 
 
 def check(days_ago: int) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def checks(database):
 def forecast(database):
     """Logs scheduled forecasts of the last days by version 1, too high by this factor."""
 
-    def log(days: int, factor: float) -> None:
+    def log(days: int, factor: float, quality: str = "champion") -> None:
         stored = sa.text("SELECT period, value FROM raw_demand WHERE series = 'D' AND period > :since")
         since = PRESENT - timedelta(days=days)
         rows = []
@@ -51,7 +51,7 @@ def forecast(database):
                 moments = {"issued_at": issued, "prediction_made_at": issued}
                 at, forecast = hour.period.isoformat(), hour.value * factor
                 values = {"timestamp": at, "predicted_demand": forecast, "model_version": "1", **moments}
-                rows.append(row(number, source="scheduled", **values))
+                rows.append(row(number, source="scheduled", quality=quality, **values))
             predictions.insert_predictions(connection, rows)
 
     return log
@@ -94,6 +94,20 @@ def test_during_the_cooldown_a_check_stores_its_findings_and_waits(
     assert (stored.triggered_retrain, stored.drift_details["trigger"]) == (False, "performance")
     assert stored.reason.startswith("MAE of the last ")
     assert stored.reason.endswith("; in cooldown until 2025-03-25T13:00Z")
+
+
+def test_errors_of_a_fallback_are_reported_and_ask_for_nothing(
+    database, settings, registry, checks, forecast
+):
+    """The champion's version stands with the base booster's answers too."""
+    forecast(10, 1.2, "base_booster")
+    found = run_check(database, registry, settings, PRESENT)
+    (stored,) = checks()
+    assert found.decision.trigger is not Trigger.PERFORMANCE
+    assert stored.drift_details["comparison"]["days"] == 0
+    by_quality = stored.drift_details["performance"]["7d"]["by_quality"]
+    assert list(by_quality) == ["base_booster"]
+    assert by_quality["base_booster"]["mape"] == pytest.approx(20.0)
 
 
 def test_without_a_champion_there_is_nothing_to_check(database, settings, registry, checks):

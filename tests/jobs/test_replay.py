@@ -34,6 +34,7 @@ def test_the_body_of_a_replay_has_its_figures_and_settings(filled):
         "protocol",
         "weather",
         "publication_delay_hours",
+        "vintages",
         "mape",
         "mae",
         "bias_percent",
@@ -50,7 +51,7 @@ def test_the_body_of_a_replay_has_its_figures_and_settings(filled):
         "seconds",
     }
     assert (replayed.body["policy"], replayed.body["protocol"]) == ("triggered", "day-ahead")
-    assert replayed.body["weather"] == "as_issued"
+    assert (replayed.body["weather"], replayed.body["vintages"]) == ("as_issued", "as_revised")
     assert replayed.body["n_hours"] == 10 * 24 - 1  # over the clock change
     assert replayed.body["inject"] == {"kind": "step", "at": date(2025, 3, 4)}
 

@@ -159,7 +159,7 @@ def test_the_deployments_have_the_schedules_of_the_contract():
     assert schedules == {
         "data-ingestion": [("20 */6 * * *", "America/New_York")],
         "drift-check": [("0 0 * * *", "America/New_York")],
-        "forecast": [("0 9 * * *", "America/New_York")],
+        "forecast": [("0,20,40 9 * * *", "America/New_York")],
         "retrain": [],
     }
     assert all(each.concurrency_limit is None for each in found.values())

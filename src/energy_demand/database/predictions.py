@@ -7,12 +7,15 @@ nothing; rows are deleted only after they were moved to files.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from energy_demand.database.tables import prediction_log
+from energy_demand import locks
+from energy_demand.columns import ANSWERS
+from energy_demand.database.tables import prediction_log, raw_demand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -191,6 +194,69 @@ def read_shadow(
     )
     frame = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in columns])
     return frame.astype(dict.fromkeys(numbers, float))
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What is logged of a day's scheduled forecast.
+
+    Attributes:
+        quality: the step of the fallback ladder that answered; the last one, if several did.
+        unknown_features: features without a value, over all hours.
+        issued_at: of the newest hour.
+        newest_demand: the newest hour of demand that was known then.
+    """
+
+    quality: str
+    unknown_features: int
+    issued_at: datetime
+    newest_demand: datetime | None
+
+
+def read_logged_day(
+    connection: sa.Connection, respondent: str, zone: str, start: datetime, end: datetime, now: datetime
+) -> Logged | None:
+    """The scheduled forecast of the hours after `start` to `end` that counts; None if none is logged."""
+    rows = scored_forecasts(zone, now).c
+    feature = sa.func.jsonb_each_text(prediction_log.c.features_json).table_valued("key", "value").lateral()
+    unknown = sa.select(sa.func.count()).select_from(feature).where(feature.c.value.is_(None))
+    query = (
+        sa.select(rows.quality, rows.issued_at, unknown.scalar_subquery())
+        .select_from(rows.id.table.join(prediction_log, prediction_log.c.id == rows.id))
+        .where(rows.respondent == respondent, rows.timestamp > start, rows.timestamp <= end)
+    )
+    found = connection.execute(query).all()
+    if not found:
+        return None
+    issued_at = max(row[1] for row in found)
+    demand = raw_demand.c
+    newest = (
+        sa.select(demand.period)
+        .where(demand.respondent == respondent, demand.series == "D", demand.known_at <= issued_at)
+        .order_by(demand.period.desc())
+        .limit(1)
+    )
+    return Logged(
+        quality=max((row[0] for row in found), key=step_number),
+        unknown_features=sum(row[2] for row in found),
+        issued_at=issued_at,
+        newest_demand=connection.scalar(newest),
+    )
+
+
+def lock_scheduled(connection: sa.Connection) -> None:
+    """Wait until no other scheduled forecast is being logged; held until the transaction ends."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(locks.SCHEDULED_FORECAST)))
+
+
+def step_number(quality: str) -> int:
+    """0 for the best step of the fallback ladder, more for the others, most for one that is unknown."""
+    return ANSWERS.index(quality) if quality in ANSWERS else len(ANSWERS)
+
+
+def ladder_step(quality: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """The same order in SQL."""
+    return sa.func.coalesce(sa.func.array_position(sa.cast(list(ANSWERS), sa.ARRAY(sa.Text)), quality), 99)
 
 
 def is_logged(connection: sa.Connection, request_id: str) -> bool:

@@ -139,7 +139,7 @@ def watched(connection: sa.Connection, region: Region, model: str, now: datetime
         newest=_newest_demand(connection, respondent, now),
         observed=_newest_observed(connection, sites, now),
         forecast=_newest_forecast(connection, model, now),
-        champion_share=champion_share(connection, respondent, zone, now),
+        champion_share=champion_share(connection, respondent, zone.key, now),
         sources=_sources(connection, respondent),
         check=_last_check(connection, respondent, now),
         retrainings=connection.scalar(asked) or 0,
@@ -195,9 +195,9 @@ def _newest_forecast(connection: sa.Connection, model: str, now: datetime) -> da
     return found
 
 
-def champion_share(connection: sa.Connection, respondent: str, zone: ZoneInfo, now: datetime) -> float | None:
+def champion_share(connection: sa.Connection, respondent: str, zone: str, now: datetime) -> float | None:
     """Share of the last week's scheduled hours that the champion itself answered; None without any."""
-    rows = scored_forecasts(zone.key, now).c
+    rows = scored_forecasts(zone, now).c
     by_champion = sa.case((rows.quality.in_(OWN_ANSWERS), 1.0), else_=0.0)
     found: float | None = connection.scalar(
         sa.select(sa.func.avg(by_champion)).where(

@@ -12,7 +12,7 @@ from energy_demand.data.record_store import load_record
 from energy_demand.database import repository
 from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
 from energy_demand.evaluation.report import OperatorForecast, daily_totals, summary, with_operator_forecast
-from energy_demand.jobs.past_days import check_past_days
+from energy_demand.jobs.past_days import AS_REVISED, check_past_days
 from energy_demand.outputs import write_output
 from energy_demand.timeaxis import local_day
 
@@ -104,6 +104,7 @@ def run_backtest(
         "end": end.isoformat(),
         "weather": weather,
         "publication_delay_hours": protocol.availability.delay_hours,
+        "vintages": AS_REVISED,
         "loss": loss.value,
         "fits": len(fitting),
         "seconds_per_fit": round(sum(fitting) / len(fitting), 1),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from energy_demand.model.train import Weather
 
 FEWEST_DAYS_BEFORE = 120  # of record before the first fit
+# `vintages` in the JSON of a backtest or a replay: they read each value as it is now, its revisions included,
+# and not as it was known at the issue.
+AS_REVISED = "as_revised"
 
 
 class PastDaysError(UserError, ValueError):

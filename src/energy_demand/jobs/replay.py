@@ -11,7 +11,7 @@ from energy_demand.data.record_store import load_record
 from energy_demand.evaluation.contest import weather_of
 from energy_demand.evaluation.injection import BadPromotion, Injection
 from energy_demand.evaluation.policy_replay import Replay, ReplayPolicy, replay
-from energy_demand.jobs.past_days import PastDaysError, check_past_days
+from energy_demand.jobs.past_days import AS_REVISED, PastDaysError, check_past_days
 from energy_demand.outputs import write_output
 from energy_demand.timeaxis import HOUR, local_midnight
 
@@ -100,6 +100,7 @@ def run_replay(
         "protocol": "day-ahead",
         "weather": weather,
         "publication_delay_hours": settings.publication_delay_hours,
+        "vintages": AS_REVISED,
         **run.summary(injection, begins),
         "seconds": round(time.perf_counter() - began, 1),
     }

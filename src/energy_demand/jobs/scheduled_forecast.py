@@ -1,4 +1,9 @@
-"""The scheduled forecast: ingest new data, then forecast tomorrow and log it. Never logs a day twice."""
+"""The scheduled forecast: ingest new data, then forecast tomorrow and log it.
+
+Repeated in the hour of 09:00, it replaces a poor forecast by a better one: what was missing at nine may be
+there at twenty past. An equal or worse forecast is never logged again, and of several of an hour one counts
+(`scored_forecasts`).
+"""
 
 from __future__ import annotations
 
@@ -11,18 +16,28 @@ from energy_demand.call_limits import REAL_TIME, Timing
 from energy_demand.data.ingestion.ingest import trailing_span
 from energy_demand.database import predictions
 from energy_demand.errors import UserError
-from energy_demand.jobs.forecast import TOMORROW, run_forecast
+from energy_demand.jobs.forecast import TOMORROW, asked_hours, forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
-from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, local_day
+from energy_demand.model.predict import LATE_HOURS
+from energy_demand.timeaxis import HOUR, ISSUE_HOUR_LOCAL, local_day, utc_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+
+    import sqlalchemy as sa
 
     from energy_demand.config import Settings
     from energy_demand.data.ingestion.ingest import Progress
     from energy_demand.database.engine import Database
+    from energy_demand.database.predictions import Logged
     from energy_demand.model.predict import Forecast
     from energy_demand.registry.registry import Registry
+
+    # Less is better: the step of the fallback ladder, features without a value, whether demand was late.
+    Grade = tuple[int, int, bool]
+
+BEST: Grade = (0, 0, False)
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +55,7 @@ class ScheduledForecast:
 
     Attributes:
         day: the forecast day.
-        forecast: None if it was logged before.
+        forecast: None if one that is as good was logged before.
         trouble: why no new data was ingested, or None.
     """
 
@@ -70,7 +85,8 @@ def run_scheduled_forecast(
     """Ingest, then forecast all hours of tomorrow and log them as scheduled.
 
     If ingestion fails, the forecast is made from stored data, because a late forecast is of no use. In the
-    hour of 09:00 it counts as scheduled; later it is logged as a request, and models are not scored by it.
+    hour of 09:00 it counts as scheduled, and replaces one that is worse; later it is logged as a request, if
+    none is logged yet, and models are not scored by it.
 
     Raises:
         ForecastError: no step of the fallback ladder could forecast.
@@ -89,7 +105,7 @@ def run_scheduled_forecast(
 def forecast_tomorrow(
     database: Database, registry: Registry, settings: Settings, now: datetime
 ) -> ScheduledForecast:
-    """Forecast all hours of tomorrow from stored data and log them once, as in `run_scheduled_forecast`.
+    """Forecast all hours of tomorrow from stored data and log them, as in `run_scheduled_forecast`.
 
     Raises:
         ForecastError: no step of the fallback ladder could forecast.
@@ -97,19 +113,45 @@ def forecast_tomorrow(
     """
     zone, respondent = settings.region.zone, settings.region.respondent
     day = local_day(now, zone) + timedelta(days=1)
-    request_id = f"scheduled {respondent} {day}"
-    with database.transaction() as connection:
-        if predictions.is_logged(connection, request_id):
-            return ScheduledForecast(day, None)
     in_time = now.astimezone(zone).hour == ISSUE_HOUR_LOCAL
-    forecast = run_forecast(
-        database,
-        registry,
-        settings,
-        now,
-        now,
-        day=TOMORROW,
-        request_id=request_id,
-        source="scheduled" if in_time else "request",
+    request_id = f"scheduled {respondent} {day}"
+    periods = asked_hours(settings, now, day=TOMORROW)
+
+    def is_needed(connection: sa.Connection, grade: Grade) -> bool:
+        """Whether a forecast of this grade is better than what is logged of the day."""
+        if not in_time:
+            return not predictions.is_logged(connection, request_id)
+        start, end = periods[0].to_pydatetime() - HOUR, periods[-1].to_pydatetime()
+        logged = predictions.read_logged_day(connection, respondent, zone.key, start, end, now)
+        return logged is None or grade < _grade_of_logged(logged)
+
+    with database.transaction() as connection:
+        if not is_needed(connection, BEST):
+            return ScheduledForecast(day, None)
+    champion = registry.champion()
+    forecast = forecast_stored(
+        database, settings, now, periods, champion, lambda: registry.previous(champion)
     )
-    return ScheduledForecast(day, forecast)
+
+    def log(connection: sa.Connection) -> bool:
+        predictions.lock_scheduled(connection)
+        source = "scheduled" if in_time else "request"
+        rows = forecast.log_rows(source, request_id, now, respondent)
+        if not is_needed(connection, _grade(forecast, rows)):
+            return False
+        if predictions.is_logged(connection, request_id):
+            rows = [{**row, "request_id": f"{request_id} at {utc_text(now)}"} for row in rows]
+        predictions.insert_predictions(connection, rows)
+        return True
+
+    return ScheduledForecast(day, forecast if database.run(log) else None)
+
+
+def _grade(forecast: Forecast, rows: Sequence[dict[str, Any]]) -> Grade:
+    unknown = sum(value is None for row in rows for value in row["features_json"].values())
+    return predictions.step_number(forecast.quality), unknown, forecast.demand_age_hours > LATE_HOURS
+
+
+def _grade_of_logged(logged: Logged) -> Grade:
+    late = logged.newest_demand is None or (logged.issued_at - logged.newest_demand) / HOUR > LATE_HOURS
+    return predictions.step_number(logged.quality), logged.unknown_features, late

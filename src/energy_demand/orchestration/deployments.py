@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SCHEDULES = {
     "data-ingestion": "20 */6 * * *",  # at 20 past: EIA publishes after the hour
     "drift-check": "0 0 * * *",
-    "forecast": "0 9 * * *",
+    "forecast": "0,20,40 9 * * *",  # the later ones replace a forecast that lacked weather or demand at nine
 }
 MOST_AT_ONCE = 4
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from energy_demand.columns import ANSWERS
 from energy_demand.terminal.console import out
 
 OUTCOMES = {
@@ -13,6 +14,7 @@ OUTCOMES = {
     "refused": "not promoted",
     "undecided": "in the shadow until more days decide",
 }
+CHAMPION = ANSWERS[0]
 
 
 def print_drift(body: dict[str, Any]) -> None:
@@ -51,6 +53,11 @@ def print_drift(body: dict[str, Any]) -> None:
     if body["shadow"] is not None:
         for reason in body["shadow"]["reasons"]:
             out.print(f"shadow: {reason}", soft_wrap=True)
+    week = details["performance"]["7d"]
+    if week is not None and list(week["by_quality"]) not in ([], [CHAMPION]):
+        by_quality = week["by_quality"].items()
+        steps = (f"{quality} {each['mape']:.2f} % of {each['n']} hours" for quality, each in by_quality)
+        out.print(f"MAPE of the last 7 days by what answered: {', '.join(steps)}", soft_wrap=True)
     decision = "retrain" if body["retrain"] else "keep the champion"
     out.print(f"decision: {decision}: {body['reason']}", soft_wrap=True)
     if body["report"]:
