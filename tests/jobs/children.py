@@ -14,7 +14,7 @@ from short import SHORT
 from energy_demand.data.ingestion.ingest import trailing_span
 from energy_demand.database.engine import opened
 from energy_demand.database.job_runs import Job, JobLock
-from energy_demand.jobs.drift_check import run_check
+from energy_demand.jobs.daily_check import run_daily_check
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import run_exclusively
 from energy_demand.jobs.retraining import run_retraining
@@ -50,7 +50,7 @@ def run_job(job: Job, database: Database, settings: Settings) -> Any:
         Job.INGESTION: lambda _: run_ingestion(
             database, settings, trailing_span(database, settings, now), now, silent
         ),
-        Job.DRIFT_CHECK: lambda _: run_check(database, registry, settings, now),
+        Job.DRIFT_CHECK: lambda _: run_daily_check(database, registry, settings, now),
         Job.RETRAIN: lambda lock: run_retraining(
             database,
             registry,

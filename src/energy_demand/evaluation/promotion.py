@@ -91,6 +91,11 @@ class Verdict:
         """Whether the challenger may serve."""
         return self.decision is Decision.PROMOTED
 
+    @property
+    def decided(self) -> bool:
+        """Whether no more days are needed."""
+        return self.decision is not Decision.UNDECIDED
+
 
 FIRST = Verdict(Decision.PROMOTED, "first model, promoted without a contest")
 

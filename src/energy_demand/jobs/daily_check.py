@@ -35,8 +35,8 @@ def run_daily_check(
     """
     failure, judged = None, None
     try:
-        with job_lock(database, Job.RETRAIN, settings.region.respondent):
-            judged = judge_shadows(database, registry, settings, now)
+        with job_lock(database, Job.RETRAIN, settings.region.respondent) as lock:
+            judged = judge_shadows(database, registry, settings, now, check_lock=lock.check)
     except JobRunningError:
         _log.info("a retraining is running; the models in the shadow are judged at the next check")
     except UserError as error:

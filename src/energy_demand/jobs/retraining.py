@@ -78,8 +78,8 @@ def run_retraining(
 ) -> RetrainingOutcome:
     """Train on everything known, and promote the new model if it wins the contest. Needs the job lock.
 
-    A model that is not decided on goes into the shadow, in place of one that is there.
-    `check_lock` makes sure of it before a version is registered or promoted.
+    `check_lock` makes sure of it before a version is registered or promoted. A model that is not decided on
+    goes into the shadow, in place of one that is there.
 
     Raises:
         NoDemandError: nothing is stored.
@@ -108,7 +108,7 @@ def run_retraining(
         )
 
         def write(connection: sa.Connection) -> None:
-            if training is not None:
+            if training is not None and training.verdict.decision is not Decision.REFUSED:
                 decisions.supersede(connection, respondent, number, training.version.version, now)
             decisions.end_retraining(
                 connection,

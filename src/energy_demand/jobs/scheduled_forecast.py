@@ -18,6 +18,7 @@ from energy_demand.database import predictions
 from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import TOMORROW, asked_hours, forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
+from energy_demand.jobs.shadow import forecast_shadows
 from energy_demand.model.predict import LATE_HOURS
 from energy_demand.timeaxis import HOUR, ISSUE_HOUR_LOCAL, local_day, utc_text
 
@@ -57,11 +58,13 @@ class ScheduledForecast:
         day: the forecast day.
         forecast: None if one that is as good was logged before.
         trouble: why no new data was ingested, or None.
+        shadow_problems: why models in the shadow did not forecast, a line each.
     """
 
     day: date
     forecast: Forecast | None
     trouble: str | None = None
+    shadow_problems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -70,6 +73,7 @@ class ScheduledForecast:
             "logged_before": self.forecast is None,
             "trouble": self.trouble,
             "forecast": None if self.forecast is None else self.forecast.to_json(),
+            "shadow_problems": list(self.shadow_problems),
         }
 
 
@@ -144,7 +148,10 @@ def forecast_tomorrow(
         predictions.insert_predictions(connection, rows)
         return True
 
-    return ScheduledForecast(day, forecast if database.run(log) else None)
+    if not database.run(log):
+        return ScheduledForecast(day, None)
+    shadows = forecast_shadows(database, registry, settings, now, periods) if in_time else ()
+    return ScheduledForecast(day, forecast, shadow_problems=tuple(shadows))
 
 
 def _grade(forecast: Forecast, rows: Sequence[dict[str, Any]]) -> Grade:

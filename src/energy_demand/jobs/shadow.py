@@ -32,6 +32,7 @@ from energy_demand.model.predict import Question, by_forecaster
 from energy_demand.timeaxis import utc_index, utc_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from energy_demand.config import Settings
@@ -134,15 +135,24 @@ def forecast_shadows(
     return problems
 
 
-def judge_shadows(database: Database, registry: Registry, settings: Settings, now: datetime) -> ShadowOutcome:
+def judge_shadows(
+    database: Database,
+    registry: Registry,
+    settings: Settings,
+    now: datetime,
+    *,
+    check_lock: Callable[[], None] = lambda: None,
+) -> ShadowOutcome:
     """Complete what a killed job began, undo a promotion that was wrong, decide on the challenger.
 
-    Needs the lock of the retraining job, because it moves the champion's alias.
+    Needs the lock of the retraining job, because it moves the champion's alias; `check_lock` makes sure of it
+    before.
 
     Raises:
         RegistryUnavailableError: MLflow cannot be reached; the champion is unchanged.
     """
     reasons: list[str] = []
+    check_lock()
     rolled_back = _complete_rollback(database, registry, settings, now)
     shadows = read_shadows(database, registry, settings, now)
     if rolled_back is None and shadows.promotion is not None:
@@ -158,6 +168,7 @@ def judge_shadows(database: Database, registry: Registry, settings: Settings, no
         if verdict.decision is Decision.UNDECIDED:
             _note(database, shadows.challenger, verdict)
         else:
+            check_lock()
             version = _decide(database, registry, settings, shadows.challenger, verdict, now)
             promoted, refused = (version, None) if verdict.promoted else (None, version)
     contest = contest_state(read_shadows(database, registry, settings, now), now)

@@ -228,7 +228,7 @@ class Registry:
             client.log_dict(run_id, asdict(verdict), VERDICT_FILE)
             if verdict.promoted:
                 self._serve(client, version)
-            elif not self._serves(client, version):  # a repeated verdict takes nothing from the champion
+            elif verdict.decided and not self._serves(client, version):  # a repeated one takes nothing away
                 client.set_model_version_tag(MODEL_NAME, version, PROMOTED_TAG, "false")
         return verdict.promoted
 

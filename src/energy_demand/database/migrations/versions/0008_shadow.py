@@ -38,8 +38,9 @@ OUTCOMES = "outcome IN ('running', 'promoted', 'not_promoted', 'skipped', 'faile
 
 
 def _check(table: str, name: str, rule: str) -> None:
-    op.drop_constraint(f"ck_{table}_{name}", table)
-    op.create_check_constraint(f"ck_{table}_{name}", table, rule)
+    constraint = op.f(f"ck_{table}_ck_{table}_{name}")  # as the naming convention made it
+    op.drop_constraint(constraint, table)
+    op.create_check_constraint(constraint, table, rule)
 
 
 def upgrade() -> None:
