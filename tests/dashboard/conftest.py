@@ -15,7 +15,7 @@ from energy_demand.data.ingestion.ingest import backfill_span
 from energy_demand.database import predictions
 from energy_demand.database.engine import opened
 from energy_demand.database.tables import drift_log, retraining_log
-from energy_demand.evaluation.promotion import FIRST, Verdict
+from energy_demand.evaluation.promotion import FIRST, Decision, Verdict
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.monitoring.drift_detection import WATCHED, generate_drift_html_report
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from energy_demand.database.engine import Database
 
 FIRST_DAY, LAST_DAY = date(2025, 2, 12), date(2025, 3, 13)  # of the scheduled forecasts; the last is tomorrow
-BETTER = Verdict(promoted=False, reason="not proven better than the champion: MAPE 2.50 % against 2.48 %")
+BETTER = Verdict(Decision.REFUSED, "not proven better than the champion: MAPE 2.50 % against 2.48 %")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 
 from energy_demand.config import MLFLOW_EXPERIMENT_NAME, MODEL_NAME
 from energy_demand.errors import UserError
-from energy_demand.evaluation.promotion import FIRST, SliceScore, Verdict
+from energy_demand.evaluation.promotion import FIRST, Decision, SliceScore, Verdict
 from energy_demand.registry.champion_alias import PREVIOUS_TAG
 from energy_demand.registry.manifest import MANIFEST_FILE, ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # MLflow looks for git.
 pytestmark = pytest.mark.usefixtures("processes")
 
-REFUSED = Verdict(promoted=False, reason="worse")
+REFUSED = Verdict(Decision.REFUSED, "worse")
 
 
 @pytest.fixture
@@ -221,12 +221,12 @@ def tags(registry, version: str) -> dict[str, str]:
 def test_the_verdict_is_stored_with_the_version_and_its_run(registry, register):
     scored = {"mape": 2.25, "mae": 350.0, "rmse": 420.0, "bias_percent": 0.5, "n": 336}
     verdict = Verdict(
-        promoted=False,
-        reason="worse than the champion",
+        Decision.REFUSED,
+        "worse than the champion",
         challenger=scored,
         champion={**scored, "mape": 1.75},
         days=14,
-        p_value=0.75,
+        statistic=-0.75,
         slices={"weekends": SliceScore(5, 2.5, 2.0, worse=True)},
     )
     added = register()
@@ -239,7 +239,7 @@ def test_the_verdict_is_stored_with_the_version_and_its_run(registry, register):
     whole = json.loads(mlflow.artifacts.load_text(f"runs:/{added.run_id}/{VERDICT_FILE}"))
     assert whole["champion"]["mape"] == 1.75
     assert whole["slices"]["weekends"]["worse"] is True
-    assert (whole["days"], whole["p_value"]) == (14, 0.75)
+    assert (whole["days"], whole["statistic"], whole["decision"]) == (14, -0.75, "refused")
 
 
 def test_a_run_without_a_version_cannot_be_promoted(registry, register):
