@@ -91,9 +91,8 @@ def run_training(
     With `refit` (a routine retraining, by age or by hand) the model only has to be no worse than the
     champion; without, because something is wrong, it must be better. A verdict that is not decided leaves the
     version registered, for the shadow. `registered` is called with the version before any
-    promotion. `check_lock`
-    is called before a version is registered and before it is promoted, and raises if another training may be
-    running.
+    promotion. `check_lock` is called before a version is registered and before it is promoted, and raises if
+    another training may be running.
 
     Raises:
         NoDemandError: nothing is stored.
