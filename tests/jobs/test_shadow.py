@@ -25,21 +25,43 @@ from energy_demand.jobs.shadow import (
     stored_contest,
 )
 from energy_demand.limits import PROBATION_DAYS, SHADOW_DAYS
+from energy_demand.region import NEW_YORK
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
+from energy_demand.timeaxis import days_periods
 from support import PRESENT
 
 DAY = timedelta(days=1)
 # At 09:00 in New York; version 1 and 2 were trained before.
 FIRST_MORNING = datetime(2025, 2, 23, 14, tzinfo=UTC)
-EMPTY = pd.DataFrame({"period": pd.DatetimeIndex([], tz="UTC"), "challenger_mwh": [], "champion_mwh": []})
+
+
+def evidence(days: int) -> pd.DataFrame:
+    """The hours of a contest before the shadow: 1 % of error against 2 %."""
+    periods = days_periods(FIRST_MORNING.date() - days * DAY, FIRST_MORNING.date() - DAY, NEW_YORK.zone)
+    actual = pd.Series(17_000.0, index=range(len(periods)))
+    return pd.DataFrame(
+        {
+            "period": periods,
+            "challenger_mwh": actual * 1.01,
+            "champion_mwh": actual * 1.02,
+            "actual_mwh": actual,
+        }
+    )
 
 
 @pytest.fixture
 def new_row(database, registry):
     """Adds a row of `retraining_log`, as a retraining leaves it."""
 
-    def add(version: str, outcome: str, at: datetime = FIRST_MORNING, champion: str = "2", **more) -> int:
+    def add(
+        version: str,
+        outcome: str,
+        at: datetime = FIRST_MORNING,
+        champion: str = "2",
+        days: int = 0,
+        **more,
+    ) -> int:
         values = {
             "respondent": "NY",
             "started_at": at,
@@ -50,7 +72,7 @@ def new_row(database, registry):
             "model_version": version,
             "run_id": registry.load(version).run_id,
             "verdict": {"decision": "undecided", "reason": "no days yet", "gain_percent": 0.0},
-            "contest": stored_contest(EMPTY, champion, refit=False),
+            "contest": stored_contest(evidence(days), champion, refit=False),
             "decided_at": at if outcome == "promoted" else None,
         }
         query = sa.insert(retraining_log).values(**{**values, **more}).returning(retraining_log.c.id)
@@ -91,9 +113,9 @@ def logged(database) -> pd.DataFrame:
 def test_a_challenger_forecasts_beside_the_champion_unseen_until_the_test_promotes_it(
     database, registry, settings, new_row, row, mornings
 ):
-    number = new_row("1", "shadow")
+    number = new_row("1", "shadow", days=FEWEST_DAYS - 2)
     # With a day less than the least nothing is decided.
-    now = mornings(FEWEST_DAYS - 1)
+    now = mornings(1)
     rows = logged(database)
     assert set(rows.groupby("source")["model_version"].unique().map(tuple).items()) == {
         ("scheduled", ("2",)),
@@ -109,7 +131,7 @@ def test_a_challenger_forecasts_beside_the_champion_unseen_until_the_test_promot
     assert waiting.contest["challenger"]["days"] == FEWEST_DAYS - 1
     assert registry.champion_version() == "2"
     # One more day, and it is.
-    now = mornings(1, FIRST_MORNING + (FEWEST_DAYS - 1) * DAY)
+    now = mornings(1, FIRST_MORNING + DAY)
     decided = judge_shadows(database, registry, settings, now)
     assert decided.promoted == "1"
     assert registry.champion_and_previous() == ("1", "2")
@@ -230,10 +252,10 @@ DECIDED = FIRST_MORNING + SHADOW_DAYS * DAY
     ids=["before the alias moves", "after it moved", "when all is written"],
 )
 def test_a_promotion_that_is_killed_between_two_steps_is_completed(
-    point, database, settings, registry, new_row, row, mornings
+    point, database, settings, registry, new_row, row
 ):
-    number = new_row("1", "shadow")
-    now = mornings(FEWEST_DAYS)
+    number = new_row("1", "shadow", days=FEWEST_DAYS)
+    now = FIRST_MORNING + DAY
     run_and_kill(Job.DRIFT_CHECK, settings.model_copy(update={"energy_demand_now": now}), point)
     completed = judge_shadows(database, registry, settings, now + DAY)
     assert completed.promoted in {"1", None}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.train import Weather
 
+HOUR_COLUMNS = ("actual_mwh", "challenger_mwh", "champion_mwh")
 SHARE_WITH_RUNS = 0.8  # of the days; with fewer, weather as issued covers too little
 YEAR = timedelta(days=365)
 
@@ -56,7 +57,7 @@ def compared(challenger: pd.DataFrame, champion: pd.DataFrame, record: Record) -
         record: for the observed temperature and the local days.
     """
     if challenger.empty or champion.empty:
-        return pd.DataFrame(columns=["period", "actual_mwh", "challenger_mwh", "champion_mwh", "day"])
+        return no_hours()
     hours = challenger[["period", "actual_mwh", "predicted_mwh"]].rename(
         columns={"predicted_mwh": "challenger_mwh"}
     )
@@ -68,6 +69,11 @@ def compared(challenger: pd.DataFrame, champion: pd.DataFrame, record: Record) -
         day=(periods - pd.Timedelta(HOUR)).tz_convert(record.region.zone).date,
         temperature=temperature.reindex(periods).to_numpy(),
     )
+
+
+def no_hours() -> pd.DataFrame:
+    """No hours, in the columns that `judge` needs."""
+    return pd.DataFrame(columns=["period", *HOUR_COLUMNS, "day", "temperature"])
 
 
 def contest(

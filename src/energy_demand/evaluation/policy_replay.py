@@ -23,6 +23,7 @@ from energy_demand.evaluation.contest import (
     contest,
     day_ahead,
     holdout_error,
+    no_hours,
     unseen_days,
 )
 from energy_demand.evaluation.injection import STALE_DAYS, BadPromotion, Fault
@@ -385,7 +386,7 @@ class _Run:
     def _side_by_side(self, shadow: _Served, now: datetime) -> pd.DataFrame:
         """The hours that a shadow and the champion have forecast, in the columns of `compared`."""
         if not shadow.forecasts:
-            return pd.DataFrame()
+            return no_hours()
         newest = self._availability.newest_known(now)
         of_champion = self._forecasts[-len(shadow.forecasts) :]
         return compared(self._known(shadow.forecasts, newest), self._known(of_champion, newest), self._record)
@@ -437,7 +438,9 @@ class _Run:
             return
         challenger = self._challenger
         live = self._side_by_side(challenger.served, now)
-        hours = pd.concat([challenger.contest, live], ignore_index=True)
+        hours = pd.concat(
+            [part for part in (challenger.contest, live) if not part.empty] or [live], ignore_index=True
+        )
         over = now - challenger.retraining.at >= timedelta(days=SHADOW_DAYS)
         verdict = judge(hours, refit=challenger.refit, last_look=over)
         if verdict.decision is Decision.UNDECIDED:

@@ -103,7 +103,7 @@ def run_retraining(
         verdict = None if training is None else plain_verdict(training.verdict)
         contest = (
             None
-            if training is None or training.contest.empty
+            if training is None or "period" not in training.contest
             else stored_contest(training.contest, champion, refit=trigger.is_routine)
         )
 

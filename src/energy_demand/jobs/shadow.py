@@ -21,7 +21,7 @@ from energy_demand.columns import OWN_ANSWERS
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import decisions, predictions
 from energy_demand.errors import UserError
-from energy_demand.evaluation.contest import compared
+from energy_demand.evaluation.contest import compared, no_hours
 from energy_demand.evaluation.promotion import Decision, Verdict, judge
 from energy_demand.evaluation.rollback import gain_deviation, judge_promotion
 from energy_demand.jobs.contest_state import contest_state, read_shadows
@@ -218,7 +218,10 @@ def _verdict(database: Database, settings: Settings, shadows: Shadows, now: date
         reason = f"the champion changed from version {stored['champion']} to version {shadows.champion}"
         return Verdict(Decision.REFUSED, f"{reason} while this challenger was in the shadow")
     live = _live_hours(database, settings, str(row["model_version"]), row["started_at"], shadows, now)
-    hours = pd.concat([contest_hours(stored, settings), live], ignore_index=True)
+    hours = pd.concat(
+        [part for part in (contest_hours(stored, settings), live) if not part.empty] or [no_hours()],
+        ignore_index=True,
+    )
     over = now - row["finished_at"] >= timedelta(days=SHADOW_DAYS)
     return judge(hours, refit=stored["refit"], last_look=over)
 
@@ -314,7 +317,7 @@ def _live_hours(
     own = rows["served_quality"].isin(OWN_ANSWERS) & (rows["served_version"] == shadows.champion)
     rows = rows[own & (rows["issued_at"] >= since)]
     if rows.empty:
-        return pd.DataFrame()
+        return no_hours()
     shadow, served = (
         rows[["timestamp", name, "actual"]].rename(
             columns={"timestamp": "period", name: "predicted_mwh", "actual": "actual_mwh"}
