@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 
 from energy_demand.data.weather_path import MAIN
 from energy_demand.evaluation.backtest import COLUMNS
-from energy_demand.evaluation.contest import compared, day_ahead, unseen_days, weather_of
+from energy_demand.evaluation.contest import (
+    Promotion,
+    best_of_year,
+    compared,
+    day_ahead,
+    unseen_days,
+    weather_of,
+)
 from energy_demand.evaluation.contest import holdout_error as error_of_test  # else pytest takes it for a test
-from energy_demand.evaluation.promotion import judge
+from energy_demand.evaluation.promotion import Decision, judge
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import (
     HOUR,
@@ -140,12 +147,31 @@ def test_without_forecasts_of_one_side_there_is_nothing_to_compare(forecast, rec
     assert not judge(both).promoted
 
 
+def test_the_best_champion_of_the_year_is_that_of_the_highest_sum_of_gains():
+    now = datetime(2025, 3, 1, tzinfo=UTC)
+
+    def chain(*gains: float, days: int = 80) -> list[Promotion]:
+        return [
+            Promotion(str(number + 1), now - timedelta(days=days * (len(gains) - number)), gain)
+            for number, gain in enumerate(gains)
+        ]
+
+    assert best_of_year([], now) is None
+    assert best_of_year(chain(0.0), now) == "1"
+    # Each a percent worse than the one before: the first is the best.
+    assert best_of_year(chain(0.0, -1.0, -1.0, -1.0), now) == "1"
+    assert best_of_year(chain(0.0, -1.0, 2.0, -1.5), now) == "3"
+    # One that was replaced more than a year ago does not count, the one that served a year ago does.
+    assert best_of_year(chain(0.0, -5.0, 1.0, -1.0, days=150), now) == "3"
+    assert best_of_year(chain(0.0, -5.0, -1.0, -1.0, days=150), now) == "2"
+
+
 def test_a_model_is_not_worse_than_itself(forecast, record):
     verdict = judge(compared(forecast, forecast, record))
     assert verdict.promoted
     assert verdict.challenger == verdict.champion
-    assert verdict.days == 14
-    assert not judge(compared(forecast, forecast, record), refit=False).promoted
+    assert verdict.days == len(set(compared(forecast, forecast, record)["day"]))
+    assert judge(compared(forecast, forecast, record), refit=False).decision is Decision.UNDECIDED
 
 
 def two_days() -> pd.DataFrame:

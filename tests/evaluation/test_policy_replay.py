@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.evaluation.injection import Injection, Kind
+from energy_demand.evaluation.injection import BadPromotion, Fault, Injection, Kind
 from energy_demand.evaluation.policy_replay import Event, Replay, ReplayPolicy, replay
+from energy_demand.limits import SHADOW_DAYS
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, days_periods, local_midnight
 from records import QUICK, altered_after, synthetic_record
@@ -73,7 +74,7 @@ def test_a_weekly_policy_retrains_every_seven_days_without_a_contest(runs):
     began = day_ahead_issue(FIRST, ZONE)
     # RetrainingOutcome at the first midnight at least seven days after the last fit.
     assert [(each.at - began).days for each in replayed.retrainings] == [7, 14, 21]
-    assert {(each.kind, each.reason) for each in replayed.retrainings} == {
+    assert {(each.outcome, each.reason) for each in replayed.retrainings} == {
         ("promoted", "scheduled by the policy")
     }
     assert replayed.promotions == 3
@@ -85,8 +86,12 @@ def test_a_triggered_policy_retrains_where_the_decision_says_so_and_judges(runs)
     decided = {check["at"]: check["decision"] for check in replayed.checks}
     assert replayed.retrainings
     for each in replayed.retrainings:
-        assert each.reason.startswith(f"{decided[each.at]}; ")
-        assert each.kind in {"promoted", "not promoted"}
+        assert each.reason.startswith(decided[each.at])
+        if each.outcome == "in the shadow":
+            assert each.decided_at is None
+        else:
+            assert each.outcome in {"promoted", "not promoted"}
+            assert each.at <= each.decided_at <= each.at + timedelta(days=SHADOW_DAYS)
     for earlier, later in pairwise(replayed.retrainings):
         assert later.at - earlier.at >= timedelta(days=16)
 
@@ -109,6 +114,35 @@ def test_what_is_stored_after_a_day_changes_nothing_of_its_forecast_or_decision(
     for known in (lambda each: each.checks, lambda each: each.alarms, lambda each: each.retrainings):
         assert until(known(altered), now) == until(known(replayed), now)
     assert not altered.hours["predicted_mwh"].equals(replayed.hours["predicted_mwh"])
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_a_faulty_model_that_is_promoted_is_taken_back_by_itself(short_record, runs, fault):
+    """On synthetic demand, whose noise is small; a stale model is hardly worse there than the others."""
+    bad = BadPromotion(fault, date(2024, 10, 2))
+    begins = local_midnight(bad.day, ZONE)
+    replayed = replay(
+        short_record,
+        ReplayPolicy.NEVER,
+        FIRST,
+        LAST,
+        availability=Availability(1),
+        weather="observed",
+        recipe=QUICK,
+        bad_promotion=bad,
+    )
+    body = replayed.summary(bad, begins)
+    assert body["inject"] == {"kind": f"bad-promotion:{fault.value}", "at": bad.day}
+    (undone,) = replayed.rollbacks
+    assert undone.reason.startswith("the champion before is better: MAPE ")
+    assert body["rollback_delay_days"] == (undone.at - begins) / timedelta(days=1) <= 10
+    good = runs[ReplayPolicy.NEVER].hours
+    served = (replayed.hours["issued_at"] > begins) & (replayed.hours["issued_at"] < undone.at)
+    assert not np.isclose(replayed.hours["predicted_mwh"], good["predicted_mwh"])[served].all()
+    # Before and afterwards the same model forecasts as if nothing had been.
+    np.testing.assert_allclose(
+        replayed.hours.loc[~served, "predicted_mwh"], good.loc[~served, "predicted_mwh"], rtol=1e-9
+    )
 
 
 def until(happened: list, now) -> list:
