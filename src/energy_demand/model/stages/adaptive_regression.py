@@ -33,8 +33,8 @@ AGES = 3  # coefficients are one, two or three days old in a forecast of up to 7
 PERCENT = 100.0  # log demand is kept in percent
 FIRST_VARIANCE = 9.0  # percent², before the first innovation
 REMEMBERED_HOURS = 15 * 24  # of innovations kept for the error stage
-# A shorter record has not seen every season, and the recipe was found on records that have.
-YEAR = pd.Timedelta(days=365)
+# A column known for fewer hours has not seen every season, and the recipe was found on records that have.
+YEAR_HOURS = 365 * 24
 PRIOR_WITHIN_YEAR = 0.9  # at most so much for weather columns there; years wear the recipe's priors off
 
 
@@ -173,8 +173,7 @@ class AdaptiveRegression:
             raise ValueError("no hour of demand is known")
         centre, scale = _standard(responses, known)
         prior = np.array([recipe.prior[group] for group in responses.groups])
-        if responses.periods[-1] - responses.periods[0] < YEAR:
-            scale, prior = _within_year(responses, scale, prior)
+        scale, prior = _within_year(responses, known, scale, prior)
         size = len(responses.names)
         walk = np.array([recipe.walk[group] for group in responses.groups])
         return cls(
@@ -272,15 +271,22 @@ def _standard(responses: Responses, known: Booleans) -> tuple[Floats, Floats]:
     return centre, scale
 
 
-def _within_year(responses: Responses, scale: Floats, prior: Floats) -> tuple[Floats, Floats]:
-    """Scale and prior for a record without all seasons.
+def _within_year(
+    responses: Responses, known: Booleans, scale: Floats, prior: Floats
+) -> tuple[Floats, Floats]:
+    """Scale and prior where a weather column is not known in all seasons.
 
-    Its weather columns are measured in the spread of whole years, not in the little that it has of them, and
-    a coefficient that it hardly constrains stays near zero: the next season's forecasts are held to both.
+    The record is short, or the column is new in it. It is measured in the spread of whole years, not in the
+    little that is known of it, and a coefficient that it hardly constrains stays near zero: the next season's
+    forecasts are held to both.
     """
     usual = np.array([USUAL_SCALES.get(name, 0.0) for name in responses.names])
-    weather = ~np.isin(responses.groups, groups.CALENDAR_GROUPS)
-    return np.maximum(scale, usual), np.where(weather, np.minimum(prior, PRIOR_WITHIN_YEAR), prior)
+    hours = (~np.isnan(responses.values[known])).sum(axis=0)
+    new = ~np.isin(responses.groups, groups.CALENDAR_GROUPS) & (hours < YEAR_HOURS)
+    return (
+        np.where(new, np.maximum(scale, usual), scale),
+        np.where(new, np.minimum(prior, PRIOR_WITHIN_YEAR), prior),
+    )
 
 
 def _batches(hours: Integers) -> list[slice]:
