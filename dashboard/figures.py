@@ -301,6 +301,34 @@ def runs_over_time(runs: Sequence[RunSummary], metric: str, zone: str) -> go.Fig
     return figure
 
 
+def daily_race(days: pd.DataFrame, names: Mapping[str, str], since: datetime, zone: str) -> go.Figure:
+    """Mean absolute percentage error of two models on each day.
+
+    Args:
+        days: day and a column for each model, percent.
+        names: the models' names by column; the first one serves.
+        since: when the other one went into the shadow.
+        zone: of the clock.
+    """
+    figure = _figure()
+    for (column, name), colour in zip(names.items(), (PREDICTED, ACTUAL), strict=True):
+        figure.add_scatter(
+            x=pd.DatetimeIndex(days["day"]),
+            y=days[column],
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            hovertemplate="%{y:.2f} %",
+        )
+    began = pd.Timestamp(since).tz_convert(zone).tz_localize(None)
+    if len(days) and pd.Timestamp(days["day"].iloc[0]) < began:
+        figure.add_vline(x=began, line={"color": MUTED, "dash": "dot"})
+    figure.update_layout(hovermode="x unified", height=300)
+    figure.update_xaxes(hoverformat="%a %d %b %Y")
+    figure.update_yaxes(title="MAPE, %", rangemode="tozero")
+    return figure
+
+
 def importance(values: Mapping[str, float], title: str, most: int = 21) -> go.Figure:
     """Bars of the features that matter most, the first one above."""
     chosen = sorted(values.items(), key=lambda item: item[1])[-most:]

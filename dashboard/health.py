@@ -8,18 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from energy_demand.database.decisions import outcome_in_words, outcome_reason
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.monitoring.performance_monitor import WORSE_RATIO
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
     Level = Literal["good", "bad", "unknown"]
 
 STALE_HOURS = 48
+# When something was decided about a retraining: at its end, after the shadow, by a rollback.
+DECIDED_AT = ("started_at", "decided_at", "rolled_back_at")
+BAD_OUTCOMES = ("failed", "rolled back")
 
 
 @dataclass(frozen=True)
@@ -94,23 +98,38 @@ def drift_sign(check: Mapping[str, Any] | None, zone: ZoneInfo) -> Sign:
     )
 
 
+def newest_decision(retrainings: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The retraining that was decided on last; of two at once, the one that was rolled back."""
+
+    def order(row: Mapping[str, Any]) -> tuple[datetime, bool]:
+        return _decided_at(row), row["rolled_back_at"] is not None
+
+    return max(retrainings, key=order, default=None)
+
+
+def _decided_at(row: Mapping[str, Any]) -> datetime:
+    at: datetime = max(row[name] or row["started_at"] for name in DECIDED_AT)
+    return at
+
+
 def decision_sign(
     check: Mapping[str, Any] | None, retraining: Mapping[str, Any] | None, zone: ZoneInfo
 ) -> Sign:
-    """The last decision: the outcome of a retraining, or the decision of the newest check."""
+    """The last decision: the outcome of a retraining, its rollback, or the decision of the newest check."""
     title = "Last decision"
     newest = None if check is None else check["check_timestamp"]
-    if retraining is not None and (newest is None or retraining["started_at"] >= newest):
-        outcome = str(retraining["outcome"])
-        verdict = (retraining["verdict"] or {}).get("reason")
-        version = f"version {retraining['model_version']} " if retraining["model_version"] else ""
-        return Sign(
-            title,
-            "bad" if outcome == "failed" else "good",
-            f"{version}{outcome.replace('_', ' ')}",
-            f"{retraining['started_at'].astimezone(zone):%a %d %b %H:%M}, trigger "
-            f"{retraining['trigger']}: {retraining['error'] or verdict or retraining['reason']}.",
-        )
+    if retraining is not None:
+        at = _decided_at(retraining)
+        if newest is None or at >= newest:  # a contest is decided and undone at the time of a check
+            outcome = outcome_in_words(retraining)
+            version = f"version {retraining['model_version']} " if retraining["model_version"] else ""
+            return Sign(
+                title,
+                "bad" if outcome in BAD_OUTCOMES else "good",
+                f"{version}{outcome}",
+                f"{at.astimezone(zone):%a %d %b %H:%M}, trigger {retraining['trigger']}: "
+                f"{outcome_reason(retraining)}.",
+            )
     if check is None:
         return Sign(title, "unknown", "none yet", "No drift check or retraining has run yet.")
     return Sign(

@@ -1,7 +1,8 @@
 """The dashboard's database queries, aggregated in SQL so that they return only what is drawn.
 
 Functions take a connection and only read. Model quality is that of forecasts that were scheduled in the hour
-of 09:00 local time, one for each hour (`scored_forecasts`); an hour in `truth_flag` is not truth.
+of 09:00 local time, one for each hour (`scored_forecasts`); an hour in `truth_flag` is not truth. Forecasts
+of models in the shadow are no predictions to anybody: only `shadow_hours` reads them.
 One file, because the queries share their filters.
 """
 
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from energy_demand.columns import FEATURE_COLUMNS, LEAD, OWN_ANSWERS, TARGET_COLUMN
-from energy_demand.database.predictions import ladder_step, scored_forecasts
+from energy_demand.database.predictions import ladder_step, read_shadow, scored_forecasts
 from energy_demand.database.tables import (
     database_stamp,
     drift_log,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 HOUR = sa.literal_column("interval '1 hour'", sa.Interval)
+SHADOW = "shadow"  # the source of forecasts that nobody is shown
 NAIVE = {"seasonal_naive_24": "demand_lag_24h", "seasonal_naive_168": "demand_lag_168h"}
 # Of `scored_forecasts`; what most questions need.
 JUDGED = (
@@ -69,7 +71,10 @@ def kind(connection: sa.Connection) -> str | None:
 
 
 def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[str, Any]:
-    """`demand_rows`, `newest_demand` (screening does not doubt it), `predictions`, `weather_rows`."""
+    """`demand_rows`, `newest_demand` (screening does not doubt it), `predictions`, `weather_rows`.
+
+    Forecasts of models in the shadow do not count as predictions.
+    """
     demand = raw_demand.c
     known = (demand.respondent == respondent, demand.series == "D", demand.known_at <= now)
     newest = (
@@ -83,7 +88,9 @@ def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[st
         "newest_demand": connection.scalar(newest),
         "predictions": connection.scalar(
             sa.select(sa.func.count()).where(
-                prediction_log.c.respondent == respondent, prediction_log.c.prediction_made_at <= now
+                prediction_log.c.respondent == respondent,
+                prediction_log.c.prediction_made_at <= now,
+                prediction_log.c.source != SHADOW,
             )
         ),
         "weather_rows": connection.scalar(
@@ -100,7 +107,8 @@ def newest_forecast(
     Of several, the one of the best step of the fallback ladder; of those, the newest.
 
     Columns: id, timestamp, issued_at, lead_hours, predicted_demand, the bounds, model_version, quality,
-    source. Predictions from a caller's own features do not count, even for a whole day.
+    source. Predictions from a caller's own features do not count, even for a whole day, nor do forecasts of
+    models in the shadow.
     """
     logged = prediction_log.c
     within = (
@@ -108,6 +116,7 @@ def newest_forecast(
         logged.timestamp > start,
         logged.timestamp <= end,
         logged.prediction_made_at <= now,
+        logged.source != SHADOW,
     )
     whole = (
         sa.select(logged.request_id)
@@ -359,6 +368,32 @@ def feature_scores(
         .order_by(newest.c.day)
     )
     return _frame(connection, query)
+
+
+def shadow_hours(
+    connection: sa.Connection,
+    respondent: str,
+    zone: str,
+    version: str,
+    champion: str | None,
+    since: datetime,
+    now: datetime,
+) -> pd.DataFrame:
+    """The hours since `since` that a model in the shadow and the champion itself forecast at the same time.
+
+    Columns: period, day (local), actual_mwh (NaN: not known), challenger_mwh (of the shadow), champion_mwh.
+    """
+    rows = read_shadow(connection, respondent, zone, version, champion, since, now)
+    ends = pd.to_datetime(rows["timestamp"], utc=True)
+    return pd.DataFrame(
+        {
+            "period": ends,
+            "day": (ends - pd.Timedelta(hours=1)).dt.tz_convert(zone).dt.date,
+            "actual_mwh": rows["actual"],
+            "challenger_mwh": rows["shadow"],
+            "champion_mwh": rows["served"],
+        }
+    )
 
 
 def newest_features(connection: sa.Connection, respondent: str, limit: int) -> pd.DataFrame:

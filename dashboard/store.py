@@ -128,6 +128,16 @@ def champion_version() -> str | None:
     return Registry(settings()).champion_version()
 
 
+@st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
+def champion_and_previous() -> tuple[str | None, str | None]:
+    """The champion's version and that of the champion before it; None where there is none.
+
+    Raises:
+        RegistryUnavailableError: MLflow cannot be reached.
+    """
+    return Registry(settings()).champion_and_previous()
+
+
 @st.cache_resource(max_entries=3, show_spinner="Loading the model …")
 def _model(version: str) -> Champion:
     """A registered version with its forecaster; to be used under `_boosters` only.

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import figures, queries, store, widgets
-from dashboard.health import decision_sign, drift_sign, freshness_sign, model_sign
+from dashboard.health import decision_sign, drift_sign, freshness_sign, model_sign, newest_decision
 from dashboard.queries import Judged
 from energy_demand.database import decisions
 from energy_demand.database.watched import champion_share
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BEFORE = timedelta(hours=48)  # of demand, drawn before the forecast
 WEEK = timedelta(days=7)
+RETRAININGS = 10  # newest, of which one that was decided on or undone last is shown
 COUNTS_HELP = {
     "Champion answered": "Share of the last 7 days' scheduled hours; a fallback answered the others, and "
     "their errors do not count as the model's.",
@@ -108,11 +109,11 @@ def _signs(now: datetime) -> None:
         widgets.show_sign(_model_sign(now))
     stored = store.read(queries.counts, respondent, now)
     check = store.read(decisions.last_check, respondent, now)
-    retrained = store.read(decisions.retrainings, respondent, now, 1)
+    retrained = store.read(decisions.retrainings, respondent, now, RETRAININGS)
     for sign in (
         freshness_sign(stored["newest_demand"], now, region_zone),
         drift_sign(check, region_zone),
-        decision_sign(check, retrained[0] if retrained else None, region_zone),
+        decision_sign(check, newest_decision(retrained), region_zone),
     ):
         widgets.show_sign(sign)
 

@@ -1,4 +1,4 @@
-"""Training History: runs over time, a comparison of two runs, and the champions with their verdicts."""
+"""Training History: models in the shadow, runs over time and side by side, champions, retrainings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import figures, store, widgets
+from dashboard import figures, queries, store, widgets
 from energy_demand.database import decisions
+from energy_demand.evaluation.promotion import daily_losses, newest_days
+from energy_demand.jobs.contest_state import contest_state, stored_shadows
+from energy_demand.jobs.shadow import contest_hours, judge_live
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from energy_demand.jobs.contest_state import Shadows
     from energy_demand.registry.run_history import RunSummary
 
 METRICS = ("test_mape", "test_mae", "test_rmse", "test_bias_percent", "test_coverage_80", "test_coverage_95")
@@ -23,6 +28,8 @@ def show() -> None:
     """The page."""
     st.subheader("Training History")
     with widgets.warn_on_failure():
+        _in_the_shadow()
+    with widgets.warn_on_failure():
         runs = store.runs()
         if runs:
             _over_time(runs)
@@ -31,6 +38,116 @@ def show() -> None:
         else:
             st.info("No model has been trained yet. Run `energy-demand train`.")
     _retrainings()
+
+
+def _in_the_shadow() -> None:
+    st.markdown("**In the shadow**")
+    now = store.now()
+    shadows = store.read(stored_shadows, store.respondent(), *store.champion_and_previous(), now)
+    state = contest_state(shadows, now)
+    if not shadows.versions:
+        st.caption(
+            "No model is in the shadow: no challenger waits for a decision, and no promotion can still be "
+            "undone."
+        )
+    if shadows.challenger is not None:
+        _challenger(shadows, shadows.challenger, state["challenger"])
+    if shadows.promotion is not None:
+        _promotion(shadows, shadows.promotion, state["promotion"])
+
+
+def _challenger(shadows: Shadows, row: dict[str, Any], state: dict[str, Any]) -> None:
+    """The challenger that is not decided on, beside the champion."""
+    version = str(state["version"])
+    st.markdown(
+        f":blue-badge[challenger] **Version {version}** forecasts beside version {shadows.champion} since "
+        f"{_day(state['since'])} and is decided on by {_day(state['until'])} (trigger {state['trigger']})."
+    )
+    _test(state)
+    st.caption(f"{str(state['reason'])[:1].upper()}{str(state['reason'])[1:]}.")
+    hours = _live(version, shadows.champion, state["since"])
+    contest = row["contest"]
+    if contest is not None and contest["champion"] == shadows.champion:
+        hours = pd.concat([contest_hours(contest, store.settings()), hours], ignore_index=True)
+    _race(hours, f"version {version}, challenger", shadows.champion, state["since"], "challenger")
+    st.caption(
+        "Before the dotted line: days of the contest before the shadow. To decide by hand: "
+        "`energy-demand contest --promote` or `--drop`."
+    )
+
+
+def _promotion(shadows: Shadows, row: dict[str, Any], state: dict[str, Any]) -> None:
+    """The champion whose promotion can be undone, beside the champion before it."""
+    st.markdown(
+        f":orange-badge[watched promotion] **Version {state['version']}** serves since "
+        f"{_day(state['since'])}. Until {_day(state['until'])} version {state['previous']} forecasts beside "
+        "it, and serves again if it is proven better."
+    )
+    hours = _live(str(state["previous"]), shadows.champion, state["since"])
+    judged = judge_live(hours, row["contest"], store.settings())
+    _test(
+        {
+            "days": judged.days,
+            "gain_percent": judged.gain_percent if judged.days else None,
+            "statistic": judged.statistic,
+            "boundary": judged.boundary,
+        }
+    )
+    st.caption(f"{judged.reason[:1].upper()}{judged.reason[1:]}.")
+    _race(
+        hours, f"version {state['previous']}, champion before", shadows.champion, state["since"], "promotion"
+    )
+
+
+def _live(version: str, champion: str | None, since: datetime) -> pd.DataFrame:
+    """The hours that a model in the shadow and the champion forecast since."""
+    return store.read(
+        queries.shadow_hours, store.respondent(), store.zone(), version, champion, since, store.now()
+    )
+
+
+def _test(state: dict[str, Any]) -> None:
+    """How far the model in the shadow is from being proven better."""
+    days, gain, statistic, boundary = (
+        state[name] for name in ("days", "gain_percent", "statistic", "boundary")
+    )
+    first, second, third = st.columns(3)
+    first.metric("Days compared", "none" if days is None else f"{days}")
+    second.metric(
+        "Gain",
+        "unknown" if gain is None else f"{gain:+.1f} %",
+        help="By how much the model in the shadow is better than the champion, mean of the days.",
+    )
+    third.metric(
+        "Statistic",
+        "no test yet" if statistic is None else f"{statistic:.2f} of {boundary:.2f}",
+        help="The standardised gain, and the boundary at which the model in the shadow is proven.",
+    )
+    if statistic is not None:
+        share = min(max(statistic / boundary, 0.0), 1.0)
+        st.progress(share, f"{share:.0%} of the way to the boundary")
+
+
+def _race(hours: pd.DataFrame, name: str, champion: str | None, since: datetime, key: str) -> None:
+    """The daily errors of both models."""
+    hours = newest_days(hours.dropna(subset=["actual_mwh", "challenger_mwh", "champion_mwh"]))
+    if hours.empty:
+        st.caption("No day has been forecast by both models yet whose demand is known.")
+        return
+    sides = ("champion", "challenger")
+    days = pd.DataFrame(
+        {"day": sorted(hours["day"].unique()), **{side: daily_losses(hours, side) for side in sides}}
+    )
+    names = {"champion": f"version {champion}, serves", "challenger": name}
+    widgets.plot(
+        figures.daily_race(days, names, since, store.zone()),
+        f"race {key}",
+        "Daily MAPE of the champion and of the model in the shadow",
+    )
+
+
+def _day(at: datetime) -> str:
+    return f"{at.astimezone(store.settings().region.zone):%a %d %b %Y}"
 
 
 def _over_time(runs: Sequence[RunSummary]) -> None:
@@ -123,10 +240,11 @@ def _retrainings() -> None:
             {
                 "began": row["started_at"],
                 "trigger": row["trigger"],
-                "outcome": row["outcome"].replace("_", " "),
+                "outcome": decisions.outcome_in_words(row),
                 "version": row["model_version"],
                 "reason": row["reason"],
-                "verdict": row["error"] or (row["verdict"] or {}).get("reason"),
+                "verdict": None if row["outcome"] == "running" else decisions.outcome_reason(row),
+                "rolled back": row["rolled_back_at"],
             }
             for row in found
         ]

@@ -270,13 +270,14 @@ def _summary_lines(story: Story, champion: Champion) -> Iterator[str]:
             yield f"        {decision.reason}."
     if story.retrained is not None:
         training = story.retrained.training
-        word = "promoted" if training.verdict.promoted else "not promoted"
+        undecided = "goes on in the shadow" if not training.verdict.decided else "not promoted"
+        word = "promoted" if training.verdict.promoted else undecided
         yield f"        Version {training.version.version} was trained and {word}:"
         yield f"        {training.verdict.reason}."
     if story.before is not None:
-        outcome = str(story.before["outcome"]).replace("_", " ")
+        outcome = decisions.outcome_in_words(story.before)
         version = story.before["model_version"]
         yield f"An earlier run detected the heat wave and trained version {version} ({outcome}):"
-        yield f"        {story.before['verdict']['reason']}."
+        yield f"        {decisions.outcome_reason(story.before)}."
     through = utc_text(champion.forecaster.trained_through)
     yield f"Version {champion.version} serves now, trained through {through}."

@@ -25,6 +25,23 @@ JUDGED = ("promoted", "not_promoted", "shadow")
 DECIDED = ("promoted", "not_promoted")
 
 
+# In words, where they are not the outcome itself.
+IN_WORDS = {"not_promoted": "not promoted", "shadow": "in the shadow"}
+
+
+def outcome_in_words(row: Mapping[str, Any]) -> str:
+    """The outcome of a retraining for people: `rolled back` where its promotion was undone since."""
+    if row["rolled_back_at"] is not None:
+        return "rolled back"
+    return IN_WORDS.get(row["outcome"], str(row["outcome"]))
+
+
+def outcome_reason(row: Mapping[str, Any]) -> str:
+    """Why a retraining has its outcome, in one line."""
+    undone = row["rollback_reason"] if row["rolled_back_at"] is not None else None
+    return str(undone or row["error"] or (row["verdict"] or {}).get("reason") or row["reason"])
+
+
 def plain(value: Any) -> Any:
     """Nested values as JSONB takes them: dates and times as ISO text, NaN as null."""
     if isinstance(value, dict):
@@ -216,9 +233,10 @@ def last_retraining(connection: sa.Connection, respondent: str, now: datetime) -
 def retrainings(
     connection: sa.Connection, respondent: str, now: datetime, limit: int
 ) -> list[dict[str, Any]]:
-    """The newest retrainings by `now`, newest first."""
+    """The newest retrainings by `now`, newest first; without the hours of their contests."""
+    columns = [column for column in retraining_log.columns if column.name != "contest"]
     query = (
-        sa.select(retraining_log)
+        sa.select(*columns)
         .where(retraining_log.c.respondent == respondent, retraining_log.c.started_at <= now)
         .order_by(retraining_log.c.started_at.desc(), retraining_log.c.id.desc())
         .limit(limit)

@@ -14,7 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from energy_demand import locks
-from energy_demand.columns import ANSWERS
+from energy_demand.columns import ANSWERS, OWN_ANSWERS
 from energy_demand.database.tables import prediction_log, raw_demand
 
 if TYPE_CHECKING:
@@ -168,12 +168,19 @@ def read_scheduled(
 
 
 def read_shadow(
-    connection: sa.Connection, respondent: str, zone: str, version: str, start: datetime, now: datetime
+    connection: sa.Connection,
+    respondent: str,
+    zone: str,
+    version: str,
+    champion: str | None,
+    since: datetime,
+    now: datetime,
 ) -> pd.DataFrame:
-    """A shadow's forecasts of the hours after `start` beside those that counted, as known at `now`.
+    """What `version` in the shadow and the champion itself forecast at the same time, as known at `now`.
 
-    The database's function `shadow_forecasts` (migration 0008). Columns: timestamp, issued_at, shadow,
-    served, actual (MWh; NaN: not known), served_version, served_quality, by timestamp.
+    The database's function `shadow_forecasts` (migration 0008), of forecasts issued at `since` or later; an
+    hour that a fallback or another version answered has no row. Columns: timestamp, issued_at, shadow,
+    served, actual (MWh; NaN: not known), by timestamp.
     """
     texts = ("respondent", "shadow_version", "served_version", "served_quality")
     numbers = ("shadow", "served", "actual")
@@ -184,12 +191,17 @@ def read_shadow(
         name="shadow_forecast",
     )
     rows = found.c
-    columns = [
-        rows[name] for name in ("timestamp", "issued_at", *numbers, "served_version", "served_quality")
-    ]
+    columns = [rows[name] for name in ("timestamp", "issued_at", *numbers)]
     query = (
         sa.select(*columns)
-        .where(rows.respondent == respondent, rows.shadow_version == version, rows.timestamp > start)
+        .where(
+            rows.respondent == respondent,
+            rows.timestamp > since,
+            rows.issued_at >= since,
+            rows.shadow_version == version,
+            rows.served_version == champion,
+            rows.served_quality.in_(OWN_ANSWERS),
+        )
         .order_by(rows.timestamp)
     )
     frame = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in columns])

@@ -26,7 +26,8 @@ from energy_demand.database.tables import (
     truth_flag,
     weather_run,
 )
-from energy_demand.timeaxis import MAX_LEAD_HOURS, local_day, local_midnight
+from energy_demand.limits import PROBATION_DAYS
+from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS, local_day, local_midnight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 # Current model quality is measured on the scheduled forecasts of this span.
 WATCHED_SPAN = timedelta(days=7)
+# So long a rollback is reported, that somebody looks why the contest was wrong.
+ROLLBACK_SPAN = timedelta(days=7)
 # The names of the flows in Prefect.
 FLOWS = {
     Job.INGESTION.name: "data-ingestion",
@@ -88,6 +91,23 @@ class StepErrors:
 
 
 @dataclass(frozen=True)
+class Challenger:
+    """The challenger in the shadow; `gain_percent` over the champion is that of the newest verdict."""
+
+    version: str
+    trained_at: datetime
+    gain_percent: float | None
+
+
+@dataclass(frozen=True)
+class ShadowLag:
+    """How many hours a shadow's newest forecast is behind the newest scheduled one; 0: it forecasts too."""
+
+    role: str
+    hours: float
+
+
+@dataclass(frozen=True)
 class Watched:
     """The monitored figures of a respondent.
 
@@ -105,6 +125,10 @@ class Watched:
         by_step: the errors of every step of the fallback ladder that answered.
         tomorrow_hours: hours of the local tomorrow that the morning's forecast covers, even if it was late.
         retraining_failed: whether the newest finished retraining failed; None: there was none.
+        challenger: the challenger in the shadow.
+        rolled_back: whether a promotion was undone by itself within `ROLLBACK_SPAN`.
+        shadows: the models that are to forecast in the shadow: `challenger`, and `previous_champion` while
+            the promotion after it can be undone.
         flows: the flows that have run.
         feature_rows: stored rows of features.
     """
@@ -121,6 +145,9 @@ class Watched:
     by_step: tuple[StepErrors, ...]
     tomorrow_hours: int
     retraining_failed: bool | None
+    challenger: Challenger | None
+    rolled_back: bool
+    shadows: tuple[ShadowLag, ...]
     flows: tuple[FlowRun, ...]
     feature_rows: int
 
@@ -135,6 +162,7 @@ def watched(connection: sa.Connection, region: Region, model: str, now: datetime
     rows = sa.select(sa.func.count()).where(features.c.respondent == respondent)
     mae, mape, by_step = _errors(connection, respondent, zone, now)
     runs = _runs(connection, respondent)
+    challenger = _challenger(connection, respondent, now)
     return Watched(
         newest=_newest_demand(connection, respondent, now),
         observed=_newest_observed(connection, sites, now),
@@ -148,6 +176,9 @@ def watched(connection: sa.Connection, region: Region, model: str, now: datetime
         by_step=by_step,
         tomorrow_hours=_tomorrow_hours(connection, respondent, zone, now),
         retraining_failed=_retraining_failed(connection, respondent, runs),
+        challenger=challenger,
+        rolled_back=_rolled_back(connection, respondent, now),
+        shadows=_shadows(connection, respondent, challenger, now),
         flows=runs,
         feature_rows=connection.scalar(rows) or 0,
     )
@@ -300,3 +331,72 @@ def _retraining_failed(connection: sa.Connection, respondent: str, runs: tuple[F
         return None
     # A retraining with too few rows also ends its flow with an error, but counts as skipped.
     return outcome == "failed" or (outcome != "skipped" and any(run.failed for run in ended))
+
+
+def _challenger(connection: sa.Connection, respondent: str, now: datetime) -> Challenger | None:
+    log = retraining_log.c
+    found = connection.execute(
+        sa.select(
+            log.model_version,
+            log.finished_at,
+            sa.case(
+                (log.verdict["days"].as_integer() > 0, log.verdict["gain_percent"].as_float()), else_=None
+            ),
+        )
+        .where(log.respondent == respondent, log.outcome == "shadow", log.finished_at <= now)
+        .order_by(log.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if found is None else Challenger(*found)
+
+
+def _rolled_back(connection: sa.Connection, respondent: str, now: datetime) -> bool:
+    log = retraining_log.c
+    within = log.rolled_back_at > now - ROLLBACK_SPAN, log.rolled_back_at <= now
+    return bool(connection.scalar(sa.select(sa.exists().where(log.respondent == respondent, *within))))
+
+
+def _shadows(
+    connection: sa.Connection, respondent: str, challenger: Challenger | None, now: datetime
+) -> tuple[ShadowLag, ...]:
+    """The lag of each model that is to forecast in the shadow; none before the first scheduled forecast."""
+    logged, log = prediction_log.c, retraining_log.c
+
+    def newest(since: datetime, *conditions: sa.ColumnElement[bool]) -> sa.Row[tuple[datetime, str]] | None:
+        """Issue time and version of the newest such forecast of hours after `since`."""
+        known = (logged.respondent == respondent, logged.timestamp > since, logged.prediction_made_at <= now)
+        query = sa.select(logged.issued_at, logged.model_version).where(*known, *conditions)
+        return connection.execute(
+            query.order_by(logged.timestamp.desc(), logged.issued_at.desc()).limit(1)
+        ).one_or_none()
+
+    week = now - WATCHED_SPAN
+    scheduled = newest(week, logged.source == "scheduled")
+    if scheduled is None:
+        return ()
+    expected = [] if challenger is None else [("challenger", challenger.version, challenger.trained_at)]
+    serves = newest(week, logged.source == "scheduled", logged.quality.in_(OWN_ANSWERS))
+    if serves is not None:
+        previous = log.contest["champion"].astext
+        promotion = connection.execute(
+            sa.select(previous, log.decided_at)
+            .where(
+                log.respondent == respondent,
+                log.outcome == "promoted",
+                log.model_version == serves.model_version,
+                log.rolled_back_at.is_(None),
+                log.decided_at > now - timedelta(days=PROBATION_DAYS),
+                log.decided_at <= now,
+                previous.is_not(None),
+            )
+            .order_by(log.id.desc())
+            .limit(1)
+        ).one_or_none()
+        if promotion is not None:
+            expected.append(("previous_champion", *promotion))
+    lags = []
+    for role, version, since in expected:
+        forecast = newest(since, logged.source == "shadow", logged.model_version == version)
+        behind = scheduled.issued_at - (since if forecast is None else forecast.issued_at)
+        lags.append(ShadowLag(role, max(0.0, behind / HOUR)))
+    return tuple(lags)

@@ -53,12 +53,15 @@ def read_shadows(database: Database, registry: Registry, settings: Settings, now
     """
     respondent = settings.region.respondent
     champion, previous = registry.champion_and_previous()
+    return database.run(lambda connection: stored_shadows(connection, respondent, champion, previous, now))
 
-    def read(connection: sa.Connection) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        promotion = None if champion is None else decisions.promotion(connection, respondent, champion)
-        return decisions.challenger(connection, respondent), promotion
 
-    challenger, promotion = database.run(read)
+def stored_shadows(
+    connection: sa.Connection, respondent: str, champion: str | None, previous: str | None, now: datetime
+) -> Shadows:
+    """The models in the shadow at `now`, where the registry has this champion and this one before it."""
+    challenger = decisions.challenger(connection, respondent)
+    promotion = None if champion is None else decisions.promotion(connection, respondent, champion)
     if (
         promotion is None
         or previous is None

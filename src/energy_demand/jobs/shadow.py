@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from energy_demand.columns import OWN_ANSWERS
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import decisions, predictions
 from energy_demand.errors import UserError
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
+    from energy_demand.evaluation.rollback import Probation
     from energy_demand.jobs.contest_state import Shadows
     from energy_demand.registry.registry import Registry
 
@@ -133,6 +133,19 @@ def forecast_shadows(
             expected = isinstance(error, UserError)
             _log.warning("no shadow forecast by %s", problems[-1], exc_info=None if expected else error)
     return problems
+
+
+def judge_live(live: pd.DataFrame, stored: dict[str, Any] | None, settings: Settings) -> Probation:
+    """The judgement of a promotion by the hours since, of `stored_contest` before it.
+
+    Args:
+        live: in the columns of `compared`, the champion before as challenger.
+        stored: the promoted version's contest; None without one.
+        settings: for the local days.
+    """
+    contest = contest_hours(stored, settings) if stored else live.iloc[:0]
+    hours = live.rename(columns={"challenger_mwh": "previous_mwh"})
+    return judge_promotion(hours, gain_deviation(contest))
 
 
 def judge_shadows(
@@ -241,10 +254,7 @@ def _judge_promotion(
     live = _live_hours(database, settings, previous, row["decided_at"], shadows, now)
     if live.empty:
         return None
-    contest = contest_hours(row["contest"], settings) if row["contest"] else live.iloc[:0]
-    probation = judge_promotion(
-        live.rename(columns={"challenger_mwh": "previous_mwh"}), gain_deviation(contest)
-    )
+    probation = judge_live(live, row["contest"], settings)
     reasons.append(f"version {previous}: {probation.reason}")
     if not probation.roll_back:
         return None
@@ -312,10 +322,10 @@ def _live_hours(
     """
     respondent, zone = settings.region.respondent, settings.region.zone
     rows = database.run(
-        lambda connection: predictions.read_shadow(connection, respondent, zone.key, version, since, now)
+        lambda connection: predictions.read_shadow(
+            connection, respondent, zone.key, version, shadows.champion, since, now
+        )
     )
-    own = rows["served_quality"].isin(OWN_ANSWERS) & (rows["served_version"] == shadows.champion)
-    rows = rows[own & (rows["issued_at"] >= since)]
     if rows.empty:
         return no_hours()
     shadow, served = (

@@ -120,6 +120,7 @@ def _retrained(row: dict[str, Any]) -> dict[str, Any]:
         "at": row["started_at"],
         "trigger": row["trigger"],
         "outcome": row["outcome"],
+        "rolled_back_at": row["rolled_back_at"],
         "version": row["model_version"],
-        "reason": row["error"] or (row["verdict"] or {}).get("reason") or row["reason"],
+        "reason": decisions.outcome_reason(row),
     }

@@ -121,8 +121,27 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             stored.tomorrow_hours,
         ),
         ("retraining_failed", "1 if the last finished retraining failed.", stored.retraining_failed),
+        (
+            "promotion_rolled_back",
+            "1 if a promotion was undone by itself in the last 7 days.",
+            stored.rolled_back,
+        ),
         ("feature_rows", "Stored feature rows.", stored.feature_rows),
     ]
+    if stored.challenger is not None:
+        trained_hours_ago = age(stored.challenger.trained_at)
+        gauges += [
+            (
+                "challenger_shadow_days",
+                "Days since the challenger in the shadow was trained.",
+                None if trained_hours_ago is None else trained_hours_ago / 24,
+            ),
+            (
+                "challenger_gain_percent",
+                "By how much the challenger is better than the champion, mean of the days, percent.",
+                stored.challenger.gain_percent,
+            ),
+        ]
     if stored.check is not None:
         gauges += [
             ("drift_share", "Drift share of the last drift check.", stored.check.drift_share),
@@ -144,6 +163,7 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
         ),
         *(_gauge(name, text, float(value)) for name, text, value in gauges if value is not None),
         *_by_step(stored),
+        _shadow_lags(stored),
         *_last_runs(
             "flow",
             [(run.flow, run.last_success, run.failed) for run in stored.flows],
@@ -175,6 +195,18 @@ def _by_step(stored: Watched) -> list[Metric]:
                 family.add_metric([step.quality], value)
         metrics.append(family)
     return metrics
+
+
+def _shadow_lags(stored: Watched) -> Metric:
+    """How far each model in the shadow is behind the scheduled forecast."""
+    family = GaugeMetricFamily(
+        "shadow_forecast_lag_hours",
+        "Hours from the shadow's newest forecast to the newest scheduled one, by the shadow's role.",
+        labels=["role"],
+    )
+    for shadow in stored.shadows:
+        family.add_metric([shadow.role], shadow.hours)
+    return family
 
 
 def _last_runs(what: str, runs: Iterable[tuple[str, datetime | None, bool]], success: str) -> list[Metric]:

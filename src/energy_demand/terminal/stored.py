@@ -8,6 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from energy_demand.database.decisions import outcome_in_words
 from energy_demand.terminal.console import out
 from energy_demand.terminal.monitoring import contest_lines
 
@@ -76,7 +77,7 @@ def _add_monitoring(table: Table, body: dict[str, Any]) -> None:
             "retraining",
             escape(
                 f"{retraining['at']:%Y-%m-%dT%H:%MZ}, {retraining['trigger']}, "
-                f"{retraining['outcome'].replace('_', ' ')}: {retraining['reason']}"
+                f"{outcome_in_words(retraining)}: {retraining['reason']}"
             ),
         )
     if body["contest"] is not None and any(body["contest"][name] for name in ("challenger", "promotion")):
