@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 import streamlit as st
@@ -18,6 +20,7 @@ from energy_demand.database.tables import drift_log, retraining_log
 from energy_demand.evaluation.promotion import FIRST, Decision, Verdict
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
+from energy_demand.jobs.shadow import plain_verdict, stored_contest
 from energy_demand.monitoring.drift_detection import WATCHED, generate_drift_html_report
 from energy_demand.registry.registry import Registry
 from energy_demand.timeaxis import day_ahead_issue, day_periods
@@ -29,13 +32,18 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
 
+DAY = timedelta(days=1)
 FIRST_DAY, LAST_DAY = date(2025, 2, 12), date(2025, 3, 13)  # of the scheduled forecasts; the last is tomorrow
 BETTER = Verdict(Decision.REFUSED, "not proven better than the champion: MAPE 2.50 % against 2.48 %")
 
 
 @pytest.fixture(scope="session")
 def shown(new_database_url, synthetic_upstream, trained, tmp_path_factory) -> Settings:
-    """Ten weeks of data, two runs, a month of scheduled forecasts, two weeks of checks, three retrainings."""
+    """Ten weeks of data, two runs, a month of scheduled forecasts, two weeks of checks, six retrainings.
+
+    Version 2 is in the shadow as a challenger, and has forecast there for a week. Of version 1 a promotion is
+    stored; as the first champion it has none before it. The promotion of version 9 was undone.
+    """
     settings = make_settings(
         energy_demand_home=tmp_path_factory.mktemp("shown"),
         database_url=new_database_url(),
@@ -57,6 +65,8 @@ def shown(new_database_url, synthetic_upstream, trained, tmp_path_factory) -> Se
         with database.transaction() as connection:
             connection.execute(sa.insert(drift_log), [_check(days) for days in range(14)])
             connection.execute(sa.insert(retraining_log), [_retraining(days) for days in (30, 20, 10)])
+            for each in (_undone(40), _promoted(8), _challenger(7)):
+                connection.execute(sa.insert(retraining_log).values(**each))
     return settings
 
 
@@ -69,6 +79,12 @@ def _forecasts(database: Database, registry: Registry, settings: Settings) -> No
             made = forecast_stored(database, settings, issued, day_periods(day, zone), champion)
             rows = made.log_rows("scheduled", f"scheduled NY {day}", issued, "NY")
             predictions.insert_predictions(connection, rows)
+            if issued > PRESENT - 7 * DAY:
+                shadow = {"source": "shadow", "model_version": "2", "request_id": f"shadow NY {day}"}
+                predictions.insert_predictions(
+                    connection,
+                    [{**row, **shadow, "predicted_demand": 1.01 * row["predicted_demand"]} for row in rows],
+                )
             day += timedelta(days=1)
 
 
@@ -112,11 +128,62 @@ def _retraining(days_ago: int) -> dict[str, object]:
     }
 
 
+def _contest(days: int, champion: str) -> dict[str, object]:
+    """The hours of a contest that ended ten days ago: 1 % of error against 2 %."""
+    ends = pd.date_range(end=PRESENT - 10 * DAY, periods=24 * days, freq="h")
+    actual = pd.Series(17_000.0, index=range(len(ends)))
+    hours = {"challenger_mwh": actual * 1.01, "champion_mwh": actual * 1.02, "actual_mwh": actual}
+    return stored_contest(pd.DataFrame({"period": ends, **hours}), champion, refit=False)
+
+
+def _challenger(days_ago: int) -> dict[str, object]:
+    verdict = Verdict(
+        Decision.UNDECIDED,
+        "not proven to be better than the champion: MAPE 2.50 % against 2.60 % on 450 hours of 19 days, "
+        "z = 1.25 of 3.50",
+        days=19,
+        gain_percent=3.5,
+        statistic=1.25,
+        boundary=3.5,
+    )
+    changes = {"outcome": "shadow", "verdict": plain_verdict(verdict), "contest": _contest(13, "1")}
+    return {**_retraining(days_ago), **changes}
+
+
+def _promoted(days_ago: int) -> dict[str, object]:
+    at = PRESENT - days_ago * DAY
+    promoted = {"outcome": "promoted", "model_version": "1", "decided_at": at, "contest": _contest(14, "2")}
+    return {**_retraining(days_ago), **promoted}
+
+
+def _undone(days_ago: int) -> dict[str, object]:
+    at = PRESENT - days_ago * DAY
+    undone = {
+        "outcome": "promoted",
+        "model_version": "9",
+        "decided_at": at,
+        "rolled_back_at": at + 4 * DAY,
+        "rollback_reason": "the champion before is better: MAPE 2.50 % against 5.00 %",
+    }
+    return {**_retraining(days_ago), **undone}
+
+
+@pytest.fixture(scope="session")
+def watched_promotion(shown, tmp_path_factory) -> Settings:
+    """The same where version 2 served before version 1."""
+    home = tmp_path_factory.mktemp("watched") / "home"
+    shutil.copytree(shown.home, home)
+    settings = shown.model_copy(update={"energy_demand_home": home})
+    registry = Registry(settings)
+    registry.promote("2")
+    registry.promote("1")
+    return settings
+
+
 @pytest.fixture(scope="session")
 def reported(shown) -> Settings:
     """The same with an Evidently page."""
     import numpy as np  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
 
     rng = np.random.default_rng(1)
     rows = pd.DataFrame({name: rng.normal(size=200) for name in WATCHED})

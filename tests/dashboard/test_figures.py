@@ -103,3 +103,19 @@ def test_csv_has_the_hour_in_utc_and_on_the_local_clock():
         "period_utc,start_local,predicted",
         "2025-03-08T06:00:00Z,2025-03-08T00:00:00-05:00,15000",
     ]
+
+
+@pytest.mark.parametrize(("since", "lines"), [("2025-03-03T05:00Z", 1), ("2025-03-01T05:00Z", 0)])
+def test_a_race_has_a_line_for_each_model_and_marks_where_the_shadow_begins(since, lines):
+    days = pd.DataFrame(
+        {
+            "day": pd.date_range("2025-03-01", periods=5).date,
+            "champion": [2.0, 3.0, 2.0, 2.5, 2.0],
+            "challenger": [1.0, 2.0, 3.0, 1.5, 1.0],
+        }
+    )
+    names = {"champion": "version 1, serves", "challenger": "version 2, challenger"}
+    figure = figures.daily_race(days, names, pd.Timestamp(since).to_pydatetime(), ZONE)
+    assert list(trace(figure, "version 2, challenger").y) == [1.0, 2.0, 3.0, 1.5, 1.0]
+    assert list(trace(figure, "version 1, serves").y) == [2.0, 3.0, 2.0, 2.5, 2.0]
+    assert len(figure.layout.shapes) == lines

@@ -9,7 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from dashboard.health import STALE_HOURS, decision_sign, drift_sign, freshness_sign, model_sign
+from dashboard.health import (
+    STALE_HOURS,
+    decision_sign,
+    drift_sign,
+    freshness_sign,
+    model_sign,
+    newest_decision,
+)
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.monitoring.performance_monitor import WORSE_RATIO
 from support import PRESENT
@@ -34,6 +41,22 @@ RETRAINING = {
     "verdict": {"reason": "better than the champion"},
     "reason": "drift share 0.45 over 0.30",
     "error": None,
+    "decided_at": PRESENT - timedelta(hours=8),
+    "rolled_back_at": None,
+    "rollback_reason": None,
+}
+SHADOW = {
+    **RETRAINING,
+    "outcome": "shadow",
+    "decided_at": None,
+    "verdict": {"reason": "not proven to be better than the champion"},
+}
+UNDONE = {
+    **RETRAINING,
+    "started_at": PRESENT - timedelta(days=5),
+    "decided_at": PRESENT - timedelta(days=5),
+    "rolled_back_at": CHECK["check_timestamp"],
+    "rollback_reason": "the champion before is better",
 }
 
 
@@ -91,8 +114,36 @@ def test_the_last_decision_is_the_newer_of_a_check_and_a_retraining():
     done = decision_sign(CHECK, RETRAINING, ZONE)
     assert done.headline == "version 3 promoted"
     assert "better than the champion" in done.sentence
-    older = {**RETRAINING, "started_at": PRESENT - timedelta(days=3)}
+    long_ago = PRESENT - timedelta(days=3)
+    older = {**RETRAINING, "started_at": long_ago, "decided_at": long_ago}
     assert decision_sign(CHECK, older, ZONE).headline == "retrain"
     failed = {**RETRAINING, "outcome": "failed", "error": "MLflow was away", "verdict": None}
     assert decision_sign(None, failed, ZONE).level == "bad"
     assert "MLflow was away" in decision_sign(None, failed, ZONE).sentence
+
+
+def test_a_challenger_in_the_shadow_is_no_decision_against_it():
+    sign = decision_sign(CHECK, SHADOW, ZONE)
+    assert (sign.level, sign.headline) == ("good", "version 3 in the shadow")
+    assert "not proven to be better" in sign.sentence
+
+
+def test_a_challenger_that_is_decided_on_after_weeks_is_the_last_decision_from_then_on():
+    began = PRESENT - timedelta(days=20)
+    decided = {**RETRAINING, "started_at": began, "decided_at": CHECK["check_timestamp"]}
+    assert decision_sign(CHECK, decided, ZONE).headline == "version 3 promoted"
+    assert decision_sign(CHECK, {**SHADOW, "started_at": began}, ZONE).headline == "retrain"
+
+
+def test_a_rollback_is_the_last_decision_and_says_why():
+    sign = decision_sign(CHECK, UNDONE, ZONE)
+    assert (sign.level, sign.headline) == ("bad", "version 3 rolled back")
+    assert "the champion before is better" in sign.sentence
+
+
+def test_of_several_retrainings_the_one_that_was_decided_on_last_is_shown():
+    assert newest_decision([]) is None
+    refused = {**RETRAINING, "outcome": "not_promoted", "decided_at": UNDONE["rolled_back_at"]}
+    refused["started_at"] = PRESENT - timedelta(days=2)
+    assert newest_decision([refused, UNDONE]) is UNDONE, "both at one check"
+    assert newest_decision([RETRAINING, refused, UNDONE]) is RETRAINING

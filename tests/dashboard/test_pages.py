@@ -75,6 +75,45 @@ def test_the_first_screen_answers_what_is_asked_of_it(shown, environment):
     assert "no drift" not in text
 
 
+def test_the_race_of_a_challenger_in_the_shadow_is_shown(shown, environment):
+    environment(shown)
+    app = run("training_history")
+    assert not app.exception
+    text = said(app)
+    assert "**Version 2** forecasts beside version 1 since Wed 05 Mar 2025" in text
+    assert "decided on by Wed 02 Apr 2025 (trigger drift)" in text
+    assert "Not proven to be better than the champion: MAPE 2.50 %" in text
+    assert "energy-demand contest --promote" in text
+    assert "watched promotion" not in text, "there is no champion before version 1"
+    metrics = {each.label: each.value for each in app.metric}
+    assert metrics == {"Days compared": "19", "Gain": "+3.5 %", "Statistic": "1.25 of 3.50"}
+    (bar,) = app.get("progress")
+    assert bar.proto.value == 36
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_a_promotion_that_can_be_undone_is_shown_beside_the_champion_before(watched_promotion, environment):
+    environment(watched_promotion)
+    app = run("training_history")
+    assert not app.exception
+    text = said(app)
+    assert "**Version 1** serves since Tue 04 Mar 2025. Until Tue 01 Apr 2025 version 2 forecasts" in text
+    assert "The champion before is not proven better: MAPE" in text
+    assert [each.label for each in app.metric].count("Statistic") == 2
+    assert len(app.get("plotly_chart")) == 3
+
+
+def test_retrainings_that_are_in_the_shadow_or_were_rolled_back_say_so(shown, environment):
+    environment(shown)
+    app = run("training_history")
+    (table,) = [each.value for each in app.dataframe if "outcome" in each.value]
+    outcomes = table.set_index("version")
+    assert outcomes.loc["9", "outcome"] == "rolled back"
+    assert outcomes.loc["9", "verdict"].startswith("the champion before is better")
+    assert outcomes["rolled back"].notna().sum() == 1
+    assert list(outcomes["outcome"])[:2] == ["in the shadow", "promoted"]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_an_empty_database_says_what_to_run(page, settings, environment):
     with opened(settings):

@@ -252,3 +252,35 @@ def test_checks_and_features_are_those_of_the_span(connection):
     newest = found[found["day"] == found["day"].max()]
     assert set(newest["score"]) == {0.9}
     assert newest["drifted"].all()
+
+
+def test_forecasts_in_the_shadow_are_shown_to_nobody(connection):
+    everything = connection.scalar(sa.select(sa.func.count()).select_from(prediction_log))
+    assert everything > FORECAST_HOURS
+    assert queries.counts(connection, "NY", PRESENT)["predictions"] == FORECAST_HOURS
+    tomorrow = PRESENT + 15 * HOUR  # midnight in New York
+    shown = queries.newest_forecast(connection, "NY", tomorrow, tomorrow + 24 * HOUR, 24, PRESENT)
+    assert set(shown["source"]) == {"scheduled"}
+    # Also where nothing else is logged of the day.
+    connection.execute(sa.delete(prediction_log).where(prediction_log.c.source == "scheduled"))
+    assert queries.newest_forecast(connection, "NY", tomorrow, tomorrow + 24 * HOUR, 24, PRESENT).empty
+    connection.rollback()
+
+
+def test_a_shadow_is_compared_on_the_hours_that_the_champion_itself_forecast(connection):
+    since = PRESENT - timedelta(days=7)
+    ask = ("NY", ZONE, "2", "1", since, PRESENT)
+    hours = queries.shadow_hours(connection, *ask)
+    assert len(hours) == 7 * 24 - 1, "one day has 23 hours"
+    np.testing.assert_allclose(hours["challenger_mwh"], 1.01 * hours["champion_mwh"])
+    assert (hours.groupby("day").size() <= 24).all()
+    known = hours.dropna(subset=["actual_mwh"])
+    assert known["period"].max() <= pd.Timestamp(PRESENT - HOUR)
+    assert queries.shadow_hours(connection, "NY", ZONE, "2", "3", since, PRESENT).empty
+    assert queries.shadow_hours(connection, "NY", ZONE, "3", "1", since, PRESENT).empty
+    later = queries.shadow_hours(connection, "NY", ZONE, "2", "1", PRESENT - timedelta(days=3), PRESENT)
+    assert len(later) == 4 * 24, "what was issued before does not count"
+    fallback = prediction_log.c.source == "scheduled"
+    connection.execute(sa.update(prediction_log).where(fallback).values(quality="previous_champion"))
+    assert queries.shadow_hours(connection, *ask).empty
+    connection.rollback()

@@ -80,6 +80,32 @@ def test_a_retraining_is_running_until_it_is_said_how_it_ended(connection, log):
     assert (row["outcome"], row["finished_at"]) == ("failed", PRESENT)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words", "reason"),
+    [
+        pytest.param({"outcome": "running", "verdict": None}, "running", "asked", id="running"),
+        pytest.param({"outcome": "shadow"}, "in the shadow", "scores", id="in the shadow"),
+        pytest.param({"outcome": "not_promoted"}, "not promoted", "scores", id="refused"),
+        pytest.param({"outcome": "failed", "error": "away"}, "failed", "away", id="failed"),
+        pytest.param(
+            {"rolled_back_at": PRESENT, "rollback_reason": "worse"}, "rolled back", "worse", id="undone"
+        ),
+        pytest.param({"rollback_reason": "worse"}, "promoted", "scores", id="about to be undone"),
+    ],
+)
+def test_an_outcome_is_said_in_words_with_its_reason(changes, words, reason):
+    row = {
+        "outcome": "promoted",
+        "reason": "asked",
+        "verdict": {"reason": "scores"},
+        "error": None,
+        "rolled_back_at": None,
+        "rollback_reason": None,
+        **changes,
+    }
+    assert (decisions.outcome_in_words(row), decisions.outcome_reason(row)) == (words, reason)
+
+
 def test_a_cooldown_runs_only_after_a_model_was_judged(connection, log):
     for days_ago, outcome in ((1, "failed"), (2, "skipped"), (3, None)):
         log(days_ago, outcome)

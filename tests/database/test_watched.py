@@ -12,8 +12,17 @@ import sqlalchemy as sa
 from energy_demand.columns import FEATURE_COLUMNS
 from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
-from energy_demand.database.tables import drift_log, features, raw_demand, truth_flag
-from energy_demand.database.watched import FlowRun, LastCheck, Watched, watched
+from energy_demand.database.tables import drift_log, features, raw_demand, retraining_log, truth_flag
+from energy_demand.database.watched import (
+    ROLLBACK_SPAN,
+    Challenger,
+    FlowRun,
+    LastCheck,
+    ShadowLag,
+    Watched,
+    watched,
+)
+from energy_demand.limits import PROBATION_DAYS
 from energy_demand.region import NEW_YORK
 from logged import HOUR, row
 
@@ -33,6 +42,9 @@ EMPTY = Watched(
     by_step=(),
     tomorrow_hours=0,
     retraining_failed=None,
+    challenger=None,
+    rolled_back=False,
+    shadows=(),
     flows=(),
     feature_rows=0,
 )
@@ -277,6 +289,90 @@ def test_one_that_had_too_few_rows_did_not_fail(look, run):
     assert look().retraining_failed is False
 
 
+def trained(version: str, outcome: str, hours_ago: float, **more: object):
+    """Stores a retraining that ended so long ago."""
+    values = {
+        "respondent": "NY",
+        "started_at": NOW - hours_ago * HOUR,
+        "finished_at": NOW - hours_ago * HOUR,
+        "decided_at": NOW - hours_ago * HOUR if outcome == "promoted" else None,
+        "trigger": "drift",
+        "reason": "a test",
+        "outcome": outcome,
+        "model_version": version,
+        **more,
+    }
+    return lambda connection: connection.execute(sa.insert(retraining_log).values(**values))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "gain"),
+    [
+        pytest.param({"days": 17, "gain_percent": -1.5}, -1.5, id="with days"),
+        pytest.param({"days": 0, "gain_percent": None}, None, id="without days"),
+        pytest.param(None, None, id="without a verdict"),
+    ],
+)
+def test_the_challenger_in_the_shadow_is_watched_from_its_training_on(look, run, verdict, gain):
+    run(trained("7", "shadow", -1, verdict=verdict))
+    assert look().challenger is None, "it is trained in an hour"
+    run(trained("8", "shadow", 30, respondent="PJM"))
+    assert look().challenger is None, "another respondent's"
+    run(trained("6", "not_promoted", 50, verdict=verdict))
+    run(trained("7", "shadow", 48, verdict=verdict))
+    assert look().challenger == Challenger("7", at(-48), gain)
+
+
+def test_a_rollback_is_watched_for_a_week(look, run):
+    run(trained("2", "promoted", 400))
+    assert look().rolled_back is False
+    run(trained("3", "promoted", 200, rolled_back_at=at(-3), rollback_reason="worse"))
+    assert look().rolled_back is True
+    assert look(at(-4)).rolled_back is False, "not before it happened"
+    assert look(at(-3) + ROLLBACK_SPAN).rolled_back is False
+
+
+def test_a_challenger_that_forecasts_as_often_as_the_champion_has_no_lag(look, run, forecast):
+    run(trained("2", "shadow", 60))
+    assert look().shadows == (), "there is no scheduled forecast"
+    for days in (2, 1):
+        issued = {"issued_at": at(-24 * days).isoformat()}
+        forecast({16 - 24 * days: 1.0}, model_version="1", **issued)
+        forecast({16 - 24 * days: 1.0}, model_version="2", source="shadow", **issued)
+    assert look().shadows == (ShadowLag("challenger", 0.0),)
+    forecast({16: 1.0}, model_version="1", issued_at=NOW.isoformat())
+    forecast({16: 1.0}, model_version="9", source="shadow", issued_at=NOW.isoformat())
+    assert look().shadows == (ShadowLag("challenger", 24.0),)
+
+
+def test_a_challenger_that_never_forecast_lags_since_its_training(look, run, forecast):
+    run(trained("2", "shadow", 9.5))
+    forecast({-8: 1.0})
+    assert look().shadows == (ShadowLag("challenger", 0.0),), "the morning is still to come"
+    forecast({16: 1.0}, issued_at=NOW.isoformat())
+    assert look().shadows == (ShadowLag("challenger", 9.5),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "watched_roles"),
+    [
+        pytest.param({}, ["previous_champion"], id="a promotion by a contest"),
+        pytest.param({"contest": None}, [], id="one without a contest"),
+        pytest.param({"rolled_back_at": at(-1)}, [], id="one that was undone"),
+        pytest.param({"decided_at": NOW - timedelta(days=PROBATION_DAYS)}, [], id="one of long ago"),
+        pytest.param({"model_version": "4"}, [], id="that of a version that does not serve"),
+    ],
+)
+def test_the_champion_before_is_watched_while_it_may_come_back(look, run, forecast, changes, watched_roles):
+    run(trained("2", "promoted", 33, **{"contest": {"champion": "1", "period": []}, **changes}))
+    forecast({16: 1.0}, model_version="2", issued_at=NOW.isoformat())
+    found = look().shadows
+    assert [each.role for each in found] == watched_roles
+    assert all(each.hours == (NOW - at(-33)) / HOUR for each in found)
+    forecast({16: 1.0}, model_version="1", source="shadow", issued_at=NOW.isoformat())
+    assert [each.hours for each in look().shadows] == [0.0] * len(watched_roles)
+
+
 def test_flows_are_told_by_their_names_at_prefect(look, run):
     for job, error in ((Job.INGESTION, None), (Job.FORECAST, "no champion")):
         run(lambda connection, job=job: job_runs.record_start(connection, job, "NY", at(-2)))
@@ -301,7 +397,7 @@ def test_rows_of_features_are_counted(look, run):
     assert look().feature_rows == 3
 
 
-def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run):
+def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run, forecast):
     """In a log of 60,000 answers, nearly all of them for requests about tomorrow."""
     run(
         lambda connection: connection.exec_driver_sql(
@@ -314,6 +410,8 @@ def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run):
     )
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE prediction_log")
+    run(trained("2", "shadow", 40))
+    forecast({-8: 1.0}, quality="base_booster")
     asked: list[tuple[str, object]] = []
 
     def note(connection, cursor, statement, parameters, context, executemany):
@@ -327,5 +425,5 @@ def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run):
             "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}", given).scalars()) for text, given in asked
         ]
     about = [plan for plan in plans if "prediction_log" in plan]
-    assert len(about) == 4
+    assert len(about) == 7
     assert not [plan for plan in about if "Seq Scan on prediction_log" in plan]

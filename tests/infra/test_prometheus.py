@@ -26,6 +26,8 @@ ALERTS = {
     "WeatherObservedStale": "30m",
     "ChampionNotAnswering": "1h",
     "SourceFailed": "6h",
+    "PromotionRolledBack": None,
+    "ShadowNotForecasting": "30m",
 }
 EVERY_RULE = [
     pytest.param(rule["expr"], id=rule.get("alert") or rule["record"])
@@ -53,7 +55,7 @@ def promtool(processes):
 def test_the_configuration_and_its_rules_are_valid(promtool):
     said = promtool("check", "config", "prometheus.yml")
     assert "SUCCESS: 2 rule files found" in said
-    assert "SUCCESS: 11 rules found" in said
+    assert "SUCCESS: 13 rules found" in said
 
 
 def test_each_alert_fires_when_it_must_and_not_before(promtool):
@@ -72,7 +74,7 @@ def test_each_expression_can_be_read(expression):
     promql_parser.parse(expression)
 
 
-def test_there_are_the_eleven_alerts_and_each_waits_as_it_should():
+def test_there_are_the_thirteen_alerts_and_each_waits_as_it_should():
     assert {name: rule.get("for") for name, rule in alerts().items()} == ALERTS
 
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
-from energy_demand.database.tables import drift_log, raw_demand, truth_flag
+from energy_demand.database.tables import drift_log, raw_demand, retraining_log, truth_flag
 from energy_demand.monitoring import state_metrics
 from energy_demand.monitoring.state_metrics import StateCollector
 from logged import HOUR, away, row
@@ -22,6 +22,7 @@ EMPTY = {
     "region_local_hour": 9.0,
     "retrain_triggered_total": 0.0,
     "forecast_tomorrow_hours": 0.0,
+    "promotion_rolled_back": 0.0,
     "feature_rows": 0.0,
 }
 
@@ -157,6 +158,37 @@ def test_outcomes_of_flows_and_of_the_last_retraining_are_reported(scrape, datab
         decisions.end_retraining(connection, number, PRESENT, "promoted")
         job_runs.record_end(connection, Job.RETRAIN, "NY", PRESENT)
     assert scrape()["retraining_failed"] == 0.0
+
+
+def test_the_challenger_its_forecasts_and_a_rollback_are_reported(scrape, database):
+    began = PRESENT - 60 * HOUR
+    retraining = {"respondent": "NY", "trigger": "drift", "reason": "a test", "started_at": began}
+    store(
+        database,
+        retraining_log,
+        **retraining,
+        outcome="shadow",
+        model_version="3",
+        finished_at=began,
+        verdict={"days": 20, "gain_percent": 2.5},
+    )
+    scheduled = {"source": "scheduled", "quality": "champion", "timestamp": PRESENT.isoformat()}
+    with database.transaction() as connection:
+        predictions.insert_predictions(connection, [row(1, **scheduled)])
+    found = scrape()
+    assert (found["challenger_shadow_days"], found["challenger_gain_percent"]) == (2.5, 2.5)
+    assert found["shadow_forecast_lag_hours{challenger}"] == 60.0
+    assert found["promotion_rolled_back"] == 0.0
+    store(
+        database,
+        retraining_log,
+        **retraining,
+        outcome="promoted",
+        model_version="2",
+        rolled_back_at=PRESENT - HOUR,
+        rollback_reason="worse",
+    )
+    assert scrape()["promotion_rolled_back"] == 1.0
 
 
 def test_an_unreachable_database_is_reported_until_it_is_back(scrape, database, database_url):
