@@ -305,16 +305,17 @@ def daily_race(days: pd.DataFrame, names: Mapping[str, str], since: datetime, zo
     """Mean absolute percentage error of two models on each day.
 
     Args:
-        days: day and a column for each model, percent.
+        days: day, in order, and a column for each model, percent.
         names: the models' names by column; the first one serves.
         since: when the other one went into the shadow.
         zone: of the clock.
     """
     figure = _figure()
+    every = days.set_index(pd.DatetimeIndex(days["day"])).asfreq("D")  # no line bridges missing days
     for (column, name), colour in zip(names.items(), (PREDICTED, ACTUAL), strict=True):
         figure.add_scatter(
-            x=pd.DatetimeIndex(days["day"]),
-            y=days[column],
+            x=every.index,
+            y=every[column],
             name=name,
             mode="lines+markers",
             line={"color": colour, "width": 2},

@@ -119,3 +119,5 @@ def test_a_race_has_a_line_for_each_model_and_marks_where_the_shadow_begins(sinc
     assert list(trace(figure, "version 2, challenger").y) == [1.0, 2.0, 3.0, 1.5, 1.0]
     assert list(trace(figure, "version 1, serves").y) == [2.0, 3.0, 2.0, 2.5, 2.0]
     assert len(figure.layout.shapes) == lines
+    gap = figures.daily_race(days.drop(index=[2]), names, pd.Timestamp(since).to_pydatetime(), ZONE)
+    assert np.flatnonzero(np.isnan(trace(gap, "version 1, serves").y.astype(float))).tolist() == [2]
