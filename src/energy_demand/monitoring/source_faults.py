@@ -140,7 +140,9 @@ def daily_weather_errors(record: Record, start: datetime, now: datetime) -> pd.D
     error = forecast - np.where(inside, values, np.nan)
     usable = record.issued.fresh(issues) & ((~np.isnan(error)).sum(axis=1) >= FEWEST_HOURS_OF_DAY)
     table = pd.DataFrame(error, index=days)
-    return pd.DataFrame({"bias": table.mean(axis=1), "mae": table.abs().mean(axis=1)}).where(usable[:, None])
+    found = pd.DataFrame({"bias": table.mean(axis=1), "mae": table.abs().mean(axis=1)})
+    found.loc[~usable] = np.nan
+    return found
 
 
 def local_days(periods: pd.DatetimeIndex, zone: ZoneInfo) -> pd.DatetimeIndex:
