@@ -60,6 +60,8 @@ def _table(check: dict[str, Any]) -> None:
     zone = store.settings().region.zone
     at = check["check_timestamp"]
     st.markdown(f"**Newest check, {at.astimezone(zone):%a %d %b %Y %H:%M}**: {check['reason']}")
+    if details.get("cause"):
+        st.caption(f"Cause: {details['cause'].replace('_', ' ')}.")
     for change in details.get("source_changes", []):
         st.warning(f"The weather source changed: {change}")
     per_feature = {name: found for name, found in details["per_feature"].items() if name in WATCHED}

@@ -159,6 +159,10 @@ def test_a_step_raises_an_alarm_afterwards_and_the_delay_is_the_time_until_then(
     assert until(replayed.alarms, begins) == until(undisturbed.alarms, begins)
     assert {each.kind for each in new} >= {"concept", "performance"}
     assert not {"concept", "performance"} & {each.kind for each in undisturbed.alarms}
+    concept = next(each.at for each in new if each.kind == "concept")
+    causes = {each["at"]: each["cause"] for each in replayed.checks}
+    assert {cause for at, cause in causes.items() if at >= concept} == {"changed_response"}
+    assert "changed_response" not in {each["cause"] for each in undisturbed.checks}
     summary = replayed.summary(step, begins)
     assert summary["inject"] == {"kind": "step", "at": step.day}
     assert summary["detection_delay_days"] == round((new[0].at - begins) / timedelta(days=1), 2) > 0

@@ -15,6 +15,7 @@ from energy_demand.database import decisions, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import drift_log
 from energy_demand.jobs.drift_check import champion_reference, run_check
+from energy_demand.monitoring.diagnosis import Cause
 from energy_demand.monitoring.reference import Reference, read_reference, write_reference
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.region import NEW_YORK
@@ -108,6 +109,92 @@ def test_errors_of_a_fallback_are_reported_and_ask_for_nothing(
     by_quality = stored.drift_details["performance"]["7d"]["by_quality"]
     assert list(by_quality) == ["base_booster"]
     assert by_quality["base_booster"]["mape"] == pytest.approx(20.0)
+
+
+def change(database, statement: str, days: int) -> None:
+    """Change stored rows of the newest days."""
+    with database.transaction() as connection:
+        done = connection.execute(sa.text(statement), {"since": PRESENT - timedelta(days=days)})
+        assert done.rowcount > 0
+
+
+FALSE_RUNS = (
+    "UPDATE weather_forecast SET temperature_2m = temperature_2m "
+    "+ CASE WHEN extract(doy FROM timestamp)::int % 2 = 0 THEN 15 ELSE -15 END WHERE issued_at > :since"
+)
+OTHER_STATION = "UPDATE raw_weather SET temperature_2m = temperature_2m + 12 WHERE timestamp > :since"
+MORE_DEMAND = "UPDATE raw_demand SET value = 1.1 * value WHERE series = 'D' AND period > :since"
+
+
+def found_cause(found, stored) -> Cause | None:
+    """The cause, as it stands everywhere."""
+    cause = found.decision.cause
+    assert (
+        stored.drift_details["cause"] == found.to_json()["cause"] == (None if cause is None else cause.value)
+    )
+    assert stored.triggered_retrain is found.decision.retrain
+    assert stored.reason == found.decision.reason
+    return cause
+
+
+def test_errors_of_days_without_weather_runs_are_a_source_s_fault(
+    database, settings, registry, checks, forecast
+):
+    forecast(10, 1.2, "champion_without_weather")
+    found = run_check(database, registry, settings, PRESENT)
+    assert found_cause(found, *checks()) is Cause.SOURCE_FAULT
+    assert (found.decision.retrain, found.decision.trigger) == (False, Trigger.PERFORMANCE)
+    assert "cause: source_fault (weather runs were missing or old on " in found.decision.reason
+
+
+def test_a_fallback_that_answers_most_days_is_a_source_s_fault_without_a_trigger(
+    database, settings, registry, checks, forecast
+):
+    forecast(10, 1.2, "base_booster")
+    found = run_check(database, registry, settings, PRESENT)
+    assert found_cause(found, *checks()) is Cause.SOURCE_FAULT
+    assert found.decision.trigger is None
+    assert "a fallback answered on " in found.decision.reason
+
+
+def test_observed_weather_that_parts_from_its_forecast_is_a_change_of_the_provider(
+    database, settings, registry, checks, forecast
+):
+    forecast(10, 1.2)
+    change(database, OTHER_STATION, 15)
+    found = run_check(database, registry, settings, PRESENT)
+    assert found_cause(found, *checks()) is Cause.PROVIDER_CHANGE
+    assert not found.decision.retrain
+    assert "forecast minus observed temperature changed by -" in found.decision.reason
+
+
+def test_errors_that_follow_from_those_of_the_weather_forecast_are_unusual_weather(
+    database, settings, registry, checks, forecast
+):
+    forecast(10, 1.2)
+    change(database, FALSE_RUNS, 17)
+    found = run_check(database, registry, settings, PRESENT)
+    assert found_cause(found, *checks()) is Cause.UNUSUAL_WEATHER
+    assert (found.decision.retrain, found.decision.trigger) == (False, Trigger.PERFORMANCE)
+    assert "MAE of the temperature forecast is " in found.decision.reason
+
+
+def test_demand_that_is_higher_in_the_same_weather_is_a_changed_response(
+    database, settings, registry, checks
+):
+    change(database, MORE_DEMAND, 12)
+    found = run_check(database, registry, settings, PRESENT)
+    assert found_cause(found, *checks()) is Cause.CHANGED_RESPONSE
+    assert (found.decision.retrain, found.decision.trigger) == (True, Trigger.CONCEPT)
+
+
+def test_errors_that_nothing_else_explains_are_those_of_a_broken_model(
+    database, settings, registry, checks, forecast
+):
+    forecast(10, 1.2)
+    found = run_check(database, registry, settings, PRESENT)
+    assert found_cause(found, *checks()) is Cause.BROKEN_MODEL
+    assert (found.decision.retrain, found.decision.trigger) == (True, Trigger.PERFORMANCE)
 
 
 def test_without_a_champion_there_is_nothing_to_check(database, settings, registry, checks):

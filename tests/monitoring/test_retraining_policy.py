@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from energy_demand.monitoring.diagnosis import Cause, Circumstances, Residuals
 from energy_demand.monitoring.performance_monitor import Comparison
 from energy_demand.monitoring.retraining_policy import Decision, Evidence, Policy, Trigger, decide
 
@@ -19,12 +20,21 @@ WORSE = Comparison(days=14, mae=900.0, mape=4.5, expected_mape=2.1, ratio=2.14, 
 LARGE_ERROR = Comparison(days=9, mae=1501.0, mape=7.0)
 QUIET = Evidence(now=NOW, trained_through=NOW - 20 * DAY, drift_share=0.1, comparison=GOOD)
 ALARM = date(2025, 7, 10)
+# Residuals far above the expected ones, though no chart has alarmed yet.
+CHANGED = Circumstances(residuals=Residuals(days=14, ratio=2.0, above=True))
+CAUSES = {
+    "large error": Cause.BROKEN_MODEL,
+    "worse than expected": Cause.BROKEN_MODEL,
+    "concept": Cause.CHANGED_RESPONSE,
+    "drift": Cause.CHANGED_RESPONSE,
+    "age": Cause.ROUTINE,
+}
 
 TROUBLE = {
     "large error": (Trigger.PERFORMANCE, {"comparison": LARGE_ERROR}),
     "worse than expected": (Trigger.PERFORMANCE, {"comparison": WORSE}),
     "concept": (Trigger.CONCEPT, {"concept_alarm": ALARM}),
-    "drift": (Trigger.DRIFT, {"drift_share": 0.31}),
+    "drift": (Trigger.DRIFT, {"drift_share": 0.31, "circumstances": CHANGED}),
     "age": (Trigger.AGE, {"trained_through": NOW - 91 * DAY}),
 }
 REASONS = {
@@ -42,6 +52,25 @@ def test_each_trigger_alone_starts_a_retraining_with_its_reason(name):
     decision = decide(replace(QUIET, **found))
     assert (decision.retrain, decision.trigger) == (True, trigger)
     assert decision.reason.startswith(REASONS[name])
+    assert decision.cause is CAUSES[name]
+    assert (f"; cause: {CAUSES[name]} (" in decision.reason) is (name != "age")
+
+
+def test_drift_while_residuals_are_as_expected_starts_no_retraining():
+    decision = decide(replace(QUIET, drift_share=0.31))
+    assert (decision.retrain, decision.trigger, decision.cause) == (
+        False,
+        Trigger.DRIFT,
+        Cause.UNUSUAL_WEATHER,
+    )
+    assert decision.reason.startswith("drift share 0.31, above 0.30; cause: unusual_weather (")
+    assert decision.reason.endswith("; no retraining")
+
+
+def test_a_trigger_without_retraining_leaves_the_decision_to_the_next():
+    old = replace(QUIET, drift_share=0.31, trained_through=NOW - 91 * DAY)
+    decision = decide(old)
+    assert (decision.retrain, decision.trigger, decision.cause) == (True, Trigger.AGE, Cause.ROUTINE)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +146,7 @@ def test_during_the_cooldown_nothing_is_retrained_but_the_trigger_is_named(name)
 
 def test_the_cooldown_ends_to_the_minute():
     began = NOW - Policy().cooldown
-    drifted = replace(QUIET, drift_share=0.9)
+    drifted = replace(QUIET, drift_share=0.9, circumstances=CHANGED)
     assert decide(replace(drifted, last_retraining=began)).retrain
     assert not decide(replace(drifted, last_retraining=began + timedelta(minutes=1))).retrain
 
@@ -148,11 +177,13 @@ def test_an_answered_alarm_does_not_hide_later_triggers():
 @pytest.mark.parametrize(
     ("policy", "found"),
     [
-        pytest.param(Policy(drift_share=0.05), {}, id="drift share"),
+        pytest.param(Policy(drift_share=0.05), {"circumstances": CHANGED}, id="drift share"),
         pytest.param(Policy(mae_mwh=399.0), {}, id="error"),
         pytest.param(Policy(max_age=19 * DAY), {}, id="age"),
         pytest.param(
-            Policy(cooldown=DAY), {"drift_share": 0.5, "last_retraining": NOW - 2 * DAY}, id="cooldown"
+            Policy(cooldown=DAY),
+            {"drift_share": 0.5, "last_retraining": NOW - 2 * DAY, "circumstances": CHANGED},
+            id="cooldown",
         ),
     ],
 )

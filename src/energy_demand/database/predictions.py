@@ -167,6 +167,25 @@ def read_scheduled(
     return frame.astype({name: float for name in frame.columns if name not in others})
 
 
+def read_demand_ages(
+    connection: sa.Connection, respondent: str, zone: str, start: datetime, now: datetime
+) -> pd.Series:
+    """Age of the newest demand at the issue of the forecasts of `read_scheduled`, hours, by timestamp.
+
+    NaN where it is not logged (a fallback's forecast).
+    """
+    rows = scored_forecasts(zone, now).c
+    age = sa.cast(prediction_log.c.features_json["demand_age_hours"].astext, sa.Double)
+    query = (
+        sa.select(rows.timestamp, age)
+        .select_from(rows.id.table.join(prediction_log, prediction_log.c.id == rows.id))
+        .where(rows.respondent == respondent, rows.timestamp > start)
+        .order_by(rows.timestamp)
+    )
+    frame = pd.DataFrame(connection.execute(query).all(), columns=["timestamp", "age"])
+    return pd.Series(frame["age"].to_numpy(dtype=float), index=frame["timestamp"])
+
+
 def read_shadow(
     connection: sa.Connection,
     respondent: str,

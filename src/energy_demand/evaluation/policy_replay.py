@@ -37,11 +37,19 @@ from energy_demand.limits import PROBATION_DAYS, SHADOW_DAYS
 from energy_demand.model.metrics import coverage, scores
 from energy_demand.model.predict import CHAMPION
 from energy_demand.model.train import Recipe, fit
+from energy_demand.monitoring.circumstances import find_circumstances
 from energy_demand.monitoring.concept_drift import daily_residuals, run_charts
 from energy_demand.monitoring.drift_detection import run_drift_check, wasserstein_scores
-from energy_demand.monitoring.performance_monitor import JUDGED_DAYS, Comparison, compare
+from energy_demand.monitoring.performance_monitor import compare
 from energy_demand.monitoring.retraining_policy import Evidence, Policy, Trigger, decide, signals
-from energy_demand.monitoring.watched_rows import REFERENCE_DAYS, rows_between, watched_rows, window_of
+from energy_demand.monitoring.source_faults import daily_weather_errors, faulty_days
+from energy_demand.monitoring.watched_rows import (
+    REFERENCE_DAYS,
+    WINDOW_DAYS,
+    rows_between,
+    watched_rows,
+    window_of,
+)
 from energy_demand.timeaxis import (
     day_ahead_issue,
     day_periods,
@@ -266,6 +274,9 @@ class _Run:
         first, last = (record.periods[end].to_pydatetime() for end in (0, -1))
         self._watched = watched_rows(record, first, last)
         self._truth = pd.Series(record.truth_mwh, index=record.periods)
+        issued = weather == "as_issued"
+        self._faults = faulty_days(record, first, runs=issued)
+        self._weather_errors = daily_weather_errors(record, first if issued else last, last)
         self._done = Replay()
         self._forecasts: list[pd.DataFrame] = []
         self._served_from = 0  # position of the champion's first forecast
@@ -311,6 +322,7 @@ class _Run:
                 "at": now,
                 "drift_share": evidence.drift_share,
                 "decision": decision.reason,
+                "cause": None if decision.cause is None else decision.cause.value,
             }
         )
         every = self._policy.every
@@ -344,35 +356,44 @@ class _Run:
         window = window_of(self._watched, newest)
         _, share, details = run_drift_check(self._reference, window, scorer=wasserstein_scores)
         today = pd.Timestamp(local_day(now, self._record.region.zone))
-        charts = run_charts(self._residuals[self._residuals.index < today])
+        residuals = self._residuals[self._residuals.index < today]
+        charts = run_charts(residuals)
+        drift_share = share if details["n_total_features"] else None
+        forecasts = self._scored(newest)
+        champion, zone = self._champion, self._record.region.zone
+        circumstances = find_circumstances(
+            today=local_day(now, zone),
+            faults=self._faults,
+            weather_errors=self._weather_errors,
+            residuals=residuals,
+            forecasts=forecasts,
+            metrics=champion.metrics,
+            expected_errors=champion.model.expected_errors,
+            reference=self._reference,
+            window=window,
+            drift_share=drift_share,
+            drift_details=details,
+            zone=zone,
+        )
         return Evidence(
             now=now,
             trained_through=self._champion.model.trained_through,
             last_retraining=self._last_retraining,
             challenger_since=None if self._challenger is None else self._challenger.retraining.at,
-            drift_share=share if details["n_total_features"] else None,
+            drift_share=drift_share,
             concept_alarm=charts.alarms[-1] if charts.alarms else None,
-            comparison=self._comparison(newest),
-            zone=self._record.region.zone,
+            comparison=compare(forecasts, champion.metrics, champion.model.expected_errors, zone),
+            zone=zone,
+            circumstances=circumstances,
         )
 
-    def _comparison(self, newest: datetime) -> Comparison:
-        own = self._forecasts[self._served_from :][-(JUDGED_DAYS + 3) :]
+    def _scored(self, newest: datetime) -> pd.DataFrame:
+        """The champion's own forecasts of the newest days, as for `performance_monitor.compare`."""
+        own = self._forecasts[self._served_from :][-WINDOW_DAYS:]
+        names = {"period": "timestamp", "predicted_mwh": "predicted_demand", "actual_mwh": "actual_demand"}
         if not own:
-            return Comparison(0)
-        recent = self._known(own, newest)
-        return compare(
-            recent.rename(
-                columns={
-                    "period": "timestamp",
-                    "predicted_mwh": "predicted_demand",
-                    "actual_mwh": "actual_demand",
-                }
-            ).assign(quality=CHAMPION),
-            self._champion.metrics,
-            self._champion.model.expected_errors,
-            self._record.region.zone,
-        )
+            return pd.DataFrame(columns=[*names.values(), "quality"])
+        return self._known(own, newest).rename(columns=names).assign(quality=CHAMPION)
 
     def _known(self, forecasts: list[pd.DataFrame], newest: datetime) -> pd.DataFrame:
         """Forecasts with the truth that was known; `period`, `predicted_mwh`, `actual_mwh` and others."""

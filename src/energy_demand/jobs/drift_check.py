@@ -15,11 +15,19 @@ import pandas as pd
 from energy_demand.data.record_store import load_record
 from energy_demand.database import decisions, predictions
 from energy_demand.errors import UserError
-from energy_demand.monitoring.concept_drift import ConceptDrift, daily_residuals, run_charts
+from energy_demand.monitoring.circumstances import find_circumstances
+from energy_demand.monitoring.concept_drift import daily_residuals, run_charts
+from energy_demand.monitoring.diagnosis import USUAL_DAYS
 from energy_demand.monitoring.drift_detection import generate_drift_html_report, run_drift_check
-from energy_demand.monitoring.performance_monitor import WINDOWS_DAYS, compare, performance
+from energy_demand.monitoring.performance_monitor import JUDGED_DAYS, WINDOWS_DAYS, compare, performance
 from energy_demand.monitoring.reference import Reference, read_reference, write_reference
 from energy_demand.monitoring.retraining_policy import Decision, Evidence, Policy, decide
+from energy_demand.monitoring.source_faults import (
+    daily_weather_errors,
+    faulty_answers,
+    faulty_days,
+    together,
+)
 from energy_demand.monitoring.watched_rows import WINDOW_DAYS as DRIFT_WINDOW_DAYS
 from energy_demand.monitoring.watched_rows import reference_rows, watched_rows
 from energy_demand.timeaxis import local_day
@@ -50,6 +58,7 @@ class DriftOutcome:
         return {
             "retrain": self.decision.retrain,
             "trigger": None if self.decision.trigger is None else self.decision.trigger.value,
+            "cause": None if self.decision.cause is None else self.decision.cause.value,
             "reason": self.decision.reason,
             "report": self.report,
             "shadow": self.shadow,
@@ -74,27 +83,47 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
     window = watched_rows(record, newest - timedelta(days=DRIFT_WINDOW_DAYS), newest)
     drifted, share, details = run_drift_check(reference.rows, window)
     report = _report(settings, reference.rows, window)
-    concept = concept_drift(champion, record, now)
+    residuals = residuals_before_today(champion, record, now)
+    concept = run_charts(residuals)
     since = now - timedelta(days=max(WINDOWS_DAYS) + 2)
 
     def read(connection: Any) -> tuple[pd.DataFrame, datetime | None, dict[str, Any] | None]:
         predictions.fill_actuals(connection, respondent, since, now)
         scheduled = predictions.read_scheduled(connection, respondent, zone.key, since, now)
+        ages = predictions.read_demand_ages(connection, respondent, zone.key, since, now)
+        scheduled = scheduled.assign(demand_age_hours=ages.reindex(scheduled["timestamp"]).to_numpy())
         last = decisions.last_retraining(connection, respondent, now)
         return scheduled, last, decisions.challenger(connection, respondent)
 
     forecasts, last_retraining, challenger = database.run(read)
     of_champion = forecasts[forecasts["model_version"] == champion.version]
     comparison = compare(of_champion, champion.metrics, champion.forecaster.expected_errors, zone)
+    drift_share = share if details["n_total_features"] else None
+    judged_from = min(champion.forecaster.trained_through, since)
+    circumstances = find_circumstances(
+        today=local_day(now, zone),
+        faults=together(faulty_days(record, judged_from, runs=True), faulty_answers(forecasts, zone)),
+        weather_errors=daily_weather_errors(record, now - timedelta(days=JUDGED_DAYS + USUAL_DAYS + 1), now),
+        residuals=residuals,
+        forecasts=of_champion,
+        metrics=champion.metrics,
+        expected_errors=champion.forecaster.expected_errors,
+        reference=reference.rows,
+        window=window,
+        drift_share=drift_share,
+        drift_details=details,
+        zone=zone,
+    )
     evidence = Evidence(
         now=now,
         trained_through=champion.forecaster.trained_through,
         last_retraining=last_retraining,
         challenger_since=None if challenger is None else challenger["started_at"],
-        drift_share=share if details["n_total_features"] else None,
+        drift_share=drift_share,
         concept_alarm=concept.alarms[-1] if concept.alarms else None,
         comparison=comparison,
         zone=zone,
+        circumstances=circumstances,
     )
     decision = decide(evidence, Policy.of_days(settings.retrain_max_age_days, settings.retrain_cooldown_days))
     check = {
@@ -113,6 +142,8 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
             "comparison": asdict(comparison),
             "performance": performance(forecasts, now),
             "trigger": None if decision.trigger is None else decision.trigger.value,
+            "cause": None if decision.cause is None else decision.cause.value,
+            "circumstances": asdict(circumstances),
         },
         "triggered_retrain": decision.retrain,
         "reason": decision.reason,
@@ -122,11 +153,11 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
     return DriftOutcome(decision, check, report)
 
 
-def concept_drift(champion: Champion, record: Record, now: datetime) -> ConceptDrift:
-    """The control charts over the whole days since the champion was trained."""
+def residuals_before_today(champion: Champion, record: Record, now: datetime) -> pd.Series:
+    """The champion's daily residuals of the whole days since it was trained."""
     residuals = daily_residuals(champion.forecaster, record)
     today = pd.Timestamp(local_day(now, record.region.zone))
-    return run_charts(residuals[residuals.index < today] if len(residuals) else residuals)
+    return residuals[residuals.index < today] if len(residuals) else residuals
 
 
 def champion_reference(database: Database, settings: Settings, champion: Champion) -> Reference:

@@ -1,18 +1,20 @@
 """The retraining policy. Pure: evidence in, a decision with its reason out.
 
 The first trigger that applies is named: forecast error first, then concept drift, then data drift, then age.
+Its cause is diagnosed; where a retraining cannot help against that cause, the next trigger is considered.
 During the cooldown after a retraining only a person can start another one, because a new champion needs days
 of forecasts before it can be compared.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
+from energy_demand.monitoring.diagnosis import Cause, Circumstances, Diagnosis, Symptoms, diagnose
 from energy_demand.monitoring.performance_monitor import FEWEST_DAYS
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Evidence:
         concept_alarm: the newest day on which a chart alarmed since the champion was trained.
         comparison: of the champion's own newest forecasts with its holdout error.
         zone: of the days.
+        circumstances: of sources, weather and residuals, to diagnose the triggers.
     """
 
     now: datetime
@@ -75,15 +78,20 @@ class Evidence:
     concept_alarm: date | None = None
     comparison: Comparison | None = None
     zone: tzinfo = UTC
+    circumstances: Circumstances = field(default_factory=Circumstances)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to retrain, the trigger, and the reason in one line."""
+    """Whether to retrain, the trigger, the reason in one line, and the cause of the trigger.
+
+    Without a trigger the cause is that of a check that could not judge the champion, or None.
+    """
 
     retrain: bool
     trigger: Trigger | None
     reason: str
+    cause: Cause | None = None
 
 
 def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
@@ -94,21 +102,60 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
         return Decision(retrain=False, trigger=None, reason=reason)
     found = signals(evidence, policy)
     if not found:
-        return Decision(retrain=False, trigger=None, reason=_no_trigger(evidence, policy))
-    trigger, reason = next(iter(found.items()))
+        diagnosis = diagnose(_symptoms(None, evidence, policy))
+        reason = f"{_no_trigger(evidence, policy)}{_caused(diagnosis)}"
+        return Decision(
+            retrain=False, trigger=None, reason=reason, cause=None if diagnosis is None else diagnosis.cause
+        )
+    trigger, diagnosis = _diagnosed(found, evidence, policy)
+    cause, reason = diagnosis.cause, f"{found[trigger]}{_caused(diagnosis)}"
+    if not diagnosis.may_retrain:
+        return Decision(retrain=False, trigger=trigger, reason=f"{reason}; no retraining", cause=cause)
     if evidence.challenger_since is not None:
         since = f"{evidence.challenger_since:%Y-%m-%dT%H:%MZ}"
         reason = f"{reason}; a challenger is in the shadow since {since}, and is decided on first"
-        return Decision(retrain=False, trigger=trigger, reason=reason)
+        return Decision(retrain=False, trigger=trigger, reason=reason, cause=cause)
     if evidence.last_retraining is not None:
         cooldown_end = evidence.last_retraining + policy.cooldown
         if evidence.now < cooldown_end:
-            return Decision(
-                retrain=False,
-                trigger=trigger,
-                reason=f"{reason}; in cooldown until {cooldown_end:%Y-%m-%dT%H:%MZ}",
-            )
-    return Decision(retrain=True, trigger=trigger, reason=reason)
+            reason = f"{reason}; in cooldown until {cooldown_end:%Y-%m-%dT%H:%MZ}"
+            return Decision(retrain=False, trigger=trigger, reason=reason, cause=cause)
+    return Decision(retrain=True, trigger=trigger, reason=reason, cause=cause)
+
+
+def _diagnosed(found: dict[Trigger, str], evidence: Evidence, policy: Policy) -> tuple[Trigger, Diagnosis]:
+    """The first trigger whose cause may retrain, or else the first one."""
+    diagnoses = {
+        trigger: diagnosis
+        for trigger in found
+        if (diagnosis := diagnose(_symptoms(trigger, evidence, policy))) is not None
+    }
+    answerable = (each for each in diagnoses.items() if each[1].may_retrain)
+    return next(answerable, next(iter(diagnoses.items())))
+
+
+def _symptoms(trigger: Trigger | None, evidence: Evidence, policy: Policy) -> Symptoms:
+    """The triggers that apply, also on the days without a fault and without columns of a changed provider."""
+    known = evidence.circumstances
+    sound = replace(
+        evidence,
+        comparison=known.sound_comparison,
+        concept_alarm=known.sound_alarm,
+        drift_share=known.sound_share,
+    )
+    unchanged = replace(evidence, drift_share=known.unchanged_share)
+    present, on_sound_days, without_change = (
+        frozenset(each.value for each in signals(which, policy)) for which in (evidence, sound, unchanged)
+    )
+    name = None if trigger is None else trigger.value
+    return Symptoms(name, present, on_sound_days, without_change, known)
+
+
+def _caused(diagnosis: Diagnosis | None) -> str:
+    """The cause as it stands in a reason; a routine retraining needs none."""
+    if diagnosis is None or diagnosis.cause is Cause.ROUTINE:
+        return ""
+    return f"; cause: {diagnosis.cause} ({diagnosis.reason})"
 
 
 def signals(evidence: Evidence, policy: Policy) -> dict[Trigger, str]:

@@ -58,6 +58,8 @@ def print_drift(body: dict[str, Any]) -> None:
         by_quality = week["by_quality"].items()
         steps = (f"{quality} {each['mape']:.2f} % of {each['n']} hours" for quality, each in by_quality)
         out.print(f"MAPE of the last 7 days by what answered: {', '.join(steps)}", soft_wrap=True)
+    if body["cause"] is not None:
+        out.print(f"cause: {body['cause']}")
     decision = "retrain" if body["retrain"] else "keep the champion"
     out.print(f"decision: {decision}: {body['reason']}", soft_wrap=True)
     if body["report"]:
