@@ -43,16 +43,16 @@ from energy_demand.timeaxis import day_ahead_issue, local_day, utc_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The data is synthetic and the present is fixed, so every run gives the same result. In this summer the heat
-# breaks the first model; in others its daily refresh adapts, and the contest would refuse a challenger.
+# The data is synthetic and the present is fixed, so every run gives the same result. The first model learnt
+# from October to May and meets a hot summer, the second one knows it: the contest can tell them apart.
 PRESENT = datetime(2025, 7, 31, 13, tzinfo=UTC)  # 09:00 in New York
-HISTORY_DAYS = 430
+HISTORY_DAYS = 200
 SCHEDULED_DAYS = 15  # days with a scheduled forecast, the last one for tomorrow
 SEED = 1
-# The heat wave begins half a day after the first model was trained and still lasts at the drift check.
-BEGAN = PRESENT - timedelta(days=25)
-WAVE_BEGINS = BEGAN + timedelta(hours=12)
-WAVE = "heat-wave@{start:%Y-%m-%dT%H:%MZ},duration=28d,size=10"
+BEGAN = PRESENT - timedelta(days=90)
+# The heat wave still lasts at the drift check.
+WAVE_BEGINS = datetime(2025, 6, 1, tzinfo=UTC)
+WAVE = "heat-wave@{start:%Y-%m-%dT%H:%MZ},duration=65d,size=10"
 
 
 class DemoError(UserError, RuntimeError):
@@ -122,7 +122,7 @@ def _needs_first_model(registry: Registry, home: Path) -> bool:
 
 
 def _first_model(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
-    """The first half, 25 days before the present: ingest the history and train a champion."""
+    """The first half, in May: ingest the history since October and train a champion."""
     then = settings.model_copy(update={"energy_demand_now": BEGAN})
     last = local_day(BEGAN, settings.region.zone)
     _ingest(database, then, backfill_span(then, last - timedelta(days=HISTORY_DAYS), last, BEGAN))
@@ -253,7 +253,7 @@ def _summary_lines(story: Story, champion: Champion) -> Iterator[str]:
             f"        (same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
             f"{metrics['test_seasonal_naive_168_mape']:.2f} %)."
         )
-        yield f"{WAVE_BEGINS:%d %b}  A heat wave began in the sandbox: 10 °C warmer for four weeks."
+        yield f"{WAVE_BEGINS:%d %b}  A heat wave began in the sandbox: 10 °C warmer than usual."
     if story.check is not None:
         share, decision = story.check.check["drift_share"], story.check.decision
         warmer = story.check.check["drift_details"]["per_feature"]["temperature"]["shift"]
@@ -263,7 +263,7 @@ def _summary_lines(story: Story, champion: Champion) -> Iterator[str]:
             + (
                 ""
                 if warmer is None
-                else f":\n        temperature {warmer:+.1f} °C against the same season of earlier years."
+                else f":\n        temperature {warmer:+.1f} °C against what version 1 was trained on."
             )
         )
         if not decision.retrain:
