@@ -35,6 +35,7 @@ FIRST_VARIANCE = 9.0  # percent², before the first innovation
 REMEMBERED_HOURS = 15 * 24  # of innovations kept for the error stage
 # A column known for fewer hours has not seen every season, and the recipe was found on records that have.
 YEAR_HOURS = 365 * 24
+LEAST_OF_USUAL = 0.5
 PRIOR_WITHIN_YEAR = 0.9  # at most so much for weather columns there; years wear the recipe's priors off
 
 
@@ -274,17 +275,18 @@ def _standard(responses: Responses, known: Booleans) -> tuple[Floats, Floats]:
 def _within_year(
     responses: Responses, known: Booleans, scale: Floats, prior: Floats
 ) -> tuple[Floats, Floats]:
-    """Scale and prior where a weather column is not known in all seasons.
+    """Scale and prior where a weather column is not known in all seasons, or is estimated in most.
 
     The record is short, or the column is new in it. It is measured in the spread of whole years, not in the
     little that is known of it, and a coefficient that it hardly constrains stays near zero: the next season's
-    forecasts are held to both.
+    forecasts are held to both. Estimated temperatures of sites that were not observed vary less than true
+    ones, so no column is measured in less than half of its usual spread.
     """
     usual = np.array([USUAL_SCALES.get(name, 0.0) for name in responses.names])
     hours = (~np.isnan(responses.values[known])).sum(axis=0)
     new = ~np.isin(responses.groups, groups.CALENDAR_GROUPS) & (hours < YEAR_HOURS)
     return (
-        np.where(new, np.maximum(scale, usual), scale),
+        np.maximum(scale, np.where(new, usual, LEAST_OF_USUAL * usual)),
         np.where(new, np.minimum(prior, PRIOR_WITHIN_YEAR), prior),
     )
 
