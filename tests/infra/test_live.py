@@ -79,6 +79,9 @@ def store(database: Database) -> None:
         )
         for days_ago in (2, 1):
             decisions.insert_check(connection, check(days_ago))
+        challenger = decisions.begin_retraining(connection, "NY", NOW - 3 * HOUR, "drift", "a test")
+        decisions.note_version(connection, challenger, "2", "run-2")
+        decisions.end_retraining(connection, challenger, NOW - 2 * HOUR, "shadow")
         number = decisions.begin_retraining(connection, "NY", NOW - HOUR, "drift", "a test")
         decisions.end_retraining(connection, number, NOW, "failed", error="MLflow is away")
         job_runs.record_start(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
