@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 
 NOW = PRESENT + timedelta(minutes=40)  # 09:40 in New York: the morning's forecast is due
 ZONE = NEW_YORK.zone
-# Data that drifted and forecasts of a fallback that are far off, and a retraining that failed.
+# Data that drifted, forecasts that are far off, half of them a fallback's, and a retraining that failed.
 FIRING = {
     "ChampionNotAnswering",
     "DriftShareHigh",
@@ -97,7 +97,8 @@ def store(database: Database) -> None:
 def scheduled(number: int, period: Any, value: float) -> dict[str, Any]:
     issued = day_ahead_issue(local_day(period - HOUR, ZONE), ZONE).isoformat()
     moments = {"timestamp": period.isoformat(), "issued_at": issued, "prediction_made_at": issued}
-    return row(number, source="scheduled", quality="champion", predicted_demand=value, **moments)
+    quality = "champion" if number % 2 else "base_booster"  # a fallback answers every other hour
+    return row(number, source="scheduled", quality=quality, predicted_demand=value, **moments)
 
 
 def check(days_ago: int) -> dict[str, Any]:
