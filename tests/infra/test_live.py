@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 
 NOW = PRESENT + timedelta(minutes=40)  # 09:40 in New York: the morning's forecast is due
 ZONE = NEW_YORK.zone
-# Data that drifted and forecasts of a fallback that are far off, and a retraining that failed.
+# Data that drifted, forecasts that are far off, half of them a fallback's, and a retraining that failed.
 FIRING = {
     "ChampionNotAnswering",
     "DriftShareHigh",
@@ -79,6 +79,9 @@ def store(database: Database) -> None:
         )
         for days_ago in (2, 1):
             decisions.insert_check(connection, check(days_ago))
+        challenger = decisions.begin_retraining(connection, "NY", NOW - 3 * HOUR, "drift", "a test")
+        decisions.note_version(connection, challenger, "2", "run-2")
+        decisions.end_retraining(connection, challenger, NOW - 2 * HOUR, "shadow")
         number = decisions.begin_retraining(connection, "NY", NOW - HOUR, "drift", "a test")
         decisions.end_retraining(connection, number, NOW, "failed", error="MLflow is away")
         job_runs.record_start(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
@@ -94,7 +97,8 @@ def store(database: Database) -> None:
 def scheduled(number: int, period: Any, value: float) -> dict[str, Any]:
     issued = day_ahead_issue(local_day(period - HOUR, ZONE), ZONE).isoformat()
     moments = {"timestamp": period.isoformat(), "issued_at": issued, "prediction_made_at": issued}
-    return row(number, source="scheduled", quality="champion", predicted_demand=value, **moments)
+    quality = "champion" if number % 2 else "base_booster"  # a fallback answers every other hour
+    return row(number, source="scheduled", quality=quality, predicted_demand=value, **moments)
 
 
 def check(days_ago: int) -> dict[str, Any]:
