@@ -43,16 +43,17 @@ from energy_demand.timeaxis import day_ahead_issue, local_day, utc_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The data is synthetic and the present is fixed, so every run gives the same result. The first model learnt
-# from October to May and meets a hot summer, the second one knows it: the contest can tell them apart.
+# The data is synthetic and the present is fixed, so every run gives the same result. The first model has
+# learnt from a winter, so a challenger that has seen the warm months is proven to be better.
 PRESENT = datetime(2025, 7, 31, 13, tzinfo=UTC)  # 09:00 in New York
-HISTORY_DAYS = 200
+HISTORY_DAYS = 150
 SCHEDULED_DAYS = 15  # days with a scheduled forecast, the last one for tomorrow
 SEED = 1
-BEGAN = PRESENT - timedelta(days=90)
-# The heat wave still lasts at the drift check.
-WAVE_BEGINS = datetime(2025, 6, 1, tzinfo=UTC)
-WAVE = "heat-wave@{start:%Y-%m-%dT%H:%MZ},duration=65d,size=10"
+# Demand rises half a day after the first model was trained, and for good.
+BEGAN = PRESENT - timedelta(days=85)
+STEP_BEGINS = BEGAN + timedelta(hours=12)
+STEP_PERCENT = 10
+STEP = "level-step@{start:%Y-%m-%dT%H:%MZ},size={percent}"
 
 
 class DemoError(UserError, RuntimeError):
@@ -77,7 +78,7 @@ class Story:
 
 
 def run_demo() -> None:
-    """Ingest → train → champion; then a heat wave → drift → retrain → contest → forecast, and a summary.
+    """Ingest → train → champion; then a step of demand → drift → retrain → contest → forecast, and a summary.
 
     Raises:
         UserError: a step failed; the results of the earlier steps are kept.
@@ -96,7 +97,7 @@ def run_demo() -> None:
         )
         if _needs_first_model(registry, home):
             _first_model(database, registry, settings, story)
-        _heat_wave(database, registry, settings, story)
+        _step(database, registry, settings, story)
         tomorrow = run_forecast(database, registry, settings, PRESENT, PRESENT, day="tomorrow")
         print_forecast(
             tomorrow,
@@ -122,7 +123,7 @@ def _needs_first_model(registry: Registry, home: Path) -> bool:
 
 
 def _first_model(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
-    """The first half, in May: ingest the history since October and train a champion."""
+    """The first half, 85 days before the present: ingest the history and train a champion."""
     then = settings.model_copy(update={"energy_demand_now": BEGAN})
     last = local_day(BEGAN, settings.region.zone)
     _ingest(database, then, backfill_span(then, last - timedelta(days=HISTORY_DAYS), last, BEGAN))
@@ -137,12 +138,12 @@ def _first_model(database: Database, registry: Registry, settings: Settings, sto
     )
 
 
-def _heat_wave(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
+def _step(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
     """The second half: ingest the days since, check for drift, and retrain if the check asks for it; once."""
     respondent = settings.region.respondent
     _ingest(database, settings, _since(database, settings))
     done = database.run(lambda connection: decisions.retrainings(connection, respondent, PRESENT, 1))
-    if done and done[0]["trigger"] == Trigger.DRIFT and done[0]["outcome"] in decisions.JUDGED:
+    if done and done[0]["trigger"] == Trigger.CONCEPT and done[0]["outcome"] in decisions.JUDGED:
         story.before = done[0]
         return
     _mornings(database, registry, settings)
@@ -182,8 +183,8 @@ def _mornings(database: Database, registry: Registry, settings: Settings) -> Non
 @contextmanager
 def _synthetic_upstreams(home: Path) -> Iterator[Settings]:
     """A sandbox, and settings that point only at it, whatever the environment says."""
-    wave = Disturbance.parse(WAVE.format(start=WAVE_BEGINS))
-    app = create_app(SyntheticWorld(SEED, [wave]), now=PRESENT)
+    step = Disturbance.parse(STEP.format(start=STEP_BEGINS, percent=STEP_PERCENT))
+    app = create_app(SyntheticWorld(SEED, [step]), now=PRESENT)
     with serving(app) as address:
         yield Settings(
             _env_file=None,
@@ -253,18 +254,13 @@ def _summary_lines(story: Story, champion: Champion) -> Iterator[str]:
             f"        (same hour yesterday {metrics['test_seasonal_naive_24_mape']:.2f} %, last week "
             f"{metrics['test_seasonal_naive_168_mape']:.2f} %)."
         )
-        yield f"{WAVE_BEGINS:%d %b}  A heat wave began in the sandbox: 10 °C warmer than usual."
+        yield f"{STEP_BEGINS:%d %b}  Demand rose by {STEP_PERCENT} % in the sandbox, in the same weather."
     if story.check is not None:
-        share, decision = story.check.check["drift_share"], story.check.decision
-        warmer = story.check.check["drift_details"]["per_feature"]["temperature"]["shift"]
+        decision, share = story.check.decision, story.check.check["drift_share"]
+        cause = "none" if decision.cause is None else decision.cause.value.replace("_", " ")
         yield (
-            f"{PRESENT:%d %b}  The drift check found a drift share of {share:.2f} "
-            f"(threshold {DRIFT_SHARE_THRESHOLD})"
-            + (
-                ""
-                if warmer is None
-                else f":\n        temperature {warmer:+.1f} °C against what version 1 was trained on."
-            )
+            f"{PRESENT:%d %b}  The drift check: {decision.trigger or 'no trigger'}, cause: {cause}\n"
+            f"        (drift share {share:.2f}, threshold {DRIFT_SHARE_THRESHOLD})."
         )
         if not decision.retrain:
             yield f"        {decision.reason}."
@@ -277,7 +273,7 @@ def _summary_lines(story: Story, champion: Champion) -> Iterator[str]:
     if story.before is not None:
         outcome = decisions.outcome_in_words(story.before)
         version = story.before["model_version"]
-        yield f"An earlier run detected the heat wave and trained version {version} ({outcome}):"
+        yield f"An earlier run detected the step and trained version {version} ({outcome}):"
         yield f"        {decisions.outcome_reason(story.before)}."
     through = utc_text(champion.forecaster.trained_through)
     yield f"Version {champion.version} serves now, trained through {through}."
