@@ -50,7 +50,7 @@ HISTORY_DAYS = 150
 SCHEDULED_DAYS = 15  # days with a scheduled forecast, the last one for tomorrow
 SEED = 1
 # Demand rises half a day after the first model was trained, and for good.
-BEGAN = PRESENT - timedelta(days=85)
+BEGAN = PRESENT - timedelta(days=70)
 STEP_BEGINS = BEGAN + timedelta(hours=12)
 STEP_PERCENT = 10
 STEP = "level-step@{start:%Y-%m-%dT%H:%MZ},size={percent}"
@@ -123,7 +123,7 @@ def _needs_first_model(registry: Registry, home: Path) -> bool:
 
 
 def _first_model(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
-    """The first half, 85 days before the present: ingest the history and train a champion."""
+    """The first half, 70 days before the present: ingest the history and train a champion."""
     then = settings.model_copy(update={"energy_demand_now": BEGAN})
     last = local_day(BEGAN, settings.region.zone)
     _ingest(database, then, backfill_span(then, last - timedelta(days=HISTORY_DAYS), last, BEGAN))

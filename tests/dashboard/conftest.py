@@ -107,7 +107,12 @@ def _check(days_ago: int) -> dict[str, object]:
         "drift_share": 0.5 if drifted else 0.05,
         "n_drifted_features": 7 if drifted else 0,
         "n_total_features": 15,
-        "drift_details": {"per_feature": found, "champion": "1", "source_changes": []},
+        "drift_details": {
+            "per_feature": found,
+            "champion": "1",
+            "source_changes": [],
+            "cause": "changed_response" if drifted else None,
+        },
         "triggered_retrain": days_ago == 1,
         "reason": "drift share 0.50, above 0.30" if drifted else "no trigger",
     }

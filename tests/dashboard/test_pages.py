@@ -195,6 +195,11 @@ def test_a_fixed_present_hides_what_came_later(shown, environment):
     assert "2025-03-12" not in text
 
 
+def test_the_drift_page_names_the_cause_of_the_trigger(shown, environment):
+    environment(shown)
+    assert "Cause: changed response." in said(run("drift_monitor"))
+
+
 def test_the_dashboard_cannot_write(shown, environment):
     environment(shown)
     with pytest.raises(InternalError, match="read-only transaction"):
