@@ -75,7 +75,7 @@ def test_it_tells_how_a_step_of_demand_was_found_and_answered(twice):
 @pytest.mark.slow
 def test_it_stores_demand_weather_forecasts_features_and_the_prediction(twice):
     counts = twice[0][1]
-    hours = 24 * 215
+    hours = 24 * 213
     assert counts["raw_demand"] > 2 * hours
     assert counts["raw_weather"] > 4 * hours
     assert counts["weather_forecast"] > 60_000
