@@ -80,11 +80,14 @@ def test_training_answers_with_one_json_object_that_says_what_was_decided(shop):
     body = json.loads(shop["TRAINED"])
     assert body["verdict"] == {
         "promoted": True,
+        "decision": "promoted",
         "reason": "first model, promoted without a contest",
         "challenger": None,
         "champion": None,
         "days": 0,
-        "p_value": None,
+        "gain_percent": None,
+        "statistic": None,
+        "boundary": None,
         "slices": {},
     }
     assert body["metrics"]["test_mape"] < body["metrics"]["test_seasonal_naive_24_mape"]

@@ -68,7 +68,10 @@ def test_it_tells_how_a_step_of_demand_was_found_and_answered(twice):
     said = " ".join(twice[0][0].replace("│", " ").split())
     assert "Demand rose by 10 % in the sandbox" in said
     assert "The drift check: concept, cause: changed response" in said
-    assert "Version 2 was trained and promoted: better than the champion" in said
+    assert "Version 2 was trained and goes on in the shadow: not proven to be better" in said
+    assert (
+        "After 20 days in the shadow version 2 was promoted: challenger 2: better than the champion" in said
+    )
     assert "Version 2 serves now" in said
 
 

@@ -21,6 +21,7 @@ from energy_demand.data.ingestion.ingest import Span, backfill_span, trailing_sp
 from energy_demand.database import decisions
 from energy_demand.database.engine import Database, opened
 from energy_demand.errors import UserError
+from energy_demand.jobs.daily_check import run_daily_check
 from energy_demand.jobs.drift_check import DriftOutcome, run_check
 from energy_demand.jobs.forecast import run_forecast
 from energy_demand.jobs.ingestion import run_ingestion
@@ -38,7 +39,7 @@ from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.worlds.synthetic import Disturbance, SyntheticWorld
 from energy_demand.terminal.console import err, out, progress_bars
 from energy_demand.terminal.forecasts import print_forecast
-from energy_demand.timeaxis import day_ahead_issue, local_day, utc_text
+from energy_demand.timeaxis import local_day, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +48,14 @@ if TYPE_CHECKING:
 # learnt from a winter, so a challenger that has seen the warm months is proven to be better.
 PRESENT = datetime(2025, 7, 31, 13, tzinfo=UTC)  # 09:00 in New York
 HISTORY_DAYS = 150
-SCHEDULED_DAYS = 15  # days with a scheduled forecast, the last one for tomorrow
+SCHEDULED_DAYS = 15  # days with a scheduled forecast before the check
 SEED = 1
 # Demand rises half a day after the first model was trained, and for good.
-BEGAN = PRESENT - timedelta(days=70)
+BEGAN = PRESENT - timedelta(days=120)
 STEP_BEGINS = BEGAN + timedelta(hours=12)
 STEP_PERCENT = 10
+# The check that retrains; the days since are those of the challenger in the shadow.
+CHECKED = PRESENT - timedelta(days=20)
 STEP = "level-step@{start:%Y-%m-%dT%H:%MZ},size={percent}"
 
 
@@ -68,17 +71,19 @@ class Story:
         first: the first training, if this run did it.
         check: the drift check.
         retrained: the retraining, if the check asked for one.
+        judged: what became of the challenger after its days in the shadow.
         before: the retraining of an earlier run, from the retraining log.
     """
 
     first: RetrainingOutcome | None = None
     check: DriftOutcome | None = None
     retrained: RetrainingOutcome | None = None
+    judged: dict[str, Any] | None = None
     before: dict[str, Any] | None = None
 
 
 def run_demo() -> None:
-    """Ingest → train → champion; then a step of demand → drift → retrain → contest → forecast, and a summary.
+    """Ingest → train → champion; a step of demand → drift → retrain → shadow → contest → forecast; a summary.
 
     Raises:
         UserError: a step failed; the results of the earlier steps are kept.
@@ -123,7 +128,7 @@ def _needs_first_model(registry: Registry, home: Path) -> bool:
 
 
 def _first_model(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
-    """The first half, 70 days before the present: ingest the history and train a champion."""
+    """The first half, in spring: ingest the history and train a champion."""
     then = settings.model_copy(update={"energy_demand_now": BEGAN})
     last = local_day(BEGAN, settings.region.zone)
     _ingest(database, then, backfill_span(then, last - timedelta(days=HISTORY_DAYS), last, BEGAN))
@@ -139,26 +144,41 @@ def _first_model(database: Database, registry: Registry, settings: Settings, sto
 
 
 def _step(database: Database, registry: Registry, settings: Settings, story: Story) -> None:
-    """The second half: ingest the days since, check for drift, and retrain if the check asks for it; once."""
+    """The second half: a drift check that retrains, and the challenger's days in the shadow; each once."""
     respondent = settings.region.respondent
     _ingest(database, settings, _since(database, settings))
     done = database.run(lambda connection: decisions.retrainings(connection, respondent, PRESENT, 1))
     if done and done[0]["trigger"] == Trigger.CONCEPT and done[0]["outcome"] in decisions.JUDGED:
         story.before = done[0]
+    elif not _retrained(database, registry, settings, story):
         return
-    _mornings(database, registry, settings)
+    if database.run(lambda connection: decisions.challenger(connection, respondent)) is None:
+        return
+    _mornings(database, registry, settings, CHECKED, PRESENT)
+    with err.status("judging the challenger"):
+        story.judged = run_daily_check(database, registry, settings, PRESENT).shadow
+    if story.before is not None:
+        story.before = database.run(
+            lambda connection: decisions.retrainings(connection, respondent, PRESENT, 1)
+        )[0]
+
+
+def _retrained(database: Database, registry: Registry, settings: Settings, story: Story) -> bool:
+    """Check for drift as of `CHECKED`, and retrain if the check asks for it; whether it did."""
+    then = settings.model_copy(update={"energy_demand_now": CHECKED})
+    _mornings(database, registry, then, CHECKED - timedelta(days=SCHEDULED_DAYS), CHECKED)
     with err.status("checking for drift"):
-        story.check = run_check(database, registry, settings, PRESENT)
+        story.check = run_check(database, registry, then, CHECKED)
     decision = story.check.decision
-    err.print(f"drift check as of {utc_text(PRESENT)}: {decision.reason}")
+    err.print(f"drift check as of {utc_text(CHECKED)}: {decision.reason}", soft_wrap=True)
     if not decision.retrain or decision.trigger is None:
-        return
+        return False
     with err.status("training") as working:
         story.retrained = run_retraining(
             database,
             registry,
-            settings,
-            PRESENT,
+            then,
+            CHECKED,
             trigger=decision.trigger,
             reason=decision.reason,
             progress=working.update,
@@ -168,16 +188,16 @@ def _step(database: Database, registry: Registry, settings: Settings, story: Sto
         f"version {training.version.version} trained in {training.seconds:.0f} s: {training.verdict.reason}",
         soft_wrap=True,
     )
+    return True
 
 
-def _mornings(database: Database, registry: Registry, settings: Settings) -> None:
-    """Log the 09:00 forecasts of the last two weeks."""
-    zone = settings.region.zone
-    tomorrow = local_day(PRESENT, zone) + timedelta(days=1)
+def _mornings(
+    database: Database, registry: Registry, settings: Settings, after: datetime, until: datetime
+) -> None:
+    """Log the forecasts of each morning after `after`, up to `until`, and those of the shadows."""
     with err.status("logging the scheduled forecasts"):
-        for ago in reversed(range(SCHEDULED_DAYS)):
-            issued_at = day_ahead_issue(tomorrow - timedelta(days=ago), zone)
-            forecast_tomorrow(database, registry, settings, issued_at)
+        for number in range(1, (until - after).days + 1):
+            forecast_tomorrow(database, registry, settings, after + timedelta(days=number))
 
 
 @contextmanager
@@ -259,7 +279,7 @@ def _summary_lines(story: Story, champion: Champion) -> Iterator[str]:
         decision, share = story.check.decision, story.check.check["drift_share"]
         cause = "none" if decision.cause is None else decision.cause.value.replace("_", " ")
         yield (
-            f"{PRESENT:%d %b}  The drift check: {decision.trigger or 'no trigger'}, cause: {cause}\n"
+            f"{CHECKED:%d %b}  The drift check: {decision.trigger or 'no trigger'}, cause: {cause}\n"
             f"        (drift share {share:.2f}, threshold {DRIFT_SHARE_THRESHOLD})."
         )
         if not decision.retrain:
@@ -270,6 +290,12 @@ def _summary_lines(story: Story, champion: Champion) -> Iterator[str]:
         word = "promoted" if training.verdict.promoted else undecided
         yield f"        Version {training.version.version} was trained and {word}:"
         yield f"        {training.verdict.reason}."
+    if story.judged is not None:
+        version = story.judged["promoted"] or story.judged["refused"]
+        word = "promoted" if story.judged["promoted"] else "not promoted"
+        days = (PRESENT - CHECKED).days
+        yield f"{PRESENT:%d %b}  After {days} days in the shadow version {version} was {word}:"
+        yield from (f"        {reason}." for reason in story.judged["reasons"])
     if story.before is not None:
         outcome = decisions.outcome_in_words(story.before)
         version = story.before["model_version"]
