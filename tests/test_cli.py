@@ -104,6 +104,7 @@ def test_a_forecast_of_tomorrow_has_every_hour_and_ordered_intervals(shop, call)
         "state_through",
         "demand_age_hours",
         "warnings",
+        "expected_error_percent",
         "quality",
         "peak",
         "hours",

@@ -69,7 +69,33 @@ def test_every_score_is_the_constructed_one():
     assert body["daily"]["model"]["n"] == 10
     assert body["coverage_80"] == body["coverage_95"] == 100.0
     assert body["width_80_percent"] == pytest.approx(6 / 1.02)
+    # √(2/π) / 1.2816 of the half-width of 3 % on 1.02; every day alike, so there are no ranks.
+    assert body["expected_error"] == {
+        "rank_correlation": None,
+        "expected_mape": pytest.approx(0.6226 * 3 / 1.02, rel=1e-3),
+        "mape": pytest.approx(2.0),
+        "days_far_over": 0,
+        "days": 10,
+    }
     assert body["peak_hour_mape"] == pytest.approx(2.0)
+
+
+def test_a_day_far_over_its_expected_error_is_told_from_one_that_was_expected_to_be_hard():
+    rows = hours()
+    day = (rows["period"] - pd.Timedelta(hours=1)).dt.tz_convert(ZONE).dt.date
+    number = pd.factorize(day)[0]
+    wide = rows["actual_mwh"] * (0.02 + 0.01 * number)  # every day harder than the one before
+    error = 0.5 * wide * np.where(number == 3, 5.0, 1.0)  # and one that nobody expected
+    body = scored(
+        rows.assign(
+            predicted_mwh=rows["actual_mwh"] + error,
+            lower_80=rows["actual_mwh"] + error - wide,
+            upper_80=rows["actual_mwh"] + error + wide,
+        ),
+        NO_OPERATOR,
+    )["expected_error"]
+    assert body["days_far_over"] == 1
+    assert 0.5 < body["rank_correlation"] < 1
 
 
 def test_without_an_operator_forecast_its_scores_are_null_and_the_rest_stays():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
-from energy_demand.model.metrics import Scores, coverage, scores
+from energy_demand.model.metrics import Scores, coverage, expected_percent_error, scores
 from energy_demand.timeaxis import HOUR, Availability, utc_index
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ YARDSTICKS = {
     "operator_bias_corrected": "operator_corrected_mwh",
 }
 OPERATORS = ("operator", "operator_bias_corrected")
+# A day with more than this many times its expected error was not just a hard one: 6 % of 2021 to 2024.
+FAR_OVER = 2.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,35 @@ def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[s
         "coverage_95": coverage(actual, known["lower_95"].to_numpy(), known["upper_95"].to_numpy()),
         "width_80_percent": _width(known, 80),
         "width_95_percent": _width(known, 95),
+        "expected_error": _expected_error(known, day),
         "peak_hour_mape": scores(peaks["actual_mwh"], peaks["predicted_mwh"])["mape"],
+    }
+
+
+def _expected_error(known: pd.DataFrame, day: pd.Series) -> dict[str, float | int | None]:
+    """How well the error that is expected of each day tells the error that came.
+
+    Returns:
+        `expected_mape` and `mape` (percent, means of the days), their `rank_correlation` (Spearman; None with
+        fewer than three days), and `days_far_over`, on which the error was over `FAR_OVER` times the expected
+        one, of `days`.
+    """
+    by_day = known.groupby(day.to_numpy())
+    expected = np.array(
+        [
+            expected_percent_error(rows["predicted_mwh"], rows["lower_80"], rows["upper_80"])
+            for _, rows in by_day
+        ]
+    )
+    observed = np.array([scores(rows["actual_mwh"], rows["predicted_mwh"])["mape"] for _, rows in by_day])
+    ranks = pd.DataFrame({"expected": expected, "observed": observed}).round(6).rank()
+    varies = len(ranks) >= 3 and bool((ranks.std() > 0).all())
+    return {
+        "rank_correlation": float(ranks["expected"].corr(ranks["observed"])) if varies else None,
+        "expected_mape": float(expected.mean()),
+        "mape": float(observed.mean()),
+        "days_far_over": int((observed > FAR_OVER * expected).sum()),
+        "days": len(observed),
     }
 
 

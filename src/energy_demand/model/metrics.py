@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from energy_demand.arrays import Floats
 
 
+ERROR_OF_HALF_WIDTH = float(np.sqrt(2 / np.pi)) / 1.2815515655446004
+
+
 class Scores(TypedDict):
     """Errors of a forecast: `mae` and `rmse` in MWh, `mape` and `bias_percent` in percent."""
 
@@ -75,6 +78,21 @@ def coverage(actual: Floats, lower: Floats, upper: Floats) -> float:
     known = ~np.isnan(actual)
     inside = (actual >= lower) & (actual <= upper)
     return float(100 * np.mean(inside[known]))
+
+
+def expected_percent_error(
+    predicted: npt.ArrayLike, lower_80: npt.ArrayLike, upper_80: npt.ArrayLike
+) -> float:
+    """The mean absolute error, percent, that 80 % intervals let one expect before the truth is known.
+
+    Of a normal error whose 80 % interval is as wide: √(2/π) / 1.2816 of the half-width. The intervals widen
+    with the recent errors of the clock hour, the season, the lead and the spread of the weather forecast.
+
+    >>> round(expected_percent_error([100.0, 100.0], [98.0, 99.0], [102.0, 101.0]), 3)
+    0.934
+    """
+    forecast, lower, upper = (np.asarray(values, dtype=float) for values in (predicted, lower_80, upper_80))
+    return float(100 * np.mean(ERROR_OF_HALF_WIDTH * (upper - lower) / 2 / forecast))
 
 
 def _known(actual: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[Floats, Floats]:

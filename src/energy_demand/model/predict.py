@@ -19,6 +19,7 @@ from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
 from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
 from energy_demand.model.intervals import ConformalIntervals
+from energy_demand.model.metrics import expected_percent_error
 from energy_demand.timeaxis import (
     HOUR,
     MAX_LEAD_HOURS,
@@ -152,6 +153,11 @@ class Forecast:
         highest = int(self.hours["predicted_demand_mwh"].to_numpy().argmax())
         return _hour_json(self.hours.iloc[highest].to_dict())
 
+    @property
+    def expected_error_percent(self) -> float:
+        """The mean absolute error of these hours that their intervals let one expect, percent."""
+        return expected_percent_error(*(self.hours[name] for name in (PREDICTED, "lower_80", "upper_80")))
+
     def to_json(self, *, explain: bool = False) -> dict[str, Any]:
         """The body that `forecast --json` and `GET /forecast` give.
 
@@ -164,6 +170,7 @@ class Forecast:
             "demand_age_hours": round(self.demand_age_hours, 2),
             "quality": self.quality,
             "warnings": self.warnings(),
+            "expected_error_percent": round(self.expected_error_percent, 2),
             "peak": self.peak,
             "hours": [_hour_json(row) for row in self.hours.to_dict("records")],
         }

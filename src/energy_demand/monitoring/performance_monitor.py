@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from energy_demand.columns import OWN_ANSWERS
-from energy_demand.model.metrics import coverage, scores
+from energy_demand.model.metrics import coverage, expected_percent_error, scores
 from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, HOUR, utc_index
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def performance(forecasts: pd.DataFrame, now: datetime) -> dict[str, Any]:
         now: windows end here.
 
     Returns:
-        By window (`1d`, `7d`, …): None, or `mae`, `mape`, `rmse`, `bias_percent`, `n`, `coverage_80`,
-        `coverage_95`, `by_lead` and `by_quality` (the same scores), and the scores of both naive forecasts on
-        the same hours.
+        By window (`1d`, `7d`, …): None, or `mae`, `mape`, `rmse`, `bias_percent`, `n`, `expected_mape` (what
+        the intervals let one expect of these hours), `coverage_80`, `coverage_95`, `by_lead` and `by_quality`
+        (the same scores), and the scores of both naive forecasts on the same hours.
     """
     known = forecasts[forecasts["actual_demand"].notna()]
     at, end = utc_index(known["timestamp"]), pd.Timestamp(now)
@@ -172,7 +172,15 @@ def _window(rows: pd.DataFrame) -> dict[str, Any] | None:
     }
     by_quality = {str(name): _scores(of_step) for name, of_step in rows.groupby("quality")}
     naive = {name: _scores(rows, column) for name, column in NAIVE.items()}
-    return {**(_scores(rows) or {}), **covered, "by_lead": by_lead, "by_quality": by_quality, **naive}
+    expected = expected_percent_error(*(rows[name] for name in ("predicted_demand", "lower_80", "upper_80")))
+    return {
+        **(_scores(rows) or {}),
+        "expected_mape": expected,
+        **covered,
+        "by_lead": by_lead,
+        "by_quality": by_quality,
+        **naive,
+    }
 
 
 def _scores(rows: pd.DataFrame, column: str = "predicted_demand") -> dict[str, Any] | None:

@@ -261,6 +261,9 @@ class ForecastAnswer(BaseModel):
     demand_age_hours: float = Field(description="Age of the newest known demand at the issue time, hours.")
     quality: Literal["champion", "champion_without_weather", "previous_champion", "base_booster", "last_week"]
     warnings: list[str] = Field(description="What to know before trusting it, a sentence each.")
+    expected_error_percent: float = Field(
+        description="Mean absolute error to expect of these hours, percent, by the width of their intervals."
+    )
     peak: ForecastHour
     hours: list[ForecastHour]
     in_sample: Literal[True] | None = Field(

@@ -71,12 +71,13 @@ def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:
 
 
 def peak_sentence(forecast: Forecast, zone: ZoneInfo) -> str:
-    """The peak hour, its MW and its interval, in a sentence."""
+    """The peak hour, its MW and its interval, and the error to expect, in two sentences."""
     hour = forecast.hours.iloc[int(forecast.hours["predicted_demand_mwh"].to_numpy().argmax())]
     starts, ends = (hour["period"] - HOUR).tz_convert(zone), hour["period"].tz_convert(zone)
     return (
         f"Peak {hour['predicted_demand_mwh']:,.0f} MW on {starts:%a %d %b} between {starts:%H:%M} and "
-        f"{ends:%H:%M} local time (80 % interval {hour['lower_80']:,.0f} to {hour['upper_80']:,.0f} MW)"
+        f"{ends:%H:%M} local time (80 % interval {hour['lower_80']:,.0f} to {hour['upper_80']:,.0f} MW). "
+        f"Expected error of these hours: {forecast.expected_error_percent:.1f} %"
     )
 
 
