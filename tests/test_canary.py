@@ -194,6 +194,7 @@ CASES = {
     "backtest": (["--protocol", "day-ahead", *WINDOW, "--output", "{home}/hours.parquet"], 0),
     "drift": (["--check-only"], 0),
     "retrain": ([], 0),
+    "contest": ([], 0),
     "rollback": ([], 1),  # there is no earlier champion
     "replay": (["--policy", "never", *WINDOW, "--output", "{home}/replay.parquet"], 0),
     "status": ([], 0),

@@ -144,7 +144,7 @@ def test_a_person_is_told_what_a_training_came_to(shop, call):
     status, out, _ = call(shop, "train")
     assert status == 0
     assert "holdout hours" in out
-    assert "not promoted: only 0 days" in out
+    assert "in the shadow until more days decide: only 0 days" in out
 
 
 def test_an_explained_forecast_adds_up_hour_by_hour(shop, call):

@@ -18,7 +18,7 @@ import typer
 import yaml
 
 from energy_demand.cli import app
-from energy_demand.evaluation.promotion import Verdict
+from energy_demand.evaluation.promotion import Decision, Verdict
 from energy_demand.jobs.retraining import RetrainingOutcome
 from energy_demand.jobs.training import TrainingOutcome
 from energy_demand.monitoring.retraining_policy import Trigger
@@ -211,7 +211,7 @@ def retrained(*, promoted: bool) -> dict[str, Any]:
     moment = datetime(2025, 7, 31, 12, tzinfo=UTC)
     outcome = TrainingOutcome(
         version=Version("7", "run"),
-        verdict=Verdict(promoted=promoted, reason="it was judged"),
+        verdict=Verdict(Decision.PROMOTED if promoted else Decision.REFUSED, "it was judged"),
         metrics={},
         rows=1000,
         first=moment,

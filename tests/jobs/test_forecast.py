@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 import energy_demand
 from energy_demand.database.tables import prediction_log
-from energy_demand.evaluation.promotion import FIRST, Verdict
+from energy_demand.evaluation.promotion import FIRST, Decision, Verdict
 from energy_demand.jobs.forecast import run_forecast
 from energy_demand.registry.registry import get_champion_model, promote_to_champion
 
@@ -30,7 +30,7 @@ def test_a_forecast_from_python_is_that_of_the_job_and_is_not_logged(settings, d
 
 def test_the_contract_s_functions_promote_a_version_and_give_its_model(settings, registry):
     second = registry.load("2")
-    refused = Verdict(promoted=False, reason="worse than the champion")
+    refused = Verdict(Decision.REFUSED, "worse than the champion")
     assert promote_to_champion(second.run_id, refused, settings) is False
     assert get_champion_model(settings).trained_through == registry.load("1").forecaster.trained_through
     assert registry.champion_version() == "1"

@@ -21,7 +21,7 @@ from logged import away
 from records import QUICK, synthetic_record
 from support import PRESENT
 
-PROMOTE = "energy_demand.registry.registry:Registry.promote"
+PROMOTE = "energy_demand.registry.registry:Registry.apply_verdict"
 # What runs right before a version is registered, and before it is promoted.
 REGISTER = "energy_demand.jobs.training:_holdout_metrics"
 PROMOTED_BY = "energy_demand.database.decisions:note_version"
@@ -42,7 +42,7 @@ def test_a_better_model_serves_and_the_log_has_its_version_and_verdict(
     assert (row.model_version, row.run_id) == ("3", outcome.training.version.run_id)
     assert (row.started_at, row.finished_at, row.error) == (PRESENT, PRESENT, None)
     assert row.verdict["reason"] == outcome.training.verdict.reason
-    assert row.verdict["days"] == 14
+    assert row.verdict["days"] == 17
     assert row.verdict["challenger"]["mape"] < row.verdict["champion"]["mape"]
     assert (registry.champion_version(), registry.champion().previous) == ("3", "2")
     assert read_reference(settings.reference_path).version == "3"
@@ -121,8 +121,8 @@ def test_one_killed_after_promotion_is_logged_as_promoted(database, settings, re
     assert registry.champion_version() == "3"
     assert [(row.outcome, row.model_version) for row in retrainings()] == [("running", "3")]
     again = run_job(Job.RETRAIN, database, settings)
-    assert not again.training.verdict.promoted
-    assert [(row.outcome, row.error) for row in retrainings()] == [("promoted", None), ("not_promoted", None)]
+    assert not again.training.verdict.decided  # no day that neither model has seen
+    assert [(row.outcome, row.error) for row in retrainings()] == [("promoted", None), ("shadow", None)]
     assert (registry.champion_version(), registry.champion().previous) == ("3", "2")
     assert read_reference(settings.reference_path).version == "3"
 
@@ -183,7 +183,7 @@ def test_a_challenger_trained_on_poisoned_data_is_not_promoted(refit, duel):
     verdict = judge(
         compared(day_ahead(challenger, right, days), day_ahead(champion, right, days), right), refit=refit
     )
-    assert verdict.days == 14
+    assert verdict.days == 16
     assert not verdict.promoted
     assert verdict.challenger["mape"] > 1.5 * verdict.champion["mape"]
     assert verdict.reason.startswith("worse than the champion")

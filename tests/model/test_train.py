@@ -10,7 +10,7 @@ import pytest
 
 from energy_demand.data.record import make_record
 from energy_demand.evaluation.contest import day_ahead, unseen_days, weather_of
-from energy_demand.evaluation.promotion import CONTEST_DAYS
+from energy_demand.evaluation.promotion import FEWEST_DAYS
 from energy_demand.model.base.training import TooFewRowsError
 from energy_demand.model.train import fit
 from energy_demand.registry.serialization import to_texts
@@ -80,7 +80,7 @@ def test_a_record_without_weather_is_refused(record):
 def test_the_judged_fit_beats_the_naive_forecasts_on_unseen_days(record, trained):
     days = unseen_days(record, trained.judged)
     hours = day_ahead(trained.judged, record, days)
-    assert len(days) >= CONTEST_DAYS
+    assert len(days) >= FEWEST_DAYS
     assert all(day_ahead_issue(day, record.region.zone) >= trained.holdout_from for day in days)
     error = (hours["predicted_mwh"] / hours["actual_mwh"] - 1).abs().mean()
     for naive in ("seasonal_naive_24_mwh", "seasonal_naive_168_mwh"):

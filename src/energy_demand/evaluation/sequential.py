@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LEAST_DEVIATION = 0.04
 # Two models whose gains vary by less than 0.1 % are one model for every purpose.
 LEAST_VARIANCE = 0.001**2
+# One look in two thousand goes over it by chance.
+LARGEST_BOUNDARY = 3.29
 # Gains further out than this many robust standard deviations count as that far: one day decides nothing.
 WINSORISED_AT = 3.0
 DEVIATION_PER_MAD = 1.4826  # of a normal distribution
@@ -64,7 +66,8 @@ def group_sequential(gains: Floats, *, planned: int, fewest: int, error_rate: fl
     The studentised mean, its variance corrected for the correlation of neighbouring days (see
     `studentised`), against O'Brien and Fleming's boundary (1979): c / √(share of the planned days), with
     2 (1 - Φ(c)) = `error_rate` by the reflection principle, so that looking every day is paid for (Lan and
-    DeMets 1983).
+    DeMets 1983). Early it is capped at `LARGEST_BOUNDARY` (Haybittle 1971, Peto 1976): what is gross need not
+    wait, and so improbable a look costs next to nothing.
 
     Args:
         gains: of the days so far, in order.
@@ -77,6 +80,7 @@ def group_sequential(gains: Floats, *, planned: int, fewest: int, error_rate: fl
     gains = winsorised(gains[-planned:])
     days = len(gains)
     boundary = float(stats.norm.isf(error_rate / 2)) / math.sqrt(max(days, 1) / planned)
+    boundary = min(boundary, LARGEST_BOUNDARY)
     mean = 100 * float(np.expm1(gains.mean())) if days else 0.0
     if days < fewest:
         return Look(days, mean, None, boundary)

@@ -88,7 +88,7 @@ def run_retraining(
         JobLockLostError: another retraining took the lock; the champion is unchanged.
     """
     respondent = settings.region.respondent
-    champion = registry.champion_version()
+    champion: str | None = None
     _complete_killed(database, registry, settings, now)
     number = database.run(
         lambda connection: decisions.begin_retraining(connection, respondent, now, trigger.value, reason)
@@ -123,6 +123,7 @@ def run_retraining(
         database.run(write)
 
     try:
+        champion = registry.champion_version()
         training = run_training(
             database,
             registry,
