@@ -48,6 +48,8 @@ def test_the_body_of_a_replay_has_its_figures_and_settings(filled):
         "retrained",
         "inject",
         "detection_delay_days",
+        "rollback_delay_days",
+        "rollbacks",
         "seconds",
     }
     assert (replayed.body["policy"], replayed.body["protocol"]) == ("triggered", "day-ahead")

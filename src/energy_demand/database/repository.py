@@ -7,7 +7,6 @@ not at all. Writing the same data twice changes nothing. What is superseded stay
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from energy_demand.columns import FEATURE_COLUMNS
 from energy_demand.database import bulk
+from energy_demand.database.daily_totals import OUTSIDE_THE_RECORD
 from energy_demand.database.tables import (
     demand_flag,
     features,
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import date, datetime
 
-# A longer gap at either end of a range is the end of the record, not a gap.
-OUTSIDE_THE_RECORD = timedelta(days=14)
 
 DEMAND_COLUMNS = ("respondent", "series", "period", "value", "known_at", "ingested_at", "origin")
 
@@ -294,28 +292,3 @@ def missing_periods(
         "record": OUTSIDE_THE_RECORD,
     }
     return list(connection.scalars(query, values))
-
-
-def missing_days(
-    connection: sa.Connection, respondent: str, zone: str, series: Sequence[str], start: date, end: date
-) -> list[date]:
-    """The local days in [start, end] without the total of one of the series.
-
-    As with hours, the days long before a series begins and long after it ends are not missing; a series
-    without any total there is not published.
-    """
-    query = sa.select(raw_demand_daily.c.series, raw_demand_daily.c.day).where(
-        raw_demand_daily.c.respondent == respondent,
-        raw_demand_daily.c.timezone == zone,
-        raw_demand_daily.c.series.in_(series),
-        raw_demand_daily.c.day.between(start, end),
-    )
-    known: dict[str, set[date]] = {}
-    for name, day in connection.execute(query):
-        known.setdefault(name, set()).add(day)
-    missing: set[date] = set()
-    for days in known.values():
-        first = start if min(days) - start <= OUTSIDE_THE_RECORD else min(days)
-        last = end if end - max(days) <= OUTSIDE_THE_RECORD else max(days)
-        missing |= {first + timedelta(days=number) for number in range((last - first).days + 1)} - days
-    return sorted(missing)

@@ -254,6 +254,12 @@ prediction_log = sa.Table(
         "timestamp",
         postgresql_where=sa.text("source = 'scheduled'"),
     ),
+    sa.Index(
+        "ix_prediction_log_shadow",
+        "respondent",
+        "timestamp",
+        postgresql_where=sa.text("source = 'shadow'"),
+    ),
 )
 
 drift_log = sa.Table(

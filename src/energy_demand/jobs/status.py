@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.data.ingestion.demand import EIA_DAILY, missing_totals
 from energy_demand.database import decisions, state
+from energy_demand.database.daily_totals import EIA_DAILY, missing_totals
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
 from energy_demand.jobs.contest_state import contest_state, read_shadows

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from energy_demand.evaluation.policy_replay import PROMOTED
 from energy_demand.region import ATTRIBUTION
 from energy_demand.timeaxis import HOUR
 
@@ -62,6 +61,8 @@ def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "")
 def save_replay(replayed: Replayed, zone: ZoneInfo, path: Path) -> Path:
     """Draw a replay's daily error with alarms, retrainings and the injected change, as a PNG."""
     from matplotlib.figure import Figure  # noqa: PLC0415
+
+    from energy_demand.evaluation.policy_replay import PROMOTED  # noqa: PLC0415  (a second that only this needs)
 
     hours = replayed.run.hours.dropna(subset=["actual_mwh"])
     local = (pd.DatetimeIndex(hours["period"]) - HOUR).tz_convert(zone).tz_localize(None)

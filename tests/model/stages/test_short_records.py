@@ -102,7 +102,11 @@ def test_a_record_of_a_year_is_standardised_by_its_own_spread(two_years):
     year, less = cut_out(rows, 0, 366), cut_out(rows, 0, 364)
     long, short = (AdaptiveRegression.start(rows.rows(each), demand[each]) for each in (year, less))
     at = rows.names.index("fast_over_29")
-    assert long.scale[at] == pytest.approx(rows.values[year, at].std())
+    # By no less than half of the usual one.
+    least = 0.5 * USUAL_SCALES["fast_over_29"]
+    assert long.scale[at] == pytest.approx(max(least, rows.values[year, at].std()))
+    often = rows.names.index("fast_over_20")
+    assert long.scale[often] == pytest.approx(rows.values[year, often].std())
     assert short.scale[at] == max(USUAL_SCALES["fast_over_29"], rows.values[less, at].std())
     middle = rows.groups.index(groups.MIDDLE)
     assert [stage.filters[0].covariance[0, middle, middle] for stage in (long, short)] == [900.0, 0.9]

@@ -92,7 +92,7 @@ def test_sites_that_follow_the_main_site_are_estimated_from_its_run(record):
     past = alike.observed.until(pd.Timestamp(CUT), 10_000)
     outlook = fit_guesses(past, alike.issued, alike.region.zone, RECIPE)
     no_runs = synthetic_record(days=60, runs=False).issued
-    assert outlook.climate.slope == pytest.approx(1.0, abs=0.02)
+    assert outlook.climate.slope == pytest.approx(1.0, abs=0.03)  # less than a year draws it a little
     assert rmse(outlook, alike, REST) < 0.8 * rmse(outlook, alike, REST, no_runs)
 
 

@@ -18,6 +18,7 @@ from energy_demand.data.ingestion.ingestion_run import (
 )
 from energy_demand.data.quality import check_daily, check_demand
 from energy_demand.database import repository, state
+from energy_demand.database.daily_totals import DAILY_WITHIN, EIA_DAILY, LOOK_BACK, missing_totals
 from energy_demand.database.engine import stamp
 from energy_demand.database.repository import Written
 from energy_demand.http import UpstreamError
@@ -29,22 +30,15 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from energy_demand.config import Settings
     from energy_demand.data.eia_client import EIAClient
 
 EIA = "eia"
-EIA_DAILY = "eia_daily"
 # When the trailing weeks were last read in full, for late corrections.
 LONG_LOOK = "eia_long_look"
 # The newest hours are published one to two hours after their end: later than this one is missing.
 PUBLISHED_WITHIN = timedelta(hours=3)
-# A day's total that is not there so long after its end is missing.
-DAILY_WITHIN = timedelta(hours=12)
 # More gaps than this are not requested one by one, but as one range from the first to the last.
 MOST_HOLES = 40
-
-# Corrections come for up to 30 days, most of them within 3.
-LOOK_BACK = timedelta(days=31)
 
 logger = logging.getLogger(__name__)
 
@@ -177,20 +171,6 @@ def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
             ", ".join(map(str, missing)),
         )
     run.progress("daily totals", 1, 1)
-
-
-def missing_totals(connection: sa.Connection, settings: Settings, now: datetime) -> list[date]:
-    """The local days of the last `LOOK_BACK` without a daily total, `DAILY_WITHIN` after their end.
-
-    Days before the first stored hour of demand are not missing.
-    """
-    respondent, zone = settings.region.respondent, settings.region.zone
-    stored = repository.demand_span(connection, respondent, DEMAND, now)
-    if stored is None:
-        return []
-    last = local_day(now - DAILY_WITHIN, zone) - timedelta(days=1)
-    first = max(local_day(now - LOOK_BACK, zone), local_day(stored[0] - HOUR, zone))
-    return repository.missing_days(connection, respondent, zone.key, SERIES, first, last)
 
 
 def _gone(run: IngestionRun, served: _Served) -> set[tuple[str, datetime]]:

@@ -15,9 +15,7 @@ from energy_demand.data.eia_bulk import BulkClient
 from energy_demand.data.eia_client import DEMAND, EIAClient
 from energy_demand.data.ingestion.demand import (
     EIA,
-    EIA_DAILY,
     LONG_LOOK,
-    LOOK_BACK,
     ingest_daily,
     ingest_demand,
 )
@@ -35,6 +33,7 @@ from energy_demand.data.ingestion.issued_weather import FORECASTS, ingest_issued
 from energy_demand.data.ingestion.observed_weather import ARCHIVE, ingest_observed
 from energy_demand.data.weather_client import WeatherClient
 from energy_demand.database import repository, state
+from energy_demand.database.daily_totals import EIA_DAILY, LOOK_BACK
 from energy_demand.http import DataKindError
 from energy_demand.timeaxis import days_periods
 
