@@ -7,7 +7,8 @@ or not, by the toss of a coin. A challenger 3 % better: the same with its errors
 through `promotion.judge` as in service: once with the 28 days of the holdout, then every day in the shadow.
 
 Weather as observed (forecasts as issued begin in 2023-10); nothing after 2024-07-31 is read. Reads the
-database of the settings, which must be backfilled; the forecasts are kept in the home folder.
+database of the settings, which must be backfilled. The forecasts are kept in `contest_forecasts.parquet` in
+the home folder: delete it after a change of the model.
 
     .venv/bin/python benchmarks/contest.py --json
 """
@@ -18,7 +19,7 @@ import argparse
 import json
 import sys
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
 from energy_demand.evaluation.contest import compared, day_ahead
 from energy_demand.evaluation.promotion import PLANNED_DAYS, Decision, judge
+from energy_demand.evaluation.rollback import gain_deviation
 from energy_demand.limits import HOLDOUT_DAYS, SHADOW_DAYS
 from energy_demand.model.train import fit
 from energy_demand.timeaxis import day_ahead_issue
@@ -64,7 +66,12 @@ def forecasts(record: Record, availability: Availability, path: Path) -> list[pd
         if before is not None:
             pairs.append(compared(served, before, record).assign(challenger_fit=str(first)))
         before = served
-        print(f"{first}: {len(days)} days", file=sys.stderr, flush=True)
+        error = (served["predicted_mwh"] / served["actual_mwh"] - 1).abs()
+        print(
+            f"{first}: {len(days)} days, MAPE {100 * error.mean():.2f} %, at most {100 * error.max():.0f} %",
+            file=sys.stderr,
+            flush=True,
+        )
     pd.concat(pairs).to_parquet(path)
     return pairs
 
@@ -95,7 +102,7 @@ def race(hours: pd.DataFrame, *, refit: bool) -> tuple[Decision, int]:
     raise AssertionError("the last look decides")
 
 
-def measure(pairs: list[pd.DataFrame], draws: int, seed: int) -> dict[str, float]:
+def measure(pairs: list[pd.DataFrame], draws: int, seed: int) -> dict[str, Any]:
     """The figures, percent of the draws."""
     random = np.random.default_rng(seed)
     figures: dict[str, float] = {}
@@ -113,8 +120,18 @@ def measure(pairs: list[pd.DataFrame], draws: int, seed: int) -> dict[str, float
         "true_promotions_percent": figures["better"],
         "median_days_to_decision": figures["better_days"],
         "refits_promoted_percent": {name: figures[f"refit_{name}"] for name in ("worse", "equal", "better")},
+        "gain_deviation_percent": _deviations(pairs),
         "pairs": len(pairs),
         "draws": draws,
+    }
+
+
+def _deviations(pairs: list[pd.DataFrame]) -> dict[str, float]:
+    """By how much the daily gains of two refits vary: the least, the median and the most of the pairs."""
+    found = [100 * gain_deviation(pair) for pair in pairs]
+    return {
+        name: round(float(of(found)), 1)
+        for name, of in (("least", min), ("median", np.median), ("most", max))
     }
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from energy_demand.columns import FEATURE_COLUMNS, LEAD, OWN_ANSWERS, TARGET_COLUMN
-from energy_demand.database.predictions import ladder_step, read_shadow, scored_forecasts
+from energy_demand.database.predictions import SHADOW, ladder_step, read_shadow, scored_forecasts
 from energy_demand.database.tables import (
     database_stamp,
     drift_log,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 HOUR = sa.literal_column("interval '1 hour'", sa.Interval)
-SHADOW = "shadow"  # the source of forecasts that nobody is shown
 NAIVE = {"seasonal_naive_24": "demand_lag_24h", "seasonal_naive_168": "demand_lag_168h"}
 # Of `scored_forecasts`; what most questions need.
 JUDGED = (

@@ -108,6 +108,11 @@ def local_day(moment: datetime, zone: ZoneInfo) -> date:
     return moment.astimezone(zone).date()
 
 
+def local_days(periods: pd.DatetimeIndex, zone: ZoneInfo) -> pd.DatetimeIndex:
+    """The local day of each hour-ending period, as a naive midnight."""
+    return (periods - HOUR).tz_convert(zone).tz_localize(None).normalize()
+
+
 def day_periods(day: date, zone: ZoneInfo) -> pd.DatetimeIndex:
     """The 23, 24 or 25 hour-ending UTC periods of one local day.
 

@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
 # Outcomes after which a cooldown runs: a model was trained and judged.
 JUDGED = ("promoted", "not_promoted", "shadow")
-
 # Outcomes after which nothing more comes.
 DECIDED = ("promoted", "not_promoted")
-
-
 # In words, where they are not the outcome itself.
 IN_WORDS = {"not_promoted": "not promoted", "shadow": "in the shadow"}
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
+SHADOW = "shadow"  # the source of forecasts that nobody is shown
+
 _SCORED = (
     *(
         sa.column(name, prediction_log.c[name].type)

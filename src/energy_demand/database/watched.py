@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from energy_demand.columns import OWN_ANSWERS
 from energy_demand.database.job_runs import Job
-from energy_demand.database.predictions import scored_forecasts
+from energy_demand.database.predictions import SHADOW, scored_forecasts
 from energy_demand.database.tables import (
     drift_log,
     features,
@@ -396,7 +396,7 @@ def _shadows(
             expected.append(("previous_champion", *promotion))
     lags = []
     for role, version, since in expected:
-        forecast = newest(since, logged.source == "shadow", logged.model_version == version)
+        forecast = newest(since, logged.source == SHADOW, logged.model_version == version)
         behind = scheduled.issued_at - (since if forecast is None else forecast.issued_at)
         lags.append(ShadowLag(role, max(0.0, behind / HOUR)))
     return tuple(lags)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from energy_demand.data.weather_path import MAIN
 from energy_demand.evaluation.backtest import COLUMNS, Predict, Protocol, schedule, walk_forward
-from energy_demand.timeaxis import HOUR, day_ahead_issue, local_day, utc_index
+from energy_demand.timeaxis import HOUR, day_ahead_issue, local_day, local_days, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +66,7 @@ def compared(challenger: pd.DataFrame, champion: pd.DataFrame, record: Record) -
     periods = utc_index(both["period"])
     temperature = pd.Series(record.observed.column(MAIN), index=record.periods)
     return both.assign(
-        day=(periods - pd.Timedelta(HOUR)).tz_convert(record.region.zone).date,
+        day=local_days(periods, record.region.zone).date,
         temperature=temperature.reindex(periods).to_numpy(),
     )
 

@@ -155,7 +155,7 @@ def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[s
 
 
 def _expected_error(known: pd.DataFrame, day: pd.Series) -> dict[str, float | int | None]:
-    """How well the error that is expected of each day tells the error that came.
+    """How well the expected error of each day predicts the observed one.
 
     Returns:
         `expected_mape` and `mape` (percent, means of the days), their `rank_correlation` (Spearman; None with

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from energy_demand.evaluation.promotion import daily_losses, newest_days
+from energy_demand.evaluation.promotion import FEWEST_DAYS, daily_losses, newest_days
 from energy_demand.evaluation.sequential import LEAST_DEVIATION, always_valid, daily_gains, winsorised
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 EFFECT = 0.10
 # Probability of undoing a promotion of an equal model.
 ERROR_RATE = 0.02
-# Days that the spread of two models' gains is estimated from; with fewer the usual one is taken.
-FEWEST_DAYS, USUAL_DEVIATION = 14, 0.08
+# Of the daily gains of two refits, where fewer than `FEWEST_DAYS` are known.
+USUAL_DEVIATION = 0.08
 
 
 @dataclass(frozen=True)

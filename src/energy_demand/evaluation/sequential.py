@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from energy_demand.model.expected_errors import SIGMA_PER_MAD
+
 if TYPE_CHECKING:
     from energy_demand.arrays import Floats
 
@@ -24,7 +26,6 @@ LEAST_VARIANCE = 0.001**2
 LARGEST_BOUNDARY = 3.29
 # Gains further out than this many robust standard deviations count as that far: one day decides nothing.
 WINSORISED_AT = 3.0
-DEVIATION_PER_MAD = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,11 @@ class Look:
 
     Attributes:
         days: how many.
-        gain_percent: by how much the second model is better than the first, percent.
         statistic: standardised gain; None with too few days.
         boundary: the statistic that proves it.
     """
 
     days: int
-    gain_percent: float
     statistic: float | None
     boundary: float
 
@@ -81,10 +80,7 @@ def group_sequential(gains: Floats, *, planned: int, fewest: int, error_rate: fl
     days = len(gains)
     boundary = float(stats.norm.isf(error_rate / 2)) / math.sqrt(max(days, 1) / planned)
     boundary = min(boundary, LARGEST_BOUNDARY)
-    mean = 100 * float(np.expm1(gains.mean())) if days else 0.0
-    if days < fewest:
-        return Look(days, mean, None, boundary)
-    return Look(days, mean, studentised(gains), boundary)
+    return Look(days, studentised(gains) if days >= fewest else None, boundary)
 
 
 def studentised(gains: Floats, lag: int = 1) -> float | None:
@@ -123,7 +119,7 @@ def winsorised(gains: Floats) -> Floats:
     if len(gains) < 3:
         return gains
     centre = float(np.median(gains))
-    deviation = DEVIATION_PER_MAD * float(np.median(np.abs(gains - centre)))
+    deviation = SIGMA_PER_MAD * float(np.median(np.abs(gains - centre)))
     spread = WINSORISED_AT * max(deviation, LEAST_DEVIATION)
     return np.clip(gains, centre - spread, centre + spread)
 
@@ -143,8 +139,7 @@ def always_valid(gains: Floats, *, deviation: float, effect: float, error_rate: 
         error_rate: probability of ever proving a gain where there is none.
     """
     days = len(gains)
-    mean = float(gains.mean()) if days else 0.0
     ratio = max(days, 1) * effect**2 / deviation**2
     boundary = math.sqrt((1 + 1 / ratio) * (2 * math.log(0.5 / error_rate) + math.log1p(ratio)))
-    statistic = mean * math.sqrt(days) / deviation if days else None
-    return Look(days, 100 * math.expm1(mean), statistic, boundary)
+    statistic = float(gains.mean()) * math.sqrt(days) / deviation if days else None
+    return Look(days, statistic, boundary)

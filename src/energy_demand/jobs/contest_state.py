@@ -82,10 +82,7 @@ def contest_state(shadows: Shadows, now: datetime) -> dict[str, Any]:
             "since": row["finished_at"],
             "until": row["finished_at"] + timedelta(days=SHADOW_DAYS),
             "trigger": row["trigger"],
-            **{
-                name: verdict.get(name)
-                for name in ("days", "gain_percent", "statistic", "boundary", "reason")
-            },
+            **{name: verdict.get(name) for name in TESTED},
         }
     if shadows.promotion is not None:
         promotion = {

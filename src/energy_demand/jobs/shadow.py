@@ -28,7 +28,7 @@ from energy_demand.jobs.drift_check import refresh_reference
 from energy_demand.jobs.fallback_ladder import earliest_needed
 from energy_demand.limits import SHADOW_DAYS
 from energy_demand.model.predict import Question, by_forecaster
-from energy_demand.timeaxis import utc_index, utc_text
+from energy_demand.timeaxis import local_days, utc_index, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from energy_demand.jobs.contest_state import Shadows
     from energy_demand.registry.registry import Registry
 
-SOURCE = "shadow"
 CONTEST_COLUMNS = ("challenger_mwh", "champion_mwh", "best_mwh", "actual_mwh", "temperature")
 
 _log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class NoChallengerError(UserError, LookupError):
 
 @dataclass(frozen=True)
 class ShadowOutcome:
-    """What judging the shadows came to.
+    """The result of judging the shadows.
 
     Attributes:
         promoted: the version that serves since.
@@ -98,8 +97,7 @@ def contest_hours(stored: dict[str, Any], settings: Settings) -> pd.DataFrame:
     columns = [name for name in CONTEST_COLUMNS if name in stored]
     periods = utc_index(pd.to_datetime(stored["period"], utc=True))
     hours = pd.DataFrame({name: pd.Series(stored[name], dtype=float) for name in columns})
-    local = (periods - pd.Timedelta(hours=1)).tz_convert(settings.region.zone)
-    return hours.assign(period=periods, day=local.date)
+    return hours.assign(period=periods, day=local_days(periods, settings.region.zone).date)
 
 
 def forecast_shadows(
@@ -125,7 +123,7 @@ def forecast_shadows(
             record = load_recent(database, settings, earliest_needed(model, question), now)
             forecast = by_forecaster(record, model.forecaster, version, question)
             request_id = f"shadow {respondent} {utc_text(periods[0])} v{version} {utc_text(now)}"
-            rows = forecast.log_rows(SOURCE, request_id, now, respondent)
+            rows = forecast.log_rows(predictions.SHADOW, request_id, now, respondent)
             with database.transaction() as connection:
                 predictions.insert_predictions(connection, rows)
         except Exception as error:  # noqa: BLE001  (whatever breaks a shadow, the service goes on)
@@ -221,10 +219,8 @@ def _verdict(database: Database, settings: Settings, shadows: Shadows, now: date
     if row is None:
         raise AssertionError("there is a challenger")
     noted = row["verdict"] or {}
-    if noted.get("decision") in {
-        Decision.PROMOTED,
-        Decision.REFUSED,
-    }:  # the job was killed before it was done
+    # Decided already: the job was killed before the rest was done.
+    if noted.get("decision") in {Decision.PROMOTED, Decision.REFUSED}:
         return Verdict(Decision(noted["decision"]), noted["reason"], gain_percent=noted.get("gain_percent"))
     stored = row["contest"]
     if stored["champion"] != shadows.champion:

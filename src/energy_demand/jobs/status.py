@@ -101,7 +101,7 @@ def _contest(database: Database, settings: Settings, now: datetime) -> dict[str,
     """The models in the shadow; None where MLflow cannot say which version serves."""
     try:
         return contest_state(read_shadows(database, Registry(settings), settings, now), now)
-    except RegistryUnavailableError:  # a problem that is told already
+    except RegistryUnavailableError:  # in `problems` already
         return None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, HOUR
+from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, HOUR, local_days
 
 if TYPE_CHECKING:
     from datetime import date
@@ -105,7 +105,7 @@ def expected_errors(
     weights = weights / weights.sum()
     levels = daily_levels(periods, one_day, weights, zone)
     percent_error = pd.Series(100.0 * np.abs(np.expm1(day_ahead / 100.0)), index=periods)
-    mape = percent_error.groupby(_local_days(periods, zone)).agg(_mean_of_enough).reindex(levels.index)
+    mape = percent_error.groupby(local_days(periods, zone)).agg(_mean_of_enough).reindex(levels.index)
     kept = levels.index[-KEPT_DAYS:]
     return ExpectedErrors(
         kept[0].date(), levels[kept].to_numpy(dtype=float), mape[kept].to_numpy(dtype=float), weights
@@ -127,14 +127,9 @@ def daily_levels(periods: pd.DatetimeIndex, residuals: Floats, weights: Floats, 
             "known": known,
         }
     )
-    sums = table.groupby(_local_days(periods, zone)).sum()
+    sums = table.groupby(local_days(periods, zone)).sum()
     levels = sums["weighted"] / sums["weight"].where(sums["known"] >= FEWEST_HOURS_OF_DAY)
     return levels.reindex(pd.date_range(levels.index[0], levels.index[-1], freq="D"))
-
-
-def _local_days(periods: pd.DatetimeIndex, zone: ZoneInfo) -> pd.DatetimeIndex:
-    """The local day of each hour, as a naive midnight."""
-    return (periods - pd.Timedelta(HOUR)).tz_convert(zone).tz_localize(None).normalize()
 
 
 def _mean_of_enough(values: pd.Series) -> float:

@@ -16,9 +16,9 @@ from energy_demand.monitoring.concept_drift import run_charts
 from energy_demand.monitoring.diagnosis import Circumstances, newest_residuals, newest_weather_errors
 from energy_demand.monitoring.drift_detection import GROUPS, run_drift_check, wasserstein_scores
 from energy_demand.monitoring.performance_monitor import FEWEST_DAYS, JUDGED_DAYS, compare
-from energy_demand.monitoring.source_faults import OBSERVED, fault_lines, inputs_at_fault, local_days
+from energy_demand.monitoring.source_faults import OBSERVED, fault_lines, inputs_at_fault
 from energy_demand.monitoring.watched_rows import WINDOW_DAYS
-from energy_demand.timeaxis import utc_index
+from energy_demand.timeaxis import local_days, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -138,7 +138,7 @@ class Symptoms:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The cause of a trigger, and how it was told."""
+    """The cause of a trigger, and how it was recognised."""
 
     cause: Cause
     reason: str

@@ -17,7 +17,7 @@ from scipy import stats
 
 from energy_demand.columns import OWN_ANSWERS
 from energy_demand.model.metrics import coverage, expected_percent_error, scores
-from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, HOUR, utc_index
+from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, local_days, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,11 +97,10 @@ def compare(
     """
     own = forecasts["quality"].isin(OWN_ANSWERS)
     known = forecasts[own & forecasts["actual_demand"].notna()]
-    local = (utc_index(known["timestamp"]) - pd.Timedelta(HOUR)).tz_convert(zone)
     error = (known["predicted_demand"] - known["actual_demand"]).abs()
     table = pd.DataFrame(
         {
-            "day": local.tz_localize(None).normalize(),
+            "day": local_days(utc_index(known["timestamp"]), zone),
             "mae": error.to_numpy(),
             "mape": (100 * error / known["actual_demand"]).to_numpy(),
         }

@@ -152,7 +152,7 @@ def _symptoms(trigger: Trigger | None, evidence: Evidence, policy: Policy) -> Sy
 
 
 def _caused(diagnosis: Diagnosis | None) -> str:
-    """The cause as it stands in a reason; a routine retraining needs none."""
+    """The cause as a phrase of the reason; empty for a routine retraining."""
     if diagnosis is None or diagnosis.cause is Cause.ROUTINE:
         return ""
     return f"; cause: {diagnosis.cause} ({diagnosis.reason})"

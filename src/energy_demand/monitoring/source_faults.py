@@ -15,7 +15,14 @@ import pandas as pd
 from energy_demand.columns import ANSWERS, OWN_ANSWERS
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS
 from energy_demand.model.predict import LATE_HOURS
-from energy_demand.timeaxis import FEWEST_HOURS_OF_DAY, HOUR, day_ahead_issue, local_day, utc_index
+from energy_demand.timeaxis import (
+    FEWEST_HOURS_OF_DAY,
+    HOUR,
+    day_ahead_issue,
+    local_day,
+    local_days,
+    utc_index,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -143,11 +150,6 @@ def daily_weather_errors(record: Record, start: datetime, now: datetime) -> pd.D
     found = pd.DataFrame({"bias": table.mean(axis=1), "mae": table.abs().mean(axis=1)})
     found.loc[~usable] = np.nan
     return found
-
-
-def local_days(periods: pd.DatetimeIndex, zone: ZoneInfo) -> pd.DatetimeIndex:
-    """The local day of each hour, as a naive midnight."""
-    return (periods - pd.Timedelta(HOUR)).tz_convert(zone).tz_localize(None).normalize()
 
 
 def _issues(days: pd.DatetimeIndex, zone: ZoneInfo) -> pd.DatetimeIndex:
