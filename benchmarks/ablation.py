@@ -64,7 +64,7 @@ STAGES: dict[str, Callable[[Forecaster], Forecaster]] = {
 
 def regression_table(record: Record) -> dict[str, dict[str, float]]:
     """MAPE of the adaptive regression, coefficients one day old and as at 09:00 the day before."""
-    outlook = fit_guesses(record.observed, record.issued, record.region.zone)
+    outlook = fit_guesses(record.observed, record.issued, record.region)
     whole = response_features(outlook.completed(record.observed), record.region)
     rows = whole.periods.isin(days_periods(*REGRESSION_WINDOW, record.region.zone)) & ~np.isnan(
         record.truth_mwh
@@ -72,7 +72,7 @@ def regression_table(record: Record) -> dict[str, dict[str, float]]:
 
     def mape(responses: Responses, recipe: RegressionRecipe | None = None) -> dict[str, float]:
         stage = AdaptiveRegression.start(responses, record.demand_mwh, recipe)
-        forecast = stage.advance(responses, record.demand_mwh)[1].log_demand
+        forecast = stage.advance(responses, record.demand_mwh)[1].log_load
         day_ahead = np.where(responses.hours <= 7, forecast[0], forecast[1])
         return {
             name: mape_of(record.truth_mwh[rows], np.exp(values[rows] / 100))

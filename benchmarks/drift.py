@@ -111,12 +111,12 @@ class Line:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        path = fit_guesses(record.observed, record.issued, record.region.zone).completed(record.observed)
+        path = fit_guesses(record.observed, record.issued, record.region).completed(record.observed)
         self.responses = response_features(path, record.region)
         self.truth = PERCENT * np.log(record.truth_mwh)
         start = AdaptiveRegression.start(self.responses, record.demand_mwh)
         _, forecast = start.advance(self.responses, record.demand_mwh)
-        self.errors = self.truth - forecast.log_demand[:2]
+        self.errors = self.truth - forecast.log_load[:2]
         self._stage, self._position = start, 0
 
     def trained(self, day: pd.Timestamp) -> tuple[int, AdaptiveRegression, ExpectedErrors]:
@@ -146,7 +146,7 @@ class Line:
         part = slice(start, min(start + 24 * days, len(self.truth)))
         factor = factor[: part.stop - part.start]
         _, forecast = stage.advance(self.responses.rows(part), self.record.demand_mwh[part] * factor)
-        residuals = self.truth[part] + PERCENT * np.log(factor) - forecast.log_demand[0]
+        residuals = self.truth[part] + PERCENT * np.log(factor) - forecast.log_load[0]
         weights = np.where(np.arange(24) < 23, known.weights, 0.0)
         residuals = np.where(weights[self.responses.hours[part]] > 0, residuals, np.nan)
         return (

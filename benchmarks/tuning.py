@@ -41,7 +41,7 @@ class Score:
         settings = load_settings()
         with opened(settings) as database:
             record = load_record(database, settings, END)
-        outlook = fit_guesses(record.observed, record.issued, record.region.zone)
+        outlook = fit_guesses(record.observed, record.issued, record.region)
         self._responses = response_features(outlook.completed(record.observed), record.region)
         self._demand, self._truth = record.demand_mwh, record.truth_mwh
         window = days_periods(FIRST, LAST, record.region.zone)
@@ -50,7 +50,7 @@ class Score:
     def __call__(self, recipe: RegressionRecipe) -> float:
         """The score of a recipe."""
         stage = AdaptiveRegression.start(self._responses, self._demand, recipe)
-        forecast = stage.advance(self._responses, self._demand)[1].log_demand
+        forecast = stage.advance(self._responses, self._demand)[1].log_load
         # At 09:00 the early hours of the day before are known, the later ones are two days old.
         day_ahead = np.where(self._responses.hours <= NEWEST_AT_ISSUE, forecast[0], forecast[1])
         rolling, of_day_ahead = (

@@ -1,7 +1,7 @@
 """The weather of a region hour by hour, as the adaptive regression sees it. Pure.
 
-A path has no gaps in time: it runs from observed hours into forecast hours. Temperature is kept separately
-for the main site and for the other sites, as both matter on their own.
+A path has no gaps in time: it runs from observed hours into forecast hours. Temperature and radiation are
+kept separately for the main site and for the other sites, as both matter on their own.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from energy_demand.arrays import weighted_mean_of_known
 from energy_demand.timeaxis import HOUR, utc_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from energy_demand.arrays import Floats
-    from energy_demand.region import Region
+    from energy_demand.region import Region, Site
 
 
 MAIN, REST = "main_temperature", "rest_temperature"  # °C
-HUMIDITY, CLOUD, WIND, RADIATION = "humidity", "cloud_cover", "wind_speed", "radiation"  # %, %, km/h, W/m²
-PATH_COLUMNS = (MAIN, REST, HUMIDITY, CLOUD, WIND, RADIATION)
-_VARIABLES = {
-    HUMIDITY: "relative_humidity_2m",
-    CLOUD: "cloud_cover",
-    WIND: "wind_speed_10m",
-    RADIATION: "shortwave_radiation",
-}
+HUMIDITY, CLOUD, WIND = "humidity", "cloud_cover", "wind_speed"  # %, %, km/h
+MAIN_CLOUD = "main_cloud_cover"  # %
+MAIN_RADIATION, REST_RADIATION = "main_radiation", "rest_radiation"  # W/m², mean of the hour
+RADIATION = (MAIN_RADIATION, REST_RADIATION)
+PATH_COLUMNS = (MAIN, REST, HUMIDITY, CLOUD, WIND, MAIN_CLOUD, *RADIATION)
+_OF_ALL_SITES = {HUMIDITY: "relative_humidity_2m", CLOUD: "cloud_cover", WIND: "wind_speed_10m"}
+_OF_MAIN = {MAIN: "temperature_2m", MAIN_CLOUD: "cloud_cover", MAIN_RADIATION: "shortwave_radiation"}
+_OF_OTHERS = {REST: MAIN, REST_RADIATION: MAIN_RADIATION}
 LONGEST_GAP_HOURS = 6  # up to so many hours without weather take the last that was observed
 
 
@@ -93,24 +93,23 @@ def weather_path(weather_df: pd.DataFrame, periods: pd.DatetimeIndex, region: Re
         series = pd.Series(weather_df[variable].to_numpy(dtype=float)[mine], index=at[mine])
         return series.reindex(periods).to_numpy(dtype=float)
 
-    columns = {name: _bridged(values) for name, values in weighted_sites(grid, region).items()}
+    columns = weighted_sites(grid, region)
+    for name in set(columns) - set(RADIATION):  # the sun does not stand still
+        columns[name] = _bridged(columns[name])
     return WeatherPath(periods, np.stack([columns[name] for name in PATH_COLUMNS], axis=1))
 
 
 def weighted_sites(grid: Callable[[str, str], Floats], region: Region) -> dict[str, Floats]:
     """The columns of a path from `grid(site, variable)`, sites weighted by population."""
     main, *others = region.sites
-    columns = {
-        MAIN: grid(main.name, "temperature_2m"),
-        REST: weighted_mean_of_known([(site.weight, grid(site.name, "temperature_2m")) for site in others]),
-    }
-    for name, variable in _VARIABLES.items():
-        columns[name] = weighted_mean_of_known(
-            [(site.weight, grid(site.name, variable)) for site in region.sites]
-        )
-    if not others:
-        columns[REST] = columns[MAIN]
-    return columns
+    columns = {name: grid(main.name, variable) for name, variable in _OF_MAIN.items()}
+
+    def mean(sites: Sequence[Site], variable: str) -> Floats:
+        return weighted_mean_of_known([(site.weight, grid(site.name, variable)) for site in sites])
+
+    for name, same_of_main in _OF_OTHERS.items():
+        columns[name] = mean(others, _OF_MAIN[same_of_main]) if others else columns[same_of_main]
+    return columns | {name: mean(region.sites, variable) for name, variable in _OF_ALL_SITES.items()}
 
 
 def _bridged(values: Floats) -> Floats:

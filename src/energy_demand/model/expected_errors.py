@@ -95,7 +95,7 @@ def expected_errors(
 
     Args:
         periods: UTC, every hour.
-        one_day: truth minus the forecast with coefficients one day old, percent of log demand; NaN where
+        one_day: truth minus the forecast with coefficients one day old, percent of log gross load; NaN where
             unknown.
         day_ahead: the same with coefficients as old as in a day-ahead forecast.
         variance: of the errors, by clock hour.

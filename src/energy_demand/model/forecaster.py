@@ -50,7 +50,7 @@ EXPLANATION = (TYPICAL, *PARTS, RECENT_ERROR, TREES)
 
 @dataclass(frozen=True)
 class StageForecasts:
-    """What the three stages predict for some hours, percent of log demand.
+    """What the three stages predict for some hours, percent of log gross load.
 
     Attributes:
         horizon: the target hours.
@@ -165,16 +165,17 @@ class Forecaster:
             `period`, `lead_hours`, `predicted_demand_mwh` and the bounds (MWh).
         """
         hours = stages.horizon.responses
-        predicted = np.exp(stages.total / PERCENT)
+        gross = np.exp(stages.total / PERCENT)
         leads = lead_hours(hours.periods, pd.Timestamp(stages.issued_at).to_pydatetime())
         spread = stages.horizon.spread(self.regression, stages.regression)
-        bounds = self.intervals.bounds(predicted, spread, leads, hours.months)
-        return pd.DataFrame({"period": hours.periods, "lead_hours": leads, PREDICTED: predicted, **bounds})
+        columns = {PREDICTED: gross, **self.intervals.bounds(gross, spread, leads, hours.months)}
+        demand = {name: values - hours.rooftop_mwh for name, values in columns.items()}
+        return pd.DataFrame({"period": hours.periods, "lead_hours": leads, **demand})
 
     def explain(self, stages: StageForecasts) -> pd.DataFrame:
         """What each part adds to the forecast of each hour, MWh.
 
-        Parts are additive in log demand; `typical` is the demand that the coefficients count from, and the
+        Parts are additive in log gross load; `typical` is the load that the coefficients count from, and the
         difference between it and the forecast is shared out in proportion to the parts.
 
         Returns:
@@ -195,7 +196,7 @@ class Forecaster:
         return pd.DataFrame({"period": responses.periods, **{name: columns[name] for name in EXPLANATION}})
 
     def _stages(self, responses: Responses, issued_at: datetime) -> tuple[Floats, Floats, Floats]:
-        """Percent of log demand: the forecast of the regression, and what the other stages add."""
+        """Percent of log gross load: the forecast of the regression, and what the other stages add."""
         regression = self.regression.predict(responses)
         nothing = np.zeros(len(regression))
         newest = min(self.regression.through, pd.Timestamp(self.availability.newest_known(issued_at)))

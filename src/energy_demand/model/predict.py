@@ -14,7 +14,15 @@ import pandas as pd
 
 from energy_demand.columns import FEATURE_COLUMNS, LEAD
 from energy_demand.data.feature_engineering import DemandHistory, build_features
-from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, PATH_COLUMNS, RADIATION, REST, WIND
+from energy_demand.data.weather_path import (
+    CLOUD,
+    HUMIDITY,
+    MAIN,
+    PATH_COLUMNS,
+    RADIATION,
+    REST,
+    WIND,
+)
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
 from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
@@ -64,11 +72,11 @@ LEAST_WEATHER = 0.5
 # A forecast of the weather without one of these for more than half of the hours is worth a word.
 LACKING_SHARE = 0.5
 WEATHER_NAMES = {
-    MAIN: "temperature",
-    HUMIDITY: "humidity",
-    CLOUD: "cloud cover",
-    WIND: "wind",
-    RADIATION: "solar radiation",
+    "temperature": (MAIN,),
+    "humidity": (HUMIDITY,),
+    "cloud cover": (CLOUD,),
+    "wind": (WIND,),
+    "solar radiation": RADIATION,
 }
 # Later than this the newest demand is worth a word.
 LATE_HOURS = 6
@@ -396,9 +404,9 @@ def _lacking(known: Record, question: Question) -> tuple[str, ...]:
         return ()
     observed: Booleans = np.array(~np.isnan(known.observed.values).all(axis=0))
     observed[PATH_COLUMNS.index(REST)] = False  # its guess from the main site is nearly as good
-    return tuple(
-        WEATHER_NAMES[name] for name, lacks in zip(PATH_COLUMNS, absent & observed, strict=True) if lacks
-    )
+    lacking = dict(zip(PATH_COLUMNS, absent & observed, strict=True))
+    names = {word: any(lacking[name] for name in columns) for word, columns in WEATHER_NAMES.items()}
+    return tuple(word for word, lacks in names.items() if lacks)
 
 
 def _check_region(known: Record, model: Forecaster) -> None:

@@ -134,7 +134,7 @@ def fit(
     cut = record.position(holdout_from) + 1 if judge else end
     progress("weather")
     before = record.observed.until(record.periods[cut - 1], cut)
-    guessing = fit_guesses(before, record.issued, record.region.zone, recipe.outlook)
+    guessing = fit_guesses(before, record.issued, record.region, recipe.outlook)
     path = guessing.completed(record.observed)
     responses = response_features(path, record.region).rows(slice(0, end))
     progress("adaptive regression")

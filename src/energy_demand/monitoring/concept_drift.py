@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.model.expected_errors import daily_levels
-from energy_demand.model.stages.adaptive_regression import PERCENT
+from energy_demand.model.stages.adaptive_regression import PERCENT, gross_load
 from energy_demand.model.stages.response_features import MEMORY_HOURS, response_features
 from energy_demand.timeaxis import HOUR
 
@@ -79,7 +79,7 @@ def daily_residuals(model: Forecaster, record: Record) -> pd.Series:
     path = model.outlook.completed(record.observed.until(record.periods[-1], hours + MEMORY_HOURS))
     responses = response_features(path, record.region, last=hours)
     _, forecast = model.regression.advance(responses, record.demand_mwh[-hours:])
-    residuals = PERCENT * np.log(truth) - forecast.log_demand[0]
+    residuals = PERCENT * np.log(gross_load(responses, truth)) - forecast.log_load[0]
     # At midnight the last hours of the day before are not published yet, so they never count.
     published = np.arange(24) < 24 - model.publication_delay_hours
     weights = np.where(published, model.expected_errors.weights, 0.0)

@@ -18,6 +18,7 @@ from energy_demand.model.stages.adaptive_regression import CLOCK_HOURS, Regressi
 from energy_demand.model.stages.response_features import response_columns
 from energy_demand.model.stages.special_days import SPECIAL_DAYS
 from energy_demand.model.weather.issues import CORRECTED, CORRECTION, feature_names
+from energy_demand.model.weather.radiation import radiation_feature_names
 from energy_demand.registry.manifest import ModelRefusedError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def own_lists() -> Mapping[str, tuple[str, ...]]:
         "main_guess_features": weather[MAIN],
         "rest_guess_features": weather[REST],
         "correction_features": weather[CORRECTION],
+        "radiation_features": radiation_feature_names(),
         "interval_levels": tuple(str(level) for level in LEVELS),
         "base_interval_levels": tuple(str(level) for level in LEVELS),
         "clock_hours": tuple(str(hour) for hour in range(CLOCK_HOURS)),

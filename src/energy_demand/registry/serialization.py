@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.boosting import lgb
-from energy_demand.data.weather_path import MAIN, REST
+from energy_demand.data.weather_path import MAIN, RADIATION, REST
 from energy_demand.model.base.booster import BaseBooster
 from energy_demand.model.expected_errors import ExpectedErrors
 from energy_demand.model.forecaster import Forecaster
@@ -34,6 +34,7 @@ from energy_demand.model.stages.residual_stage import ResidualStage
 from energy_demand.model.stages.response_features import SPECIAL_DAY
 from energy_demand.model.weather.climate import Climate, climate_basis
 from energy_demand.model.weather.outlook import Outlook
+from energy_demand.model.weather.radiation import RadiationGuess
 from energy_demand.registry.feature_lists import CORRECTIONS, check_lists, check_sizes, own_lists
 from energy_demand.registry.manifest import BASE_FILE, MANIFEST_FILE, ModelRefusedError
 
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
     from energy_demand.arrays import Floats
 
 
-FORMAT = 4
+FORMAT = 5
 RESIDUAL_FILE = "residual_booster.txt"
 REGRESSION_FILE = "adaptive_regression.json"
 OUTLOOK_FILE = "outlook.json"
 SMALL_PARTS_FILE = "errors_and_intervals.json"
-_GUESS, _CORRECTION = "guess", "correction"
+_GUESS, _CORRECTION, _RADIATION = "guess", "correction", "radiation"
 
 
 def to_texts(forecaster: Forecaster) -> dict[str, str]:
@@ -71,6 +72,8 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
                 "slope": outlook.climate.slope,
                 _GUESS: sorted(outlook.guesses),
                 _CORRECTION: sorted(outlook.corrections),
+                _RADIATION: sorted(outlook.radiation.boosters),
+                "places": {name: list(place) for name, place in outlook.radiation.places.items()},
             }
         ),
         SMALL_PARTS_FILE: json.dumps(
@@ -83,7 +86,11 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
             }
         ),
     }
-    for kind, boosters in ((_GUESS, outlook.guesses), (_CORRECTION, outlook.corrections)):
+    for kind, boosters in (
+        (_GUESS, outlook.guesses),
+        (_CORRECTION, outlook.corrections),
+        (_RADIATION, outlook.radiation.boosters),
+    ):
         texts |= {_booster_file(kind, name): each.model_to_string() for name, each in boosters.items()}
     manifest = {
         "format": FORMAT,
@@ -197,7 +204,18 @@ def _outlook_from_dict(read: dict[str, Any], texts: dict[str, str]) -> Outlook:
     )
     for booster in corrections.values():
         check_sizes({"correction_features": booster.num_feature()})
-    return Outlook(Climate(climate, float(read["slope"])), guesses, corrections, ZoneInfo(read["zone"]))
+    zone = ZoneInfo(read["zone"])
+    radiation = _boosters(texts, _RADIATION, read[_RADIATION])
+    for booster in radiation.values():
+        check_sizes({"radiation_features": booster.num_feature()})
+    places = {name: (float(read["places"][name][0]), float(read["places"][name][1])) for name in RADIATION}
+    return Outlook(
+        Climate(climate, float(read["slope"])),
+        guesses,
+        corrections,
+        RadiationGuess(places, radiation, zone),
+        zone,
+    )
 
 
 def _regression_to_dict(regression: AdaptiveRegression) -> dict[str, Any]:

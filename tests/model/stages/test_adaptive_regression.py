@@ -34,6 +34,7 @@ def responses(seed: int = 0, zone: str = "UTC") -> Responses:
         ("level", "weather"),
         (groups.LEVEL, groups.AIR),
         np.stack([np.ones(SIZE), weather], axis=1),
+        np.zeros(SIZE),
     )
 
 
@@ -49,7 +50,7 @@ def run(rows: Responses, demand: np.ndarray, recipe: RegressionRecipe | None = N
 def test_it_learns_a_linear_response_at_each_clock_hour():
     rows = responses()
     stage, forecast = run(rows, demand_of(rows))
-    errors = 100 * np.log(demand_of(rows)) - forecast.log_demand
+    errors = 100 * np.log(demand_of(rows)) - forecast.log_load
     assert np.abs(errors[:, -24 * 20 :]).max() < 0.5
     assert np.abs(stage.predict(rows) - 100 * np.log(demand_of(rows))).mean() < 0.5
 
@@ -58,7 +59,7 @@ def test_it_follows_a_response_that_changes():
     rows = responses()
     slope = np.where(np.arange(SIZE) < SIZE // 2, 0.01, 0.03)
     _, forecast = run(rows, demand_of(rows, slope))
-    errors = np.abs(100 * np.log(demand_of(rows, slope)) - forecast.log_demand[0])
+    errors = np.abs(100 * np.log(demand_of(rows, slope)) - forecast.log_load[0])
     just_after, later = errors[SIZE // 2 :][: 24 * 5].mean(), errors[-24 * 10 :].mean()
     assert later < 0.5 * just_after
 
@@ -67,7 +68,7 @@ def test_older_coefficients_forecast_a_moving_level_worse():
     rows = responses()
     demand = demand_of(rows) * np.exp(0.004 * np.arange(SIZE) / 24)
     _, forecast = run(rows, demand)
-    errors = np.abs(100 * np.log(demand) - forecast.log_demand)[:, -24 * 60 :].mean(axis=1)
+    errors = np.abs(100 * np.log(demand) - forecast.log_load)[:, -24 * 60 :].mean(axis=1)
     assert len(errors) == AGES
     assert errors[0] < errors[1] < errors[2]
 
@@ -80,7 +81,7 @@ def test_advancing_in_parts_equals_advancing_at_once(cut):
     first, early = AdaptiveRegression.start(rows, demand).advance(rows.rows(slice(0, cut)), demand[:cut])
     second, late = first.advance(rows.rows(slice(cut, SIZE)), demand[cut:])
     np.testing.assert_allclose(
-        np.concatenate([early.log_demand[0], late.log_demand[0]]), forecast.log_demand[0], rtol=0, atol=1e-9
+        np.concatenate([early.log_load[0], late.log_load[0]]), forecast.log_load[0], rtol=0, atol=1e-9
     )
     for one, other in zip(whole.filters, second.filters, strict=True):
         np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=0, atol=1e-9)
@@ -95,9 +96,9 @@ def test_a_forecast_does_not_depend_on_its_own_hour_or_later_ones():
     altered = np.where(np.arange(SIZE) >= at, demand * 2, demand)
     start = AdaptiveRegression.start(rows, demand)
     forecast, again = start.advance(rows, demand)[1], start.advance(rows, altered)[1]
-    np.testing.assert_array_equal(forecast.log_demand[:, : at + 1], again.log_demand[:, : at + 1])
+    np.testing.assert_array_equal(forecast.log_load[:, : at + 1], again.log_load[:, : at + 1])
     np.testing.assert_array_equal(forecast.spread[: at + 1], again.spread[: at + 1])
-    assert np.abs(forecast.log_demand[0, at + 24 :] - again.log_demand[0, at + 24 :]).max() > 1
+    assert np.abs(forecast.log_load[0, at + 24 :] - again.log_load[0, at + 24 :]).max() > 1
 
 
 def test_an_age_is_the_days_since_the_coefficients_were_updated():
@@ -106,7 +107,7 @@ def test_an_age_is_the_days_since_the_coefficients_were_updated():
     altered[at] *= 1.1
     start = AdaptiveRegression.start(rows, demand_of(rows))
     forecast, again = start.advance(rows, demand_of(rows))[1], start.advance(rows, altered)[1]
-    changed = np.abs(forecast.log_demand - again.log_demand) > 1e-9
+    changed = np.abs(forecast.log_load - again.log_load) > 1e-9
     for age in range(AGES):
         assert np.flatnonzero(changed[age])[0] == at + 24 * (age + 1)
 
@@ -116,7 +117,7 @@ def test_an_hour_without_demand_does_not_change_the_coefficients():
     demand = demand_of(rows)
     gap = not_a_number(demand, at)
     stage, forecast = AdaptiveRegression.start(rows, demand).advance(rows, gap)
-    assert np.isfinite(forecast.log_demand).all()
+    assert np.isfinite(forecast.log_load).all()
     before, _ = AdaptiveRegression.start(rows, demand).advance(rows.rows(slice(0, at[0])), demand[: at[0]])
     after, _ = AdaptiveRegression.start(rows, demand).advance(
         rows.rows(slice(0, at[-1] + 1)), gap[: at[-1] + 1]
@@ -193,4 +194,4 @@ def test_no_hours_change_nothing():
     stage, _ = run(rows, demand_of(rows))
     same, forecast = stage.advance(rows.rows(slice(0, 0)), np.empty(0))
     assert same is stage
-    assert forecast.log_demand.shape == (AGES, 0)
+    assert forecast.log_load.shape == (AGES, 0)

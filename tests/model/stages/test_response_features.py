@@ -20,9 +20,12 @@ from energy_demand.data.weather_path import (
     CLOUD,
     HUMIDITY,
     MAIN,
+    MAIN_CLOUD,
+    MAIN_RADIATION,
     PATH_COLUMNS,
     RADIATION,
     REST,
+    REST_RADIATION,
     WIND,
     WeatherPath,
 )
@@ -45,13 +48,12 @@ from energy_demand.model.stages.response_features import (
     SUN,
     WEEKDAY,
     Responses,
-    centre,
     dew_point,
     response_features,
     smoothed,
 )
 from energy_demand.model.stages.special_days import SPECIAL_DAYS
-from energy_demand.region import NEW_YORK, Region, Site
+from energy_demand.region import NEW_YORK, Region, Site, centre
 from energy_demand.timeaxis import HOUR, day_periods, days_periods, hourly
 
 if TYPE_CHECKING:
@@ -59,9 +61,10 @@ if TYPE_CHECKING:
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 WEEK = 7 * 24
-MILD = {MAIN: 15.0, REST: 15.0, HUMIDITY: 60.0, CLOUD: 50.0, WIND: 10.0, RADIATION: np.nan}
-LOWEST = np.array([-20.0, -25.0, 15.0, 0.0, 0.0, 0.0])  # of random weather, by `PATH_COLUMNS`
-HIGHEST = np.array([38.0, 36.0, 100.0, 100.0, 50.0, 1000.0])
+MILD = {MAIN: 15.0, REST: 15.0, HUMIDITY: 60.0, CLOUD: 50.0, WIND: 10.0, MAIN_CLOUD: 50.0}
+MILD |= dict.fromkeys(RADIATION, 200.0)
+LOWEST = np.array([-20.0, -25.0, 15.0, 0.0, 0.0, 0.0, 0.0, 0.0])  # of random weather, by `PATH_COLUMNS`
+HIGHEST = np.array([38.0, 36.0, 100.0, 100.0, 50.0, 100.0, 1000.0, 1000.0])
 
 
 def steady(periods: pd.DatetimeIndex, **weather: float) -> WeatherPath:
@@ -138,8 +141,8 @@ def test_no_name_is_used_twice_so_each_group_has_all_of_its_columns():
         BY_DAY: 2,
         MOISTURE: 7,
         AIR: 6,
-        CLOUDS: 4,
-        SUN: 5,
+        CLOUDS: 6,
+        SUN: 9,
     }
 
 
@@ -218,7 +221,7 @@ def test_the_weather_of_an_hour_changes_every_weather_group_in_that_hour():
         np.flatnonzero(response_features(path, NEW_YORK).hours == 13)[-1]
     )  # of a Friday, so the columns by day stay 0
     values = path.values.copy()
-    values[noon] = [30.0, 5.0, 90.0, 100.0, 40.0, 100.0]
+    values[noon] = [30.0, 5.0, 90.0, 100.0, 40.0, 100.0, 100.0, 100.0]
     values[noon - 3 : noon, :2] = 25.0
     other = response_features(WeatherPath(path.periods, values), NEW_YORK)
     differ = (other.values != response_features(path, NEW_YORK).values)[noon]
@@ -491,7 +494,7 @@ def test_clouds_are_a_share_between_nothing_and_all(cover, share):
 
 def test_the_clear_sky_is_dark_at_night_and_bright_at_noon():
     day = day_periods(date(2024, 6, 21), NEW_YORK.zone)
-    clear = clear_sky(day, *centre(NEW_YORK))
+    clear = clear_sky(day, *centre(NEW_YORK.sites))
     assert not clear[[0, 1, 2, 3, 21, 22, 23]].any()
     assert (clear[6:20] > 0).all()
     assert 850 < clear.max() < 1100
@@ -500,12 +503,12 @@ def test_the_clear_sky_is_dark_at_night_and_bright_at_noon():
 
 def test_a_winter_noon_is_less_bright():
     day = day_periods(date(2024, 12, 21), NEW_YORK.zone)
-    assert 300 < clear_sky(day, *centre(NEW_YORK)).max() < 550
+    assert 300 < clear_sky(day, *centre(NEW_YORK.sites)).max() < 550
 
 
 def test_the_clear_sky_is_that_of_the_middle_of_the_hour_at_the_sites_centre():
     day = hourly(datetime(2024, 3, 20, 6, tzinfo=UTC), datetime(2024, 3, 21, 5, tzinfo=UTC))
-    weighted = float(np.average(np.arange(24) + 6 - 0.5, weights=clear_sky(day, *centre(NEW_YORK))))
+    weighted = float(np.average(np.arange(24) + 6 - 0.5, weights=clear_sky(day, *centre(NEW_YORK.sites))))
     longitude = 0.65 * 74.006 + 0.12 * 73.7562 + 0.13 * 78.8784 + 0.10 * 76.1474
     assert weighted == pytest.approx(12 + longitude / 15 + 7.5 / 60, abs=0.02)  # solar noon on that day
 
@@ -518,45 +521,38 @@ def test_the_sites_centre_is_weighted_by_population():
     middle = Site(name="centre", latitude=latitude, longitude=longitude, weight=1.0)
     alone = Region("NY", NEW_YORK.zone, "US", (middle,))
     day = day_periods(date(2024, 12, 21), NEW_YORK.zone)
-    np.testing.assert_allclose(clear_sky(day, *centre(NEW_YORK)), clear_sky(day, *centre(alone)), atol=1e-6)
+    np.testing.assert_allclose(clear_sky(day, *centre(NEW_YORK.sites)), clear_sky(day, *centre(alone.sites)), atol=1e-6)
 
 
 def test_no_hours_have_no_sun():
-    assert clear_sky(week().periods[:0], *centre(NEW_YORK)).shape == (0,)
-
-
-def test_measured_radiation_is_preferred_to_the_estimate():
-    assert set(of(week(radiation=200.0), "radiation")) == {0.2}
-
-
-def test_a_measured_radiation_of_zero_is_a_value():
-    assert not of(week(radiation=0.0, cloud_cover=0.0), "radiation").any()
+    assert clear_sky(week().periods[:0], *centre(NEW_YORK.sites)).shape == (0,)
 
 
 @pytest.mark.parametrize(("cover", "share"), [(0.0, 1.0), (50.0, 1 - 0.75 * 0.5**3.4), (100.0, 0.25)])
-def test_unmeasured_radiation_is_estimated_from_the_clouds(cover, share):
+def test_the_clouds_let_a_share_of_the_clear_sky_through(cover, share):
     path = week(cloud_cover=cover)
-    clear = clear_sky(path.periods, *centre(NEW_YORK)) / 1000
+    clear = clear_sky(path.periods, *centre(NEW_YORK.sites)) / 1000
     assert clear.max() > 0.8
-    np.testing.assert_allclose(of(path, "radiation"), share * clear)
+    np.testing.assert_allclose(of(path, "sun_through_cloud"), share * clear)
     np.testing.assert_array_equal(of(path, "clear_sky"), clear)
 
 
-def test_only_the_hours_without_a_measurement_are_estimated():
-    measured = week(radiation=123.0)
-    noon = int(np.argmax(of(measured, "clear_sky")))
-    found = of(changed(measured, RADIATION, np.nan, noon), "radiation")
-    assert found[noon] == pytest.approx(of(week(), "radiation")[noon])
-    assert found[noon] > 0.5
-    assert set(np.delete(found, noon)) == {0.123}
+@pytest.mark.parametrize("name", RADIATION)
+def test_the_radiation_of_a_place_counts_by_itself_and_with_heat(name):
+    cold = week(main_temperature=4.0, rest_temperature=4.0, **{name: 500.0})
+    hot = week(main_temperature=25.0, rest_temperature=25.0, **{name: 500.0})
+    assert set(of(hot, name)) == {0.5}
+    assert last_of(cold, f"{name}_hot") == 0.0
+    assert last_of(hot, f"{name}_hot") == pytest.approx(0.5)
+    assert last_of(hot, f"{name}_smoothed") == pytest.approx(0.5)
+    other = next(each for each in RADIATION if each != name)
+    assert set(of(hot, other)) == {0.2}
 
 
-def test_the_sun_counts_with_cold_and_with_heat():
-    cold = week(main_temperature=4.0, rest_temperature=4.0, radiation=500.0)
-    hot = week(main_temperature=25.0, rest_temperature=25.0, radiation=500.0)
-    assert (last_of(cold, "radiation_cold"), last_of(cold, "radiation_hot")) == (pytest.approx(0.5), 0.0)
-    assert (last_of(hot, "radiation_cold"), last_of(hot, "radiation_hot")) == (0.0, pytest.approx(0.5))
-    assert last_of(hot, "radiation_smoothed") == pytest.approx(0.5)
+def test_the_radiation_of_the_other_sites_counts_by_season():
+    path = week(datetime(2024, 6, 20, tzinfo=UTC), rest_radiation=500.0)
+    assert last_of(path, "rest_radiation_season_cos") == pytest.approx(-0.5, abs=0.01)
+    assert last_of(path, "rest_radiation_season_sin") == pytest.approx(0.0, abs=0.1)
 
 
 # Unknown values.
@@ -576,10 +572,11 @@ def test_unknown_weather_leaves_nothing_but_the_calendar_and_the_clear_sky():
     [
         pytest.param(HUMIDITY, {MOISTURE}, set(), id="humidity"),
         pytest.param(WIND, {AIR}, set(), id="wind"),
-        pytest.param(CLOUD, {CLOUDS}, {SUN}, id="clouds"),
+        pytest.param(CLOUD, {CLOUDS}, set(), id="clouds"),
         pytest.param(MAIN, {FAST, MIDDLE, SLOW, BY_DAY}, {PLACES, MOISTURE, AIR, SUN}, id="the main site"),
         pytest.param(REST, {FAST, MIDDLE, SLOW, BY_DAY}, {PLACES, MOISTURE, AIR, SUN}, id="the rest"),
-        pytest.param(RADIATION, set(), set(), id="radiation, which is estimated"),
+        pytest.param(MAIN_RADIATION, set(), {SUN}, id="radiation at the main site"),
+        pytest.param(REST_RADIATION, set(), {SUN}, id="radiation elsewhere"),
     ],
 )
 def test_an_unknown_variable_is_unknown_in_its_own_columns_and_spoils_no_others(variable, wholly, partly):
@@ -592,18 +589,14 @@ def test_an_unknown_variable_is_unknown_in_its_own_columns_and_spoils_no_others(
         assert unknown.any() == (group in wholly | partly), group
 
 
-def test_clouds_that_are_not_known_do_not_matter_where_radiation_was_measured():
-    found = response_features(week(cloud_cover=np.nan, radiation=200.0), NEW_YORK)
-    assert np.isfinite(found.values[:, members(found, SUN)]).all()
-
-
 def test_a_single_unknown_hour_is_unknown_in_the_columns_of_that_hour_and_in_no_other_hour():
     path = random_path(8)
     hole = WeatherPath(path.periods, path.values.copy())
     hole.values[100] = np.nan
     found = response_features(hole, NEW_YORK)
     of_the_hour = ["humidity", "humidity_sun", "humidity_squared_sun", "wind", "wind_cold", "wind_hot"]
-    of_the_hour += ["wind_squared", "cloud", "cloud_squared", "radiation", "radiation_cold", "radiation_hot"]
+    of_the_hour += ["wind_squared", "cloud", "cloud_squared", "sun_through_cloud"]
+    of_the_hour += [each for name in RADIATION for each in (name, f"{name}_hot")]
     for name in of_the_hour:
         assert np.isnan(column(found, name)[100]), name
     assert np.isfinite(found.values[module.SLOW_LAG_HOURS : 100]).all()

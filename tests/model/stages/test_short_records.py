@@ -82,7 +82,7 @@ def test_after_a_record_of_any_length_the_next_season_is_forecast_near_demand(tw
         errors = 100 * np.log(demand[later]) - stage.predict(rows.rows(later))
         assert np.abs(errors).max() < LARGEST_ERROR, first_day
         after, forecast = stage.advance(rows.rows(later), demand[later])
-        assert np.abs(100 * np.log(demand[later]) - forecast.log_demand).max() < LARGEST_ERROR
+        assert np.abs(100 * np.log(demand[later]) - forecast.log_load).max() < LARGEST_ERROR
         assert np.sqrt(after.variance).max() < 10.0
 
 

@@ -27,7 +27,7 @@ ISSUES = [CUT + timedelta(days=day, hours=13) for day in range(1, 30)]
 @pytest.fixture(scope="module")
 def guessing(record) -> Outlook:
     return fit_guesses(
-        record.observed.until(pd.Timestamp(CUT), 10_000), record.issued, record.region.zone, RECIPE
+        record.observed.until(pd.Timestamp(CUT), 10_000), record.issued, record.region, RECIPE
     )
 
 
@@ -90,7 +90,7 @@ def test_sites_that_follow_the_main_site_are_estimated_from_its_run(record):
         weather.loc[weather["site"] == site, "temperature_2m"] = main - 4.0
     alike = make_record(record.demand, weather, record.forecasts, record.region, record.periods[-1])
     past = alike.observed.until(pd.Timestamp(CUT), 10_000)
-    outlook = fit_guesses(past, alike.issued, alike.region.zone, RECIPE)
+    outlook = fit_guesses(past, alike.issued, alike.region, RECIPE)
     no_runs = synthetic_record(days=60, runs=False).issued
     assert outlook.climate.slope == pytest.approx(1.0, abs=0.03)  # less than a year draws it a little
     assert rmse(outlook, alike, REST) < 0.8 * rmse(outlook, alike, REST, no_runs)
@@ -131,13 +131,13 @@ def test_a_gap_is_not_filled_from_later_hours(outlook, record):
 def test_a_record_without_weather_is_refused(record):
     nothing = WeatherPath(record.periods, np.full_like(record.observed.values, np.nan))
     with pytest.raises(ValueError, match="no observed temperature of the main site"):
-        fit_guesses(nothing, record.issued, record.region.zone, OutlookRecipe())
+        fit_guesses(nothing, record.issued, record.region, OutlookRecipe())
 
 
 def test_a_region_with_one_site_needs_no_estimate_of_others(record):
     alone = record.weather[record.weather["site"] == "new_york_city"]
     region = replace(record.region, sites=record.region.sites[:1])
     single = make_record(record.demand, alone, record.forecasts, region, record.periods[-1])
-    outlook = fit_guesses(single.observed, single.issued, region.zone, RECIPE)
+    outlook = fit_guesses(single.observed, single.issued, region, RECIPE)
     path, _ = outlook.horizon(single.observed, single.issued, pd.Timestamp(ISSUES[0]))
     np.testing.assert_allclose(path.column(MAIN), path.column(REST))

@@ -1,8 +1,9 @@
-"""The first stage: log demand explained by calendar and weather, one Kalman filter per clock hour. Pure.
+"""The first stage: gross load explained by calendar and weather, one Kalman filter per clock hour. Pure.
 
-log demand = coefficients · responses + noise. The coefficients follow random walks, each group of columns at
-its own pace, and a Kalman filter tracks them (Durbin and Koopman, Time Series Analysis by State Space
-Methods, ch. 4). No lag of demand is a column: the past enters through the filter's state only.
+log(demand + rooftop generation) = coefficients · responses + noise. The coefficients follow random walks,
+each group of columns at its own pace, and a Kalman filter tracks them (Durbin and Koopman, Time Series
+Analysis by State Space Methods, ch. 4). No lag of demand is a column: the past enters through the filter's
+state only.
 
 A fast and a slow filter are averaged. `advance` is the daily update: it learns the newly known hours and
 returns a new state, while the model version stays the same.
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 CLOCK_HOURS = 24
 AGES = 3  # coefficients are one, two or three days old in a forecast of up to 72 hours
-PERCENT = 100.0  # log demand is kept in percent
+PERCENT = 100.0  # log gross load is kept in percent
 FIRST_VARIANCE = 9.0  # percent², before the first innovation
 REMEMBERED_HOURS = 15 * 24  # of innovations kept for the error stage
 # A column known for fewer hours has not seen every season, and the recipe was found on records that have.
@@ -98,11 +99,11 @@ class PrequentialForecast:
     """The stage's forecast of each hour, made before the hour was learnt.
 
     Attributes:
-        log_demand: ages × hours, percent of log demand, with coefficients one, two and three days old.
+        log_load: ages × hours, percent of log gross load, with coefficients one, two and three days old.
         spread: by hour, the standard deviation of recent errors at that clock hour, percent.
     """
 
-    log_demand: Floats
+    log_load: Floats
     spread: Floats
 
 
@@ -132,7 +133,7 @@ class AdaptiveRegression:
         groups: of these columns.
         centre: subtracted from each column.
         scale: each column is divided by it.
-        reference: log demand (percent) from which the coefficients are measured.
+        reference: log gross load (percent) from which the coefficients are measured.
         filters: their forecasts are averaged.
         through: the newest period that the filters have processed.
         innovations: the last `REMEMBERED_HOURS` one-day-ahead errors (percent), up to `through`; NaN
@@ -182,7 +183,7 @@ class AdaptiveRegression:
             groups=responses.groups,
             centre=centre,
             scale=scale,
-            reference=PERCENT * float(np.log(np.mean(demand[known]))),
+            reference=PERCENT * float(np.log(np.mean(gross_load(responses, demand)[known]))),
             filters=tuple(
                 Filter(
                     coefficients=np.zeros((CLOCK_HOURS, size)),
@@ -215,7 +216,7 @@ class AdaptiveRegression:
         if responses.periods[0] - self.through != pd.Timedelta(HOUR):
             raise ValueError(f"the hour after {self.through} is needed, got {responses.periods[0]}")
         rows = self._standardised(responses)
-        target = PERCENT * np.log(demand) - self.reference
+        target = PERCENT * np.log(gross_load(responses, demand)) - self.reference
         batches = _batches(responses.hours)
 
         def run(state: Filter) -> tuple[Filter, Floats]:
@@ -239,11 +240,11 @@ class AdaptiveRegression:
         return stage, PrequentialForecast(predicted + self.reference, spread)
 
     def predict(self, responses: Responses) -> Floats:
-        """Log demand (percent) of each row, with the current coefficients."""
+        """Log gross load (percent) of each row, with the current coefficients."""
         return np.asarray(self.contributions(responses).sum(axis=1) + self.reference)
 
     def contributions(self, responses: Responses) -> Floats:
-        """Rows × columns: what each column adds to `reference`, percent of log demand."""
+        """Rows × columns: what each column adds to `reference`, percent of log gross load."""
         rows = self._standardised(responses)
         by_filter = [rows * state.coefficients[responses.hours] for state in self.filters]
         return np.asarray(np.mean(by_filter, axis=0))
@@ -257,6 +258,11 @@ class AdaptiveRegression:
             raise ValueError("these rows do not have the columns that the stage was fitted on")
         # Unknown values count as average.
         return np.nan_to_num((responses.values - self.centre) / self.scale)
+
+
+def gross_load(responses: Responses, demand: Floats) -> Floats:
+    """Demand (MWh) and what panels behind the meter took off it."""
+    return demand + responses.rooftop_mwh
 
 
 def _standard(responses: Responses, known: Booleans) -> tuple[Floats, Floats]:

@@ -59,7 +59,7 @@ class ErrorStage:
         return cls(np.array(rows))
 
     def correction(self, features: Floats, distances: Positions) -> Floats:
-        """Percent to add to log demand, for rows of `error_features`."""
+        """Percent to add to log gross load, for rows of `error_features`."""
         row = np.clip(distances, 1, FURTHEST) - 1
         return np.asarray((features * self.coefficients[row]).sum(axis=1))
 

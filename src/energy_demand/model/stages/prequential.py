@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.model.expected_errors import ExpectedErrors, expected_errors
-from energy_demand.model.stages.adaptive_regression import PERCENT, AdaptiveRegression
+from energy_demand.model.stages.adaptive_regression import PERCENT, AdaptiveRegression, gross_load
 from energy_demand.model.stages.error_stage import ErrorStage, error_features
 from energy_demand.model.stages.residual_stage import residual_features
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, joined
@@ -48,7 +48,7 @@ class OutOfSample:
         known: position of the newest known hour.
         target: position of the forecast hour.
         responses: of the forecast hour, from the weather that the forecast used.
-        regression: forecast, percent of log demand.
+        regression: forecast, percent of log gross load.
         spread: percent.
     """
 
@@ -75,9 +75,9 @@ class Prequential:
 
     Attributes:
         responses: of every hour, from observed weather.
-        truth: log demand to learn from, percent; NaN where unknown.
+        truth: log gross load to learn from, percent; NaN where unknown.
         errors: one-day-ahead errors against demand as known at the time, percent.
-        ages: forecasts, coefficient ages × hours, percent of log demand.
+        ages: forecasts, coefficient ages × hours, percent of log gross load.
         spread: by hour, percent.
         at_cut: the stage right before the holdout.
         at_end: the stage after all hours.
@@ -134,7 +134,13 @@ class Prequential:
         features = error_features(self.errors, forecasts.known, forecasts.target)
         correction = errors.correction(features, distances)
         rows = residual_features(forecasts.responses, forecasts.regression, correction, features, distances)
-        return rows, self.truth[forecasts.target] - forecasts.regression - correction
+        return rows, self._truth_of(forecasts) - forecasts.regression - correction
+
+    def _truth_of(self, forecasts: OutOfSample) -> Floats:
+        """Log gross load that would have been right, given the generation that each forecast goes by."""
+        observed, used = self.responses.rooftop_mwh[forecasts.target], forecasts.responses.rooftop_mwh
+        gross = np.exp(self.truth[forecasts.target] / PERCENT)
+        return np.asarray(PERCENT * np.log(gross - observed + used))
 
     def newest(self, days: int, fewest_issues: int) -> OutOfSample:
         """Forecasts of the newest days: from replayed weather runs if enough, else from observed weather."""
@@ -208,11 +214,11 @@ def predict_prequentially(
                     horizon.spread(stage, predicted),
                 ).rows(inside)
             )
-    ages = np.concatenate([forecast.log_demand for forecast in forecasts], axis=1)
+    ages = np.concatenate([forecast.log_load for forecast in forecasts], axis=1)
     return Prequential(
         responses=responses,
-        truth=PERCENT * np.log(record.truth_mwh[:end]),
-        errors=PERCENT * np.log(demand) - ages[0],
+        truth=PERCENT * np.log(gross_load(responses, record.truth_mwh[:end])),
+        errors=PERCENT * np.log(gross_load(responses, demand)) - ages[0],
         ages=ages,
         spread=np.concatenate([forecast.spread for forecast in forecasts]),
         at_cut=at_cut,

@@ -37,7 +37,9 @@ RESPONSES = (
     "cloud",
     "cloud_half_day",
     "clear_sky",
-    "radiation",
+    "main_radiation",
+    "rest_radiation",
+    "rest_radiation_smoothed",
 )
 NAMES = (
     *RESPONSES,
@@ -103,7 +105,7 @@ class ResidualStage:
         return cls(lgb.train(dict(recipe.parameters), data, recipe.trees), recipe.shrink)
 
     def correction(self, rows: Floats) -> Floats:
-        """Percent to add to log demand."""
+        """Percent to add to log gross load."""
         return self.shrink * np.asarray(self.booster.predict(rows, num_threads=1), dtype=float)
 
 
@@ -114,7 +116,7 @@ def residual_features(
 
     Args:
         responses: of the target hours.
-        regression: forecast of the adaptive regression, percent of log demand.
+        regression: forecast of the adaptive regression, percent of log gross load.
         correction: of the error stage, percent.
         errors: rows of `error_features`.
         distances: hours from the newest known hour.

@@ -19,14 +19,16 @@ from energy_demand.data.weather_path import (
     CLOUD,
     HUMIDITY,
     MAIN,
+    MAIN_RADIATION,
     PATH_COLUMNS,
-    RADIATION,
     REST,
+    REST_RADIATION,
     WIND,
     WeatherPath,
 )
+from energy_demand.model.stages.rooftop_solar import rooftop_generation
 from energy_demand.model.stages.special_days import special_day_columns
-from energy_demand.region import NEW_YORK
+from energy_demand.region import NEW_YORK, centre
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Responses:
         names: of the columns.
         groups: of the columns, each one of `GROUPS`.
         values: rows × columns.
+        rooftop_mwh: of each hour, what panels behind the meter generate.
     """
 
     periods: pd.DatetimeIndex
@@ -85,6 +88,7 @@ class Responses:
     names: tuple[str, ...]
     groups: tuple[str, ...]
     values: Floats
+    rooftop_mwh: Floats
 
     def rows(self, chosen: slice | Integers) -> Responses:
         """Some of the rows."""
@@ -97,6 +101,7 @@ class Responses:
             self.names,
             self.groups,
             self.values[chosen],
+            self.rooftop_mwh[chosen],
         )
 
 
@@ -111,6 +116,7 @@ def joined(parts: list[Responses]) -> Responses:
         parts[0].names,
         parts[0].groups,
         np.concatenate([part.values for part in parts]),
+        np.concatenate([part.rooftop_mwh for part in parts]),
     )
 
 
@@ -128,7 +134,7 @@ def responses_of(paths: Sequence[WeatherPath], region: Region, last: int | None 
     periods = paths[0].periods
     shown = slice(None) if last is None else slice(max(0, len(periods) - last), None)
     local = (periods - pd.Timedelta(HOUR)).tz_convert(region.zone)
-    clear = clear_sky(periods, *centre(region)) / WATTS_PER_KILOWATT
+    clear = clear_sky(periods, *centre(region.sites)) / WATTS_PER_KILOWATT
     local_shown = local[shown]
     calendar: dict[str, tuple[str, Floats]] = {}
     _calendar(
@@ -155,6 +161,7 @@ def responses_of(paths: Sequence[WeatherPath], region: Region, last: int | None 
                 names=tuple(columns),
                 groups=tuple(group for group, _ in columns.values()),
                 values=np.stack([values for _, values in columns.values()], axis=1),
+                rooftop_mwh=rooftop_generation(path, region)[shown],
             )
         )
     return found
@@ -166,14 +173,6 @@ def response_columns() -> tuple[tuple[str, str], ...]:
     hour = pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")])
     rows = response_features(WeatherPath(hour, np.full((1, len(PATH_COLUMNS)), np.nan)), NEW_YORK)
     return tuple(zip(rows.names, rows.groups, strict=True))
-
-
-def centre(region: Region) -> tuple[float, float]:
-    """Latitude and longitude of the sites, weighted by population."""
-    weights = [site.weight for site in region.sites]
-    latitude = np.average([site.latitude for site in region.sites], weights=weights)
-    longitude = np.average([site.longitude for site in region.sites], weights=weights)
-    return float(latitude), float(longitude)
 
 
 def dew_point(temperature: Floats, humidity: Floats) -> Floats:
@@ -246,7 +245,8 @@ def _weather(
     hot, cold = np.clip((fast - 15.0) / 10, 0.0, 1.5), np.clip((14.0 - fast) / 10, 0.0, 2.5)
     _moisture(add, temperature, path.column(HUMIDITY), hot, clear)
     _wind(add, path.column(WIND), hot, cold, heating)
-    _solar(add, path, clear, hot, cold)
+    season = 2.0 * np.pi * local.dayofyear.to_numpy(dtype=float) / YEAR_DAYS
+    _solar(add, path, clear, hot, season)
 
 
 def _hinges(
@@ -287,20 +287,25 @@ def _wind(
 
 
 def _solar(
-    add: Callable[[str, str, Floats], None], path: WeatherPath, clear: Floats, hot: Floats, cold: Floats
+    add: Callable[[str, str, Floats], None], path: WeatherPath, clear: Floats, hot: Floats, season: Floats
 ) -> None:
     covered = np.clip(path.column(CLOUD) / 100.0, 0.0, 1.0)
     add(CLOUDS, "cloud", covered)
     add(CLOUDS, "cloud_squared", covered**2)
     add(CLOUDS, "cloud_smoothed", smoothed(covered, 1.5))
     add(CLOUDS, "cloud_half_day", smoothed(covered, 8.0))
-    measured = path.column(RADIATION) / WATTS_PER_KILOWATT
-    radiation = np.where(np.isnan(measured), under_clouds(clear, covered), measured)
-    add(SUN, "radiation", radiation)
-    add(SUN, "radiation_smoothed", smoothed(radiation, 1.0))
+    through = under_clouds(clear, covered)
+    add(CLOUDS, "sun_through_cloud", through)
+    add(CLOUDS, "sun_through_cloud_smoothed", smoothed(through, 1.0))
     add(SUN, "clear_sky", clear)
-    add(SUN, "radiation_cold", radiation * cold)
-    add(SUN, "radiation_hot", radiation * hot)
+    for name in (MAIN_RADIATION, REST_RADIATION):
+        radiation = path.column(name) / WATTS_PER_KILOWATT
+        add(SUN, name, radiation)
+        add(SUN, f"{name}_smoothed", smoothed(radiation, 1.0))
+        add(SUN, f"{name}_hot", radiation * hot)
+    # Panels are tilted to the south, and windows take in a low sun.
+    add(SUN, f"{REST_RADIATION}_season_sin", radiation * np.sin(season))
+    add(SUN, f"{REST_RADIATION}_season_cos", radiation * np.cos(season))
 
 
 def _lagged(values: Floats, hours: int) -> Floats:

@@ -54,7 +54,7 @@ class Horizon:
 
         Args:
             regression: the first stage.
-            predicted: what it predicts for these hours, percent of log demand.
+            predicted: what it predicts for these hours, percent of log gross load.
         """
         recent = regression.spread(self.responses.hours)
         if self.warmer is None or self.has_run is None:

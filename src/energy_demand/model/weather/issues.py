@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.arrays import mean_of_known
-from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, PATH_COLUMNS, REST, WIND
+from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, PATH_COLUMNS, RADIATION, REST, WIND
 from energy_demand.model.weather.climate import Climate, climate_basis, clock, naive
 from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS
 
@@ -35,7 +35,7 @@ PATH_OFFSETS = (
     12,
     24,
 )  # hours from the target, at which the main site is a feature
-CORRECTED = (MAIN, REST, HUMIDITY, CLOUD, WIND)
+CORRECTED = (MAIN, REST, HUMIDITY, CLOUD, WIND, *RADIATION)
 CORRECTION = "correction"
 COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}
 LEADS = np.arange(1, MAX_LEAD_HOURS + 1)

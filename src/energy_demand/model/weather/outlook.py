@@ -8,13 +8,14 @@ hour. Weather observed after the issue time is never used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, RADIATION, REST, WIND, WeatherPath
+from energy_demand.model.weather.climate import naive
 from energy_demand.model.weather.issues import (
     COLUMN,
     LEADS,
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from energy_demand.boosting import lgb
     from energy_demand.data.issued_weather import IssuedWeather
     from energy_demand.model.weather.climate import Climate
+    from energy_demand.model.weather.radiation import RadiationGuess
 
-_LIMITS = {HUMIDITY: (1.0, 100.0), CLOUD: (0.0, 100.0), WIND: (0.0, np.inf), RADIATION: (0.0, np.inf)}
+_LIMITS = {HUMIDITY: (1.0, 100.0), CLOUD: (0.0, 100.0), WIND: (0.0, np.inf)}
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Outlook:
         climate: of `MAIN` and `REST`.
         guesses: boosters that fill gaps in `MAIN` and `REST`.
         corrections: boosters by path column; empty where too few weather runs were recorded.
+        radiation: fills gaps in radiation.
         zone: of local clock hours and days of year.
     """
 
     climate: Climate
     guesses: Mapping[str, lgb.Booster]
     corrections: Mapping[str, lgb.Booster]
+    radiation: RadiationGuess
     zone: ZoneInfo
 
     def horizon(
@@ -75,11 +79,14 @@ class Outlook:
         return WeatherPath(periods, self.expect(issues)[0]), has_run
 
     def completed(self, observed: WeatherPath) -> WeatherPath:
-        """Observed weather; temperatures that no site measured are estimated from the hours before."""
+        """Observed weather; temperatures that no site measured are estimated from the hours before.
+
+        Radiation that was not measured is estimated from the weather of its hour and the hours before.
+        """
         values = observed.values.copy()
         gaps = np.flatnonzero(np.isnan(values[:, [COLUMN[MAIN], COLUMN[REST]]]).any(axis=1))
         if len(gaps) == 0:
-            return observed
+            return self.radiation.completed(observed)
         hours = observed.periods[gaps] - pd.Timedelta(HOUR)
         past = windows(observed, hours, OBSERVED_HOURS, 0)
         # The hour with the gap is the first one after an issue.
@@ -90,10 +97,17 @@ class Outlook:
         rest = np.where(np.isnan(rest), self._guess(REST, issues, main), rest)
         values[gaps, COLUMN[MAIN]] = main[:, 0]
         values[gaps, COLUMN[REST]] = rest[:, 0]
-        return WeatherPath(observed.periods, values)
+        return self.radiation.completed(WeatherPath(observed.periods, values))
+
+    def with_radiation(self, issues: Issues) -> Issues:
+        """The issues with gaps of radiation in their runs filled."""
+        hours = np.arange(-RUN_HOURS_BEFORE, RUN_HOURS_AFTER + 1) * np.timedelta64(1, "h")
+        periods = naive(issues.hours)[:, None] + hours
+        return replace(issues, forecast=self.radiation.filled(issues.forecast, periods))
 
     def expect(self, issues: Issues) -> Floats:
         """The expected weather: issues × `LEADS` × `PATH_COLUMNS`."""
+        issues = self.with_radiation(issues)
         expected = issues.forecast_at_leads.copy()
         features = issues.correction_features()
         main = self._corrected(MAIN, expected[..., COLUMN[MAIN]], features)
@@ -107,6 +121,11 @@ class Outlook:
         expected[..., COLUMN[REST]] = rest
         for name in (HUMIDITY, CLOUD, WIND):
             expected[..., COLUMN[name]] = self._corrected(name, expected[..., COLUMN[name]], features)
+        for name in RADIATION:
+            at = COLUMN[name]
+            dark = expected[..., at] <= 0.0
+            corrected = np.maximum(self._corrected(name, expected[..., at], features), 0.0)
+            expected[..., at] = np.where(dark, 0.0, corrected)
         for name, (low, high) in _LIMITS.items():
             expected[..., COLUMN[name]] = np.clip(expected[..., COLUMN[name]], low, high)
         return expected

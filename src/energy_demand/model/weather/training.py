@@ -27,6 +27,7 @@ from energy_demand.model.weather.issues import (
     windows,
 )
 from energy_demand.model.weather.outlook import Outlook
+from energy_demand.model.weather.radiation import RadiationRecipe, fit_radiation
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from energy_demand.data.record import Record
     from energy_demand.data.weather_path import WeatherPath
     from energy_demand.model.weather.climate import Climate
+    from energy_demand.region import Region
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class OutlookRecipe:
         noise: standard deviation (°C) of the simulated forecast errors a day ahead.
         fewest_runs: with fewer recorded weather runs nothing is corrected.
         loss_share: share of the training issues that each kind of loss is simulated on.
+        radiation: of the boosters that fill gaps in radiation.
     """
 
     guess: Mapping[str, Any] = field(
@@ -93,27 +96,31 @@ class OutlookRecipe:
     noise: float = 1.5
     fewest_runs: int = 28
     loss_share: float = 0.15
+    radiation: RadiationRecipe = field(default_factory=RadiationRecipe)
 
 
 def fit_guesses(
-    observed: WeatherPath, issued: IssuedWeather, zone: ZoneInfo, recipe: OutlookRecipe | None = None
+    observed: WeatherPath, issued: IssuedWeather, region: Region, recipe: OutlookRecipe | None = None
 ) -> Outlook:
     """An outlook that fills gaps and corrects nothing yet.
 
     Args:
         observed: as measured, with its gaps.
         issued: recorded weather runs; only the first issue time matters.
-        zone: of local clock hours and days.
+        region: whose weather it is.
         recipe: how to fit.
 
     Raises:
         ValueError: there is no observed temperature of the main site.
     """
     recipe = recipe or OutlookRecipe()
+    zone = region.zone
     climate = fit_climate(observed, zone)
-    issues = _simulated(observed, _training_hours(observed, issued, recipe), zone, recipe)
+    hours = _training_hours(observed, issued, recipe)
+    issues = _simulated(observed, hours, zone, recipe)
     guesses = {name: _fit_guess(name, issues, observed, climate, recipe) for name in (MAIN, REST)}
-    return Outlook(climate, guesses, {}, zone)
+    radiation = fit_radiation(observed, hours[-1], region, recipe.radiation)
+    return Outlook(climate, guesses, {}, radiation, zone)
 
 
 def fit_corrections(
@@ -135,8 +142,11 @@ def fit_corrections(
     Returns:
         `guessing` itself where there are too few runs.
     """
-    observed = record.observed.until(before, len(record.periods))
     issued_at = record.issued.issued_at
+    if len(issued_at) == 0:
+        return guessing
+    span = (before - issued_at[0]) // pd.Timedelta(HOUR) + OBSERVED_HOURS + 1
+    observed = guessing.radiation.completed(record.observed.until(before, int(max(span, 1))))
     usable = np.ones(len(issued_at), dtype=bool) if runs is None else runs
     usable = usable & (issued_at + pd.Timedelta(HOUR) <= observed.periods[-1])
     usable &= issued_at >= observed.periods[0] + pd.Timedelta(OBSERVED_HOURS * HOUR)
@@ -149,6 +159,7 @@ def fit_corrections(
         record.issued.around(chosen, RUN_HOURS_BEFORE, RUN_HOURS_AFTER),
         guessing.zone,
     )
+    issues = guessing.with_radiation(issues)
     actual = windows(observed, issues.hours, 0, len(LEADS))[:, 1:]
     features = issues.correction_features()
     corrections: dict[str, lgb.Booster] = {}
