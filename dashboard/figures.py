@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from energy_demand.registry.run_history import RunSummary
 
+SUN = "#E0A100"
 PREDICTED, ACTUAL, OPERATOR = "#3B8EEA", "#E4572E", "#2CA58D"
 GOOD, BAD, MUTED = "#2CA58D", "#E4572E", "#8A8F98"
 BAND_95, BAND_80 = "rgba(59, 142, 234, 0.15)", "rgba(59, 142, 234, 0.30)"
@@ -43,7 +44,7 @@ def forecast_curve(
     """A forecast with its intervals, after the demand of the hours before it.
 
     Args:
-        forecast: timestamp, predicted, the bounds.
+        forecast: timestamp, predicted, the bounds and, if known, `rooftop`: generation behind the meter.
         recent: timestamp, actual.
         earlier: timestamp, predicted, of the days before.
         zone: of the clock.
@@ -54,6 +55,9 @@ def forecast_curve(
         _line(figure, recent, "actual", "demand", ACTUAL, zone)
     if len(earlier):
         _line(figure, earlier, "predicted", "earlier forecasts", MUTED, zone, width=1)
+    if "rooftop" in forecast and forecast["rooftop"].notna().all():
+        gross = forecast.assign(gross=forecast["predicted"] + forecast["rooftop"])
+        _line(figure, gross, "gross", "with rooftop solar's share (gross load)", SUN, zone, width=1)
     _line(figure, forecast, "predicted", "forecast", PREDICTED, zone, width=3)
     return figure
 

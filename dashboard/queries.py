@@ -26,6 +26,7 @@ from energy_demand.database.tables import (
     raw_weather,
     truth_flag,
 )
+from energy_demand.model.predict import ROOFTOP_MWH
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -106,8 +107,8 @@ def newest_forecast(
     Of several, the one of the best step of the fallback ladder; of those, the newest.
 
     Columns: id, timestamp, issued_at, lead_hours, predicted_demand, the bounds, model_version, quality,
-    source. Predictions from a caller's own features do not count, even for a whole day, nor do forecasts of
-    models in the shadow.
+    source, rooftop (MWh of rooftop solar; null where a fallback answered). Predictions from a caller's own
+    features do not count, even for a whole day, nor do forecasts of models in the shadow.
     """
     logged = prediction_log.c
     within = (
@@ -147,6 +148,7 @@ def newest_forecast(
         logged.model_version,
         logged.quality,
         logged.source,
+        logged.features_json[ROOFTOP_MWH].as_float().label("rooftop"),
     ]
     query = sa.select(*columns).where(*within, logged.request_id == whole).order_by(logged.timestamp)
     return _frame(connection, query)

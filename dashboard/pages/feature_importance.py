@@ -90,6 +90,13 @@ def _forecaster(forecast: Forecast, chosen: int) -> None:
     st.markdown(f"Full forecaster: **{predicted:,.0f} MWh**")
     parts = {name: float(row[name]) for name in EXPLANATION}
     widgets.plot(figures.explained(parts, TYPICAL), "parts", "Contribution of each part to the forecast")
+    if forecast.sun is not None:
+        of_sun = forecast.sun.iloc[chosen]
+        st.caption(
+            f"Gross load {of_sun['gross_load_mwh']:,.0f} MWh, of which rooftop solar generates "
+            f"{of_sun['rooftop_solar_mwh']:,.0f} MWh. Under a cloudless sky the forecast would be "
+            f"{of_sun['cloudless_mwh']:,.0f} MWh, under an overcast one {of_sun['overcast_mwh']:,.0f} MWh."
+        )
 
 
 def _booster(forecast: Forecast, version: str, chosen: int) -> None:

@@ -98,6 +98,8 @@ def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
             f"{forecast.model_version}. Run `energy-demand forecast --scheduled` to log it."
         )
         hours = forecast.hours.rename(columns={"period": "timestamp", "predicted_demand_mwh": "predicted"})
+        if forecast.sun is not None:
+            hours = hours.assign(rooftop=forecast.sun["rooftop_solar_mwh"])
     if quality in WHAT_ANSWERED:
         issued += f" **{WHAT_ANSWERED[quality].capitalize()}.**"
     return hours, issued

@@ -187,7 +187,7 @@ def test_a_filter_of_another_size_is_refused(part, forecaster):
 
 def test_a_model_of_code_with_another_response_column_is_refused(forecaster):
     with pytest.raises(
-        ModelRefusedError, match="`responses` lacks radiation_hot and has the unknown moonlight"
+        ModelRefusedError, match="`responses` lacks rest_radiation_season_cos and has the unknown moonlight"
     ):
         from_texts(to_texts(with_other_responses(forecaster)))
 
@@ -226,7 +226,7 @@ def resealed(texts: dict[str, str]) -> dict[str, str]:
 def test_another_format_is_refused(texts):
     manifest = {**json.loads(texts[MANIFEST_FILE]), "format": 1}
     with pytest.raises(
-        ModelRefusedError, match="format 1, but this version reads format 4; run `energy-demand train`"
+        ModelRefusedError, match="format 1, but this version reads format 5; run `energy-demand train`"
     ):
         from_texts({**texts, MANIFEST_FILE: json.dumps(manifest)})
 

@@ -275,7 +275,7 @@ def other_columns(home, trained) -> str:
 
 REFUSED = (
     "version 3 of energy-demand-lgbm: the model does not fit this version: its list `responses` lacks "
-    "radiation_hot and has the unknown moonlight; run `energy-demand train`"
+    "rest_radiation_season_cos and has the unknown moonlight; run `energy-demand train`"
 )
 
 

@@ -306,8 +306,8 @@ def test_a_champion_stored_by_code_with_another_column_is_refused_by_a_reload_th
     refused = server.client.post("/reload-model")
     assert refused.status_code == 502
     assert (
-        "`responses` lacks radiation_hot and has the unknown moonlight; run `energy-demand train`; version 1 "
-        "keeps serving"
+        "`responses` lacks rest_radiation_season_cos and has the unknown moonlight; "
+        "run `energy-demand train`; version 1 keeps serving"
     ) in refused.json()["detail"]
     forecast = server.client.get("/forecast").json()
     assert (forecast["model_version"], forecast["quality"]) == ("1", "champion")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 HOURS_BEFORE, HOURS_AFTER = 24, 120  # of a run that are kept, counted from the hour of its issue
 FRESH_HOURS = 24  # an older run is not what an issue would go by
 RUNS_BEFORE = 4  # of a day: so many may stand in for what a newer one does not have
+# A forecast averages the newest runs (lagged average forecasting, Hoffman and Kalnay 1983).
+LAGGED_RUNS, LAGGED_HOURS = 12, 72
+KEPT_WEIGHT, OF_HOURS = 0.85, 6.0  # each run's weight against one that is so many hours younger
 SPAN = HOURS_BEFORE + 1 + HOURS_AFTER
 
 
@@ -69,6 +72,38 @@ class IssuedWeather:
             older = self._of(run[rows], moments[rows], before, after)[:, before + 1 :]
             ahead[rows] = np.where(np.isnan(ahead[rows]), older, ahead[rows])
         return forecast
+
+    def lagged(self, moments: pd.DatetimeIndex, after: int) -> tuple[Floats, Floats]:
+        """The weighted mean of the newest runs known at each time, and their spread, for the hours after it.
+
+        Up to `LAGGED_RUNS` of them, none older than `LAGGED_HOURS` at the time.
+
+        Returns:
+            Two arrays of moments × after hours × `PATH_COLUMNS`: the mean, NaN where no run has a value, and
+            the standard deviation of the runs, NaN where fewer than two have one.
+        """
+        newest = self.newest(moments)
+        shape = (len(moments), after, len(PATH_COLUMNS))
+        weights, total, squares, count = (np.zeros(shape) for _ in range(4))
+        for back in range(LAGGED_RUNS):
+            run = newest - back
+            rows = np.flatnonzero(run >= 0)
+            if len(rows) == 0:
+                break
+            age = np.asarray((moments[rows] - self.issued_at[run[rows]]) / pd.Timedelta(HOUR), dtype=float)
+            rows, age = rows[age <= LAGGED_HOURS], age[age <= LAGGED_HOURS]
+            values = self._of(run[rows], moments[rows], 0, after)[:, 1:]
+            known = ~np.isnan(values)
+            weight = np.where(known, (KEPT_WEIGHT ** (age / OF_HOURS))[:, None, None], 0.0)
+            values = np.where(known, values, 0.0)
+            weights[rows] += weight
+            total[rows] += weight * values
+            squares[rows] += weight * values**2
+            count[rows] += known
+        mean, variance = np.full(shape, np.nan), np.full(shape, np.nan)
+        np.divide(total, weights, out=mean, where=weights > 0.0)
+        np.divide(squares, weights, out=variance, where=count > 1)
+        return mean, np.sqrt(np.maximum(variance - mean**2, 0.0))
 
     def _of(self, runs: Positions, moments: pd.DatetimeIndex, before: int, after: int) -> Floats:
         """The values of a run for each time, as in `around`; NaN where the run is −1."""

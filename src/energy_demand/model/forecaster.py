@@ -44,8 +44,11 @@ PARTS = {
     "humidity_and_wind": groups.OTHER_WEATHER_GROUPS,
     "solar": groups.SOLAR_GROUPS,
 }
-TYPICAL, RECENT_ERROR, TREES = "typical", "recent_error", "trees"
-EXPLANATION = (TYPICAL, *PARTS, RECENT_ERROR, TREES)
+TYPICAL, RECENT_ERROR, TREES, ROOFTOP = "typical", "recent_error", "trees", "rooftop_solar"
+EXPLANATION = (TYPICAL, *PARTS, RECENT_ERROR, TREES, ROOFTOP)
+# Under which sky a forecast is repeated, to tell what the sun may do: cloud cover in percent.
+SKIES = {"cloudless_mwh": 0.0, "overcast_mwh": 100.0}
+SUN = ("gross_load_mwh", "rooftop_solar_mwh", *SKIES)
 
 
 @dataclass(frozen=True)
@@ -192,8 +195,29 @@ class Forecaster:
         small = np.abs(total) < 1e-9
         per_percent = np.where(small, typical / PERCENT, (predicted - typical) / np.where(small, 1.0, total))
         shares = {name: values * per_percent for name, values in parts.items()}
-        columns = {TYPICAL: np.full(len(total), typical), **shares}
+        columns = {TYPICAL: np.full(len(total), typical), **shares, ROOFTOP: -responses.rooftop_mwh}
         return pd.DataFrame({"period": responses.periods, **{name: columns[name] for name in EXPLANATION}})
+
+    def sun(self, stages: StageForecasts, record: Record) -> pd.DataFrame:
+        """What the sun takes off the load, and may take off it under another sky.
+
+        Args:
+            stages: of the forecast.
+            record: that the forecast was made from.
+
+        Returns:
+            `period` and `SUN` (MWh): the load with what panels behind the meter generate, their generation,
+            and the forecast under a sky without and full of clouds, all other weather the same.
+        """
+        hours = stages.horizon.responses
+        rooftop = hours.rooftop_mwh
+        columns = {SUN[0]: self.hours_of(stages)[PREDICTED].to_numpy() + rooftop, SUN[1]: rooftop}
+        for name, cover in SKIES.items():
+            whole = weather_horizon(record, self.outlook, pd.Timestamp(stages.issued_at), cover)
+            first = int((hours.periods[0] - whole.responses.periods[0]) // pd.Timedelta(HOUR))
+            horizon = whole.rows(slice(first, first + len(hours.periods)))
+            columns[name] = self.forecast(horizon, stages.issued_at)[PREDICTED].to_numpy()
+        return pd.DataFrame({"period": hours.periods, **columns})
 
     def _stages(self, responses: Responses, issued_at: datetime) -> tuple[Floats, Floats, Floats]:
         """Percent of log gross load: the forecast of the regression, and what the other stages add."""

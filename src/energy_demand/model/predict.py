@@ -25,7 +25,7 @@ from energy_demand.data.weather_path import (
 )
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
-from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
+from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED, SUN
 from energy_demand.model.intervals import ConformalIntervals
 from energy_demand.model.metrics import expected_percent_error
 from energy_demand.timeaxis import (
@@ -57,7 +57,8 @@ HOUR_COLUMNS = (PREDICTED, *BOUNDS)
 NAIVE_COLUMNS = ("demand_lag_24h", "demand_lag_168h")
 DEMAND_AGE = "demand_age_hours"
 BASE_INPUTS = (*FEATURE_COLUMNS, LEAD)
-FORECASTER_INPUTS = (*PATH_COLUMNS, DEMAND_AGE, *NAIVE_COLUMNS, LEAD)
+ROOFTOP_MWH = "rooftop_solar_mwh"
+FORECASTER_INPUTS = (*PATH_COLUMNS, ROOFTOP_MWH, DEMAND_AGE, *NAIVE_COLUMNS, LEAD)
 LAST_WEEK_INPUTS = (*NAIVE_COLUMNS, LEAD)
 
 # What answered, best first; the rungs of the ladder, and the champion where it lacked some weather.
@@ -116,6 +117,7 @@ class Forecast:
         make_inputs: makes what the hours were forecast from: `BASE_INPUTS`, `FORECASTER_INPUTS` or
             `LAST_WEEK_INPUTS`, by who answered.
         explain: makes the explanation; None where no forecaster made the forecast.
+        make_sun: makes what the sun does to the forecast; None likewise.
     """
 
     issued_at: datetime
@@ -127,6 +129,7 @@ class Forecast:
     base_rows: Callable[[], pd.DataFrame]
     make_inputs: Callable[[], pd.DataFrame]
     explain: Callable[[], pd.DataFrame] | None = None
+    make_sun: Callable[[], pd.DataFrame] | None = None
     doubted_hours: int = 0
     lacking: tuple[str, ...] = ()
 
@@ -145,10 +148,21 @@ class Forecast:
         """`period` and what each part adds to its forecast (MWh); None where no forecaster made it."""
         return None if self.explain is None else self.explain()
 
+    @cached_property
+    def sun(self) -> pd.DataFrame | None:
+        """`period` and the columns of `SUN` (MWh); None where no forecaster made the forecast."""
+        return None if self.make_sun is None else self.make_sun()
+
     def __getstate__(self) -> dict[str, Any]:
         """What a cache keeps: frames in place of the functions that make them."""
-        made = {"rows": self.rows, "inputs": self.inputs, "explanation": self.explanation}
-        return {**self.__dict__, **made, "base_rows": None, "make_inputs": None, "explain": None}
+        made = {
+            "rows": self.rows,
+            "inputs": self.inputs,
+            "explanation": self.explanation,
+            "sun": self.sun,
+        }
+        makers = dict.fromkeys(("base_rows", "make_inputs", "explain", "make_sun"))
+        return {**self.__dict__, **made, **makers}
 
     @property
     def demand_age_hours(self) -> float:
@@ -169,7 +183,8 @@ class Forecast:
     def to_json(self, *, explain: bool = False) -> dict[str, Any]:
         """The body that `forecast --json` and `GET /forecast` give.
 
-        With `explain`, each hour says what calendar, temperature, sun and so on add to it (MWh).
+        With `explain`, each hour says what calendar, temperature, sun and so on add to it, what panels
+        behind the meter take off it, and what it would be under another sky (MWh).
         """
         body: dict[str, Any] = {
             "issued_at": utc_text(self.issued_at),
@@ -185,6 +200,9 @@ class Forecast:
         if explain and self.explanation is not None:
             for hour, parts in zip(body["hours"], self.explanation.to_dict("records"), strict=True):
                 hour["explanation"] = {name: round(float(parts[name]), 1) for name in EXPLANATION}
+        if explain and self.sun is not None:
+            for hour, of_sun in zip(body["hours"], self.sun.to_dict("records"), strict=True):
+                hour["sun"] = {name: round(float(of_sun[name]), 1) for name in SUN}
         return {**body, "in_sample": True} if self.in_sample else body
 
     def warnings(self) -> list[str]:
@@ -312,6 +330,7 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         in_sample=issued_at < model.trained_through,
         hours=refreshed.hours_of(stages),
         explain=lambda: refreshed.explain(stages),
+        make_sun=lambda: refreshed.sun(stages, known),
         base_rows=lambda: _rows(known, question),
         make_inputs=lambda: _forecaster_inputs(known, horizon, question),
     )
@@ -432,6 +451,7 @@ def _forecaster_inputs(known: Record, horizon: Horizon, question: Question) -> p
     lags = DemandHistory(known.demand).features(question.periods, issues, question.availability)
     columns = {
         **{name: weather.column(name) for name in PATH_COLUMNS},
+        ROOFTOP_MWH: horizon.responses.rooftop_mwh,
         DEMAND_AGE: np.full(len(issues), (question.issued_at - newest_demand(known)) / HOUR),
         **{name: lags[name] for name in NAIVE_COLUMNS},
         LEAD: lead_hours(question.periods, issues),

@@ -250,6 +250,11 @@ class ForecastHour(Interval, Period):
         None,
         description="Contributions of calendar, temperature, sun and other parts, MWh; with explain=true.",
     )
+    sun: dict[str, float] | None = Field(
+        None,
+        description="Load with the generation of rooftop solar, that generation, and the forecast under a "
+        "cloudless and under an overcast sky, MWh; with explain=true.",
+    )
 
 
 class ForecastAnswer(BaseModel):

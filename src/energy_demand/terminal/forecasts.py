@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
+from energy_demand.model.forecaster import SKIES
 from energy_demand.outputs import write_output
 from energy_demand.terminal.console import out
 from energy_demand.terminal.pictures import save_picture
@@ -30,6 +31,8 @@ def print_forecast(
     out.print(forecast_table(forecast, zone))
     if explain and forecast.explanation is not None:
         out.print(explanation_table(forecast.explanation, zone))
+        if forecast.sun is not None:
+            out.print(sun_sentence(forecast.sun), soft_wrap=True)
     out.print(terminal_plot(forecast, zone), markup=False)
     out.print(peak_sentence(forecast, zone))
     write_output(picture, lambda path: save_picture(forecast, zone, path, note))
@@ -68,6 +71,17 @@ def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:
         shares = [f"{hour[part]:,.0f}" if part == "typical" else f"{hour[part]:+,.0f}" for part in parts]
         table.add_row(f"{starts:%a %H:%M}", *shares, f"{sum(hour[part] for part in parts):,.0f}")
     return table
+
+
+def sun_sentence(sun: pd.DataFrame) -> str:
+    """What rooftop solar takes off the load of these hours, and what another sky would change."""
+    forecast = sun["gross_load_mwh"] - sun["rooftop_solar_mwh"]
+    cloudless, overcast = (float((sun[name] - forecast).sum()) for name in SKIES)
+    return (
+        f"Rooftop solar: {sun['rooftop_solar_mwh'].sum():,.0f} MWh expected, which are not in demand. A "
+        f"cloudless sky would change the energy of these hours by {cloudless:+,.0f} MWh, an overcast one by "
+        f"{overcast:+,.0f} MWh"
+    )
 
 
 def peak_sentence(forecast: Forecast, zone: ZoneInfo) -> str:

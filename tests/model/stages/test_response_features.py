@@ -521,7 +521,9 @@ def test_the_sites_centre_is_weighted_by_population():
     middle = Site(name="centre", latitude=latitude, longitude=longitude, weight=1.0)
     alone = Region("NY", NEW_YORK.zone, "US", (middle,))
     day = day_periods(date(2024, 12, 21), NEW_YORK.zone)
-    np.testing.assert_allclose(clear_sky(day, *centre(NEW_YORK.sites)), clear_sky(day, *centre(alone.sites)), atol=1e-6)
+    np.testing.assert_allclose(
+        clear_sky(day, *centre(NEW_YORK.sites)), clear_sky(day, *centre(alone.sites)), atol=1e-6
+    )
 
 
 def test_no_hours_have_no_sun():

@@ -26,9 +26,7 @@ ISSUES = [CUT + timedelta(days=day, hours=13) for day in range(1, 30)]
 
 @pytest.fixture(scope="module")
 def guessing(record) -> Outlook:
-    return fit_guesses(
-        record.observed.until(pd.Timestamp(CUT), 10_000), record.issued, record.region, RECIPE
-    )
+    return fit_guesses(record.observed.until(pd.Timestamp(CUT), 10_000), record.issued, record.region, RECIPE)
 
 
 @pytest.fixture(scope="module")

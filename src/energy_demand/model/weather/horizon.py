@@ -64,10 +64,17 @@ class Horizon:
         return np.asarray(np.sqrt(recent**2 + (doubt * per_degree) ** 2))
 
 
-def weather_horizon(record: Record, outlook: Outlook, issued_at: pd.Timestamp) -> Horizon:
-    """The 48 hours after the hour of issue, with the weather as forecast at `issued_at`."""
+def weather_horizon(
+    record: Record, outlook: Outlook, issued_at: pd.Timestamp, cover: float | None = None
+) -> Horizon:
+    """The 48 hours after the hour of issue, with the weather as forecast at `issued_at`.
+
+    With `cover`, their sky has that cloud cover (percent) in place of the forecast one.
+    """
     past = outlook.completed(record.observed.until(issued_at.floor("h"), MEMORY_HOURS))
     path, has_run = outlook.horizon(past, record.issued, issued_at)
+    if cover is not None:
+        path = outlook.under_clouds(path, cover)
     warm = path.values.copy()
     warm[:, [PATH_COLUMNS.index(MAIN), PATH_COLUMNS.index(REST)]] += 1.0
     paths = [past.then(each) for each in (path, WeatherPath(path.periods, warm))]

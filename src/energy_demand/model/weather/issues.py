@@ -20,6 +20,7 @@ from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS
 
 if TYPE_CHECKING:
     from energy_demand.arrays import Floats, Positions
+    from energy_demand.data.issued_weather import IssuedWeather
     from energy_demand.data.weather_path import WeatherPath
 
 OBSERVED_HOURS = 48  # of observed weather before the issue
@@ -36,6 +37,7 @@ PATH_OFFSETS = (
     24,
 )  # hours from the target, at which the main site is a feature
 CORRECTED = (MAIN, REST, HUMIDITY, CLOUD, WIND, *RADIATION)
+LAGGED = (MAIN, HUMIDITY, CLOUD)  # of which the newest run and the spread of the runs are features
 CORRECTION = "correction"
 COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}
 LEADS = np.arange(1, MAX_LEAD_HOURS + 1)
@@ -48,7 +50,10 @@ class Issues:
     Attributes:
         hours: full hour of each issue.
         observed: issues × (`OBSERVED_HOURS` + 1) × columns; the last hour is the issue's own.
-        forecast: issues × hours −`RUN_HOURS_BEFORE` … `RUN_HOURS_AFTER` × columns, of the newest run.
+        forecast: issues × hours −`RUN_HOURS_BEFORE` … `RUN_HOURS_AFTER` × columns: of the newest run up to
+            the issue's hour, of the mean of the newest runs after it.
+        newest: issues × hours 1 … `RUN_HOURS_AFTER` × columns, of the newest run.
+        spread: the same, standard deviation of the newest runs.
         zone: of local clock hours and days.
         leads: in hours.
     """
@@ -56,12 +61,14 @@ class Issues:
     hours: pd.DatetimeIndex
     observed: Floats
     forecast: Floats
+    newest: Floats
+    spread: Floats
     zone: ZoneInfo
     leads: Positions = field(default_factory=lambda: LEADS)
 
     @property
     def forecast_at_leads(self) -> Floats:
-        """Issues × leads × columns, from the newest weather run."""
+        """Issues × leads × columns, from the newest weather runs."""
         return self.forecast[:, RUN_HOURS_BEFORE + self.leads]
 
     def clock(self) -> tuple[Floats, Floats]:
@@ -132,6 +139,10 @@ class Issues:
             errors = self.observed[:, -6:, COLUMN[name]] - before
             columns[f"{name}_error"] = np.broadcast_to(errors[:, -1][:, None], shape)
             columns[f"{name}_mean_error"] = np.broadcast_to(mean_of_known(errors)[:, None], shape)
+        for name in LAGGED:
+            newest, spread = (each[:, self.leads - 1, COLUMN[name]] for each in (self.newest, self.spread))
+            columns[f"{name}_newest"] = newest - columns[name]
+            columns[f"{name}_spread"] = spread
         forecast = self.forecast[..., COLUMN[MAIN]]
         columns[f"{MAIN}_over_its_mean"] = forecast[:, at_leads] - _around(forecast, 6)[:, at_leads]
         return columns
@@ -163,12 +174,47 @@ class Issues:
 def feature_names() -> dict[str, tuple[str, ...]]:
     """Names of the features: of the guess of `MAIN`, of that of `REST`, and of every `CORRECTION`."""
     unknown = np.full((1, OBSERVED_HOURS + 1, len(PATH_COLUMNS)), np.nan)
-    issues = Issues(pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")]), unknown, no_runs(1), ZoneInfo("UTC"))
+    issues = simulated_issues(
+        pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")]), unknown, no_runs(1), ZoneInfo("UTC")
+    )
     size = climate_basis(np.zeros(1), np.zeros(1)).shape[-1]
     flat = Climate({name: np.zeros(size) for name in (MAIN, REST)}, 0.0)
     main = np.full((1, len(LEADS)), np.nan)
     names = {name: tuple(issues.guess_columns(name, main, flat)[0]) for name in (MAIN, REST)}
     return {**names, CORRECTION: tuple(issues.correction_columns())}
+
+
+def issues_at(
+    moments: pd.DatetimeIndex, observed: WeatherPath, issued: IssuedWeather, zone: ZoneInfo
+) -> Issues:
+    """What is known of the weather at some times.
+
+    Args:
+        moments: UTC.
+        observed: hours after a time are not used for it.
+        issued: recorded runs; those issued later are not used.
+        zone: of local clock hours and days.
+    """
+    hours = moments.floor("h")
+    forecast = issued.around(moments, RUN_HOURS_BEFORE, RUN_HOURS_AFTER)
+    newest = forecast[:, RUN_HOURS_BEFORE + 1 :].copy()
+    mean, spread = issued.lagged(moments, RUN_HOURS_AFTER)
+    forecast[:, RUN_HOURS_BEFORE + 1 :] = np.where(np.isnan(newest), newest, mean)
+    past = windows(observed, hours, OBSERVED_HOURS, 0)
+    return Issues(hours, past, forecast, newest, spread, zone)
+
+
+def simulated_issues(
+    hours: pd.DatetimeIndex,
+    observed: Floats,
+    forecast: Floats,
+    zone: ZoneInfo,
+    leads: Positions | None = None,
+) -> Issues:
+    """Issues with a single run each, as arrays; see `Issues`."""
+    newest = forecast[:, RUN_HOURS_BEFORE + 1 :]
+    unknown = np.full(newest.shape, np.nan)
+    return Issues(hours, observed, forecast, newest, unknown, zone, LEADS if leads is None else leads)
 
 
 def windows(path: WeatherPath, centres: pd.DatetimeIndex, before: int, after: int) -> Floats:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, RADIATION, REST, WIND, WeatherPath
+from energy_demand.data.weather_path import (
+    CLOUD,
+    HUMIDITY,
+    MAIN,
+    MAIN_CLOUD,
+    RADIATION,
+    REST,
+    WIND,
+    WeatherPath,
+)
 from energy_demand.model.weather.climate import naive
 from energy_demand.model.weather.issues import (
     COLUMN,
@@ -23,7 +32,9 @@ from energy_demand.model.weather.issues import (
     RUN_HOURS_AFTER,
     RUN_HOURS_BEFORE,
     Issues,
+    issues_at,
     no_runs,
+    simulated_issues,
     windows,
 )
 from energy_demand.timeaxis import HOUR
@@ -66,16 +77,12 @@ class Outlook:
 
         Args:
             observed: complete up to the hour of issue; later hours are not used.
-            issued: recorded weather runs; the newest one issued by `issued_at` is used.
+            issued: recorded weather runs; the newest ones issued by `issued_at` are used.
             issued_at: UTC.
         """
-        hour = issued_at.floor("h")
-        hours = pd.DatetimeIndex([hour])
-        past = windows(observed, hours, OBSERVED_HOURS, 0)
-        forecast = issued.around(pd.DatetimeIndex([issued_at]), RUN_HOURS_BEFORE, RUN_HOURS_AFTER)
-        issues = Issues(hours, past, forecast, self.zone)
+        issues = issues_at(pd.DatetimeIndex([issued_at]), observed, issued, self.zone)
         has_run = ~np.isnan(issues.forecast_at_leads[0, :, COLUMN[MAIN]])
-        periods = hour + pd.to_timedelta(LEADS, unit="h")
+        periods = issued_at.floor("h") + pd.to_timedelta(LEADS, unit="h")
         return WeatherPath(periods, self.expect(issues)[0]), has_run
 
     def completed(self, observed: WeatherPath) -> WeatherPath:
@@ -90,7 +97,7 @@ class Outlook:
         hours = observed.periods[gaps] - pd.Timedelta(HOUR)
         past = windows(observed, hours, OBSERVED_HOURS, 0)
         # The hour with the gap is the first one after an issue.
-        issues = Issues(hours, past, no_runs(len(gaps)), self.zone, LEADS[:1])
+        issues = simulated_issues(hours, past, no_runs(len(gaps)), self.zone, LEADS[:1])
         main = values[gaps, COLUMN[MAIN]][:, None]
         main = np.where(np.isnan(main), self._guess(MAIN, issues, main), main)
         rest = values[gaps, COLUMN[REST]][:, None]
@@ -98,6 +105,13 @@ class Outlook:
         values[gaps, COLUMN[MAIN]] = main[:, 0]
         values[gaps, COLUMN[REST]] = rest[:, 0]
         return self.radiation.completed(WeatherPath(observed.periods, values))
+
+    def under_clouds(self, path: WeatherPath, cover: float) -> WeatherPath:
+        """The path with that cloud cover (percent) everywhere, and the radiation to expect under it."""
+        values = path.values.copy()
+        values[:, [COLUMN[CLOUD], COLUMN[MAIN_CLOUD]]] = cover
+        values[:, [COLUMN[name] for name in RADIATION]] = np.nan
+        return self.radiation.completed(WeatherPath(path.periods, values))
 
     def with_radiation(self, issues: Issues) -> Issues:
         """The issues with gaps of radiation in their runs filled."""

@@ -23,7 +23,9 @@ from energy_demand.model.weather.issues import (
     RUN_HOURS_AFTER,
     RUN_HOURS_BEFORE,
     Issues,
+    issues_at,
     no_runs,
+    simulated_issues,
     windows,
 )
 from energy_demand.model.weather.outlook import Outlook
@@ -54,6 +56,7 @@ class OutlookRecipe:
         issue_step: hours between the training issues of observed years.
         noise: standard deviation (°C) of the simulated forecast errors a day ahead.
         fewest_runs: with fewer recorded weather runs nothing is corrected.
+        most_runs: with more than about twice so many, only some of them are learnt from.
         loss_share: share of the training issues that each kind of loss is simulated on.
         radiation: of the boosters that fill gaps in radiation.
     """
@@ -95,6 +98,7 @@ class OutlookRecipe:
     issue_step: int = 13
     noise: float = 1.5
     fewest_runs: int = 28
+    most_runs: int = 500
     loss_share: float = 0.15
     radiation: RadiationRecipe = field(default_factory=RadiationRecipe)
 
@@ -153,12 +157,10 @@ def fit_corrections(
     if usable.sum() < recipe.fewest_runs:
         return guessing
     chosen = issued_at[usable]
-    issues = Issues(
-        chosen.floor("h"),
-        windows(observed, chosen.floor("h"), OBSERVED_HOURS, 0),
-        record.issued.around(chosen, RUN_HOURS_BEFORE, RUN_HOURS_AFTER),
-        guessing.zone,
-    )
+    # Neighbouring runs say nearly the same; an odd stride meets the runs of every hour of the day.
+    stride = 2 * (len(chosen) // (2 * recipe.most_runs)) + 1
+    chosen = chosen[::-stride][::-1]
+    issues = issues_at(chosen, observed, record.issued, guessing.zone)
     issues = guessing.with_radiation(issues)
     actual = windows(observed, issues.hours, 0, len(LEADS))[:, 1:]
     features = issues.correction_features()
@@ -211,7 +213,7 @@ def _simulated(
     length = random.integers(1, RUN_HOURS_AFTER, len(hours))
     cut = shortened[:, None] & (np.arange(forecast.shape[1])[None, :] > RUN_HOURS_BEFORE + length[:, None])
     forecast[cut] = np.nan
-    return Issues(hours, past, forecast, zone)
+    return simulated_issues(hours, past, forecast, zone)
 
 
 def _fit_guess(
