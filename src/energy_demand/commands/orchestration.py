@@ -207,6 +207,9 @@ def replay(
 ) -> None:
     """Replay a retraining policy over past days, each using only what was known then.
 
+    Demand that was revised is seen as in `energy-demand backtest`, but as revised
+    if a change of demand is injected.
+
     Example: energy-demand replay --policy triggered --start 2023-01-01 --end 2023-12-31
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
