@@ -668,6 +668,11 @@ def test_a_rollback_to_a_version_and_back_says_who_serves_now_and_who_did(shop, 
     assert "mlflow:" in err
     status, out, _ = call(shop, "rollback", "--to", "1", "--json")
     assert (status, json.loads(out)) == (0, {"champion": "1", "was": other})
+    status, out, _ = call(shop, "status", "--json")
+    last = json.loads(out)["last_retraining"]
+    assert (last["version"], last["reason"]) == (other, "by hand")
+    assert last["rolled_back_at"] is not None
+    assert "rolled back: by hand" in call(shop, "status")[1]
 
 
 def test_the_morning_s_forecast_is_scheduled_and_logged_once(shop, call):

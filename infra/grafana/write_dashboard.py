@@ -351,6 +351,26 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         )
         .height(10)
         .span(6),
+        lines(
+            "Contest",
+            "The challenger in the shadow: its gain over the champion by the newest verdict (positive: the "
+            "challenger is better), and the days since its training. Empty without a challenger; it is "
+            "decided on within 28 days.",
+            PROMETHEUS,
+            "percent",
+        )
+        .with_target(promql("max(challenger_gain_percent)").range().legend_format("gain"))
+        .with_target(promql("max(challenger_shadow_days)", "B").range().legend_format("days in the shadow"))
+        .override_by_query(
+            "B",
+            [
+                DynamicConfigValue("unit", "suffix:d"),
+                DynamicConfigValue("custom.axisPlacement", "right"),
+                DynamicConfigValue("min", 0),
+            ],
+        )
+        .height(9)
+        .span(24),
     ]
 
 

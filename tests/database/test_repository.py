@@ -71,6 +71,43 @@ def test_a_revision_becomes_current_and_the_earlier_value_stays_for_earlier_mome
     assert read(database, at(60)) == {1: 102.0}
 
 
+def test_a_revised_hour_has_all_its_vintages_and_others_have_none(database):
+    write(database, demand({1: 100.0, 2: 200.0}).assign(ingested_at=at(3)), at(3))
+    write(database, demand({1: 101.0}).assign(ingested_at=at(50)), at(50))
+    write(database, demand({1: 102.0}).assign(ingested_at=at(60)), at(60))
+    write(database, demand({1: 7.0}).assign(series="DF"), at(60))
+
+    def vintages(as_of: datetime) -> list[tuple[object, ...]]:
+        with database.transaction() as connection:
+            frame = repository.read_vintages(connection, "NY", "D", at(0), at(100), as_of)
+        assert set(frame["period"]) <= {pd.Timestamp(at(1))}
+        columns = frame[["value", "stored_at", "superseded_at"]].astype(object)
+        return [tuple(row) for row in columns.where(frame.notna(), None).to_numpy()]
+
+    times = [pd.Timestamp(at(hour)) for hour in (3, 50, 60)]
+    assert vintages(at(60)) == [
+        (100.0, times[0], times[1]),
+        (101.0, times[1], times[2]),
+        (102.0, times[2], None),
+    ]
+    # Before the last revision the second value was the current one.
+    assert vintages(at(59)) == [(100.0, times[0], times[1]), (101.0, times[1], None)]
+
+
+def test_an_hour_counts_as_stored_late_by_its_first_value(database):
+    live = demand({1: 100.0, 2: 200.0}).assign(ingested_at=at(4))
+    write(database, live, at(4))
+    write(database, demand({9: 300.0}).assign(ingested_at=at(400)), at(400))
+    # A revision much later does not make its hour late.
+    write(database, demand({1: 101.0}).assign(ingested_at=at(300)), at(300))
+
+    def late(first: int, last: int) -> int:
+        with database.transaction() as connection:
+            return repository.hours_stored_late(connection, "NY", "D", at(first), at(last), 24 * HOUR)
+
+    assert (late(0, 8), late(0, 9), late(9, 9), late(20, 30)) == (0, 1, 1, 0)
+
+
 def test_other_respondents_and_series_are_not_touched(database):
     write(database, demand({1: 100.0}), at(1000))
     write(database, demand({1: 7.0}).assign(respondent="PJM"), at(1000))

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from energy_demand.data.record import make_record
+from energy_demand.data.screening import screen
 from energy_demand.evaluation.backtest import COLUMNS, Fit, Loss, Predict, Protocol, schedule, walk_forward
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import local_midnight
@@ -155,3 +157,91 @@ def test_hours_outside_the_record_are_refused(record):
 def test_a_record_without_weather_runs_is_backtested_with_observed_weather():
     hours = backtest(synthetic_record(runs=False), Protocol.DAY_AHEAD, "observed", last=date(2025, 1, 21))
     assert hours["predicted_mwh"].notna().all()
+
+
+# Hours that were revised.
+
+REVISED_AT = pd.Timestamp("2025-02-06T20:00Z")  # between the issues for the 7th and the 8th
+WRONG_HOURS = pd.date_range("2025-02-05T15:00Z", "2025-02-06T10:00Z", freq="h")
+WRONG_BY = 1.03
+LATE = pd.Timestamp("2025-02-20T00:00Z")
+SEEN = [name for name in COLUMNS if name not in {"period", "actual_mwh"}]
+
+
+def screened(record, served, vintages=None):
+    """The record with these served values, screened as a stored one."""
+    causal = screen(served)
+    demand = causal.assign(truth_mwh=causal["served_mwh"])
+    end = record.periods[-1]
+    return make_record(demand, record.weather, record.forecasts, record.region, end, vintages)
+
+
+def revised_record(record, revised_at=REVISED_AT, hours=WRONG_HOURS):
+    """The record; `hours` were served `WRONG_BY` times too high until `revised_at`."""
+    served = record.demand[["period", "demand_mwh"]]
+    newest = served[served["period"].isin(hours)].rename(columns={"demand_mwh": "value"})
+    newest = newest.assign(stored_at=revised_at, superseded_at=pd.NaT)
+    known = newest["period"] + pd.Timedelta(hours=1)
+    first = newest.assign(value=newest["value"] * WRONG_BY, stored_at=known, superseded_at=revised_at)
+    return screened(record, served, pd.concat([first, newest], ignore_index=True))
+
+
+def predictions(record, model, protocol=Protocol.DAY_AHEAD) -> pd.DataFrame:
+    """The 5th to the 9th of February, without a fit."""
+    events = schedule(protocol, date(2025, 2, 5), date(2025, 2, 9), ZONE)
+    return walk_forward(
+        record,
+        (event for event in events if isinstance(event, Predict)),
+        protocol=protocol,
+        weather=protocol.weather,
+        model=model,
+    ).set_index("period")
+
+
+@pytest.fixture(scope="module")
+def revised(record):
+    return revised_record(record)
+
+
+@pytest.fixture(scope="module")
+def as_known(revised, trained) -> pd.DataFrame:
+    return predictions(revised, trained.judged)
+
+
+def test_a_revised_hour_is_seen_as_known_at_the_issue_and_scored_as_it_is_now(revised, trained, as_known):
+    as_revised = predictions(replace(revised, vintages=None), trained.judged)
+    # The 6th was issued before any wrong hour, the 7th with them, the 8th and the 9th with the revised ones.
+    wrong = as_known["issued_at"] == pd.Timestamp("2025-02-06T14:00Z")
+    assert wrong.sum() == 24
+    pd.testing.assert_frame_equal(as_known.loc[~wrong, SEEN], as_revised.loc[~wrong, SEEN])
+    for name in ("predicted_mwh", "base_mwh", "seasonal_naive_24_mwh"):
+        assert (as_known.loc[wrong, name] / as_revised.loc[wrong, name]).max() > 1.002
+    pd.testing.assert_series_equal(as_known["actual_mwh"], as_revised["actual_mwh"])
+
+
+def test_a_forecast_as_known_is_what_a_record_of_that_time_gives(record, trained, as_known):
+    served = record.demand[["period", "demand_mwh"]].copy()
+    served.loc[served["period"].isin(WRONG_HOURS), "demand_mwh"] *= WRONG_BY
+    then = predictions(screened(record, served), trained.judged)
+    early = as_known["issued_at"] < REVISED_AT
+    assert early.sum() == 72
+    pd.testing.assert_frame_equal(as_known.loc[early, SEEN], then.loc[early, SEEN])
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_a_revision_after_the_issue_never_changes_that_forecast(record, trained, protocol):
+    once, again = (
+        predictions(revised_record(record, revised_at=at), trained.judged, protocol)
+        for at in (REVISED_AT, LATE)
+    )
+    before = once["issued_at"] < REVISED_AT
+    assert before.sum() >= 48
+    pd.testing.assert_frame_equal(once.loc[before, SEEN], again.loc[before, SEEN])
+    assert not once.loc[~before, "predicted_mwh"].equals(again.loc[~before, "predicted_mwh"])
+
+
+def test_a_fit_learns_from_values_as_known(record):
+    late = revised_record(record, revised_at=LATE, hours=WRONG_HOURS - pd.Timedelta(weeks=3))
+    day = {"first": date(2025, 1, 27), "last": date(2025, 1, 27)}
+    known, now = (backtest(each, Protocol.DAY_AHEAD, **day) for each in (late, replace(late, vintages=None)))
+    assert not known["predicted_mwh"].equals(now["predicted_mwh"])

@@ -23,12 +23,13 @@ ROWS = [
     ["Request rate", "Latency", "Predicted demand"],
     ["Drift share over time", "Drift by feature", "Retrainings requested"],
     ["Actual against predicted", "Feature rows"],
+    ["Contest"],
 ]
 # How an alert's expression in Prometheus ends, where Grafana's steps B and C compare.
 ENDS = {"gt": ">", "lt": "<"}
 
 
-def test_there_are_twelve_panels_in_four_rows():
+def test_there_are_thirteen_panels_in_five_rows():
     panels = sorted(DASHBOARD["panels"], key=lambda panel: (panel["gridPos"]["y"], panel["gridPos"]["x"]))
     found = itertools.groupby(panels, key=lambda panel: panel["gridPos"]["y"])
     assert [[panel["title"] for panel in row] for _, row in found] == ROWS
@@ -93,6 +94,19 @@ def test_a_drift_share_over_its_threshold_is_red():
     (panel,) = [panel for panel in DASHBOARD["panels"] if panel["title"] == "Drift share"]
     steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert steps == [{"color": "green", "value": None}, {"color": "red", "value": 0.3}]
+
+
+def test_the_contest_shows_gain_and_days_each_on_its_own_axis():
+    (panel,) = [panel for panel in DASHBOARD["panels"] if panel["title"] == "Contest"]
+    shown = {target["refId"]: (target["expr"], target["legendFormat"]) for target in panel["targets"]}
+    assert shown == {
+        "A": ("max(challenger_gain_percent)", "gain"),
+        "B": ("max(challenger_shadow_days)", "days in the shadow"),
+    }
+    assert panel["fieldConfig"]["defaults"]["unit"] == "percent"
+    (days,) = panel["fieldConfig"]["overrides"]
+    assert days["matcher"]["options"] == "B"
+    assert {"id": "custom.axisPlacement", "value": "right"} in days["properties"]
 
 
 def test_grafana_has_the_alerts_of_prometheus():

@@ -81,7 +81,8 @@ def store(database: Database) -> None:
             decisions.insert_check(connection, check(days_ago))
         challenger = decisions.begin_retraining(connection, "NY", NOW - 3 * HOUR, "drift", "a test")
         decisions.note_version(connection, challenger, "2", "run-2")
-        decisions.end_retraining(connection, challenger, NOW - 2 * HOUR, "shadow")
+        verdict = {"days": 28, "gain_percent": 1.5}
+        decisions.end_retraining(connection, challenger, NOW - 2 * HOUR, "shadow", verdict=verdict)
         number = decisions.begin_retraining(connection, "NY", NOW - HOUR, "drift", "a test")
         decisions.end_retraining(connection, number, NOW, "failed", error="MLflow is away")
         job_runs.record_start(connection, Job.DRIFT_CHECK, "NY", NOW - HOUR)
@@ -226,6 +227,8 @@ def test_panels_show_what_flows_stored(prometheus):
     assert (shown["Drift share A"], shown["Retrainings requested A"]) == ([0.4], [2.0])
     assert shown["Data freshness A"] == [pytest.approx(1 + 40 / 60)]
     assert shown["Feature rows A"][0] > 100
+    assert shown["Contest A"] == [1.5]
+    assert shown["Contest B"] == [pytest.approx(2 / 24)]
 
 
 @pytest.mark.parametrize("name", grafana_alerts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -263,6 +264,23 @@ def test_single_extraordinary_days_do_not_raise_what_is_expected(first):
     found = compared(served(5.0), days=errors)
     assert found.expected_mape < 3.0
     assert found.worse
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        pytest.param(date(2024, 3, 31), 2.0, id="14 months, learnt in its only summer"),
+        pytest.param(date(2023, 3, 31), 4.0, id="26 months, one summer after the first year"),
+    ],
+)
+def test_a_season_met_only_while_learning_does_not_raise_what_is_expected(first, expected):
+    """Last summer had 4 %; in the first year of a record that was learning, later it is the season."""
+    usual = extraordinary({}, first)
+    days = pd.date_range(first, periods=len(usual.mape), freq="D")
+    mape = np.where(np.isin(days.month, [6, 7, 8]), 2.0 * usual.mape, usual.mape)
+    found = compared(served(5.0), days=replace(usual, mape=mape))
+    assert found.expected_mape == pytest.approx(expected, rel=0.03)
+    assert found.worse == (expected == 2.0)
 
 
 def test_a_year_that_was_hard_as_a_whole_is_not_what_is_expected():

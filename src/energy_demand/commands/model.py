@@ -154,6 +154,9 @@ def backtest(
 ) -> None:
     """Forecast past days walk-forward, refitting on earlier data only, and score the forecasts.
 
+    Demand that was revised is seen as known at each issue where its earlier values are stored; `vintages` in
+    the JSON is as_known if every hour was stored within a day of its end, else as_revised.
+
     Example: energy-demand backtest --protocol day-ahead --start 2024-06-01 --end 2024-06-30
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415

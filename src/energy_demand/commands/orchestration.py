@@ -105,13 +105,12 @@ def rollback(
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Make the previous champion serve again.
+    """Make the previous champion serve again, and note it in the retraining log.
 
     Example: energy-demand rollback
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.database.job_runs import Job, JobRunningError, job_lock  # noqa: PLC0415
-    from energy_demand.jobs.drift_check import refresh_reference  # noqa: PLC0415
+    from energy_demand.jobs.rollback import roll_back  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
 
@@ -119,15 +118,7 @@ def rollback(
     with opened(settings) as database:
         registry = Registry(settings)
         err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
-        # A retraining in progress could promote its model over the rollback.
-        try:
-            with job_lock(database, Job.RETRAIN, settings.region.respondent):
-                serves, served = registry.rollback(to)
-                refresh_reference(database, registry, settings)
-        except JobRunningError as error:
-            raise JobRunningError(
-                f"{error} (a retraining or another rollback). No champion was changed"
-            ) from error
+        serves, served = roll_back(database, registry, settings, settings.present(), to)
     if as_json:
         print_json({"champion": serves, "was": served})
     else:
@@ -206,6 +197,9 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Replay a retraining policy over past days, each using only what was known then.
+
+    Demand that was revised is seen as in `energy-demand backtest`, but as revised
+    if a change of demand is injected.
 
     Example: energy-demand replay --policy triggered --start 2023-01-01 --end 2023-12-31
     """

@@ -5,7 +5,7 @@ Training, backtests and serving all start from a record; `cut_at` cuts it to wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 
 from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.issued_weather import IssuedWeather, issued_weather
+from energy_demand.data.vintages import DemandAsKnown, truth_as_known, vintages_of
 from energy_demand.data.weather_path import WeatherPath, weather_path
 from energy_demand.timeaxis import Availability, hourly, utc_index
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from energy_demand.arrays import Floats
+    from energy_demand.data.vintages import Vintages
     from energy_demand.region import Region
 
 
@@ -35,6 +37,7 @@ class Record:
         forecasts: rows of weather forecasts, with `issued_at`.
         observed: the weather path of the same hours as `demand`.
         issued: the runs in `forecasts`.
+        vintages: earlier values of demand that was revised, for backtests; `demand` has the newest values.
     """
 
     region: Region
@@ -43,6 +46,7 @@ class Record:
     forecasts: pd.DataFrame
     observed: WeatherPath
     issued: IssuedWeather
+    vintages: Vintages | None = None
 
     @property
     def periods(self) -> pd.DatetimeIndex:
@@ -72,12 +76,11 @@ class Record:
         """The record as known at a time.
 
         Demand is known once its publication delay has passed, observed weather at its time, a forecast
-        when it was issued. Hours after `as_of` are gone.
+        when it was issued. Hours after `as_of` are gone. With `vintages`, hours that were revised later have
+        the value of `as_of`, screened with the values of that time.
         """
         cut = pd.Timestamp(as_of)
-        demand = self.demand[utc_index(self.demand["period"]) <= cut].copy()
-        unknown = utc_index(demand["period"]) > pd.Timestamp(availability.newest_known(as_of))
-        demand.loc[unknown, [column for column in demand if column != "period"]] = np.nan
+        demand = self._demand_at(cut, availability)
         size = len(demand)
         issued = self.issued.issued_at <= cut
         return Record(
@@ -87,7 +90,39 @@ class Record:
             forecasts=self.forecasts[utc_index(self.forecasts["issued_at"]) <= cut],
             observed=WeatherPath(self.observed.periods[:size], self.observed.values[:size]),
             issued=IssuedWeather(self.issued.issued_at[issued], self.issued.values[issued]),
+            vintages=None if self.vintages is None else self.vintages.cut_at(as_of, size),
         )
+
+    def demand_as_known(self) -> DemandAsKnown | None:
+        """Demand at past times, in any order of them; None without vintages: then no hour was revised."""
+        if self.vintages is None:
+            return None
+        return DemandAsKnown(self.periods, self.vintages, self.demand_mwh, self.seen_mwh, self.region)
+
+    def up_to(self, end: datetime, availability: Availability) -> Record:
+        """The record without what is known after `end`; values that were revised since stay the newest."""
+        if self.vintages is None:
+            return self.cut_at(end, availability)
+        cut = replace(self, vintages=None).cut_at(end, availability)
+        return replace(cut, vintages=self.vintages.first(len(cut.periods)))
+
+    def _demand_at(self, cut: pd.Timestamp, availability: Availability) -> pd.DataFrame:
+        """Demand of the hours up to `cut`, NaN where it was not known."""
+        demand = self.demand[utc_index(self.demand["period"]) <= cut].copy()
+        unknown = utc_index(demand["period"]) > pd.Timestamp(availability.newest_known(cut.to_pydatetime()))
+        demand.loc[unknown, [column for column in demand if column != "period"]] = np.nan
+        known = self.demand_as_known()
+        if known is None or self.vintages is None:
+            return demand
+        known.at(cut)
+        size = int((~unknown).sum())
+        values = {TARGET_COLUMN: known.demand_mwh, "seen_mwh": known.seen_mwh}
+        if "truth_mwh" in demand:
+            periods, truth = self.periods[:size], self.truth_mwh[:size]
+            values["truth_mwh"] = truth_as_known(periods, self.vintages, truth, cut, self.region)
+        for name, column in values.items():
+            demand.loc[~unknown, name] = column[:size]
+        return demand
 
 
 def make_record(
@@ -96,6 +131,7 @@ def make_record(
     forecasts_df: pd.DataFrame,
     region: Region,
     end: datetime,
+    vintages_df: pd.DataFrame | None = None,
 ) -> Record:
     """A record of the hours from the first of demand to `end`.
 
@@ -105,6 +141,8 @@ def make_record(
         forecasts_df: forecasts by `issued_at`, `timestamp` and `site`; may be empty.
         region: whose.
         end: the last hour.
+        vintages_df: all vintages of the hours that were revised, see `vintages_of`; `demand_df` then needs
+            `served_mwh`.
 
     Raises:
         ValueError: there are no hours of demand.
@@ -121,6 +159,10 @@ def make_record(
         seen = seen.where(demand_df["seen_mwh"].notna())
     given = demand_df[columns].astype(float).assign(seen_mwh=seen)
     demand = given.set_index(at).reindex(periods)
+    vintages = None
+    if vintages_df is not None and len(vintages_df):
+        served = demand_df["served_mwh"].astype(float).set_axis(at).reindex(periods)
+        vintages = vintages_of(periods, np.asarray(served, dtype=np.float64), vintages_df)
     return Record(
         region=region,
         demand=demand.rename_axis("period").reset_index(),
@@ -128,4 +170,5 @@ def make_record(
         forecasts=forecasts_df,
         observed=weather_path(weather_df, periods, region),
         issued=issued_weather(forecasts_df, region),
+        vintages=vintages,
     )

@@ -24,8 +24,12 @@ class NoDemandError(UserError, ValueError):
     """Nothing is stored to learn from."""
 
 
-def load_record(database: Database, settings: Settings, as_of: datetime) -> Record:
+def load_record(
+    database: Database, settings: Settings, as_of: datetime, *, with_vintages: bool = False
+) -> Record:
     """Everything known of the region at `as_of`, to train on and to score against.
+
+    `with_vintages` adds the values that were superseded by then, to see earlier times as they were.
 
     Raises:
         NoDemandError: no demand was known.
@@ -41,8 +45,11 @@ def load_record(database: Database, settings: Settings, as_of: datetime) -> Reco
         names = [site.name for site in region.sites]
         model = settings.weather_models[0].name
         forecasts = weather.read_weather_runs(connection, model, names, span[0], as_of, as_of)
+        vintages = None
+        if with_vintages:
+            vintages = repository.read_vintages(connection, region.respondent, "D", *span, as_of)
     history = load_with_truth(database, region, span[0], as_of, as_of)
-    return make_record(history.demand, history.weather, forecasts, region, as_of)
+    return make_record(history.demand, history.weather, forecasts, region, as_of, vintages)
 
 
 def load_recent(database: Database, settings: Settings, start: datetime, issued_at: datetime) -> Record:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 JUDGED = ("promoted", "not_promoted", "shadow")
 # Outcomes after which nothing more comes.
 DECIDED = ("promoted", "not_promoted")
+# The `rollback_reason` of a rollback that a person asked for.
+BY_HAND = "by hand"
 # In words, where they are not the outcome itself.
 IN_WORDS = {"not_promoted": "not promoted", "shadow": "in the shadow"}
 
@@ -198,6 +200,34 @@ def end_rollback(connection: sa.Connection, number: int, rolled_back_at: datetim
     """Record that a promotion was undone."""
     connection.execute(
         sa.update(retraining_log).where(retraining_log.c.id == number).values(rolled_back_at=rolled_back_at)
+    )
+
+
+def note_rollback(
+    connection: sa.Connection, respondent: str, version: str, trigger: str, rolled_back_at: datetime
+) -> None:
+    """Record that a person rolled back from `version`.
+
+    On the row of its promotion, as for a rollback by itself. Where there is none that is not rolled back yet,
+    because `train` promoted it or it served again by hand, on a row of its own, which starts no cooldown.
+    """
+    row = promotion(connection, respondent, version)
+    if row is not None and row["rolled_back_at"] is None:
+        begin_rollback(connection, row["id"], BY_HAND)
+        end_rollback(connection, row["id"], rolled_back_at)
+        return
+    connection.execute(
+        sa.insert(retraining_log).values(
+            respondent=respondent,
+            started_at=rolled_back_at,
+            finished_at=rolled_back_at,
+            trigger=trigger,
+            reason=BY_HAND,
+            outcome="skipped",
+            model_version=version,
+            rolled_back_at=rolled_back_at,
+            rollback_reason=BY_HAND,
+        )
     )
 
 

@@ -28,7 +28,7 @@ from energy_demand.database.tables import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import date, datetime
+    from datetime import date, datetime, timedelta
 
 
 DEMAND_COLUMNS = ("respondent", "series", "period", "value", "known_at", "ingested_at", "origin")
@@ -121,6 +121,67 @@ def read_demand(
         {"respondent": respondent, "series": series, "start": start, "end": end, "as_of": as_of},
         {"period": "timestamp", "value": "number"},
     )
+
+
+def read_vintages(
+    connection: sa.Connection, respondent: str, series: str, start: datetime, end: datetime, as_of: datetime
+) -> pd.DataFrame:
+    """All values that revised hours in [start, end] had by `as_of`: one row for each value.
+
+    Returns:
+        `period`, `value`, `stored_at` (from when it was known in fact), `superseded_at` (NaT: current).
+    """
+    return bulk.copy_out(
+        connection,
+        """
+        SELECT period, value, greatest(known_at, ingested_at) AS stored_at,
+               CASE WHEN superseded_at <= %(as_of)s THEN superseded_at END AS superseded_at
+        FROM (
+            SELECT period, value, known_at, ingested_at, superseded_at FROM raw_demand_revision
+            WHERE respondent = %(respondent)s AND series = %(series)s
+              AND period BETWEEN %(start)s AND %(end)s
+            UNION ALL
+            SELECT d.period, d.value, d.known_at, d.ingested_at, NULL FROM raw_demand AS d
+            WHERE d.respondent = %(respondent)s AND d.series = %(series)s
+              AND d.period BETWEEN %(start)s AND %(end)s
+              AND EXISTS (
+                SELECT FROM raw_demand_revision AS r
+                WHERE r.respondent = d.respondent AND r.series = d.series AND r.period = d.period)
+        ) AS vintage
+        WHERE known_at <= %(as_of)s ORDER BY period, superseded_at
+        """,
+        {"respondent": respondent, "series": series, "start": start, "end": end, "as_of": as_of},
+        {"period": "timestamp", "value": "number", "stored_at": "timestamp", "superseded_at": "timestamp"},
+    )
+
+
+def hours_stored_late(
+    connection: sa.Connection,
+    respondent: str,
+    series: str,
+    start: datetime,
+    end: datetime,
+    within: timedelta,
+) -> int:
+    """How many hours in [start, end] had no value stored `within` their end: what they were first is unknown.
+
+    Hours without any value do not count.
+    """
+    query = sa.text(
+        """
+        SELECT count(*) FROM (
+            SELECT period FROM (
+                SELECT period, ingested_at FROM raw_demand
+                WHERE respondent = :respondent AND series = :series AND period BETWEEN :start AND :end
+                UNION ALL
+                SELECT period, ingested_at FROM raw_demand_revision
+                WHERE respondent = :respondent AND series = :series AND period BETWEEN :start AND :end
+            ) AS vintage GROUP BY period HAVING min(ingested_at) > period + :within
+        ) AS late
+        """
+    )
+    values = {"respondent": respondent, "series": series, "start": start, "end": end, "within": within}
+    return int(connection.scalar(query, values) or 0)
 
 
 def read_daily(

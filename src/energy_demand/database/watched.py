@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from energy_demand.columns import OWN_ANSWERS
+from energy_demand.database.decisions import BY_HAND
 from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import SHADOW, scored_forecasts
 from energy_demand.database.tables import (
@@ -320,9 +321,11 @@ def _runs(connection: sa.Connection, respondent: str) -> tuple[FlowRun, ...]:
 
 def _retraining_failed(connection: sa.Connection, respondent: str, runs: tuple[FlowRun, ...]) -> bool | None:
     retrainings = retraining_log.c
+    # The row of a rollback by hand is no retraining; see `decisions.note_rollback`.
+    trained = sa.or_(retrainings.outcome != "skipped", retrainings.rolled_back_at.is_(None))
     outcome = connection.scalar(
         sa.select(retrainings.outcome)
-        .where(retrainings.respondent == respondent, retrainings.finished_at.is_not(None))
+        .where(retrainings.respondent == respondent, retrainings.finished_at.is_not(None), trained)
         .order_by(retrainings.finished_at.desc(), retrainings.id.desc())
         .limit(1)
     )
@@ -353,7 +356,9 @@ def _challenger(connection: sa.Connection, respondent: str, now: datetime) -> Ch
 def _rolled_back(connection: sa.Connection, respondent: str, now: datetime) -> bool:
     log = retraining_log.c
     within = log.rolled_back_at > now - ROLLBACK_SPAN, log.rolled_back_at <= now
-    return bool(connection.scalar(sa.select(sa.exists().where(log.respondent == respondent, *within))))
+    by_itself = log.rollback_reason.is_distinct_from(BY_HAND)
+    undone = sa.exists().where(log.respondent == respondent, by_itself, *within)
+    return bool(connection.scalar(sa.select(undone)))
 
 
 def _shadows(

@@ -1,7 +1,9 @@
 """Walk-forward backtests: an ordered stream of fit and predict events over a record. Pure.
 
 A fit uses only what was known at its event; a prediction comes from the newest fit, with its state advanced
-to what was known at the issue time. Nothing later may reach either. The recipe is the one used for serving.
+to what was known at the issue time. Nothing later may reach either: demand that was revised later is seen as
+it was then, where its earlier values are in the record, and scores use its newest value. The recipe is the
+one used for serving.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.columns import TARGET_COLUMN
-from energy_demand.data.feature_engineering import build_features
+from energy_demand.data.feature_engineering import DemandHistory, build_features
 from energy_demand.data.issued_weather import IssuedWeather
 from energy_demand.data.record import Record, make_record
 from energy_demand.data.weather_path import WeatherPath
@@ -50,6 +52,10 @@ COLUMNS = (
     "seasonal_naive_168_mwh",
     "model_version",
 )
+# Where demand was revised: states of a model to go back to, one for each day; a revision of an older hour
+# learns again from the fit. And the hours of demand before an issue that lags are looked up in.
+KEPT_STATES = 40
+LAG_HOURS = 366 * 24
 LOST_WEATHER_HOURS = 72  # of observed weather before the issue, in a loss of all weather
 
 
@@ -200,10 +206,14 @@ class Walk:
         self._loss = loss
         self._refresh = refresh
         self._model: Forecaster
+        self._known = record.demand_as_known()
+        self._history: DemandHistory | None = None  # of `_known`, until it changes
+        self._states: list[Forecaster] = []  # earlier states of the model, oldest first, the served one first
         self._past: Responses
         self._target_responses: Responses
         self._versions = 0
         self._pending: list[pd.DataFrame] = []
+        self._lags: list[pd.DataFrame] = []  # demand columns of the pending hours, as known at their issue
         self._done: list[pd.DataFrame] = []
 
     def fit(self, event: Fit, refine: Callable[[Forecaster], Forecaster]) -> None:
@@ -217,6 +227,7 @@ class Walk:
     def serve(self, model: Forecaster) -> None:
         """Forecast with this model from now on."""
         self._model = model
+        self._states = [model]
         start = self._model.regression.through
         self._past = self._responses(self._record, start)
         self._target_responses = (
@@ -226,6 +237,7 @@ class Walk:
     def predict(self, event: Predict) -> pd.DataFrame:
         """The forecast of the event's hours: `period`, `lead_hours`, the point forecast, its bounds."""
         newest = pd.Timestamp(self._delay.newest_known(event.issued_at - self._late))
+        self._see_revisions(event.issued_at - self._late)
         self._advance(newest)
         if self._weather == "observed" and self._loss is not Loss.WEATHER:
             rows = _slice(self._target_responses.periods, event.periods)
@@ -235,6 +247,7 @@ class Walk:
             horizon = whole.rows(_slice(whole.responses.periods, event.periods))
         hours = self._model.forecast(horizon, event.issued_at)
         self._pending.append(hours.assign(issued_at=event.issued_at))
+        self._note_lags(event)
         return hours
 
     def result(self) -> pd.DataFrame:
@@ -254,9 +267,45 @@ class Walk:
             self._model = replace(self._model, regression=regression)
             return
         first = self._record.position(self._model.regression.through) + 1
-        demand = self._record.seen_mwh[first : first + hours]
+        seen = self._record.seen_mwh if self._known is None else self._known.seen_mwh
+        demand = seen[first : first + hours]
         periods = self._record.periods[first : first + hours]
         self._model = self._model.after(self._past.rows(_slice(self._past.periods, periods)), demand)
+        if self._known is not None:
+            self._keep_state()
+
+    def _see_revisions(self, as_of: datetime) -> None:
+        """Take demand as known at `as_of`; learn again from the first learnt hour that differs."""
+        first = None if self._known is None else self._known.at(as_of)
+        if first is None:
+            return
+        self._history = None
+        changed = self._record.periods[first]
+        if changed > self._model.regression.through:
+            return
+        while len(self._states) > 1 and self._states[-1].regression.through >= changed:
+            self._states.pop()
+        self._model = self._states[-1]
+
+    def _keep_state(self) -> None:
+        """Remember the model's state, one for each day of the newest weeks."""
+        if self._model.regression.through - self._states[-1].regression.through < pd.Timedelta(days=1):
+            return
+        self._states.append(self._model)
+        if len(self._states) > KEPT_STATES:
+            del self._states[1]
+
+    def _note_lags(self, event: Predict) -> None:
+        """Keep the demand columns of the feature rows, from demand as known at the issue."""
+        if self._known is None:
+            return
+        if self._history is None:
+            demand = self._record.demand[["period"]].assign(**{TARGET_COLUMN: self._known.demand_mwh})
+            end = self._record.position(pd.Timestamp(event.periods[-1])) + 1
+            self._history = DemandHistory(demand.iloc[max(end - LAG_HOURS, 0) :])
+        issues = pd.DatetimeIndex([event.issued_at] * len(event.periods))
+        delay = Availability(self._delay.delay_hours + self._late // HOUR)
+        self._lags.append(pd.DataFrame(self._history.features(event.periods, issues, delay)))
 
     def _responses(self, record: Record, start: pd.Timestamp) -> Responses:
         """Responses of the hours after `start`, from observed weather."""
@@ -292,6 +341,10 @@ class Walk:
             region=self._record.region,
             availability=Availability(self._delay.delay_hours + late_hours),
         )
+        if self._lags:
+            lags = pd.concat(self._lags, ignore_index=True)
+            rows[list(lags.columns)] = lags.to_numpy()
+            self._lags = []
         self._done.append(
             hours.assign(
                 actual_mwh=rows[TARGET_COLUMN].to_numpy(),
@@ -308,13 +361,14 @@ def _without(record: Record, loss: Loss) -> Record:
     if loss is not Loss.OTHER_SITES:
         return record
     main = record.region.sites[0].name
-    return make_record(
+    partial = make_record(
         record.demand,
         record.weather[record.weather["site"] == main],
         record.forecasts[record.forecasts["site"] == main],
         record.region,
         record.periods[-1],
     )
+    return replace(partial, vintages=record.vintages)
 
 
 def _slice(available: pd.DatetimeIndex, periods: pd.DatetimeIndex) -> slice:

@@ -48,7 +48,10 @@ class Injection:
         return self.kind.value
 
     def into(self, record: Record) -> Record:
-        """The record with demand and truth changed; hours before the change stay the same."""
+        """The record with demand and truth changed; hours before the change stay the same.
+
+        Vintages are left out: earlier values do not have the change.
+        """
         start = local_midnight(self.day, record.region.zone)
         ends = utc_index(record.demand["period"])
         elapsed = np.asarray((ends - pd.Timestamp(start)) / pd.Timedelta(HOUR), dtype=float)
@@ -58,7 +61,7 @@ class Injection:
             for name in (TARGET_COLUMN, "truth_mwh", "seen_mwh")
             if name in record.demand
         }
-        return replace(record, demand=record.demand.assign(**changed))
+        return replace(record, demand=record.demand.assign(**changed), vintages=None)
 
     def _percent(self, hours: Floats, record: Record) -> Floats:
         if self.kind is Kind.STEP:

@@ -12,7 +12,7 @@ from energy_demand.data.record_store import load_record
 from energy_demand.database import repository
 from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
 from energy_demand.evaluation.report import OperatorForecast, daily_totals, summary, with_operator_forecast
-from energy_demand.jobs.past_days import AS_REVISED, check_past_days
+from energy_demand.jobs.past_days import check_past_days, vintages_read
 from energy_demand.outputs import write_output
 from energy_demand.timeaxis import local_day
 
@@ -64,6 +64,9 @@ def run_backtest(
 ) -> Backtest:
     """Walk forward through the local days `start` to `end`, both included.
 
+    Forecasts see demand as it was known at their issue as far as that is stored; scores use the newest
+    values.
+
     Raises:
         PastDaysError: the days cannot be scored, or have too little before them; nothing was fitted.
         NoDemandError: nothing is stored.
@@ -71,11 +74,12 @@ def run_backtest(
     """
     began = time.perf_counter()
     weather = weather or protocol.weather
-    record = load_record(database, settings, now)
+    record = load_record(database, settings, now, with_vintages=True)
     check_past_days(record, start, end, weather)
     zone = record.region.zone
     events = list(schedule(protocol, start, end, zone, refit_days))
     days = (end - start).days + 1
+    issues = [event.issued_at for event in events if isinstance(event, Predict)]
 
     fitting: list[float] = []
 
@@ -104,7 +108,7 @@ def run_backtest(
         "end": end.isoformat(),
         "weather": weather,
         "publication_delay_hours": protocol.availability.delay_hours,
-        "vintages": AS_REVISED,
+        "vintages": vintages_read(database, settings, record, issues[0], issues[-1]),
         "loss": loss.value,
         "fits": len(fitting),
         "seconds_per_fit": round(sum(fitting) / len(fitting), 1),

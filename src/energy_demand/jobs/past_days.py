@@ -7,21 +7,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from energy_demand.database import repository
 from energy_demand.errors import UserError
 from energy_demand.timeaxis import days_periods, local_day
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     import pandas as pd
 
+    from energy_demand.config import Settings
     from energy_demand.data.record import Record
+    from energy_demand.database.engine import Database
     from energy_demand.model.train import Weather
 
 FEWEST_DAYS_BEFORE = 120  # of record before the first fit
-# `vintages` in the JSON of a backtest or a replay: they read each value as it is now, its revisions included,
-# and not as it was known at the issue.
-AS_REVISED = "as_revised"
+# `vintages` in the JSON of a backtest or a replay.
+AS_KNOWN, AS_REVISED = "as_known", "as_revised"
+# An hour counts as kept live if its first value was stored within this time of its end. Of an hour that was
+# backfilled later, the values that it had before are lost.
+KEPT_LIVE_WITHIN = timedelta(days=1)
+# Hours before the first issue that its forecast reads directly: lags of a week, and the recent errors.
+READ_BEFORE = timedelta(days=15)
 
 
 class PastDaysError(UserError, ValueError):
@@ -60,6 +67,26 @@ def check_past_days(record: Record, start: date, end: date, weather: Weather | N
         raise PastDaysError(
             f"weather forecasts as issued {known}; start later than {start}, or use --weather observed"
         )
+
+
+def vintages_read(
+    database: Database, settings: Settings, record: Record, first_issue: datetime, last_issue: datetime
+) -> str:
+    """Whether forecasts issued in this span saw demand as it was known at the issue: `vintages` in the JSON.
+
+    `AS_KNOWN` needs every hour with a value, from `READ_BEFORE` the first issue to the last one, to have been
+    stored within `KEPT_LIVE_WITHIN` its end: then each of its values is on record with the time from which it
+    was known. One backfilled hour makes it `AS_REVISED`: what that hour was at its issue is not on record.
+    What is on record is used either way.
+    """
+    respondent = settings.region.respondent
+    start = max(first_issue - READ_BEFORE, record.periods[0].to_pydatetime())
+    late = database.run(
+        lambda connection: repository.hours_stored_late(
+            connection, respondent, "D", start, last_issue, KEPT_LIVE_WITHIN
+        )
+    )
+    return AS_REVISED if late else AS_KNOWN
 
 
 def last_scorable_day(record: Record) -> tuple[pd.Timestamp, date]:

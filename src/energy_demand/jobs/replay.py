@@ -11,9 +11,9 @@ from energy_demand.data.record_store import load_record
 from energy_demand.evaluation.contest import weather_of
 from energy_demand.evaluation.injection import BadPromotion, Injection
 from energy_demand.evaluation.policy_replay import Replay, ReplayPolicy, replay
-from energy_demand.jobs.past_days import AS_REVISED, PastDaysError, check_past_days
+from energy_demand.jobs.past_days import AS_REVISED, PastDaysError, check_past_days, vintages_read
 from energy_demand.outputs import write_output
-from energy_demand.timeaxis import HOUR, local_midnight
+from energy_demand.timeaxis import HOUR, day_ahead_issue, local_midnight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,9 @@ def run_replay(
 ) -> Replayed:
     """Replay a policy over the local days `start` to `end`, both included.
 
-    Weather is as forecast at the issue if most of the days have a recorded run, else observed. Values that
-    were revised later are seen as revised.
+    Weather is as forecast at the issue if most of the days have a recorded run, else observed. Forecasts and
+    fits see demand as it was known then as far as that is stored, but of a record with an injected change
+    as revised; scores, triggers and verdicts use the newest values.
 
     Raises:
         PastDaysError: the days cannot be scored, or have too little before them; nothing was fitted.
@@ -73,11 +74,11 @@ def run_replay(
         TooFewRowsError: the first fit has too little to learn from.
     """
     began = time.perf_counter()
-    record = load_record(database, settings, now)
+    record = load_record(database, settings, now, with_vintages=True)
     _check(record, start, end, injection, weather)
     zone = record.region.zone
     after = local_midnight(end + timedelta(days=1), zone)
-    record = record.cut_at(after + settings.availability.delay_hours * HOUR, settings.availability)
+    record = record.up_to(after + settings.availability.delay_hours * HOUR, settings.availability)
     days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
     weather = weather or weather_of(record, days)
     changed = injection.into(record) if isinstance(injection, Injection) else record
@@ -92,6 +93,10 @@ def run_replay(
         bad_promotion=injection if isinstance(injection, BadPromotion) else None,
         progress=lambda day: progress("days", (day - start).days + 1, len(days)),
     )
+    vintages = AS_REVISED
+    if not isinstance(injection, Injection):
+        issues = (day_ahead_issue(start, zone), day_ahead_issue(end, zone))
+        vintages = vintages_read(database, settings, record, *issues)
     begins = None if injection is None else local_midnight(injection.day, zone)
     body = {
         "policy": policy.value,
@@ -100,7 +105,7 @@ def run_replay(
         "protocol": "day-ahead",
         "weather": weather,
         "publication_delay_hours": settings.publication_delay_hours,
-        "vintages": AS_REVISED,
+        "vintages": vintages,
         **run.summary(injection, begins),
         "seconds": round(time.perf_counter() - began, 1),
     }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
     from zoneinfo import ZoneInfo
 
-    from energy_demand.arrays import Floats
+    from energy_demand.arrays import Booleans, Floats
 
 
 KEPT_DAYS = 3 * 365
@@ -27,6 +27,7 @@ SIGMA_DAYS = 365
 SIGMA_PER_MAD = 1.4826  # of a normal distribution
 LEAST_SIGMA = 0.1  # percent
 SEASON_DAYS = 14  # on either side
+LEARNING_DAYS = 365  # at the start of a record the regression meets each season for the first time
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,15 @@ class ExpectedErrors:
         apart = np.abs(stored.dayofyear.to_numpy()[:, None] - days.dayofyear.to_numpy()[None, :])
         near = (np.minimum(apart, 365 - apart) <= SEASON_DAYS).any(axis=1) & ~np.isnan(self.mape)
         return pd.Series(self.mape[near], index=stored[near])
+
+    def is_settled(self, days: pd.DatetimeIndex) -> Booleans:
+        """Whether each day is later than the first year of the record: earlier errors are those of learning.
+
+        A record of `KEPT_DAYS` or more counts as settled: where it began is not kept.
+        """
+        if len(self.mape) >= KEPT_DAYS:
+            return np.ones(len(days), dtype=bool)
+        return np.asarray(days >= pd.Timestamp(self.first) + pd.Timedelta(days=LEARNING_DAYS))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
