@@ -16,6 +16,7 @@ def make_settings(**given: object) -> Settings:
     defaults = {
         "http_backoff_seconds": 0.0,
         "energy_demand_now": PRESENT,
+        "weather_runs_kept": 1,  # a quarter of the calls; what twelve are for is tested with twelve
         "mlflow_tracking_uri": None,  # MLflow leaves the last one in the environment
     }
     return Settings(_env_file=None, **{**defaults, **given})

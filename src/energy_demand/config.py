@@ -222,6 +222,9 @@ class Settings(BaseSettings):
     open_meteo_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (ECMWF,), min_length=1, description="Weather models whose runs are stored; the first one is used."
     )
+    weather_runs_kept: int = Field(
+        12, ge=1, le=40, description="Newest runs stored for each day's hour of issue in a backfill."
+    )
     http_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer.")
     http_attempts: int = Field(5, ge=1, le=20, description="Tries of one request, the first included.")
     http_backoff_seconds: float = Field(1.0, ge=0, description="First wait before a retry; it doubles.")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from energy_demand.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
     import pandas as pd
@@ -168,3 +169,18 @@ def lead_hours(periods: pd.DatetimeIndex, issued_at: datetime | pd.DatetimeIndex
 def utc_text(moment: datetime) -> str:
     """A UTC moment as JSON carries it: 2025-07-31T13:00:00Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def spans_text(days: Sequence[date]) -> str:
+    """Days in words, neighbours together, in order.
+
+    >>> spans_text([date(2024, 1, 1), date(2024, 1, 3), date(2024, 1, 4), date(2024, 1, 5)])
+    '2024-01-01, 2024-01-03 to 2024-01-05'
+    """
+    spans: list[list[date]] = []
+    for day in sorted(days):
+        if spans and day - spans[-1][-1] == timedelta(days=1):
+            spans[-1] = [spans[-1][0], day]
+        else:
+            spans.append([day])
+    return ", ".join(" to ".join(str(day) for day in span) for span in spans)

@@ -18,6 +18,7 @@ from energy_demand.jobs.status import status
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
+from energy_demand.timeaxis import spans_text
 from support import PRESENT, make_settings
 
 FIRST, LAST = date(2025, 2, 20), date(2025, 3, 12)
@@ -447,7 +448,7 @@ def test_a_total_that_was_never_there_is_named_until_it_comes(database, upstream
         ingest(database, at.settings, backfill_span(at.settings, FIRST, date(2025, 3, 19), now), now, silent)
         look_back(at)
         assert number(database, MISSING_TOTALS) == 24 * len(days)
-        assert f"eia_daily has no daily totals of {', '.join(map(str, days))};" in caplog.text
+        assert f"eia_daily has no daily totals of {spans_text(days)};" in caplog.text
         (source,) = [row for row in status(at.settings, now)["sources"] if row["source"] == "eia_daily"]
         assert (source["missing_hours"], source["missing_days"]) == (24 * len(days), days)
         at.mend()

@@ -22,7 +22,7 @@ from energy_demand.database.daily_totals import DAILY_WITHIN, EIA_DAILY, LOOK_BA
 from energy_demand.database.engine import stamp
 from energy_demand.database.repository import Written
 from energy_demand.http import UpstreamError
-from energy_demand.timeaxis import HOUR, local_day, local_midnight, parse_moment, utc_index
+from energy_demand.timeaxis import HOUR, local_day, local_midnight, parse_moment, spans_text, utc_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +168,7 @@ def ingest_daily(run: IngestionRun, client: EIAClient) -> None:
         logger.warning(
             "%s has no daily totals of %s; the other days are stored, and later runs request them again",
             EIA_DAILY,
-            ", ".join(map(str, missing)),
+            spans_text(missing),
         )
     run.progress("daily totals", 1, 1)
 

@@ -35,8 +35,10 @@ EVERY_RUN_FOR = timedelta(days=2)
 CAUGHT_UP_FOR = timedelta(days=31)
 # For a moment without the newest run, so many before it are tried: together a day of runs.
 RUNS_FOR_A_MOMENT = 4
-# The record of a model begins somewhere; so long without any run is its beginning.
-BEFORE_THE_BEGINNING = timedelta(days=7)
+# So long without any run is a gap, or the time before a model's record begins: only every so often a run is
+# asked for there, and where one is found, so are those after it.
+GAP = timedelta(days=7)
+PROBED_EVERY = timedelta(days=60)
 # Runs are completed within hours, damaged ones were restored within days.
 COMPLETED_WITHIN = timedelta(days=2)
 INCOMPLETE_FOR = timedelta(days=14)
@@ -111,9 +113,9 @@ _STORED = {"complete", "incomplete"}
 def ingest_issued(run: IngestionRun, client: WeatherClient) -> None:
     """Store the forecasts of the span as they were issued, those that are not stored yet.
 
-    Of each day the newest run known at the hour of issue, and the newest known now; unless the span is
-    history also every run of the last two days, or since the last success where that is longer ago, and every
-    run of the span that was not whole.
+    Of each day the newest `weather_runs_kept` runs known at the hour of issue, and the newest known now;
+    unless the span is history also every run of the last two days, or since the last success where that is
+    longer ago, and every run of the span that was not whole.
 
     Raises:
         IngestInterruptedError: Open-Meteo failed; what was fetched is stored.
@@ -130,17 +132,22 @@ def _ingest_model(run: IngestionRun, client: WeatherClient, model: WeatherModel)
     progress = _Progress(model, known)
     if not run.span.history:
         wanted_at |= progress.unfinished()
-    moments = sorted(wanted_at, reverse=True)
-    found_at = moments[0]
-    for first in range(0, len(moments), RUNS_AT_ONCE):
-        batch = moments[first : first + RUNS_AT_ONCE]
+    waiting = sorted(wanted_at, reverse=True)
+    moments, found_at = len(waiting), waiting[0]
+    skipped: list[datetime] = []
+    while waiting:
+        batch = waiting[: 1 if skipped else RUNS_AT_ONCE]
         while wanted := {start for moment in batch if (start := progress.next_for(moment, run.now))}:
             _fetch(run, client, progress, sorted(wanted, reverse=True))
-        run.progress("weather forecasts", min(first + RUNS_AT_ONCE, len(moments)), len(moments))
-        found_at = min((moment for moment in batch if progress.has_run(moment)), default=found_at)
-        if found_at - batch[-1] >= BEFORE_THE_BEGINNING:
-            break
-    run.progress("weather forecasts", len(moments), len(moments))
+        found = [moment for moment in batch if progress.has_run(moment)]
+        waiting = waiting[len(batch) :]
+        if found:
+            waiting = sorted(waiting + skipped, reverse=True)
+            skipped, found_at = [], min(found)
+        elif found_at - batch[-1] >= GAP:
+            cut = sum(moment > batch[-1] - PROBED_EVERY for moment in waiting)
+            skipped, waiting = waiting[:cut], waiting[cut:]
+        run.progress("weather forecasts", moments - len(waiting), moments)
     if progress.away:
         raise _interrupted(run, progress.failed[-1], model, sorted(progress.asked, reverse=True))
 
@@ -151,7 +158,13 @@ def _moments(run: IngestionRun, model: WeatherModel) -> set[datetime]:
     first = local_day(run.span.start - timedelta(hours=1), zone)
     days = (local_day(run.span.end, zone) - first).days + 2
     issues = [day_ahead_issue(first + timedelta(days=day), zone) for day in range(days)]
-    moments = {moment for moment in issues if moment <= now}
+    kept = run.settings.weather_runs_kept
+    moments = {
+        model.published(start)
+        for moment in issues
+        if moment <= now
+        for start in islice(model.runs_before(moment), kept)
+    }
     if run.span.end >= now - EVERY_RUN_FOR or not moments:
         moments.add(now)
     if not run.span.history:

@@ -31,6 +31,8 @@ DAILY_FILE = "ny_demand_daily_eastern.csv"
 OBSERVED_FILE = "ny_weather_observed_hourly.parquet"
 FORECAST_FILE = "nyc_weather_forecasts_as_issued.parquet"
 FORECAST_SITE = "new_york_city"
+# Radiation was recorded at one point inland, which stands for every site but the city. A folder may lack it.
+RADIATION_FILE, RADIATION = "ny_radiation_observed_hourly.parquet", "shortwave_radiation"
 
 _HOURLY_COLUMNS = {"D": "demand_mwh", "DF": "day_ahead_forecast_mwh"}
 _DAILY_COLUMNS = {**_HOURLY_COLUMNS, "NG": "net_generation_mwh", "TI": "total_interchange_mwh"}
@@ -63,8 +65,17 @@ class RecordedSeries:
 class RecordedWeather:
     """Observations by site, and forecasts of New York City as they were issued."""
 
-    def __init__(self, observed: pd.DataFrame, forecasts: pd.DataFrame) -> None:
-        self._observed = {str(site): _Table(rows) for site, rows in observed.groupby("site", observed=True)}
+    def __init__(
+        self, observed: pd.DataFrame, forecasts: pd.DataFrame, radiation: pd.DataFrame | None = None
+    ) -> None:
+        self._observed = {
+            str(site): _Table(
+                rows
+                if radiation is None or site == FORECAST_SITE
+                else rows.merge(radiation[["time", RADIATION]], on="time", how="left")
+            )
+            for site, rows in observed.groupby("site", observed=True)
+        }
         ordered = forecasts.sort_values(["issued_at", "time"], ignore_index=True)
         issued = _seconds(ordered["issued_at"])
         self._issues, starts = np.unique(issued, return_index=True)
@@ -102,7 +113,8 @@ class RecordedWorld:
 
     Args:
         data_dir: The folder: `ny_demand_hourly.parquet`, `ny_demand_daily_eastern.csv`,
-            `ny_weather_observed_hourly.parquet` and `nyc_weather_forecasts_as_issued.parquet`.
+            `ny_weather_observed_hourly.parquet` and `nyc_weather_forecasts_as_issued.parquet`; radiation of
+            the sites upstate from `ny_radiation_observed_hourly.parquet`, if it is there.
 
     Raises:
         SandboxDataError: A file is missing or cannot be read; the message names it.
@@ -119,7 +131,9 @@ class RecordedWorld:
         days = pd.to_datetime(daily["date_eastern"]).to_numpy().astype("datetime64[D]").astype(np.int64)
         self.hourly = RecordedSeries(_hours(hourly["period"]), _columns(hourly, _HOURLY_COLUMNS))
         self.daily = RecordedSeries(days, _columns(daily, _DAILY_COLUMNS))
-        self.weather = RecordedWeather(observed, forecasts.assign(precipitation=water))
+        file = data_dir / RADIATION_FILE
+        radiation = _read(file, {"time", RADIATION}) if file.is_file() else None
+        self.weather = RecordedWeather(observed, forecasts.assign(precipitation=water), radiation)
 
 
 class _Table:
