@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.sandbox.errors import SandboxDataError
+from energy_demand.sandbox.worlds.operator_files import RecordedOperator
 from energy_demand.sandbox.worlds.world import (
+    OPERATOR_ZONES,
     SECONDS_PER_HOUR,
     VARIABLES,
     BoolArray,
@@ -30,6 +32,7 @@ DEMAND_FILE = "ny_demand_hourly.parquet"
 DAILY_FILE = "ny_demand_daily_eastern.csv"
 OBSERVED_FILE = "ny_weather_observed_hourly.parquet"
 FORECAST_FILE = "nyc_weather_forecasts_as_issued.parquet"
+OPERATOR_FILE = "ny_operator_forecast_as_issued.parquet"
 FORECAST_SITE = "new_york_city"
 
 _HOURLY_COLUMNS = {"D": "demand_mwh", "DF": "day_ahead_forecast_mwh"}
@@ -102,7 +105,8 @@ class RecordedWorld:
 
     Args:
         data_dir: The folder: `ny_demand_hourly.parquet`, `ny_demand_daily_eastern.csv`,
-            `ny_weather_observed_hourly.parquet` and `nyc_weather_forecasts_as_issued.parquet`.
+            `ny_weather_observed_hourly.parquet` and `nyc_weather_forecasts_as_issued.parquet`; optionally
+            `ny_operator_forecast_as_issued.parquet`.
 
     Raises:
         SandboxDataError: A file is missing or cannot be read; the message names it.
@@ -120,6 +124,7 @@ class RecordedWorld:
         self.hourly = RecordedSeries(_hours(hourly["period"]), _columns(hourly, _HOURLY_COLUMNS))
         self.daily = RecordedSeries(days, _columns(daily, _DAILY_COLUMNS))
         self.weather = RecordedWeather(observed, forecasts.assign(precipitation=water))
+        self.operator = _operator(data_dir / OPERATOR_FILE)
 
 
 class _Table:
@@ -161,6 +166,13 @@ def _read(path: Path, needed: set[str]) -> pd.DataFrame:
     if missing or frame.empty:
         raise SandboxDataError(path, f"lacks columns {', '.join(missing)}" if missing else "has no rows")
     return frame
+
+
+def _operator(path: Path) -> RecordedOperator | None:
+    if not path.exists():
+        return None
+    zones = {name.upper() for name in OPERATOR_ZONES}
+    return RecordedOperator(_read(path, {"issued_at", "period", "posted_on_time", *zones}))
 
 
 def _columns(frame: pd.DataFrame, names: dict[str, str]) -> dict[str, FloatArray]:
