@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pandas as pd
 
+from energy_demand.columns import SYSTEM
 from energy_demand.config import Settings, load_settings
 from energy_demand.http import (
     BodyError,
@@ -34,7 +35,6 @@ from energy_demand.timeaxis import HOUR, days_periods, utc_index
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SYSTEM = "NYISO"
 ZONES = (
     "CAPITL",
     "CENTRL",
