@@ -5,7 +5,7 @@ As everywhere in this room, functions take a connection and so join the caller's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -98,17 +98,3 @@ def read_postings(
         {"operator": operator, "zone": zone, "start": start, "end": end, "as_of": as_of},
         {"period": "timestamp", "issued_at": "timestamp", "forecast_mwh": "number"},
     )
-
-
-def summary(connection: sa.Connection, operator: str, zone: str, as_of: datetime) -> dict[str, Any] | None:
-    """Postings, hours and newest issue of the forecasts known at `as_of`; None without any."""
-    row = connection.execute(
-        sa.text(
-            "SELECT count(DISTINCT issued_at) AS postings, min(period) AS first, max(period) AS last, "
-            "max(issued_at) AS newest_issue FROM operator_forecast "
-            "WHERE operator = :operator AND zone = :zone AND known_at <= :as_of"
-        ),
-        {"operator": operator, "zone": zone, "as_of": as_of},
-    )
-    found = dict(row.mappings().one())
-    return found if found["postings"] else None

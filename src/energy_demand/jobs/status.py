@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.columns import OPERATOR, SYSTEM
-from energy_demand.database import decisions, operator_forecasts, state
+from energy_demand.database import decisions, state
 from energy_demand.database.daily_totals import EIA_DAILY, missing_totals
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
@@ -88,7 +88,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "data": database.kind(),
             "demand": state.demand_summary(connection, settings.region.respondent, now),
             "weather": state.weather_summary(connection, now),
-            "operator": operator_forecasts.summary(connection, OPERATOR, SYSTEM, now),
+            "operator": state.operator_summary(connection, OPERATOR, SYSTEM, now),
             "sources": [
                 source | {"missing_days": missing_totals(connection, settings, now)}
                 if (source["source"], source["subject"]) == (EIA_DAILY, settings.region.respondent)
