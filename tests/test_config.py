@@ -75,6 +75,7 @@ def no_secret_in(error: BaseException) -> bool:
         ("OPEN_METEO_HISTORICAL_URL", "https://archive-api.open-meteo.com/v1/archive"),
         ("OPEN_METEO_FORECAST_URL", "https://api.open-meteo.com/v1/forecast"),
         ("OPEN_METEO_SINGLE_RUNS_URL", "https://single-runs-api.open-meteo.com/v1/forecast"),
+        ("NYISO_FORECAST_URL", "http://mis.nyiso.com/public/csv/isolf/"),
         ("WEATHER_LAT", 40.7128),
         ("WEATHER_LON", -74.0060),
         ("WEATHER_TZ", "America/New_York"),

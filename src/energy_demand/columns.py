@@ -48,3 +48,6 @@ ANSWERS = ("champion", "champion_without_weather", "previous_champion", "base_bo
 # What the whole forecaster of its version answered, with all of the weather or with some of it missing; every
 # other step is a fallback, whose errors say nothing about the champion.
 OWN_ANSWERS = ANSWERS[:2]
+
+# Of the grid operator's own forecast: whose it is, and the name of the whole system among the zones.
+OPERATOR, SYSTEM = "nyiso", "NYISO"

@@ -10,7 +10,7 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -63,6 +64,7 @@ EIA_KEY_MISSING = "EIA_API_KEY not set. Register at https://www.eia.gov/opendata
 UNPACED = {
     "eia_request_interval_seconds": 0.0,
     "open_meteo_request_interval_seconds": 0.0,
+    "nyiso_request_interval_seconds": 0.0,
     "publication_delay_hours": 1,
 }
 WITHOUT_LIMITS: dict[str, Any] = dict.fromkeys(
@@ -112,6 +114,7 @@ PUBLIC_URLS = {
     "open_meteo_historical_url": "https://archive-api.open-meteo.com/v1/archive",
     "open_meteo_forecast_url": "https://api.open-meteo.com/v1/forecast",
     "open_meteo_single_runs_url": "https://single-runs-api.open-meteo.com/v1/forecast",
+    "nyiso_forecast_url": "http://mis.nyiso.com/public/csv/isolf/",
 }
 # Where a paid plan asks instead.
 PAID_URLS = {
@@ -130,7 +133,12 @@ SANDBOX_PATHS = {
     "open_meteo_historical_url": "archive/v1/archive",
     "open_meteo_forecast_url": "forecast/v1/forecast",
     "open_meteo_single_runs_url": "single-runs/v1/forecast",
+    "nyiso_forecast_url": "public/csv/isolf/",
 }
+
+
+# The names under which EIA serves New York.
+NEW_YORK_RESPONDENTS = frozenset({"NY", "NYIS"})
 
 
 class MissingKeyError(UserError, ValueError):
@@ -181,6 +189,13 @@ def _one_word(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _of_the_region(value: str | None, info: ValidationInfo) -> str | None:
+    region = info.data.get("eia_region", "NY")
+    if value is not None and region not in NEW_YORK_RESPONDENTS:
+        raise ValueError(f"{value} forecasts New York alone, and EIA_REGION is {region}; leave it out")
+    return value
+
+
 def _http_url(value: str) -> str:
     if not value.startswith(HTTP_SCHEMES):
         raise ValueError(f"{value!r} is no address; it starts with http:// or https://")
@@ -208,9 +223,11 @@ class Settings(BaseSettings):
     open_meteo_historical_url: HttpUrl = PUBLIC_URLS["open_meteo_historical_url"]
     open_meteo_forecast_url: HttpUrl = PUBLIC_URLS["open_meteo_forecast_url"]
     open_meteo_single_runs_url: HttpUrl = PUBLIC_URLS["open_meteo_single_runs_url"]
+    nyiso_forecast_url: HttpUrl = PUBLIC_URLS["nyiso_forecast_url"]
     sandbox_url: HttpUrl | None = Field(None, description="Where a sandbox stands in for all upstreams.")
     eia_request_interval_seconds: float = Field(1.0, ge=0, le=3600, description="Least time between calls.")
     open_meteo_request_interval_seconds: float = Field(0.1, ge=0, le=3600, description="Likewise.")
+    nyiso_request_interval_seconds: float = Field(1.0, ge=0, le=3600, description="Likewise.")
     open_meteo_calls_per_minute: float | None = Field(
         600, gt=0, description="Weighted calls that are free; one of a year and four sites counts as 125."
     )
@@ -224,6 +241,9 @@ class Settings(BaseSettings):
     )
     weather_runs_kept: int = Field(
         12, ge=1, le=40, description="Newest runs stored for each day's hour of issue in a backfill."
+    )
+    operator_forecast: Annotated[Literal["nyiso"] | None, AfterValidator(_of_the_region)] = Field(
+        None, description="Whose own load forecast is stored beside ours; unset: nobody's."
     )
     http_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer.")
     http_attempts: int = Field(5, ge=1, le=20, description="Tries of one request, the first included.")

@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import httpx
@@ -20,9 +21,11 @@ import stamina
 from energy_demand.call_limits import CallBudget, CallLimits, DailyLimitError, Timing, Window
 from energy_demand.errors import UserError
 from energy_demand.logs import REDACTED, RedactingFilter, redact
+from energy_demand.timeaxis import to_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from energy_demand.config import Settings
 
@@ -203,6 +206,15 @@ class HttpClient:
     ) -> T:
         """The result of `read` on the body of a GET, which is never in memory as a whole.
 
+        As `get_dated`, without the time.
+        """
+        return self.get_dated(url, read, params)[0]
+
+    def get_dated(
+        self, url: str, read: Callable[[Iterator[bytes]], T], params: Sequence[tuple[str, str]] = ()
+    ) -> tuple[T, datetime | None]:
+        """The result of `read` on the body of a GET, and when the server says that it was last modified.
+
         Args:
             url: the address.
             read: gets the body in pieces of at most `STREAM_BYTES`, from the start at each try. It raises
@@ -213,7 +225,9 @@ class HttpClient:
             UpstreamError: after the last try, or at once where another try cannot help.
         """
 
-        def understand(response: httpx.Response, asked: str, secrets: Sequence[str]) -> T:
+        def understand(
+            response: httpx.Response, asked: str, secrets: Sequence[str]
+        ) -> tuple[T, datetime | None]:
             if response.status_code != httpx.codes.OK:
                 response.read()
                 fault = self._fault(response.status_code, _without(secrets, response.content))
@@ -225,7 +239,7 @@ class HttpClient:
                 refused = Fault(str(error), retry=error.retry)
             else:
                 self._note_kind(response.headers.get(SANDBOX_HEADER, LIVE))
-                return result
+                return result, _last_modified(response)
             # Raised here so that the reader's error, which may quote the body, is not chained to it.
             raise self._refusal(response, refused, asked, secrets)
 
@@ -414,6 +428,14 @@ def _plain_fault(status: int, body: bytes, parsed: Any) -> Fault | None:
 def _retry_after(response: httpx.Response) -> float | None:
     text = response.headers.get("retry-after", "")
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isdigit() else None
+
+
+def _last_modified(response: httpx.Response) -> datetime | None:
+    """The time of `Last-Modified` in UTC; None without one, or where it cannot be read."""
+    try:
+        return to_utc(parsedate_to_datetime(response.headers.get("last-modified", "")))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _retry_decision(error: Exception) -> bool | float:

@@ -18,6 +18,8 @@ OWN_PREFIXES = (
     "EIA_",
     "ENERGY_DEMAND_",
     "OPEN_METEO_",
+    "NYISO_",
+    "OPERATOR_",
     "WEATHER_",
     "SANDBOX_",
     "PUBLICATION_",

@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from energy_demand.columns import FEATURE_COLUMNS
-from energy_demand.database import decisions, job_runs, predictions
+from energy_demand.database import decisions, job_runs, operator_forecasts, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import drift_log, features, raw_demand, retraining_log, truth_flag
 from energy_demand.database.watched import (
@@ -33,6 +34,7 @@ EMPTY = Watched(
     newest=None,
     observed=None,
     forecast=None,
+    operator=None,
     champion_share=None,
     sources=(),
     check=None,
@@ -427,3 +429,18 @@ def test_a_look_reads_no_table_of_predictions_from_end_to_end(database, run, for
     about = [plan for plan in plans if "prediction_log" in plan]
     assert len(about) == 7
     assert not [plan for plan in about if "Seq Scan on prediction_log" in plan]
+
+
+def test_the_operators_newest_forecast_is_watched_where_it_is_switched_on(database):
+    issued = pd.DatetimeIndex([NOW - timedelta(hours=30), NOW - timedelta(hours=6)]).as_unit("us")
+    frame = pd.DataFrame({"issued_at": issued, "period": issued + timedelta(days=1)}).assign(
+        operator="nyiso", zone="NYISO", lead_days=1, forecast_mwh=17_000.0, known_at=issued, ingested_at=NOW
+    )
+    database.run(lambda connection: operator_forecasts.store_postings(connection, frame))
+    for operator, as_of, newest in (
+        ("nyiso", NOW, issued[1]),
+        ("nyiso", NOW - timedelta(hours=7), issued[0]),
+        (None, NOW, None),
+    ):
+        with database.transaction() as connection:
+            assert watched(connection, NEW_YORK, "ecmwf_ifs", as_of, operator).operator == newest

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from energy_demand.evaluation.backtest import Protocol
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
+from energy_demand.evaluation.report import operator_comparison, with_issued_operator
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, day_periods, days_periods
 
@@ -85,3 +87,65 @@ def test_daily_totals_use_errors_through_two_days_before():
     np.testing.assert_allclose(corrected.iloc[2:5], 1000.0)
     assert corrected.iloc[6] == pytest.approx(1000.0)
     assert corrected.iloc[7] > 1000.0
+
+
+def _hours(protocol: Protocol, first: date, last: date) -> pd.DataFrame:
+    periods = days_periods(first, last, ZONE)
+    hours = pd.DataFrame({"period": periods, "issued_at": protocol.issues(periods, ZONE)})
+    return hours.assign(actual_mwh=1000.0, predicted_mwh=990.0)
+
+
+def _postings(first: date, days: int, forecast_mwh: float = 900.0) -> pd.DataFrame:
+    """Files of three days each, posted at 07:45 on the day before their first."""
+    files = []
+    for number in range(days):
+        day = first + timedelta(days=number)
+        periods = days_periods(day, day + timedelta(days=2), ZONE)
+        posted = pd.Timestamp(day_ahead_issue(day, ZONE)) - pd.Timedelta(minutes=75)
+        files.append(pd.DataFrame({"period": periods, "issued_at": posted, "forecast_mwh": forecast_mwh}))
+    return pd.concat(files, ignore_index=True)
+
+
+def _compared(protocol: Protocol, postings: pd.DataFrame, truth_mwh: float = 1000.0) -> pd.DataFrame:
+    hours = _hours(protocol, date(2024, 3, 1), date(2024, 3, 20))
+    truth = pd.Series(truth_mwh, index=days_periods(date(2024, 1, 20), date(2024, 3, 20), ZONE))
+    return with_issued_operator(
+        hours, postings, truth, ZONE, protocol.availability, lambda periods: protocol.issues(periods, ZONE)
+    )
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_the_operator_is_scored_as_published_and_corrected_on_our_hours(protocol):
+    hours = _compared(protocol, _postings(date(2024, 1, 20), 70))
+    scored = operator_comparison(hours, ZONE)
+    assert scored["n_hours"] == 20 * 24 - 1  # the clocks go forward on 10 March
+    assert scored["n_days"] == 20
+    assert scored["hourly"]["published"]["mape"] == pytest.approx(10.0)
+    assert scored["daily"]["published"]["mape"] == pytest.approx(10.0)
+    assert scored["hourly"]["corrected"]["mape"] == pytest.approx(0.0)
+    assert scored["hourly"]["model"]["mape"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_a_posting_after_the_issues_changes_neither_forecast(protocol):
+    postings = _postings(date(2024, 1, 20), 70)
+    hours = _compared(protocol, postings)
+    newest = postings["issued_at"] > hours["issued_at"].max()
+    late = postings.assign(issued_at=postings["period"], forecast_mwh=5_000.0)
+    changed = postings.assign(forecast_mwh=postings["forecast_mwh"].mask(newest, 7_000.0))
+    assert newest.any()
+    pd.testing.assert_frame_equal(_compared(protocol, pd.concat([changed, late])), hours)
+
+
+def test_our_forecast_and_its_hours_are_the_same_with_and_without_the_operator():
+    alone = _compared(Protocol.DAY_AHEAD, _postings(date(2024, 1, 20), 70).iloc[:0])
+    beside = _compared(Protocol.DAY_AHEAD, _postings(date(2024, 1, 20), 70))
+    added = ["operator_issued_mwh", "operator_issued_corrected_mwh"]
+    pd.testing.assert_frame_equal(alone.drop(columns=added), beside.drop(columns=added))
+    assert operator_comparison(alone, ZONE) is None
+
+
+def test_hours_without_a_posting_are_scored_for_neither():
+    scored = operator_comparison(_compared(Protocol.DAY_AHEAD, _postings(date(2024, 1, 20), 46)), ZONE)
+    assert scored["n_days"] == 7
+    assert scored["n_hours"] == 7 * 24

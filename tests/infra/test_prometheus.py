@@ -24,6 +24,7 @@ ALERTS = {
     "RetrainingFailed": None,
     "WeatherForecastStale": "30m",
     "WeatherObservedStale": "30m",
+    "OperatorForecastLate": "30m",
     "ChampionNotAnswering": "1h",
     "SourceFailed": "6h",
     "PromotionRolledBack": None,
@@ -55,7 +56,7 @@ def promtool(processes):
 def test_the_configuration_and_its_rules_are_valid(promtool):
     said = promtool("check", "config", "prometheus.yml")
     assert "SUCCESS: 2 rule files found" in said
-    assert "SUCCESS: 13 rules found" in said
+    assert "SUCCESS: 14 rules found" in said
 
 
 def test_each_alert_fires_when_it_must_and_not_before(promtool):
@@ -74,7 +75,7 @@ def test_each_expression_can_be_read(expression):
     promql_parser.parse(expression)
 
 
-def test_there_are_the_thirteen_alerts_and_each_waits_as_it_should():
+def test_there_are_the_fourteen_alerts_and_each_waits_as_it_should():
     assert {name: rule.get("for") for name, rule in alerts().items()} == ALERTS
 
 

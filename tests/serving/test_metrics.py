@@ -40,6 +40,7 @@ CONTRACT = {
 ALLOWED = {
     'data_freshness_hours use base unit "seconds" instead of "hours"',
     'forecast_tomorrow_hours use base unit "seconds" instead of "hours"',
+    'operator_forecast_age_hours use base unit "seconds" instead of "hours"',
     'weather_forecast_age_hours use base unit "seconds" instead of "hours"',
     'weather_observed_age_hours use base unit "seconds" instead of "hours"',
 }

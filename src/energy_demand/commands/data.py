@@ -76,7 +76,8 @@ def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None
         print_json(body)
         outcome.raise_failures()
         return
-    for name in ("demand", "daily", "weather", "forecasts", "features"):
+    operator = ("operator",) if settings.operator_forecast else ()
+    for name in ("demand", "daily", "weather", "forecasts", *operator, "features"):
         out.print(f"{name:<10} {body[name]['new']:>9,} new {body[name]['revised']:>7,} revised")
     out.print(f"{'quarantine':<10} {body['quarantined']:>9,} new")
     out.print(f"{'missing':<10} {body['missing_hours']:>9,} hours of demand")

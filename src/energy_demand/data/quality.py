@@ -17,12 +17,14 @@ import pandera.pandas as pa
 from energy_demand.timeaxis import utc_index
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     Broken = list[tuple["Breach", dict[str, Any]]]
 
 # No respondent of EIA, the whole country included, has used this much in an hour.
 ABSURD_MWH = 1_000_000.0
+# Shares of a total by which rounded zones may differ from it.
+LARGEST_DISAGREEMENT = 0.01
 LARGEST_INTEGER = 2**53
 PERIOD_FORMAT = "%Y-%m-%dT%H"
 DAY_FORMAT = "%Y-%m-%d"
@@ -38,6 +40,8 @@ class Breach(StrEnum):
     NOT_A_NUMBER = "its value is not a number"
     NEGATIVE = "its value is negative"
     ABSURD = "its value is implausibly large"
+    NO_FORECAST = "its total is zero, which is an outage"
+    ZONES_DISAGREE = "its zones do not add up to its total"
     OUT_OF_RANGE = "its values are outside the physical range of weather"
 
 
@@ -141,6 +145,64 @@ def check_weather(frame: pd.DataFrame) -> tuple[pd.DataFrame, Broken]:
     records = frame.loc[sorted(broken)].to_dict("records")
     apart = [(broken[index], _payload(row)) for index, row in zip(sorted(broken), records, strict=True)]
     return frame.drop(index=list(broken)).reset_index(drop=True), apart
+
+
+def check_operator(
+    lines: pd.DataFrame, *, zones: Sequence[str], system: str, expected: pd.DatetimeIndex
+) -> tuple[pd.DataFrame, Broken]:
+    """Split the lines of an operator's forecast file by the contract: a line is set apart as a whole.
+
+    Args:
+        lines: `written`, `period`, `lead_days`, and text by zone; an empty cell is a value that is not there.
+        zones: all zones there are, `system` among them; a file may lack some.
+        system: their total.
+        expected: the periods that the file may have.
+
+    Returns:
+        `period`, `lead_days`, `zone`, `forecast_mwh`, one row a period and zone (the last one served);
+        and the broken lines as received.
+    """
+    there = [zone for zone in zones if zone in lines]
+    text = lines[there]
+    values = text.apply(pd.to_numeric, errors="coerce").astype(float)
+    values = values.where(values.map(math.isfinite))
+    parts = [zone for zone in zones if zone != system]
+    total = values[system]
+    shares = (values.reindex(columns=parts).sum(axis=1, min_count=len(parts)) - total).abs() / total
+    frame = values.assign(period=lines["period"], disagreement=shares.where(total > 0).fillna(0.0))
+    periods = [
+        _check(Breach.UNPARSABLE_PERIOD, lambda period: period.notna()),
+        _check(Breach.OUTSIDE_REQUEST, lambda period: period.isna() | period.isin(expected)),
+    ]
+    contract = {"period": pa.Column(checks=periods, nullable=True)}
+    for zone in there:
+        checks = [
+            _check(Breach.NOT_A_NUMBER, _number_where(text[zone].notna())),
+            _check(Breach.NEGATIVE, lambda value: ~(value < 0)),
+            _check(Breach.ABSURD, lambda value: ~(value > ABSURD_MWH)),
+        ]
+        if zone == system:
+            checks.append(_check(Breach.NO_FORECAST, lambda value: value != 0))
+        contract[zone] = pa.Column(checks=checks, nullable=True)
+    agree = _check(Breach.ZONES_DISAGREE, lambda share: share <= LARGEST_DISAGREEMENT)
+    contract["disagreement"] = pa.Column(checks=agree)
+    broken = _breaches(pa.DataFrameSchema(contract), frame)
+    apart = [
+        (breach, {str(name): value for name, value in lines.loc[index, ["written", *there]].items() if value})
+        for index, breach in sorted(broken.items())
+    ]
+    good = values.assign(period=lines["period"], lead_days=lines["lead_days"]).drop(index=list(broken))
+    good = good.drop_duplicates("period", keep="last")
+    rows = good.melt(["period", "lead_days"], var_name="zone", value_name="forecast_mwh")
+    return rows.dropna(subset="forecast_mwh").reset_index(drop=True), apart
+
+
+def _number_where(served: pd.Series) -> Callable[[pd.Series], pd.Series]:
+    return lambda values: values.notna() | ~served
+
+
+def _check(breach: Breach, holds: Callable[[pd.Series], pd.Series]) -> pa.Check:
+    return pa.Check(holds, name=breach.name, ignore_na=False)
 
 
 def _within(lowest: float, highest: float) -> pa.Check:

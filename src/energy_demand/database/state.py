@@ -98,6 +98,22 @@ def weather_summary(connection: sa.Connection, as_of: datetime) -> dict[str, dic
     return {row.pop("site"): row for row in map(dict, rows.mappings())}
 
 
+def operator_summary(
+    connection: sa.Connection, operator: str, zone: str, as_of: datetime
+) -> dict[str, Any] | None:
+    """Postings, hours and newest issue of the forecasts known at `as_of`; None without any."""
+    row = connection.execute(
+        sa.text(
+            "SELECT count(DISTINCT issued_at) AS postings, min(period) AS first, max(period) AS last, "
+            "max(issued_at) AS newest_issue FROM operator_forecast "
+            "WHERE operator = :operator AND zone = :zone AND known_at <= :as_of"
+        ),
+        {"operator": operator, "zone": zone, "as_of": as_of},
+    )
+    found = dict(row.mappings().one())
+    return found if found["postings"] else None
+
+
 def run_counts(connection: sa.Connection, since: datetime) -> dict[str, int]:
     """How many runs issued after `since` are `complete`, `incomplete`, `missing`, `failed`.
 

@@ -171,6 +171,22 @@ weather_run = sa.Table(
     sa.CheckConstraint("status IN ('complete', 'incomplete', 'missing', 'failed')", name="status"),
 )
 
+# The grid operator's own forecast, each posting as it was issued: a later one is rows of its own and replaces
+# none. `lead_days` is 1 for the first day of a file.
+operator_forecast = sa.Table(
+    "operator_forecast",
+    metadata,
+    _text("operator"),
+    _text("zone"),
+    _moment("period"),
+    sa.Column("lead_days", sa.SmallInteger, nullable=False),
+    _moment("issued_at"),
+    _number("forecast_mwh"),
+    _moment("known_at"),
+    _moment("ingested_at"),
+    sa.PrimaryKeyConstraint("operator", "zone", "period", "lead_days", "issued_at"),
+)
+
 # Rows that broke the data contract, with the reason; never silently away.
 quarantine = sa.Table(
     "quarantine",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from energy_demand.columns import OWN_ANSWERS
+from energy_demand.columns import OWN_ANSWERS, SYSTEM
 from energy_demand.database.decisions import BY_HAND
 from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import SHADOW, scored_forecasts
@@ -19,6 +19,7 @@ from energy_demand.database.tables import (
     drift_log,
     features,
     job_run,
+    operator_forecast,
     prediction_log,
     raw_demand,
     raw_weather,
@@ -116,6 +117,7 @@ class Watched:
         newest: the newest hour of demand that screening does not flag.
         observed: the newest hour for which every site has an observed temperature.
         forecast: when the newest stored weather forecast was issued.
+        operator: when the newest stored forecast of the grid operator was issued; None: it is not stored.
         champion_share: share of the last week's scheduled hours that the champion answered.
         sources: the sources of data, and whether the last attempt of each failed.
         check: the newest drift check.
@@ -137,6 +139,7 @@ class Watched:
     newest: datetime | None
     observed: datetime | None
     forecast: datetime | None
+    operator: datetime | None
     champion_share: float | None
     sources: tuple[SourceRun, ...]
     check: LastCheck | None
@@ -153,8 +156,13 @@ class Watched:
     feature_rows: int
 
 
-def watched(connection: sa.Connection, region: Region, model: str, now: datetime) -> Watched:
-    """The monitored figures of a region, with the runs of a weather model, as known at `now`."""
+def watched(
+    connection: sa.Connection, region: Region, model: str, now: datetime, operator: str | None = None
+) -> Watched:
+    """The monitored figures of a region, with the runs of a weather model, as known at `now`.
+
+    `operator` is whose forecast is stored beside ours; None: nobody's is.
+    """
     respondent, zone = region.respondent, region.zone
     sites = [site.name for site in region.sites]
     asked = sa.select(sa.func.count()).where(
@@ -168,6 +176,7 @@ def watched(connection: sa.Connection, region: Region, model: str, now: datetime
         newest=_newest_demand(connection, respondent, now),
         observed=_newest_observed(connection, sites, now),
         forecast=_newest_forecast(connection, model, now),
+        operator=None if operator is None else _newest_operator(connection, operator, now),
         champion_share=champion_share(connection, respondent, zone.key, now),
         sources=_sources(connection, respondent),
         check=_last_check(connection, respondent, now),
@@ -223,6 +232,16 @@ def _newest_forecast(connection: sa.Connection, model: str, now: datetime) -> da
         .where(runs.model == model, runs.status.in_(("complete", "incomplete")), runs.issued_at <= now)
         .order_by(runs.issued_at.desc())
         .limit(1)
+    )
+    return found
+
+
+def _newest_operator(connection: sa.Connection, operator: str, now: datetime) -> datetime | None:
+    rows = operator_forecast.c
+    found: datetime | None = connection.scalar(
+        sa.select(sa.func.max(rows.issued_at)).where(
+            rows.operator == operator, rows.zone == SYSTEM, rows.known_at <= now
+        )
     )
     return found
 

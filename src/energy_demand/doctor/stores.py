@@ -98,6 +98,15 @@ NEWEST = (
     ),
 )
 
+OPERATOR_NEWEST = Newest(
+    "operator forecasts stored",
+    "SELECT max(issued_at) FROM operator_forecast WHERE zone = 'NYISO'",
+    timedelta(hours=30),  # the alert OperatorForecastLate
+    None,
+    BACKFILL,
+    INGEST,
+)
+
 
 def checks(settings: Settings, now: datetime) -> list[Check]:
     """The checks of both stores."""
@@ -194,10 +203,11 @@ def _contents(database: Database, settings: Settings, now: datetime) -> list[Fin
     tables = line("tables", _tables)
     if tables[0].state.value != "ok":
         return [*tables, not_checked("data", "the tables are not those of this version", tables[0].remedy)]
+    newest = (*NEWEST, OPERATOR_NEWEST) if settings.operator_forecast else NEWEST
     looks: dict[str, Callable[[sa.Connection], Sequence[Finding]]] = {
         "role": _role,
         "database size": _size,
-        **{each.name: partial(_newest, each, settings, now) for each in NEWEST},
+        **{each.name: partial(_newest, each, settings, now) for each in newest},
         "weather runs": partial(_runs, settings, now),
         "quarantine": _quarantine,
         "sources": _sources,

@@ -27,7 +27,15 @@ from energy_demand.model.stages.adaptive_regression import REMEMBERED_HOURS
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
 from energy_demand.model.train import Recipe, fit
 from energy_demand.model.weather.horizon import Horizon
-from energy_demand.timeaxis import HOUR, Availability, day_ahead_issue, day_periods, days_periods
+from energy_demand.timeaxis import (
+    HOUR,
+    Availability,
+    day_ahead_issue,
+    day_periods,
+    days_periods,
+    local_days,
+    utc_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,6 +82,14 @@ class Protocol(StrEnum):
     def weather(self) -> Weather:
         """The default weather of this protocol."""
         return "observed" if self is Protocol.ROLLING_24H else "as_issued"
+
+    def issues(self, periods: pd.DatetimeIndex, zone: ZoneInfo) -> pd.DatetimeIndex:
+        """When the forecast of each period is issued."""
+        if self is Protocol.ROLLING_24H:
+            return periods - pd.Timedelta(24 * HOUR)
+        days = local_days(periods, zone)
+        issues = {day: day_ahead_issue(day.date(), zone) for day in days.unique()}
+        return utc_index(pd.DatetimeIndex([issues[day] for day in days]))
 
 
 class Loss(StrEnum):

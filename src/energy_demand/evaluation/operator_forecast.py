@@ -14,7 +14,7 @@ import pandas as pd
 from energy_demand.timeaxis import HOUR, Availability, day_ahead_issue, local_day
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
 HALF_LIFE_DAYS = 14.0
@@ -29,17 +29,22 @@ def sound(published: pd.Series, actual: pd.Series) -> pd.Series:
 
 
 def corrected_hourly(
-    published: pd.Series, actual: pd.Series, zone: ZoneInfo, availability: Availability
+    published: pd.Series,
+    actual: pd.Series,
+    zone: ZoneInfo,
+    availability: Availability,
+    issued_at: pd.DatetimeIndex | None = None,
 ) -> pd.Series:
-    """`DF` plus the weighted mean of its past errors at the same local hour.
+    """The operator's forecast plus the weighted mean of its past errors at the same local hour.
 
-    Only errors known at 09:00 on the day before count; their weight halves every 14 days.
+    Only errors known at the issue count; their weight halves every 14 days.
 
     Args:
         published: MWh by period (UTC, hour ending).
         actual: MWh by the same periods; NaN where unknown or not truth.
         zone: of the local hours.
         availability: the publication delay of demand.
+        issued_at: when the forecast of each period is issued; None: at 09:00 on the day before.
     """
     local = (pd.DatetimeIndex(published.index) - pd.Timedelta(HOUR)).tz_convert(zone)
     error = (actual - published).where(sound(published, actual))
@@ -49,9 +54,15 @@ def corrected_hourly(
     calendar = [day.date() for day in pd.date_range(days[0], days[-1], freq="D")]
     grid = by_day.reindex(index=calendar, columns=range(24))
     means = _weighted_means(grid)
-    days_back = {day: _days_back(day, zone, availability) for day in set(days)}
+    if issued_at is None:
+        issues = {day: day_ahead_issue(day, zone) for day in set(days)}
+        issued_at = pd.DatetimeIndex([issues[day] for day in days])
+    newest = {issue: availability.newest_known(issue.to_pydatetime()) for issue in set(issued_at)}
     rows = np.array(
-        [(day - days[0]).days - days_back[day][hour] for day, hour in zip(days, local.hour, strict=True)]
+        [
+            (day - days[0]).days - _days_back(day, hour, newest[issue], zone)
+            for day, hour, issue in zip(days, local.hour, issued_at, strict=True)
+        ]
     )
     shift = np.where(rows >= 0, means[np.maximum(rows, 0), local.hour], 0.0)
     return published.astype(float) + shift
@@ -75,9 +86,8 @@ def _weighted_means(errors: pd.DataFrame) -> np.ndarray:
     return means.ffill().fillna(0.0).to_numpy()
 
 
-def _days_back(day: date, zone: ZoneInfo, availability: Availability) -> dict[int, int]:
-    """For each local hour of a day, how many days back its newest known error is."""
-    newest = availability.newest_known(day_ahead_issue(day, zone)) - HOUR  # start of the hour
-    known_day, known_hour = local_day(newest, zone), newest.astimezone(zone).hour
-    base = (day - known_day).days
-    return {hour: base if hour <= known_hour else base + 1 for hour in range(24)}
+def _days_back(day: date, hour: int, newest: datetime, zone: ZoneInfo) -> int:
+    """How many days before `day` the newest error of a local hour is; periods are known through `newest`."""
+    start = newest - HOUR
+    back = (day - local_day(start, zone)).days
+    return back if hour <= start.astimezone(zone).hour else back + 1

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from energy_demand.data.issued_operator import known_at_issue
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
 from energy_demand.model.metrics import Scores, coverage, expected_percent_error, scores
 from energy_demand.timeaxis import HOUR, Availability, utc_index
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from zoneinfo import ZoneInfo
 
 YARDSTICKS = {
@@ -26,6 +28,7 @@ YARDSTICKS = {
 OPERATORS = ("operator", "operator_bias_corrected")
 # A day with more than this many times its expected error was not just a hard one: 6 % of 2021 to 2024.
 FAR_OVER = 2.0
+HOURS_OF_A_SHORT_DAY = 23
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,74 @@ def daily_totals(hours: pd.DataFrame, operator: OperatorForecast, zone: ZoneInfo
         totals["operator_corrected_mwh"] = corrected.reindex(totals.index).astype(float)
         totals = totals[sound(totals["operator_mwh"], totals["actual_mwh"])]
     return totals[totals["actual_mwh"].notna()]
+
+
+def with_issued_operator(
+    hours: pd.DataFrame,
+    postings: pd.DataFrame,
+    truth: pd.Series,
+    zone: ZoneInfo,
+    availability: Availability,
+    issue_of: Callable[[pd.DatetimeIndex], pd.DatetimeIndex],
+) -> pd.DataFrame:
+    """The hours of a backtest with the operator's forecast from its own postings, as known at each issue.
+
+    It touches no other column: of our forecast nothing changes, nor which hours are scored elsewhere.
+
+    Args:
+        hours: of `walk_forward`.
+        postings: `period`, `issued_at`, `forecast_mwh`, from well before the window; may be empty.
+        truth: MWh by period, from as far back.
+        zone: of the local hours.
+        availability: the publication delay of demand.
+        issue_of: when the protocol issues the forecast of each period.
+
+    Returns:
+        With `operator_issued_mwh` and `operator_issued_corrected_mwh`; NaN where nothing was posted by then.
+    """
+    names = ("operator_issued_mwh", "operator_issued_corrected_mwh")
+    periods = utc_index(pd.DatetimeIndex(postings["period"].unique())).sort_values()
+    if periods.empty:
+        return hours.assign(**dict.fromkeys(names, np.nan))
+    issues = issue_of(periods)
+    known = known_at_issue(postings, pd.DataFrame({"period": periods, "issued_at": issues}))
+    published = pd.Series(known.to_numpy(), index=periods)
+    corrected = corrected_hourly(published, truth.reindex(periods), zone, availability, issues)
+    wanted = pd.DatetimeIndex(hours["period"])
+    return hours.assign(
+        **{
+            name: series.reindex(wanted).to_numpy(dtype=float)
+            for name, series in zip(names, (published, corrected), strict=True)
+        }
+    )
+
+
+def operator_comparison(hours: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any] | None:
+    """Scores of our forecast and of the operator's on the same hours; None where nothing of it is stored.
+
+    Args:
+        hours: of `with_issued_operator`.
+        zone: of the local days, whose energy is scored where all hours are known.
+    """
+    columns = {
+        "model": "predicted_mwh",
+        "published": "operator_issued_mwh",
+        "corrected": "operator_issued_corrected_mwh",
+    }
+    there = hours[["actual_mwh", *columns.values()]].notna().all(axis=1)
+    known = hours[there]
+    if known.empty:
+        return None
+    day = (hours["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date
+    whole = there.groupby(day).agg(["all", "size"])
+    days = whole.index[whole["all"] & (whole["size"] >= HOURS_OF_A_SHORT_DAY)]
+    totals = hours[day.isin(days)].groupby(day)[["actual_mwh", *columns.values()]].sum()
+    return {
+        "n_hours": len(known),
+        "hourly": {name: _scores(known, column) for name, column in columns.items()},
+        "n_days": len(totals),
+        "daily": {name: _scores(totals, column) for name, column in columns.items()},
+    }
 
 
 def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any]:

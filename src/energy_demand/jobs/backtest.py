@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.data.record_store import load_record
-from energy_demand.database import repository
+from energy_demand.database import operator_forecasts, repository
 from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
-from energy_demand.evaluation.report import OperatorForecast, daily_totals, summary, with_operator_forecast
+from energy_demand.evaluation.report import (
+    OperatorForecast,
+    daily_totals,
+    operator_comparison,
+    summary,
+    with_issued_operator,
+    with_operator_forecast,
+)
 from energy_demand.jobs.past_days import check_past_days, vintages_read
 from energy_demand.outputs import write_output
 from energy_demand.timeaxis import local_day
@@ -101,6 +109,14 @@ def run_backtest(
     truth = pd.Series(record.truth_mwh, index=record.periods)
     scored = with_operator_forecast(hours, operator, truth, zone, protocol.availability)
     totals = daily_totals(scored, operator, zone)
+    scored = with_issued_operator(
+        scored,
+        load_postings(database, record, now),
+        truth,
+        zone,
+        protocol.availability,
+        lambda periods: protocol.issues(periods, zone),
+    )
     seconds = time.perf_counter() - began
     body = {
         "protocol": protocol.value,
@@ -113,9 +129,17 @@ def run_backtest(
         "fits": len(fitting),
         "seconds_per_fit": round(sum(fitting) / len(fitting), 1),
         **summary(scored, totals, zone),
+        "operator_forecast": operator_comparison(scored, zone),
         "seconds": round(seconds, 1),
     }
     return Backtest(body, scored)
+
+
+def load_postings(database: Database, record: Record, now: datetime) -> pd.DataFrame:
+    """The operator's forecast of the system over the whole record, posting by posting."""
+    first, last = record.periods[0].to_pydatetime(), record.periods[-1].to_pydatetime()
+    with database.transaction() as connection:
+        return operator_forecasts.read_postings(connection, OPERATOR, SYSTEM, first, last, now)
 
 
 def load_operator_forecast(

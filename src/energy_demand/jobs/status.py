@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.database import decisions, state
 from energy_demand.database.daily_totals import EIA_DAILY, missing_totals
 from energy_demand.database.engine import opened
@@ -25,6 +26,7 @@ STORED = (
     "data",
     "demand",
     "weather",
+    "operator",
     "sources",
     "weather_runs",
     "last_drift_check",
@@ -60,6 +62,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "respondent": settings.region.respondent,
         "demand": stored["demand"],
         "weather": stored["weather"],
+        "operator": stored["operator"],
         "sources": stored["sources"],
         "weather_runs": stored["weather_runs"],
         "champion": champion,
@@ -85,6 +88,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "data": database.kind(),
             "demand": state.demand_summary(connection, settings.region.respondent, now),
             "weather": state.weather_summary(connection, now),
+            "operator": state.operator_summary(connection, OPERATOR, SYSTEM, now),
             "sources": [
                 source | {"missing_days": missing_totals(connection, settings, now)}
                 if (source["source"], source["subject"]) == (EIA_DAILY, settings.region.respondent)

@@ -79,7 +79,8 @@ class StateCollector:
                 )
             with self._database.transaction() as connection:
                 model = self._settings.weather_models[0].name
-                return watched(connection, region, model, self._settings.present())
+                operator = self._settings.operator_forecast
+                return watched(connection, region, model, self._settings.present(), operator)
         except (UserError, ProgrammingError) as error:  # ProgrammingError: no tables yet
             _log.warning("database metrics are not exported: %s", error)
             self.close()
@@ -103,6 +104,11 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             "weather_forecast_age_hours",
             "Hours since the newest stored weather forecast was issued.",
             age(stored.forecast),
+        ),
+        (
+            "operator_forecast_age_hours",
+            "Hours since the grid operator's newest stored forecast was issued, where it is switched on.",
+            age(stored.operator),
         ),
         (
             "champion_answered_share",

@@ -1,4 +1,4 @@
-"""One ASGI application that simulates both upstreams, given a world and a present.
+"""One ASGI application that simulates all upstreams, given a world and a present.
 
 The clock is read only here, and only if the present is not fixed; everything below gets it as an argument.
 """
@@ -18,6 +18,7 @@ from energy_demand.sandbox.eia import answers as eia
 from energy_demand.sandbox.eia import bulk
 from energy_demand.sandbox.errors import Refusal
 from energy_demand.sandbox.faults import queue as faults
+from energy_demand.sandbox.nyiso import files as nyiso
 from energy_demand.sandbox.open_meteo import answers as open_meteo
 from energy_demand.sandbox.open_meteo.limits import CallCounts, LimitMiddleware
 from energy_demand.sandbox.strictness import Strictness
@@ -43,10 +44,11 @@ def create_app(
     strict: Strictness | None = None,
     wall: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Starlette:
-    """The sandbox of both upstreams.
+    """The sandbox of all upstreams.
 
     EIA's API is below `/eia/v2/`, its files below `/eia/sixMonthFiles/`; Open-Meteo is below `/archive`,
-    `/forecast` and `/single-runs`, and for customers below `/customer-archive` and so on.
+    `/forecast` and `/single-runs`, and for customers below `/customer-archive` and so on. NYISO's forecast
+    files are below `/public/csv/isolf/`.
 
     Args:
         world: What there is to serve.
@@ -83,6 +85,7 @@ def create_app(
             *bulk.routes(world, clock, strict),  # before EIA's API, which answers any other path below /eia
             *eia.routes(world, clock, require_key, strict),
             *open_meteo.routes(world, clock, archive_delay_days, strict),
+            *nyiso.routes(world, clock, strict),
         ],
         middleware=[
             Middleware(_StampMiddleware, kind=world.kind),

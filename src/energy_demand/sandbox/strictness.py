@@ -26,6 +26,7 @@ class Strictness:
         publication: EIA's hours appear 1 to 2 h late, are revised, and a few are taken back for some hours.
         unstable_pages: EIA's pages overlap and have holes unless they are sorted by the whole key.
         six_month_files: EIA's files are those of the last rebuilding, daily about 14:40 UTC.
+        operator_postings: NYISO's files are posted between 07:05 and 07:45, a few late, never, or twice.
     """
 
     seed: int = 1
@@ -38,6 +39,7 @@ class Strictness:
     publication: bool = True
     unstable_pages: bool = True
     six_month_files: bool = True
+    operator_postings: bool = True
 
     @classmethod
     def none(cls, **parts: bool | Limits) -> Strictness:

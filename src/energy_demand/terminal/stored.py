@@ -46,6 +46,13 @@ def _add_data(table: Table, body: dict[str, Any]) -> None:
         table.add_row(
             f"weather {site}", f"{weather['rows'] or 0:,} hours {_span(weather)}, {forecasts}{until}"
         )
+    operator = body["operator"]
+    if operator is not None:
+        table.add_row(
+            "operator",
+            f"{operator['postings']:,} forecasts as issued, {_span(operator)}, "
+            f"newest {operator['newest_issue']:%Y-%m-%dT%H:%MZ}",
+        )
 
 
 def _add_champion(table: Table, body: dict[str, Any]) -> None:

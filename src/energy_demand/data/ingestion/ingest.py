@@ -31,6 +31,9 @@ from energy_demand.data.ingestion.ingestion_run import (
 )
 from energy_demand.data.ingestion.issued_weather import FORECASTS, ingest_issued
 from energy_demand.data.ingestion.observed_weather import ARCHIVE, ingest_observed
+from energy_demand.data.ingestion.operator_forecasts import SOURCE as OPERATOR_FILES
+from energy_demand.data.ingestion.operator_forecasts import ingest_operator
+from energy_demand.data.operator_client import OperatorClient
 from energy_demand.data.weather_client import WeatherClient
 from energy_demand.database import repository, state
 from energy_demand.database.daily_totals import EIA_DAILY, LOOK_BACK
@@ -133,7 +136,8 @@ def ingest(
 
     With `bulk`, hourly demand is read from EIA's six-month files (from `bulk_folder` if given), which need
     no key and have no daily totals. Each source stands alone: one that fails is in `failures` of the report,
-    and the others are stored all the same. `timing` is how Open-Meteo's calls are counted and waited for.
+    and the others are stored all the same. Where `OPERATOR_FORECAST` is set, the grid operator's own forecast
+    is stored, too. `timing` is how Open-Meteo's calls are counted and waited for.
 
     Raises:
         NoDataError: EIA has no demand in a span of history; nothing is stored.
@@ -152,6 +156,9 @@ def ingest(
     with WeatherClient(settings, timing=timing) as weather:
         _alone(run, ARCHIVE, lambda: ingest_observed(run, weather))
         _alone(run, FORECASTS, lambda: ingest_issued(run, weather))
+    if settings.operator_forecast is not None:
+        with OperatorClient(settings) as operator:
+            _alone(run, OPERATOR_FILES, lambda: ingest_operator(run, operator))
     return run.report
 
 

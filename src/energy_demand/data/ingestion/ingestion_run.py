@@ -79,6 +79,7 @@ class Report:
     daily: Written = field(default_factory=Written)
     weather: Written = field(default_factory=Written)
     forecasts: Written = field(default_factory=Written)
+    operator: Written = field(default_factory=Written)
     quarantined: int = 0
     missing_hours: int = 0
     withdrawn: int = 0
@@ -91,7 +92,8 @@ class Report:
     def is_empty(self) -> bool:
         """Whether no row is new or revised."""
         return not any(
-            part.new or part.revised for part in (self.demand, self.daily, self.weather, self.forecasts)
+            part.new or part.revised
+            for part in (self.demand, self.daily, self.weather, self.forecasts, self.operator)
         )
 
     def to_json(self) -> dict[str, Any]:

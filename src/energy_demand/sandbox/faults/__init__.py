@@ -16,7 +16,9 @@ lock.
 | EIA's whole page | `numbers`, `total_too_large` (by `rows`), `warnings_top`, `warnings_inside` |
 | Open-Meteo's list of sites | `sites_reordered`, `site_missing`, `site_elsewhere` |
 | Open-Meteo's values | `half_run`, `temperature_only`, `rain_alone`, `undefined_variable` (`variable`), `wrong_units` |
+| NYISO's file | `file_missing`, `page_under_200` |
+| NYISO's tables, in an archive all of them | `hour_twice`, `columns_reordered`, `columns_shifted`, `zone_missing`, `system_missing`, `half_day`, `garbage_lines` |
 
-A fault of EIA's rows, of a list of sites or of values leaves alone, and uses itself up on, an answer that has
+A fault of EIA's rows, of a list of sites, of values or of tables leaves alone, and uses itself up on, an answer that has
 none.
 """  # noqa: E501 - a table

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from energy_demand.sandbox.eia.answers import NOT_FOUND, key_refusal
+from energy_demand.sandbox.nyiso.files import FOLDER
 from energy_demand.sandbox.open_meteo import limits
 from energy_demand.sandbox.open_meteo.answers import STREAMED
 from energy_demand.sandbox.open_meteo.query import BLEND, INVALID_KEY
@@ -86,7 +87,9 @@ def _other_400(scope: Scope) -> Response:
 
 
 def _http_503(scope: Scope) -> Response:
-    return HTMLResponse(_UNAVAILABLE, 503) if _is_eia(scope) else JSONResponse(_OVERLOADED, 503)
+    if _is_eia(scope) or scope["path"].startswith(FOLDER):
+        return HTMLResponse(_UNAVAILABLE, 503)
+    return JSONResponse(_OVERLOADED, 503)
 
 
 async def _slow(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,8 +126,9 @@ async def true_answer(app: ASGIApp, scope: Scope, receive: Receive) -> Response:
         body.extend(message.get("body", b""))
 
     await app(scope, receive, collect)
-    media_type = Headers(raw=start["headers"]).get("content-type")
-    return Response(bytes(body), start["status"], media_type=media_type)
+    headers = Headers(raw=start["headers"])
+    kept = {name: headers[name] for name in ("last-modified",) if name in headers}
+    return Response(bytes(body), start["status"], kept, headers.get("content-type"))
 
 
 def rewritten(change: Callable[[Fault, Any], Any]) -> Behaviour:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from energy_demand.sandbox.faults import answers, eia, open_meteo
+from energy_demand.sandbox.faults import answers, eia, nyiso, open_meteo
 from energy_demand.sandbox.faults.fault import UNTIL_CLEARED, Behaviour, Fault
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-KINDS: dict[str, Behaviour] = answers.KINDS | eia.KINDS | open_meteo.KINDS
+KINDS: dict[str, Behaviour] = answers.KINDS | eia.KINDS | open_meteo.KINDS | nyiso.KINDS
 
 
 class FaultError(ValueError):

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.sandbox.errors import SandboxDataError
+from energy_demand.sandbox.worlds.operator_files import RecordedOperator
 from energy_demand.sandbox.worlds.world import (
+    OPERATOR_ZONES,
     SECONDS_PER_HOUR,
     VARIABLES,
     BoolArray,
@@ -30,6 +32,7 @@ DEMAND_FILE = "ny_demand_hourly.parquet"
 DAILY_FILE = "ny_demand_daily_eastern.csv"
 OBSERVED_FILE = "ny_weather_observed_hourly.parquet"
 FORECAST_FILE = "nyc_weather_forecasts_as_issued.parquet"
+OPERATOR_FILE = "ny_operator_forecast_as_issued.parquet"
 FORECAST_SITE = "new_york_city"
 # Radiation was recorded at one point inland, which stands for every site but the city. A folder may lack it.
 RADIATION_FILE, RADIATION = "ny_radiation_observed_hourly.parquet", "shortwave_radiation"
@@ -113,8 +116,9 @@ class RecordedWorld:
 
     Args:
         data_dir: The folder: `ny_demand_hourly.parquet`, `ny_demand_daily_eastern.csv`,
-            `ny_weather_observed_hourly.parquet` and `nyc_weather_forecasts_as_issued.parquet`; radiation of
-            the sites upstate from `ny_radiation_observed_hourly.parquet`, if it is there.
+            `ny_weather_observed_hourly.parquet` and `nyc_weather_forecasts_as_issued.parquet`; optionally
+            `ny_operator_forecast_as_issued.parquet`, and for the radiation of the sites upstate
+            `ny_radiation_observed_hourly.parquet`.
 
     Raises:
         SandboxDataError: A file is missing or cannot be read; the message names it.
@@ -134,6 +138,7 @@ class RecordedWorld:
         file = data_dir / RADIATION_FILE
         radiation = _read(file, {"time", RADIATION}) if file.is_file() else None
         self.weather = RecordedWeather(observed, forecasts.assign(precipitation=water), radiation)
+        self.operator = _operator(data_dir / OPERATOR_FILE)
 
 
 class _Table:
@@ -175,6 +180,13 @@ def _read(path: Path, needed: set[str]) -> pd.DataFrame:
     if missing or frame.empty:
         raise SandboxDataError(path, f"lacks columns {', '.join(missing)}" if missing else "has no rows")
     return frame
+
+
+def _operator(path: Path) -> RecordedOperator | None:
+    if not path.exists():
+        return None
+    zones = {name.upper() for name in OPERATOR_ZONES}
+    return RecordedOperator(_read(path, {"issued_at", "period", "posted_on_time", *zones}))
 
 
 def _columns(frame: pd.DataFrame, names: dict[str, str]) -> dict[str, FloatArray]:

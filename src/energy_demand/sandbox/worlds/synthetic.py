@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.sandbox.worlds.disturbances import Disturbance
+from energy_demand.sandbox.worlds.operator_files import SyntheticOperator
 from energy_demand.sandbox.worlds.synthetic_demand import SyntheticDemand
 from energy_demand.sandbox.worlds.synthetic_weather import SyntheticWeather
 from energy_demand.sandbox.worlds.world import (
@@ -46,6 +47,7 @@ class SyntheticWorld:
         self.weather = SyntheticWeather(seed, disturbances)
         self.hourly = SyntheticDemand(seed, self.weather, disturbances, _FIRST_HOUR)
         self.daily = DailyTotals(self.hourly)
+        self.operator = SyntheticOperator(seed, self.hourly)
 
 
 class DailyTotals:

@@ -6,7 +6,7 @@ days since 1970-01-01; so ranges are slices, and pages of any size agree. A worl
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -39,6 +39,22 @@ VARIABLE_UNITS = {
     "shortwave_radiation": "W/m²",
 }
 VARIABLES = tuple(VARIABLE_UNITS)
+
+# The columns of the grid operator's forecast files, in their order: eleven zones and the system.
+OPERATOR_ZONES = (
+    "Capitl",
+    "Centrl",
+    "Dunwod",
+    "Genese",
+    "Hud Vl",
+    "Longil",
+    "Mhk Vl",
+    "Millwd",
+    "N.Y.C.",
+    "North",
+    "West",
+    "NYISO",
+)
 
 
 class Place(NamedTuple):
@@ -106,8 +122,25 @@ class Weather(Protocol):
         """The values of the forecast with the key `issue`."""
 
 
+class OperatorFiles(Protocol):
+    """The grid operator's forecast files, each named after the first day that it forecasts."""
+
+    @property
+    def last(self) -> int | None:
+        """The last file's day; None where time goes on."""
+
+    def posted_at(self, day: int) -> float | None:
+        """When the file of `day` was posted, in seconds since 1970; None where there is none."""
+
+    def file(self, day: int, *, final: bool) -> tuple[IntArray, FloatArray]:
+        """The hour-ending periods of a file and its MWh (`OPERATOR_ZONES` × hours).
+
+        `final` is False for a posting that a later one corrects.
+        """
+
+
 class World(Protocol):
-    """All data of the two upstreams; the routes decide which part is served at a given time."""
+    """All data of the upstreams; the routes decide which part is served at a given time."""
 
     @property
     def kind(self) -> Literal["recorded", "synthetic"]:
@@ -125,6 +158,10 @@ class World(Protocol):
     def weather(self) -> Weather:
         """Observations and forecasts."""
 
+    @property
+    def operator(self) -> OperatorFiles | None:
+        """The grid operator's forecast files; None where the record has none."""
+
 
 def hour_number(moment: datetime) -> int:
     """The number of the last full hour at or before `moment`."""
@@ -139,3 +176,13 @@ def day_number(day: date) -> int:
 def moment_of_hour(hour: int) -> datetime:
     """The time of an hour number."""
     return datetime.fromtimestamp(hour * SECONDS_PER_HOUR, tz=UTC)
+
+
+def date_of(day: int) -> date:
+    """The calendar day with this number."""
+    return _EPOCH_DAY + timedelta(days=day)
+
+
+def local_midnight(day: int) -> int:
+    """The hour number at which a day begins in New York."""
+    return hour_number(datetime.combine(date_of(day), time(0), tzinfo=NEW_YORK))

@@ -1,0 +1,1 @@
+"""The grid operator's public files, as NYISO's server has them."""
