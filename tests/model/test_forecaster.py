@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED
-from energy_demand.model.weather.horizon import Horizon
+from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST
+from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED, SUN
+from energy_demand.model.weather.horizon import Horizon, doubt_of
 from energy_demand.timeaxis import Availability
 from records import START, altered_after
 
@@ -109,7 +110,8 @@ def test_a_warmer_summer_day_is_explained_by_temperature(judged, record):
     from energy_demand.model.stages.response_features import response_features  # noqa: PLC0415
 
     path = now.outlook.completed(record.observed.until(at, 24 * 19))
-    warm = replace(path, values=path.values + np.array([4.0, 4.0, 0, 0, 0, 0]))
+    warm = replace(path, values=path.values.copy())
+    warm.values[:, [PATH_COLUMNS.index(name) for name in (MAIN, REST)]] += 4.0
     plain, warmer = (Horizon(response_features(each, record.region, last=24)) for each in (path, warm))
     assert first > 24 * 19
     change = (
@@ -131,11 +133,42 @@ def test_a_stage_can_be_left_out(judged, record):
     assert not np.allclose(whole, without_trees.forecast(horizon, ISSUE)[PREDICTED])
     np.testing.assert_allclose(
         regression.forecast(horizon, ISSUE)[PREDICTED],
-        np.exp(now.regression.predict(horizon.responses) / 100),
+        np.exp(now.regression.predict(horizon.responses) / 100) - horizon.responses.rooftop_mwh,
     )
     assert (explained["trees"].abs() > 0).any()
     assert (without_trees.explain(without_trees.stages(horizon, ISSUE))["trees"] == 0).all()
     assert (regression.explain(regression.stages(horizon, ISSUE))["recent_error"] == 0).all()
+
+
+def test_the_sun_of_a_forecast_is_its_gross_load_its_generation_and_other_skies(judged, record):
+    known = record.cut_at(ISSUE, Availability(1))
+    now = judged.advance(known)
+    horizon = now.horizon(known, ISSUE).rows(slice(12, 36))
+    stages = now.stages(horizon, ISSUE)
+    sun = now.sun(stages, known)
+    predicted = now.hours_of(stages)[PREDICTED]
+    assert list(sun.columns) == ["period", *SUN]
+    assert sun["period"].tolist() == horizon.responses.periods.tolist()
+    np.testing.assert_allclose(sun["gross_load_mwh"] - sun["rooftop_solar_mwh"], predicted)
+    np.testing.assert_array_equal(sun["rooftop_solar_mwh"], -now.explain(stages)["rooftop_solar"])
+    noon = int(sun["rooftop_solar_mwh"].argmax())
+    assert sun["rooftop_solar_mwh"][noon] > 500
+    assert sun["overcast_mwh"][noon] > sun["cloudless_mwh"][noon] + 300
+    night = horizon.responses.hours < 3
+    assert not sun["rooftop_solar_mwh"][night].any()
+
+
+def test_runs_that_differ_widen_the_interval_and_runs_that_agree_narrow_it(judged, record):
+    known = record.cut_at(ISSUE, Availability(1))
+    now = judged.advance(known)
+    horizon = now.horizon(known, ISSUE)
+
+    def width(spread: float) -> float:
+        doubt = doubt_of(np.full(len(horizon.responses.periods), spread), horizon.has_run)
+        hours = now.forecast(replace(horizon, doubt=doubt), ISSUE)
+        return float((hours["upper_80"] - hours["lower_80"]).mean())
+
+    assert width(0.3) < width(np.nan) < width(3.0)
 
 
 def test_uncertain_weather_widens_the_interval(judged, record):

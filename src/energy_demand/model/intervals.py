@@ -139,6 +139,10 @@ class ScaledIntervals:
                     tables[level][row, column] = _quantile(scores[chosen], level)
         return cls(tables)
 
+    def widened(self, factor: float) -> ScaledIntervals:
+        """These intervals, so many times as wide."""
+        return ScaledIntervals({level: factor * table for level, table in self.quantiles.items()})
+
     def bounds(
         self, predicted: Floats, spread: Floats, leads: Integers, months: Integers
     ) -> dict[str, Floats]:

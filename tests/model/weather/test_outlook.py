@@ -39,14 +39,14 @@ def rmse(outlook: Outlook, record, name: str, issued=None) -> float:
     errors = []
     for issue in ISSUES:
         issued_at = pd.Timestamp(issue)
-        path, _ = outlook.horizon(record.observed, record.issued if issued is None else issued, issued_at)
+        path, *_ = outlook.horizon(record.observed, record.issued if issued is None else issued, issued_at)
         observed = record.observed.values[record.position(issued_at) + 1 :][: len(path.periods)]
         errors.append((path.values - observed)[15:39, COLUMN[name]])
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def test_it_reaches_48_hours_from_the_hour_of_issue(outlook, record):
-    path, _ = outlook.horizon(
+    path, *_ = outlook.horizon(
         record.observed, record.issued, pd.Timestamp(ISSUES[0]) + pd.Timedelta(minutes=20)
     )
     assert path.periods[0] == pd.Timestamp(ISSUES[0]) + pd.Timedelta(hours=1)
@@ -137,5 +137,5 @@ def test_a_region_with_one_site_needs_no_estimate_of_others(record):
     region = replace(record.region, sites=record.region.sites[:1])
     single = make_record(record.demand, alone, record.forecasts, region, record.periods[-1])
     outlook = fit_guesses(single.observed, single.issued, region, RECIPE)
-    path, _ = outlook.horizon(single.observed, single.issued, pd.Timestamp(ISSUES[0]))
+    path, *_ = outlook.horizon(single.observed, single.issued, pd.Timestamp(ISSUES[0]))
     np.testing.assert_allclose(path.column(MAIN), path.column(REST))

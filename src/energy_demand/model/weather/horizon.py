@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # °C of uncertainty of forecast temperatures, for the width of an interval. On as-issued days of 2023-12 …
 # 2024-07, quantiles learnt in the cold half and tried in the warm one, and the reverse, covered best so.
 DOUBT = 0.6
+# Squared errors of the temperature a day ahead were 1.58 + 0.32 spread² (°C²) of the runs on 2024-03 … 07,
+# here in units of their mean; a single run has no spread.
+CERTAIN_PART, SPREAD_PART = 0.78, 0.16
 # Without a run the guessed temperature is two to three times as far off.
 DOUBT_WITHOUT_RUN = 1.5
 
@@ -35,19 +38,27 @@ class Horizon:
         warmer: of the same hours one degree warmer; None where the weather is certain.
         has_run: whether a weather forecast was known for each hour; None where the weather is certain.
         weather: the expected weather that `responses` are made of; None where the weather is certain.
+        doubt: °C of uncertainty of the temperature; None where the weather is certain.
     """
 
     responses: Responses
     warmer: Responses | None = None
     has_run: Booleans | None = None
     weather: WeatherPath | None = None
+    doubt: Floats | None = None
 
     def rows(self, chosen: slice | Integers) -> Horizon:
         """Some of the hours."""
-        if self.warmer is None or self.has_run is None:
+        if self.warmer is None or self.has_run is None or self.doubt is None:
             return Horizon(self.responses.rows(chosen))
         weather = self.weather and WeatherPath(self.weather.periods[chosen], self.weather.values[chosen])
-        return Horizon(self.responses.rows(chosen), self.warmer.rows(chosen), self.has_run[chosen], weather)
+        return Horizon(
+            self.responses.rows(chosen),
+            self.warmer.rows(chosen),
+            self.has_run[chosen],
+            weather,
+            self.doubt[chosen],
+        )
 
     def spread(self, regression: AdaptiveRegression, predicted: Floats) -> Floats:
         """Percent: recent errors at each clock hour, and what uncertain weather adds to them.
@@ -57,11 +68,10 @@ class Horizon:
             predicted: what it predicts for these hours, percent of log gross load.
         """
         recent = regression.spread(self.responses.hours)
-        if self.warmer is None or self.has_run is None:
+        if self.warmer is None or self.doubt is None:
             return recent
         per_degree = regression.predict(self.warmer) - predicted
-        doubt = np.where(self.has_run, DOUBT, DOUBT_WITHOUT_RUN)
-        return np.asarray(np.sqrt(recent**2 + (doubt * per_degree) ** 2))
+        return np.asarray(np.sqrt(recent**2 + (self.doubt * per_degree) ** 2))
 
 
 def weather_horizon(
@@ -72,11 +82,17 @@ def weather_horizon(
     With `cover`, their sky has that cloud cover (percent) in place of the forecast one.
     """
     past = outlook.completed(record.observed.until(issued_at.floor("h"), MEMORY_HOURS))
-    path, has_run = outlook.horizon(past, record.issued, issued_at)
+    path, has_run, spread = outlook.horizon(past, record.issued, issued_at)
     if cover is not None:
         path = outlook.under_clouds(path, cover)
     warm = path.values.copy()
     warm[:, [PATH_COLUMNS.index(MAIN), PATH_COLUMNS.index(REST)]] += 1.0
     paths = [past.then(each) for each in (path, WeatherPath(path.periods, warm))]
     responses, warmer = responses_of(paths, record.region, last=len(path.periods))
-    return Horizon(responses, warmer, has_run, path)
+    return Horizon(responses, warmer, has_run, path, doubt_of(spread, has_run))
+
+
+def doubt_of(spread: Floats, has_run: Booleans) -> Floats:
+    """°C of uncertainty of each hour's temperature, from the spread of the runs (°C; NaN: a single run)."""
+    with_run = np.where(np.isnan(spread), DOUBT, DOUBT * np.sqrt(CERTAIN_PART + SPREAD_PART * spread**2))
+    return np.where(has_run, with_run, DOUBT_WITHOUT_RUN)

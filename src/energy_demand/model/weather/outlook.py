@@ -72,8 +72,11 @@ class Outlook:
 
     def horizon(
         self, observed: WeatherPath, issued: IssuedWeather, issued_at: pd.Timestamp
-    ) -> tuple[WeatherPath, Booleans]:
-        """The path of the `MAX_LEAD_HOURS` hours after the hour of issue, and which of them a run covers.
+    ) -> tuple[WeatherPath, Booleans, Floats]:
+        """The path of the `MAX_LEAD_HOURS` hours after the hour of issue.
+
+        Also which of the hours a run covers, and by how much the runs differ in the temperature of the main
+        site (standard deviation, °C; NaN with fewer than two runs).
 
         Args:
             observed: complete up to the hour of issue; later hours are not used.
@@ -83,7 +86,8 @@ class Outlook:
         issues = issues_at(pd.DatetimeIndex([issued_at]), observed, issued, self.zone)
         has_run = ~np.isnan(issues.forecast_at_leads[0, :, COLUMN[MAIN]])
         periods = issued_at.floor("h") + pd.to_timedelta(LEADS, unit="h")
-        return WeatherPath(periods, self.expect(issues)[0]), has_run
+        spread = issues.spread[0, LEADS - 1, COLUMN[MAIN]]
+        return WeatherPath(periods, self.expect(issues)[0]), has_run, spread
 
     def completed(self, observed: WeatherPath) -> WeatherPath:
         """Observed weather; temperatures that no site measured are estimated from the hours before.
