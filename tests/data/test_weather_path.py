@@ -14,9 +14,12 @@ from energy_demand.data.weather_path import (
     HUMIDITY,
     LONGEST_GAP_HOURS,
     MAIN,
+    MAIN_CLOUD,
+    MAIN_RADIATION,
     PATH_COLUMNS,
     RADIATION,
     REST,
+    REST_RADIATION,
     WIND,
     WeatherPath,
     weather_path,
@@ -33,8 +36,8 @@ VARIABLE_OF_COLUMN = {
     HUMIDITY: "relative_humidity_2m",
     CLOUD: "cloud_cover",
     WIND: "wind_speed_10m",
-    RADIATION: "shortwave_radiation",
 }
+OF_MAIN_SITE = {CLOUD: [MAIN_CLOUD]}  # columns beside the weighted one
 
 
 def at(hour: int) -> pd.Timestamp:
@@ -99,7 +102,34 @@ def test_every_other_variable_is_weighted_over_all_sites(column, variable):
     values = [1.0, 20.0, 30.0, 40.0]
     found = weather_path(one_hour(**{variable: values}), hours(1), NEW_YORK)
     assert found.column(column)[0] == pytest.approx(np.dot(WEIGHTS, values))
-    assert np.isnan(np.delete(found.values[0], PATH_COLUMNS.index(column))).all()
+    own = [PATH_COLUMNS.index(name) for name in [column, *OF_MAIN_SITE.get(column, [])]]
+    assert np.isnan(np.delete(found.values[0], own)).all()
+
+
+def test_clouds_and_radiation_are_kept_for_the_main_site_and_radiation_for_the_others():
+    path = weather_path(
+        one_hour(cloud_cover=[1.0, 20.0, 30.0, 40.0], shortwave_radiation=[100.0, 200.0, 300.0, np.nan]),
+        hours(1),
+        NEW_YORK,
+    )
+    found = {name: float(path.column(name)[0]) for name in (MAIN_CLOUD, *RADIATION)}
+    others = (0.12 * 200 + 0.13 * 300) / 0.25
+    assert found == {MAIN_CLOUD: 1.0, MAIN_RADIATION: 100.0, REST_RADIATION: pytest.approx(others)}
+    alone = weather_path(one_hour(shortwave_radiation=[100.0, 0.0, 0.0, 0.0]), hours(1), CITY_ALONE)
+    assert alone.column(REST_RADIATION).tolist() == [100.0]
+
+
+def test_radiation_is_not_carried_over_a_hole_because_the_sun_moves_on():
+    frame = pd.DataFrame(
+        {
+            "timestamp": hours(3),
+            "site": CITY,
+            "shortwave_radiation": [500.0, np.nan, 100.0],
+            "cloud_cover": 9.0,
+        }
+    )
+    path = weather_path(frame, hours(3), CITY_ALONE)
+    np.testing.assert_array_equal(path.column(MAIN_RADIATION), [500.0, np.nan, 100.0])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +179,7 @@ def test_rows_may_come_in_any_order_and_outside_of_the_hours():
 def test_missing_variables_are_not_known():
     path = weather_path(one_hour(temperature_2m=[1.0] * 4), hours(2), NEW_YORK)
     assert path.values.shape == (2, len(PATH_COLUMNS))
-    for column in VARIABLE_OF_COLUMN:
+    for column in (*VARIABLE_OF_COLUMN, MAIN_CLOUD, *RADIATION):
         assert np.isnan(path.column(column)).all()
 
 
