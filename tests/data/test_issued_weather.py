@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.data.issued_weather import HOURS_AFTER, HOURS_BEFORE, SPAN, IssuedWeather, issued_weather
+from energy_demand.data.issued_weather import (
+    HOURS_AFTER,
+    HOURS_BEFORE,
+    KEPT_WEIGHT,
+    LAGGED_HOURS,
+    LAGGED_RUNS,
+    OF_HOURS,
+    SPAN,
+    IssuedWeather,
+    issued_weather,
+)
+from energy_demand.data.record_store import OLDEST_RUN
 from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, PATH_COLUMNS, REST
 from energy_demand.region import NEW_YORK, NEW_YORK_CITY, Region
 from energy_demand.timeaxis import HOUR, hourly
@@ -245,3 +256,69 @@ def test_variables_are_filled_one_by_one():
     found = weather.around(moments(6), 0, 2)[0, 1:]
     assert found[:, PATH_COLUMNS.index(MAIN)].tolist() == [1007.0, 1008.0]
     assert found[:, PATH_COLUMNS.index(CLOUD)].tolist() == [40.0, 40.0]
+
+
+# The mean of the newest runs.
+
+
+def lagged(weather: IssuedWeather, moment: float, after: int) -> tuple[list[float], list[float]]:
+    """Mean and spread of the temperatures of the hours after one moment."""
+    mean, spread = weather.lagged(moments(moment), after)
+    position = PATH_COLUMNS.index(MAIN)
+    return mean[0, :, position].tolist(), spread[0, :, position].tolist()
+
+
+def test_the_mean_weighs_each_run_by_its_age_and_the_spread_is_its_deviation():
+    weights = np.array([KEPT_WEIGHT ** (age / OF_HOURS) for age in (13, 7, 1)])
+    said_of_hour = np.array([15.0, 1015.0, 2015.0])
+    mean = np.average(said_of_hour, weights=weights)
+    spread = np.sqrt(np.average((said_of_hour - mean) ** 2, weights=weights))
+    found, deviation = lagged(THREE_RUNS, 13, 2)
+    assert (found[1], deviation[1]) == (pytest.approx(mean), pytest.approx(spread))
+
+
+def test_of_a_single_run_the_mean_is_the_run_and_there_is_no_spread():
+    found, deviation = lagged(THREE_RUNS, 3, 2)
+    assert found == [4.0, 5.0]
+    assert np.isnan(deviation).all()
+
+
+def test_an_hour_that_one_run_alone_has_is_of_that_run():
+    weather = issued_weather(pd.concat([run(0, 0, 0, 30), run(6, 1000, 0, 20)]), CITY_ALONE)
+    found, deviation = lagged(weather, 6, 20)
+    assert found[15:] == pytest.approx([22.0, 23.0, 24.0, 25.0, 26.0])
+    assert np.isnan(deviation[15:]).all()
+    assert np.isfinite(deviation[:14]).all()
+
+
+def test_without_a_run_nothing_is_known():
+    found, deviation = lagged(THREE_RUNS, -1, 3)
+    assert np.isnan(found).all()
+    assert np.isnan(deviation).all()
+    assert THREE_RUNS.lagged(moments(), 3)[0].shape == (0, 3, len(PATH_COLUMNS))
+
+
+def test_runs_older_than_three_days_and_more_than_twelve_do_not_count():
+    many = [run(6 * number, 100.0 * number, 6 * number, 6 * number + 110) for number in range(15)]
+    newest_twelve = issued_weather(pd.concat(many[3:]), CITY_ALONE)
+    assert lagged(issued_weather(pd.concat(many), CITY_ALONE), 84, 5) == lagged(newest_twelve, 84, 5)
+    assert LAGGED_RUNS == 12
+    later = LAGGED_HOURS + 1
+    alone = issued_weather(pd.concat([run(later, 0, later, later + 20)]), CITY_ALONE)
+    both = issued_weather(pd.concat([run(0, 500, 0, 110), run(later, 0, later, later + 20)]), CITY_ALONE)
+    assert lagged(both, later, 5)[0] == lagged(alone, later, 5)[0]
+
+
+def test_a_forecast_loads_every_run_that_the_mean_takes_in():
+    assert OLDEST_RUN / HOUR >= LAGGED_HOURS
+
+
+@settings(max_examples=40, deadline=None)
+@given(moment=st.integers(0, 40), mark=st.floats(-1e3, 1e3))
+def test_a_run_issued_after_a_moment_changes_nothing(moment, mark):
+    known = [run(0, 0, 0, 90), run(6, 10, 0, 90), run(12, 20, 0, 90)]
+    later = run(moment + 0.5, mark, 0, 100)
+    before = [each for each in known if each["issued_at"].iloc[0] <= at(moment)]
+    one = issued_weather(pd.concat(before), CITY_ALONE).lagged(moments(moment), 24)
+    two = issued_weather(pd.concat([*before, later]), CITY_ALONE).lagged(moments(moment), 24)
+    np.testing.assert_array_equal(one, two)

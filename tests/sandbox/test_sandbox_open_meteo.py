@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import shutil
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx
+import pandas as pd
 import pytest
 
 from energy_demand.sandbox.app import create_app
@@ -203,3 +206,23 @@ def test_the_forecast_fills_the_gap_the_shared_archive_leaves(shared):
     assert gap[0] == "2025-07-27T05:00"
     # The record's own last observation is an hour before its last demand.
     assert [time for time, value in forecast.items() if value is None] == ["2025-08-01T04:00"]
+
+
+def test_recorded_radiation_is_that_of_the_sites_upstate_where_the_folder_has_it(
+    small_record, tmp_path, in_process
+):
+    folder = tmp_path / "record"
+    shutil.copytree(small_record, folder)
+    hours = pd.date_range("2024-03-01T01:00", periods=5, freq="h", tz="UTC")
+    radiation = pd.DataFrame({"time": hours, "shortwave_radiation": [0.0, 10.0, 20.5, 30.0, 40.0]})
+    radiation.to_parquet(folder / "ny_radiation_observed_hourly.parquet")
+    now = datetime(2024, 3, 6, 4, 30, tzinfo=UTC)
+    client = in_process(create_app(RecordedWorld(folder), now=now, archive_delay_days=2))
+    albany, city = ask(
+        client, ARCHIVE, hourly="temperature_2m,shortwave_radiation", **ALBANY_THEN_CITY, **MARCH_1
+    )
+    assert albany["hourly"]["shortwave_radiation"][:7] == [None, 0.0, 10.0, 20.5, 30.0, 40.0, None]
+    assert albany["hourly_units"]["shortwave_radiation"] == "W/m²"
+    assert set(city["hourly"]["shortwave_radiation"]) == {None}
+    assert city["hourly_units"]["shortwave_radiation"] == "undefined"
+    assert city["hourly"]["temperature_2m"] == [each / 10 for each in range(24)]
