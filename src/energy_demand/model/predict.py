@@ -423,9 +423,12 @@ def _lacking(known: Record, question: Question) -> tuple[str, ...]:
         return ()
     observed: Booleans = np.array(~np.isnan(known.observed.values).all(axis=0))
     observed[PATH_COLUMNS.index(REST)] = False  # its guess from the main site is nearly as good
-    lacking = dict(zip(PATH_COLUMNS, absent & observed, strict=True))
-    names = {word: any(lacking[name] for name in columns) for word, columns in WEATHER_NAMES.items()}
-    return tuple(word for word, lacks in names.items() if lacks)
+    served, known_there = (dict(zip(PATH_COLUMNS, each, strict=True)) for each in (~absent, observed))
+    return tuple(
+        word
+        for word, names in WEATHER_NAMES.items()
+        if any(known_there[name] for name in names) and not any(served[name] for name in names)
+    )
 
 
 def _check_region(known: Record, model: Forecaster) -> None:
