@@ -124,6 +124,8 @@ def test_the_operator_is_scored_as_published_and_corrected_on_our_hours(protocol
     assert scored["daily"]["published"]["mape"] == pytest.approx(10.0)
     assert scored["hourly"]["corrected"]["mape"] == pytest.approx(0.0)
     assert scored["hourly"]["model"]["mape"] == pytest.approx(1.0)
+    # It learns that the corrected operator is never wrong here.
+    assert 0.0 < scored["hourly"]["combination"]["mape"] < 0.5
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
@@ -140,7 +142,7 @@ def test_a_posting_after_the_issues_changes_neither_forecast(protocol):
 def test_our_forecast_and_its_hours_are_the_same_with_and_without_the_operator():
     alone = _compared(Protocol.DAY_AHEAD, _postings(date(2024, 1, 20), 70).iloc[:0])
     beside = _compared(Protocol.DAY_AHEAD, _postings(date(2024, 1, 20), 70))
-    added = ["operator_issued_mwh", "operator_issued_corrected_mwh"]
+    added = ["operator_issued_mwh", "operator_issued_corrected_mwh", "combination_mwh"]
     pd.testing.assert_frame_equal(alone.drop(columns=added), beside.drop(columns=added))
     assert operator_comparison(alone, ZONE) is None
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.data.issued_operator import known_at_issue
+from energy_demand.evaluation.combination import combined
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
 from energy_demand.model.metrics import Scores, coverage, expected_percent_error, scores
 from energy_demand.timeaxis import HOUR, Availability, utc_index
@@ -26,6 +27,8 @@ YARDSTICKS = {
     "operator_bias_corrected": "operator_corrected_mwh",
 }
 OPERATORS = ("operator", "operator_bias_corrected")
+ISSUED, ISSUED_CORRECTED = "operator_issued_mwh", "operator_issued_corrected_mwh"
+COMBINATION = "combination_mwh"
 # A day with more than this many times its expected error was not just a hard one: 6 % of 2021 to 2024.
 FAR_OVER = 2.0
 HOURS_OF_A_SHORT_DAY = 23
@@ -144,23 +147,26 @@ def with_issued_operator(
         issue_of: when the protocol issues the forecast of each period.
 
     Returns:
-        With `operator_issued_mwh` and `operator_issued_corrected_mwh`; NaN where nothing was posted by then.
+        With `operator_issued_mwh`, `operator_issued_corrected_mwh` and `combination_mwh` of the corrected one
+        and ours; NaN where nothing was posted by then.
     """
-    names = ("operator_issued_mwh", "operator_issued_corrected_mwh")
+    names = (ISSUED, ISSUED_CORRECTED)
     periods = utc_index(pd.DatetimeIndex(postings["period"].unique())).sort_values()
     if periods.empty:
-        return hours.assign(**dict.fromkeys(names, np.nan))
+        return hours.assign(**dict.fromkeys((*names, COMBINATION), np.nan))
     issues = issue_of(periods)
     known = known_at_issue(postings, pd.DataFrame({"period": periods, "issued_at": issues}))
     published = pd.Series(known.to_numpy(), index=periods)
     corrected = corrected_hourly(published, truth.reindex(periods), zone, availability, issues)
     wanted = pd.DatetimeIndex(hours["period"])
-    return hours.assign(
+    found = hours.assign(
         **{
             name: series.reindex(wanted).to_numpy(dtype=float)
             for name, series in zip(names, (published, corrected), strict=True)
         }
     )
+    mixed = combined(found, YARDSTICKS["model"], ISSUED_CORRECTED, zone, availability)["combined_mwh"]
+    return found.assign(**{COMBINATION: mixed.where(found[ISSUED_CORRECTED].notna())})
 
 
 def operator_comparison(hours: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any] | None:
@@ -172,8 +178,9 @@ def operator_comparison(hours: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any] |
     """
     columns = {
         "model": "predicted_mwh",
-        "published": "operator_issued_mwh",
-        "corrected": "operator_issued_corrected_mwh",
+        "published": ISSUED,
+        "corrected": ISSUED_CORRECTED,
+        "combination": COMBINATION,
     }
     there = hours[["actual_mwh", *columns.values()]].notna().all(axis=1)
     known = hours[there]
