@@ -199,3 +199,54 @@ def test_only_runs_that_are_known_are_read_in_the_order_of_their_issue(database,
     with database.transaction() as connection:
         found = weather_rows.read_weather_runs(connection, "ecmwf_ifs", ["albany"], at(0), at(100), as_of)
     assert found["temperature_2m"].tolist() == expected
+
+
+# Missing hours.
+
+
+def missing(database, *sites: str, first: int = 0, last: int = 9) -> int:
+    with database.transaction() as connection:
+        return weather_rows.missing_hours(connection, sites or ("albany",), at(first), at(last))
+
+
+def put_hours(database, hours: range, **by_variable: float | None) -> None:
+    for hour in hours:
+        put(database, whole(hour, 5.0, "archive", **by_variable), at(1000))
+
+
+WITHOUT_RADIATION = {"shortwave_radiation": None}
+
+
+def test_without_any_row_every_hour_of_every_site_is_missing(database):
+    assert missing(database, "albany", "buffalo") == 20
+    put_hours(database, range(10))
+    assert missing(database, "albany", "buffalo") == 10
+
+
+def test_an_hour_is_missing_once_however_many_of_its_variables_are(database):
+    put_hours(database, range(10))
+    put_hours(database, range(10, 12), rain=None)
+    put_hours(database, range(12, 14), rain=None, cloud_cover=None)
+    put_hours(database, range(14, 15), cloud_cover=None)
+    assert missing(database, last=14) == 5
+    assert missing(database, last=15) == 6  # the hour that has no row
+
+
+def test_a_variable_that_a_site_never_has_is_not_missing(database):
+    put_hours(database, range(10), **WITHOUT_RADIATION)
+    assert missing(database) == 0
+
+
+def test_a_variable_that_began_later_counts_from_its_first_hour_on(database):
+    put_hours(database, range(6), **WITHOUT_RADIATION)
+    put_hours(database, range(6, 10))
+    assert missing(database) == 0
+    put_hours(database, range(10, 12), **WITHOUT_RADIATION)
+    assert missing(database, last=11) == 2
+
+
+def test_a_site_that_began_later_is_missing_until_then(database):
+    put_hours(database, range(4), **dict.fromkeys(WEATHER_VARIABLES))
+    put_hours(database, range(4, 10))
+    assert missing(database) == 4
+    assert missing(database, first=4) == 0

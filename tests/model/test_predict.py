@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from energy_demand.data import record_store
 from energy_demand.data.ingestion.ingest import backfill_span, ingest
-from energy_demand.data.record_store import load_recent
+from energy_demand.data.issued_weather import LAGGED_HOURS, LAGGED_RUNS
+from energy_demand.data.record_store import load_recent, load_record
+from energy_demand.jobs.fallback_ladder import earliest_needed
 from energy_demand.jobs.forecast import asked_hours, forecast_stored
 from energy_demand.model.predict import ForecastError, Question, by_forecaster
 from energy_demand.registry.champion import Champion
-from energy_demand.timeaxis import day_periods, horizon_periods
+from energy_demand.timeaxis import HOUR, day_periods, horizon_periods
 from support import PRESENT, make_settings
+
+if TYPE_CHECKING:
+    from energy_demand.data.record import Record
 
 
 @pytest.fixture
@@ -32,6 +41,7 @@ def fed(settings, synthetic_upstream):
 
 
 def fill(database, settings, first: date) -> None:
+    """Ingest everything from that day on, with as many weather runs as the settings say."""
     ingest(
         database,
         settings,
@@ -65,6 +75,33 @@ def test_a_database_that_begins_after_the_state_says_from_when_to_backfill_and_t
     made = forecast_stored(database, fed, PRESENT, question.periods, champion)
     assert (made.quality, made.model_version) == ("base_booster", "7")
     assert str(said.value) in caplog.text
+
+
+def test_what_is_loaded_for_a_forecast_gives_the_forecast_of_the_whole_record(
+    database, fed, champion, monkeypatch
+):
+    """Serving sees the same weather runs as a backtest: all that the mean of the newest takes in."""
+    fill(database, fed, date(2025, 1, 2))
+    fill(database, fed.model_copy(update={"weather_runs_kept": LAGGED_RUNS}), date(2025, 3, 10))
+    question = Question(PRESENT, horizon_periods(PRESENT, 48), fed.availability)
+
+    def forecast(record: Record) -> pd.DataFrame:
+        return by_forecaster(record, champion.forecaster, champion.version, question).hours
+
+    def recent() -> Record:
+        return load_recent(database, fed, earliest_needed(champion, question), PRESENT)
+
+    every = load_record(database, fed, PRESENT)
+    served, backtested = recent(), forecast(every)
+    within = every.issued.issued_at > pd.Timestamp(PRESENT) - LAGGED_HOURS * HOUR
+    assert within.sum() == LAGGED_RUNS < len(every.issued.issued_at)
+    assert served.issued.issued_at.equals(every.issued.issued_at[within])
+    pd.testing.assert_frame_equal(forecast(served), backtested, rtol=1e-9)
+    # With the runs of one day it would be another.
+    monkeypatch.setattr(record_store, "OLDEST_RUN", 24 * HOUR)
+    assert not np.allclose(
+        forecast(recent())["predicted_demand_mwh"], backtested["predicted_demand_mwh"], rtol=1e-9
+    )
 
 
 # The hours that are asked for. In New York the present is 09:00 on 2025-03-12.

@@ -10,8 +10,9 @@ import pytest
 
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
-from energy_demand.sandbox.worlds.recorded import RecordedWorld
+from energy_demand.sandbox.worlds.recorded import RADIATION, RADIATION_FILE, RecordedWorld
 from energy_demand.sandbox.worlds.world import SITES, VARIABLES
+from support import SHARED_DATA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,6 +207,26 @@ def test_the_forecast_fills_the_gap_the_shared_archive_leaves(shared):
     assert gap[0] == "2025-07-27T05:00"
     # The record's own last observation is an hour before its last demand.
     assert [time for time, value in forecast.items() if value is None] == ["2025-08-01T04:00"]
+
+
+@pytest.mark.shared_data
+def test_the_shared_record_has_radiation_upstate_from_its_first_hour_hour_ending_and_none_in_the_city(shared):
+    where = {
+        "latitude": ",".join(str(site.latitude) for site in SITES.values()),
+        "longitude": ",".join(str(site.longitude) for site in SITES.values()),
+    }
+    days = {"start_date": "2019-12-31", "end_date": "2020-01-01"}
+    bodies = ask(shared, ARCHIVE, hourly=RADIATION, **where, **days)
+    recorded = pd.read_parquet(SHARED_DATA / RADIATION_FILE).set_index("time")[RADIATION]
+    first = recorded["2020-01-01"].tolist()
+    for site, body in zip(SITES, bodies, strict=True):
+        values = body["hourly"][RADIATION]
+        assert values == [None] * (48 if site == "new_york_city" else 24) + (
+            [] if site == "new_york_city" else first
+        )
+    # Hour ending: upstate the sun is up from about half past twelve to half past nine UTC on that day.
+    lit = [hour for hour, value in enumerate(first) if value > 0]
+    assert lit == list(range(13, 23))
 
 
 def test_recorded_radiation_is_that_of_the_sites_upstate_where_the_folder_has_it(

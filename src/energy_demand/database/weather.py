@@ -127,20 +127,23 @@ def run_states(
 def missing_hours(connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime) -> int:
     """How many hours in [start, end], of all sites together, lack a value at least.
 
-    A variable that a site has at no hour is none of it.
+    A variable that a site has at no hour is none of it, and one that a site has from a later hour on counts
+    from that hour. An hour without any value is missing in any case.
     """
-    counts = ", ".join(f'count("{name}") AS "{name}"' for name in WEATHER_VARIABLES)
-    query = sa.text(
-        f"SELECT site, {counts} FROM raw_weather WHERE site = ANY(:sites) "  # noqa: S608
-        "AND timestamp BETWEEN :start AND :end GROUP BY site"
+    names = [f'"{name}"' for name in WEATHER_VARIABLES]
+    values = ", ".join(f"w.{name}" for name in names)
+    began = ", ".join(f"min(timestamp) FILTER (WHERE {name} IS NOT NULL) AS {name}" for name in names)
+    there = " AND ".join(
+        f"(w.{name} IS NOT NULL OR b.{name} IS NULL OR w.timestamp < b.{name})" for name in names
     )
-    values = {"sites": list(sites), "start": start, "end": end}
+    query = sa.text(
+        "WITH w AS (SELECT * FROM raw_weather WHERE site = ANY(:sites) "  # noqa: S608
+        f"AND timestamp BETWEEN :start AND :end), b AS (SELECT site, {began} FROM w GROUP BY site) "
+        f"SELECT count(*) FROM w JOIN b USING (site) WHERE num_nonnulls({values}) > 0 AND {there}"
+    )
+    whole = connection.execute(query, {"sites": list(sites), "start": start, "end": end}).scalar_one()
     hours = int((end - start).total_seconds() // 3600) + 1
-    whole = {
-        row.pop("site"): min((count for count in row.values() if count), default=0)
-        for row in map(dict, connection.execute(query, values).mappings())
-    }
-    return sum(hours - whole.get(site, 0) for site in sites)
+    return hours * len(sites) - int(whole)
 
 
 def read_weather(

@@ -36,7 +36,7 @@ CAUGHT_UP_FOR = timedelta(days=31)
 # For a moment without the newest run, so many before it are tried: together a day of runs.
 RUNS_FOR_A_MOMENT = 4
 # So long without any run is a gap, or the time before a model's record begins: only every so often a run is
-# asked for there, and where one is found, so are those after it.
+# asked for there, at last the oldest one wanted, and where one is found, so are those after it.
 GAP = timedelta(days=7)
 PROBED_EVERY = timedelta(days=60)
 # Runs are completed within hours, damaged ones were restored within days.
@@ -146,6 +146,7 @@ def _ingest_model(run: IngestionRun, client: WeatherClient, model: WeatherModel)
             skipped, found_at = [], min(found)
         elif found_at - batch[-1] >= GAP:
             cut = sum(moment > batch[-1] - PROBED_EVERY for moment in waiting)
+            cut = min(cut, max(len(waiting) - 1, 0))  # the oldest is asked for however near it is
             skipped, waiting = waiting[:cut], waiting[cut:]
         run.progress("weather forecasts", moments - len(waiting), moments)
     if progress.away:
