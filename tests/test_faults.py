@@ -346,6 +346,7 @@ def shell(settings) -> dict[str, str]:
         "ENERGY_DEMAND_HOME": str(settings.home),
         "ENERGY_DEMAND_NOW": PRESENT.isoformat(),
         "DATABASE_URL": settings.database_url.get_secret_value(),
+        "WEATHER_RUNS_KEPT": str(settings.weather_runs_kept),
     }
 
 

@@ -62,9 +62,11 @@ def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:
 
 def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:
     """The contribution of each part to each hour's forecast, MWh."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     parts = [name for name in explanation.columns if name != "period"]
-    for name in ("hour (local)", *(part.replace("_", " ") for part in parts), "= MWh"):
+    # The columns fit into 80 characters.
+    labels = [part.replace("_", " ").replace("temperature", "temp.") for part in parts]
+    for name in ("hour (local)", *labels, "= MWh"):
         table.add_column(name, justify="right")
     for hour in explanation.to_dict("records"):
         starts = (hour["period"] - HOUR).tz_convert(zone)
