@@ -57,7 +57,7 @@ def forecast_curve(
         _line(figure, earlier, "predicted", "earlier forecasts", MUTED, zone, width=1)
     if "rooftop" in forecast and forecast["rooftop"].notna().all():
         gross = forecast.assign(gross=forecast["predicted"] + forecast["rooftop"])
-        _line(figure, gross, "gross", "with rooftop solar's share (gross load)", SUN, zone, width=1)
+        _line(figure, gross, "gross", "gross load (with rooftop solar)", SUN, zone, width=1)
     _line(figure, forecast, "predicted", "forecast", PREDICTED, zone, width=3)
     return figure
 

@@ -26,7 +26,7 @@ from energy_demand.database.tables import (
     raw_weather,
     truth_flag,
 )
-from energy_demand.model.predict import ROOFTOP_MWH
+from energy_demand.model.forecaster import ROOFTOP_MWH
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import figures, queries, store, widgets
 from energy_demand.model.base.booster import BOOSTER_COLUMNS, EXPECTED
-from energy_demand.model.forecaster import EXPLANATION, TYPICAL
+from energy_demand.model.forecaster import EXPLANATION, GROSS_MWH, ROOFTOP_MWH, TYPICAL
 from energy_demand.timeaxis import HOUR, day_periods, local_day
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def _forecaster(forecast: Forecast, chosen: int) -> None:
     if forecast.sun is not None:
         of_sun = forecast.sun.iloc[chosen]
         st.caption(
-            f"Gross load {of_sun['gross_load_mwh']:,.0f} MWh, of which rooftop solar generates "
-            f"{of_sun['rooftop_solar_mwh']:,.0f} MWh. Under a cloudless sky the forecast would be "
+            f"Gross load {of_sun[GROSS_MWH]:,.0f} MWh, of which rooftop solar generates "
+            f"{of_sun[ROOFTOP_MWH]:,.0f} MWh. Under a cloudless sky the forecast would be "
             f"{of_sun['cloudless_mwh']:,.0f} MWh, under an overcast one {of_sun['overcast_mwh']:,.0f} MWh."
         )
 

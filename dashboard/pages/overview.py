@@ -15,6 +15,7 @@ from dashboard.queries import Judged
 from energy_demand.database import decisions
 from energy_demand.database.watched import champion_share
 from energy_demand.errors import UserError
+from energy_demand.model.forecaster import ROOFTOP_MWH
 from energy_demand.model.predict import WHAT_ANSWERED
 from energy_demand.timeaxis import HOUR, day_periods, local_day, utc_index
 
@@ -99,7 +100,7 @@ def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
         )
         hours = forecast.hours.rename(columns={"period": "timestamp", "predicted_demand_mwh": "predicted"})
         if forecast.sun is not None:
-            hours = hours.assign(rooftop=forecast.sun["rooftop_solar_mwh"])
+            hours = hours.assign(rooftop=forecast.sun[ROOFTOP_MWH])
     if quality in WHAT_ANSWERED:
         issued += f" **{WHAT_ANSWERED[quality].capitalize()}.**"
     return hours, issued

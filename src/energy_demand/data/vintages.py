@@ -79,7 +79,7 @@ def vintages_of(periods: pd.DatetimeIndex, served: Floats, stored: pd.DataFrame)
     gone = rows[rows["superseded_at"].notna()]
     if gone.empty:
         return None
-    # An hour that was taken back and came again had no value in between.
+    # An hour that was withdrawn and served again had no value in between.
     same = rows["period"].eq(rows["period"].shift(-1))
     back = rows["stored_at"].shift(-1).where(same)
     away = rows.assign(superseded_at=back, value=np.nan)[back > rows["superseded_at"]]

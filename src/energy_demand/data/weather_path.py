@@ -28,6 +28,7 @@ MAIN_CLOUD = "main_cloud_cover"  # %
 MAIN_RADIATION, REST_RADIATION = "main_radiation", "rest_radiation"  # W/m², mean of the hour
 RADIATION = (MAIN_RADIATION, REST_RADIATION)
 PATH_COLUMNS = (MAIN, REST, HUMIDITY, CLOUD, WIND, MAIN_CLOUD, *RADIATION)
+COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}
 _OF_ALL_SITES = {HUMIDITY: "relative_humidity_2m", CLOUD: "cloud_cover", WIND: "wind_speed_10m"}
 _OF_MAIN = {MAIN: "temperature_2m", MAIN_CLOUD: "cloud_cover", MAIN_RADIATION: "shortwave_radiation"}
 _OF_OTHERS = {REST: MAIN, REST_RADIATION: MAIN_RADIATION}
@@ -48,7 +49,7 @@ class WeatherPath:
 
     def column(self, name: str) -> Floats:
         """One of `PATH_COLUMNS`."""
-        column: Floats = self.values[:, PATH_COLUMNS.index(name)]
+        column: Floats = self.values[:, COLUMN[name]]
         return column
 
     def until(self, end: pd.Timestamp, hours: int) -> WeatherPath:

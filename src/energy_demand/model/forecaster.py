@@ -48,7 +48,8 @@ TYPICAL, RECENT_ERROR, TREES, ROOFTOP = "typical", "recent_error", "trees", "roo
 EXPLANATION = (TYPICAL, *PARTS, RECENT_ERROR, TREES, ROOFTOP)
 # Under which sky a forecast is repeated, to tell what the sun may do: cloud cover in percent.
 SKIES = {"cloudless_mwh": 0.0, "overcast_mwh": 100.0}
-SUN = ("gross_load_mwh", "rooftop_solar_mwh", *SKIES)
+GROSS_MWH, ROOFTOP_MWH = "gross_load_mwh", "rooftop_solar_mwh"
+SUN = (GROSS_MWH, ROOFTOP_MWH, *SKIES)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ class Forecaster:
         small = np.abs(total) < 1e-9
         per_percent = np.where(small, typical / PERCENT, (predicted - typical) / np.where(small, 1.0, total))
         shares = {name: values * per_percent for name, values in parts.items()}
-        columns = {TYPICAL: np.full(len(total), typical), **shares, ROOFTOP: -responses.rooftop_mwh}
+        columns = {TYPICAL: np.full(len(total), typical), **shares, ROOFTOP: 0.0 - responses.rooftop_mwh}
         return pd.DataFrame({"period": responses.periods, **{name: columns[name] for name in EXPLANATION}})
 
     def sun(self, stages: StageForecasts, record: Record) -> pd.DataFrame:
@@ -211,7 +212,8 @@ class Forecaster:
         """
         hours = stages.horizon.responses
         rooftop = hours.rooftop_mwh
-        columns = {SUN[0]: self.hours_of(stages)[PREDICTED].to_numpy() + rooftop, SUN[1]: rooftop}
+        predicted = self.hours_of(stages)[PREDICTED].to_numpy()
+        columns = {GROSS_MWH: predicted + rooftop, ROOFTOP_MWH: rooftop}
         for name, cover in SKIES.items():
             whole = weather_horizon(record, self.outlook, pd.Timestamp(stages.issued_at), cover)
             first = int((hours.periods[0] - whole.responses.periods[0]) // pd.Timedelta(HOUR))

@@ -16,6 +16,7 @@ from energy_demand.columns import FEATURE_COLUMNS, LEAD
 from energy_demand.data.feature_engineering import DemandHistory, build_features
 from energy_demand.data.weather_path import (
     CLOUD,
+    COLUMN,
     HUMIDITY,
     MAIN,
     PATH_COLUMNS,
@@ -25,7 +26,7 @@ from energy_demand.data.weather_path import (
 )
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
-from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED, SUN
+from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED, ROOFTOP_MWH, SUN
 from energy_demand.model.intervals import ConformalIntervals
 from energy_demand.model.metrics import expected_percent_error
 from energy_demand.timeaxis import (
@@ -57,7 +58,6 @@ HOUR_COLUMNS = (PREDICTED, *BOUNDS)
 NAIVE_COLUMNS = ("demand_lag_24h", "demand_lag_168h")
 DEMAND_AGE = "demand_age_hours"
 BASE_INPUTS = (*FEATURE_COLUMNS, LEAD)
-ROOFTOP_MWH = "rooftop_solar_mwh"
 FORECASTER_INPUTS = (*PATH_COLUMNS, ROOFTOP_MWH, DEMAND_AGE, *NAIVE_COLUMNS, LEAD)
 LAST_WEEK_INPUTS = (*NAIVE_COLUMNS, LEAD)
 
@@ -422,7 +422,7 @@ def _lacking(known: Record, question: Question) -> tuple[str, ...]:
     if absent.all():  # without any run `quality` says so
         return ()
     observed: Booleans = np.array(~np.isnan(known.observed.values).all(axis=0))
-    observed[PATH_COLUMNS.index(REST)] = False  # its guess from the main site is nearly as good
+    observed[COLUMN[REST]] = False  # its guess from the main site is nearly as good
     served, known_there = (dict(zip(PATH_COLUMNS, each, strict=True)) for each in (~absent, observed))
     return tuple(
         word

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.columns import ANSWERS, OWN_ANSWERS
-from energy_demand.data.weather_path import MAIN, PATH_COLUMNS
+from energy_demand.data.weather_path import COLUMN, MAIN
 from energy_demand.model.predict import LATE_HOURS
 from energy_demand.timeaxis import (
     FEWEST_HOURS_OF_DAY,
@@ -138,7 +138,7 @@ def daily_weather_errors(record: Record, start: datetime, now: datetime) -> pd.D
     if len(record.issued.issued_at) == 0 or len(days) == 0:
         return empty
     issues = _issues(days, zone)
-    column = PATH_COLUMNS.index(MAIN)
+    column = COLUMN[MAIN]
     forecast = record.issued.around(issues, 0, LAST_LEAD)[:, FIRST_LEAD:, column]
     leads = np.arange(FIRST_LEAD, LAST_LEAD + 1)
     positions = np.asarray((issues - record.periods[0]) // pd.Timedelta(HOUR))[:, None] + leads

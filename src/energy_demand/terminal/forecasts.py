@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
-from energy_demand.model.forecaster import SKIES
+from energy_demand.model.forecaster import GROSS_MWH, ROOFTOP_MWH, SKIES
 from energy_demand.outputs import write_output
 from energy_demand.terminal.console import out
 from energy_demand.terminal.pictures import save_picture
@@ -66,7 +66,8 @@ def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:
     parts = [name for name in explanation.columns if name != "period"]
     # The columns fit into 80 characters.
     labels = [part.replace("_", " ").replace("temperature", "temp.") for part in parts]
-    for name in ("hour (local)", *labels, "= MWh"):
+    table.add_column("local", justify="right", no_wrap=True)
+    for name in (*labels, "= MWh"):
         table.add_column(name, justify="right")
     for hour in explanation.to_dict("records"):
         starts = (hour["period"] - HOUR).tz_convert(zone)
@@ -77,11 +78,11 @@ def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:
 
 def sun_sentence(sun: pd.DataFrame) -> str:
     """What rooftop solar takes off the load of these hours, and what another sky would change."""
-    forecast = sun["gross_load_mwh"] - sun["rooftop_solar_mwh"]
+    forecast = sun[GROSS_MWH] - sun[ROOFTOP_MWH]
     cloudless, overcast = (float((sun[name] - forecast).sum()) for name in SKIES)
     return (
-        f"Rooftop solar: {sun['rooftop_solar_mwh'].sum():,.0f} MWh expected, which are not in demand. A "
-        f"cloudless sky would change the energy of these hours by {cloudless:+,.0f} MWh, an overcast one by "
+        f"Rooftop solar is expected to generate {sun[ROOFTOP_MWH].sum():,.0f} MWh, which demand does not "
+        f"include. A cloudless sky would change the energy of these hours by {cloudless:+,.0f} MWh, an overcast one by "
         f"{overcast:+,.0f} MWh"
     )
 

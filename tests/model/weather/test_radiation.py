@@ -21,6 +21,7 @@ from energy_demand.data.weather_path import (
     REST_RADIATION,
     WeatherPath,
 )
+from energy_demand.model.weather.climate import naive
 from energy_demand.model.weather.radiation import (
     ABOVE_CLEAR,
     RadiationRecipe,
@@ -121,7 +122,7 @@ def test_many_issues_at_once_are_filled_as_each_alone(measured, guess):
     path = without_radiation(measured)
     starts = [0, 37, 1000]
     windows = np.stack([path.values[start : start + 81] for start in starts])
-    times = np.asarray(path.periods.tz_localize(None), dtype="datetime64[us]")
+    times = naive(path.periods)
     together = guess.filled(windows, np.stack([times[start : start + 81] for start in starts]))
     for start, window, filled in zip(starts, windows, together, strict=True):
         alone = guess.filled(window, times[start : start + 81])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST, WeatherPath
+from energy_demand.data.weather_path import COLUMN, MAIN, REST, WeatherPath
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, responses_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def weather_horizon(
     if cover is not None:
         path = outlook.under_clouds(path, cover)
     warm = path.values.copy()
-    warm[:, [PATH_COLUMNS.index(MAIN), PATH_COLUMNS.index(REST)]] += 1.0
+    warm[:, [COLUMN[MAIN], COLUMN[REST]]] += 1.0
     paths = [past.then(each) for each in (path, WeatherPath(path.periods, warm))]
     responses, warmer = responses_of(paths, record.region, last=len(path.periods))
     return Horizon(responses, warmer, has_run, path, doubt_of(spread, has_run))

@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.arrays import mean_of_known
-from energy_demand.data.weather_path import CLOUD, HUMIDITY, MAIN, PATH_COLUMNS, RADIATION, REST, WIND
+from energy_demand.data.weather_path import (
+    CLOUD,
+    COLUMN,
+    HUMIDITY,
+    MAIN,
+    PATH_COLUMNS,
+    RADIATION,
+    REST,
+    WIND,
+)
 from energy_demand.model.weather.climate import Climate, climate_basis, clock, naive
 from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS
 
@@ -39,7 +48,6 @@ PATH_OFFSETS = (
 CORRECTED = (MAIN, REST, HUMIDITY, CLOUD, WIND, *RADIATION)
 LAGGED = (MAIN, HUMIDITY, CLOUD)  # of which the newest run and the spread of the runs are features
 CORRECTION = "correction"
-COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}
 LEADS = np.arange(1, MAX_LEAD_HOURS + 1)
 
 

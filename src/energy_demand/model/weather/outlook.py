@@ -16,6 +16,7 @@ import pandas as pd
 
 from energy_demand.data.weather_path import (
     CLOUD,
+    COLUMN,
     HUMIDITY,
     MAIN,
     MAIN_CLOUD,
@@ -26,7 +27,6 @@ from energy_demand.data.weather_path import (
 )
 from energy_demand.model.weather.climate import naive
 from energy_demand.model.weather.issues import (
-    COLUMN,
     LEADS,
     OBSERVED_HOURS,
     RUN_HOURS_AFTER,

@@ -19,6 +19,7 @@ from energy_demand.boosting import lgb
 from energy_demand.data.irradiance import clear_sky, under_clouds
 from energy_demand.data.weather_path import (
     CLOUD,
+    COLUMN,
     HUMIDITY,
     MAIN,
     MAIN_CLOUD,
@@ -39,12 +40,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from energy_demand.arrays import Floats
+    from energy_demand.arrays import Booleans, Floats
     from energy_demand.region import Region
 
     Times = npt.NDArray[np.datetime64]
 
-COLUMN = {name: position for position, name in enumerate(PATH_COLUMNS)}
 ONE_HOUR = np.timedelta64(1, "h")
 CLOUDS_OF = {MAIN_RADIATION: MAIN_CLOUD, REST_RADIATION: CLOUD}
 CLOUDS_BEFORE = (1, 2)  # hours
@@ -111,20 +111,24 @@ class RadiationGuess:
             gap = np.isnan(values[..., COLUMN[name]])
             if not gap.any():
                 continue
-            clear, hour, day = _sun(periods, self.places[name], self.zone)
+            sun = _sun(periods, self.places[name], self.zone)
+            clear = sun[0]
             filled[gap & (clear <= 0.0), COLUMN[name]] = 0.0
             gap &= clear > 0.0
-            booster = self.boosters.get(name)
-            if booster is None:
-                covered = np.clip(values[..., COLUMN[CLOUDS_OF[name]]][gap] / 100.0, 0.0, 1.0)
-                guess = under_clouds(clear[gap], covered)
-            elif gap.any():
-                rows = _features(values, clear, hour, day)[gap]
-                guess = np.asarray(booster.predict(rows, num_threads=1), dtype=float)
-            else:
-                continue
-            filled[gap, COLUMN[name]] = np.clip(guess, 0.0, ABOVE_CLEAR * clear[gap])
+            if gap.any():
+                expected = self._expected(name, values, sun, gap)
+                filled[gap, COLUMN[name]] = np.clip(expected, 0.0, ABOVE_CLEAR * clear[gap])
         return filled
+
+    def _expected(
+        self, name: str, values: Floats, sun: tuple[Floats, Floats, Floats], at: Booleans
+    ) -> Floats:
+        """Radiation of the chosen hours."""
+        booster = self.boosters.get(name)
+        if booster is not None:
+            return np.asarray(booster.predict(_features(values, *sun)[at], num_threads=1), dtype=float)
+        covered = np.clip(values[..., COLUMN[CLOUDS_OF[name]]][at] / 100.0, 0.0, 1.0)
+        return under_clouds(sun[0][at], covered)
 
 
 def fit_radiation(

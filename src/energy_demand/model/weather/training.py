@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.boosting import lgb
-from energy_demand.data.weather_path import MAIN, REST
+from energy_demand.data.weather_path import COLUMN, MAIN, REST
 from energy_demand.model.weather.climate import fit_climate
 from energy_demand.model.weather.issues import (
-    COLUMN,
     CORRECTED,
     LEADS,
     OBSERVED_HOURS,
