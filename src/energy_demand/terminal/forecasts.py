@@ -82,8 +82,8 @@ def sun_sentence(sun: pd.DataFrame) -> str:
     cloudless, overcast = (float((sun[name] - forecast).sum()) for name in SKIES)
     return (
         f"Rooftop solar is expected to generate {sun[ROOFTOP_MWH].sum():,.0f} MWh, which demand does not "
-        f"include. A cloudless sky would change the energy of these hours by {cloudless:+,.0f} MWh, an overcast one by "
-        f"{overcast:+,.0f} MWh"
+        f"include. A cloudless sky would change the energy of these hours by {cloudless:+,.0f} MWh, an "
+        f"overcast one by {overcast:+,.0f} MWh"
     )
 
 
