@@ -265,7 +265,7 @@ def test_a_forecaster_that_cannot_forecast_is_refused_though_its_base_booster_an
 
 @pytest.fixture
 def other_columns(home, trained) -> str:
-    """Version 3, stored by code with another column of the adaptive regression; it is the champion."""
+    """A version stored by code with another column of the adaptive regression; it is the champion."""
     store = Registry(make_settings(energy_demand_home=home))
     model = with_other_responses(trained.forecaster)
     version = store.register(model, params={}, metrics={}, started_at=now()).version
@@ -273,19 +273,20 @@ def other_columns(home, trained) -> str:
     return version
 
 
-REFUSED = (
-    "version 3 of energy-demand-lgbm: the model does not fit this version: its list `responses` lacks "
-    "rest_radiation_season_cos and has the unknown moonlight; run `energy-demand train`"
-)
+def refused(version: str) -> str:
+    return (
+        f"version {version} of energy-demand-lgbm: the model does not fit this version: its list `responses` "
+        "lacks rest_radiation_season_cos and has the unknown moonlight; run `energy-demand train`"
+    )
 
 
 def test_a_champion_of_other_columns_is_refused_by_a_look_and_a_reload_and_the_old_model_serves_on(
     holder, registry, home, trained, request
 ):
     holder.look()
-    request.getfixturevalue("other_columns")
+    version = request.getfixturevalue("other_columns")
     assert not holder.look()
-    assert (holder.version, holder.problem) == ("1", f"{REFUSED}; version 1 keeps serving")
+    assert (holder.version, holder.problem) == ("1", f"{refused(version)}; version 1 keeps serving")
     with pytest.raises(ModelRefusedError) as caught:
         holder.reload()
     assert str(caught.value) == holder.problem
@@ -294,7 +295,7 @@ def test_a_champion_of_other_columns_is_refused_by_a_look_and_a_reload_and_the_o
 
 def test_a_start_on_a_champion_of_other_columns_serves_no_model_and_says_why(holder, other_columns):
     assert not holder.look()
-    assert (holder.served, holder.problem) == (None, f"{REFUSED}; no model serves")
+    assert (holder.served, holder.problem) == (None, f"{refused(other_columns)}; no model serves")
 
 
 def test_a_start_on_damaged_files_serves_what_served_last_and_the_problem_stays(
