@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from energy_demand.region import Site
 
-# Leads up to 48 h, of a run that may have started 18 h before.
-RUN_DAYS = 3
+# Leads up to 48 h of runs that started up to three days before: forecasts average those. As a call, five days
+# weigh no more than three.
+RUN_DAYS = 5
 TIME_FORMAT = "%Y-%m-%dT%H:%M"
 # A response is for the nearest cell of the weather model's grid.
 GRID_DEGREES = 0.5

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.data.weather_client import RUN_DAYS
 from energy_demand.timeaxis import floor_hour, local_day
 from energy_demand.weather_models import BLEND
 
@@ -22,7 +23,7 @@ EIA, OPEN_METEO = "EIA", "Open-Meteo"
 # Enough for the header and a hundred rows of a file of 40 MB or more.
 FILE_BYTES = 1 << 16
 EIA_HOURS, EIA_DAYS = 12, 5
-ARCHIVE_DAYS, FORECAST_DAYS, RUN_DAYS = 10, 2, 3
+ARCHIVE_DAYS, FORECAST_DAYS = 10, 2
 # In the first days of a half-year its file may not be there yet.
 NEW_FILE_DAYS = 4
 KEY_HEADER = "X-Api-Key"
