@@ -97,6 +97,10 @@ def _forecaster(forecast: Forecast, chosen: int) -> None:
             f"{of_sun[ROOFTOP_MWH]:,.0f} MWh. Under a cloudless sky the forecast would be "
             f"{of_sun['cloudless_mwh']:,.0f} MWh, under an overcast one {of_sun['overcast_mwh']:,.0f} MWh."
         )
+    if forecast.filter_weights is not None:
+        weights = forecast.filter_weights.drop(columns="period").iloc[chosen]
+        shares = (f"{weight:.0%} pace {str(name).removeprefix('pace_')}" for name, weight in weights.items())
+        st.caption(f"Filters of the adaptive regression at this clock hour: {', '.join(shares)}.")
 
 
 def _booster(forecast: Forecast, version: str, chosen: int) -> None:

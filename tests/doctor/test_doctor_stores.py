@@ -216,7 +216,7 @@ def test_no_store_is_made(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def registered(tmp_path_factory, forecaster):
+def registered(tmp_path_factory, forecaster, processes):  # MLflow asks for the version of git
     """A home with a champion, and its copy."""
     settings = make_settings(energy_demand_home=tmp_path_factory.mktemp("home"))
     registry = Registry(settings)

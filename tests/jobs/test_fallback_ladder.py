@@ -17,8 +17,9 @@ from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.data.record import Record, make_record
 from energy_demand.data.weather_path import PATH_COLUMNS
 from energy_demand.jobs.fallback_ladder import best_available
+from energy_demand.model.distribution import CENTRAL_LEVELS, ErrorDistribution
 from energy_demand.model.forecaster import EXPLANATION
-from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
+from energy_demand.model.intervals import ConformalIntervals
 from energy_demand.model.predict import (
     BASE_INPUTS,
     FORECASTER_INPUTS,
@@ -109,7 +110,9 @@ def with_state(model: Forecaster, **parts: object) -> Forecaster:
 
 
 def with_widths(model: Forecaster, narrow: np.ndarray, wide: np.ndarray) -> Forecaster:
-    return replace(model, intervals=ScaledIntervals({80: narrow, 95: wide}))
+    """With one width up to the 80 % interval and another beyond it."""
+    tables = {level: narrow if level <= 80 else wide for level in CENTRAL_LEVELS}
+    return replace(model, distribution=ErrorDistribution(tables, model.distribution.dependence))
 
 
 def with_base(model: Forecaster, **parts: object) -> Forecaster:
@@ -132,11 +135,11 @@ broken_forecasters = by_name(
     ),
     (
         "its intervals are endless",
-        lambda model: with_widths(model, model.intervals.quantiles[80], np.full((5, 4), np.inf)),
+        lambda model: with_widths(model, model.distribution.quantiles[80], np.full((5, 5), np.inf)),
     ),
     (
         "its intervals cross",
-        lambda model: with_widths(model, model.intervals.quantiles[95], model.intervals.quantiles[80]),
+        lambda model: with_widths(model, model.distribution.quantiles[95], model.distribution.quantiles[80]),
     ),
     ("a part of it is missing, which nobody expected", lambda model: replace(model, outlook=None)),
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energy_demand.model.intervals import FEWEST_RESIDUALS, SHAPE, ConformalIntervals, ScaledIntervals
+from energy_demand.model.intervals import FEWEST_RESIDUALS, SHAPE, ConformalIntervals
 from energy_demand.model.metrics import coverage
 
 BOUNDS = ["lower_80", "upper_80", "lower_95", "upper_95"]
@@ -165,67 +165,3 @@ def test_the_half_widths_at_one_hour_are_those_of_the_bounds_for_every_lead_and_
     assert [1 + narrow for narrow, _ in pairs] == found["upper_80"].tolist()
     assert [1 + wide for _, wide in pairs] == found["upper_95"].tolist()
     assert len(set(pairs)) == np.prod(SHAPE)
-
-
-SIZE = 20_000
-
-
-def scaled_errors(seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Errors in proportion to a spread that differs by hour, larger at long leads and in summer."""
-    random = np.random.default_rng(seed)
-    spread = random.uniform(0.5, 4.0, SIZE)
-    leads = random.integers(1, 49, SIZE)
-    months = random.integers(1, 13, SIZE)
-    factor = np.where(leads > 24, 2.0, 1.0) * np.where(np.isin(months, [6, 7, 8]), 1.5, 1.0)
-    return random.normal(0.0, spread * factor), spread, leads, months
-
-
-def test_scaled_intervals_have_nominal_coverage_in_every_cell():
-    intervals = ScaledIntervals.fit(*scaled_errors())
-    errors, spread, leads, months = scaled_errors(seed=1)
-    predicted = np.full(SIZE, 17_000.0)
-    actual = predicted * np.exp(errors / 100)
-    bounds = intervals.bounds(predicted, spread, leads, months)
-    for level in (80, 95):
-        inside = (actual >= bounds[f"lower_{level}"]) & (actual <= bounds[f"upper_{level}"])
-        for cell in (leads > 36, leads <= 6, np.isin(months, [6, 7, 8]), spread < 1, spread > 3):
-            assert 100 * inside[cell].mean() == pytest.approx(level, abs=2.5)
-
-
-def test_scaled_intervals_do_not_cross_and_contain_the_forecast():
-    errors, spread, leads, months = scaled_errors()
-    bounds = ScaledIntervals.fit(errors, spread, leads, months).bounds(
-        np.full(SIZE, 1.0), spread, leads, months
-    )
-    ordered = np.stack(
-        [bounds["lower_95"], bounds["lower_80"], np.ones(SIZE), bounds["upper_80"], bounds["upper_95"]]
-    )
-    assert (np.diff(ordered, axis=0) > 0).all()
-
-
-def test_a_season_without_enough_hours_takes_those_of_the_lead():
-    errors, spread, leads, months = scaled_errors()
-    winter = np.isin(months, [12, 1, 2])
-    intervals = ScaledIntervals.fit(errors[winter], spread[winter], leads[winter], months[winter])
-    for table in intervals.quantiles.values():
-        assert (table == table[:, :1]).all()
-
-
-def test_unknown_errors_are_left_out_and_no_errors_are_refused():
-    errors, spread, leads, months = scaled_errors()
-    some = errors.copy()
-    some[::2] = np.nan
-    half = ScaledIntervals.fit(some, spread, leads, months)
-    known = ScaledIntervals.fit(errors[1::2], spread[1::2], leads[1::2], months[1::2])
-    np.testing.assert_array_equal(half.quantiles[80], known.quantiles[80])
-    with pytest.raises(ValueError, match="held-out hours"):
-        ScaledIntervals.fit(np.full(SIZE, np.nan), spread, leads, months)
-
-
-def test_scaled_intervals_survive_json_and_invalid_ones_are_refused():
-    tables = ScaledIntervals.fit(*scaled_errors()).to_dict()
-    assert ScaledIntervals.from_dict(tables).to_dict() == tables
-    with pytest.raises(ValueError, match="shape"):
-        ScaledIntervals.from_dict({"80": tables["80"]})
-    with pytest.raises(ValueError, match="at least as wide"):
-        ScaledIntervals.from_dict({"80": tables["95"], "95": tables["80"]})

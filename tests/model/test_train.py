@@ -55,7 +55,7 @@ def test_the_weather_of_the_intervals_changes_only_the_intervals(record, trained
     np.testing.assert_array_equal(
         observed.regression.filters[0].coefficients, trained.forecaster.regression.filters[0].coefficients
     )
-    assert not np.allclose(observed.intervals.quantiles[80], trained.forecaster.intervals.quantiles[80])
+    assert not np.allclose(observed.distribution.quantiles[80], trained.forecaster.distribution.quantiles[80])
 
 
 def test_a_record_without_weather_runs_can_be_trained_on():

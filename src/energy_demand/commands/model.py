@@ -51,6 +51,12 @@ def forecast(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what calendar, temperature, sun and the other parts add.")
     ] = False,
+    quantiles: Annotated[
+        bool,
+        typer.Option(
+            "--quantiles", help="Show the distribution of the energy and the peak; in --json of each hour."
+        ),
+    ] = False,
     scheduled: Annotated[
         bool,
         typer.Option("--scheduled", help="The morning job: ingest, then log tomorrow's forecast once."),
@@ -69,10 +75,10 @@ def forecast(
     from energy_demand.terminal.forecasts import print_forecast  # noqa: PLC0415
 
     if scheduled:
-        if any(each is not None for each in (hours, day, as_of, picture)) or explain:
+        if any(each is not None for each in (hours, day, as_of, picture)) or explain or quantiles:
             raise typer.BadParameter(
-                "--scheduled forecasts tomorrow as of now; leave out --hours, --day, --as-of, --picture and "
-                "--explain"
+                "--scheduled forecasts tomorrow as of now; leave out --hours, --day, --as-of, --picture, "
+                "--explain and --quantiles"
             )
         _morning(settings_at(now), as_json=as_json)
         return
@@ -93,10 +99,10 @@ def forecast(
     for warning in hourly_forecast.warnings():
         err.print(f"warning: {warning}", soft_wrap=True)
     if as_json:
-        print_json(hourly_forecast.to_json(explain=explain))
+        print_json(hourly_forecast.to_json(explain=explain, quantiles=quantiles))
     else:
         picture = picture or settings.picture_path
-        print_forecast(hourly_forecast, settings.region.zone, picture, explain=explain)
+        print_forecast(hourly_forecast, settings.region.zone, picture, explain=explain, quantiles=quantiles)
 
 
 def _morning(settings: Settings, *, as_json: bool) -> None:

@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from zoneinfo import ZoneInfo
 
-    from energy_demand.model.forecaster import Forecaster
+    from energy_demand.model.forecaster import Forecaster, StageForecasts
     from energy_demand.model.train import Weather
+
+    Observer = Callable[[Forecaster, StageForecasts], None]
 
 REFIT_DAYS = 30
 COLUMNS = (
@@ -159,6 +161,7 @@ def walk_forward(
     model: Forecaster | None = None,
     refine: Callable[[Forecaster], Forecaster] = lambda model: model,
     progress: Callable[[Fit | Predict], None] = lambda event: None,  # noqa: ARG005
+    observe: Observer = lambda model, stages: None,  # noqa: ARG005
 ) -> pd.DataFrame:
     """Run the events.
 
@@ -174,6 +177,7 @@ def walk_forward(
         model: used before the first fit; with it, `events` may have no fit.
         refine: changes each fitted forecaster, for ablations.
         progress: called with each event.
+        observe: called with each forecast's model and stages, in order of the rows.
 
     Returns:
         One row per hour: `period`, `issued_at`, `lead_hours`, `actual_mwh` (NaN where there is no truth),
@@ -191,7 +195,7 @@ def walk_forward(
         if isinstance(event, Fit):
             run.fit(event, refine)
         else:
-            run.predict(event)
+            run.predict(event, observe)
     return run.result()
 
 
@@ -250,7 +254,11 @@ class Walk:
             self._past if self._available is self._record else self._responses(self._available, start)
         )
 
-    def predict(self, event: Predict) -> pd.DataFrame:
+    def predict(
+        self,
+        event: Predict,
+        observe: Observer = lambda model, stages: None,  # noqa: ARG005
+    ) -> pd.DataFrame:
         """The forecast of the event's hours: `period`, `lead_hours`, the point forecast, its bounds."""
         newest = pd.Timestamp(self._delay.newest_known(event.issued_at - self._late))
         self._see_revisions(event.issued_at - self._late)
@@ -261,7 +269,9 @@ class Walk:
         else:
             whole = self._model.horizon(self._view(event.issued_at), event.issued_at)
             horizon = whole.rows(_slice(whole.responses.periods, event.periods))
-        hours = self._model.forecast(horizon, event.issued_at)
+        stages = self._model.stages(horizon, event.issued_at)
+        observe(self._model, stages)
+        hours = self._model.hours_of(stages)
         self._pending.append(hours.assign(issued_at=event.issued_at))
         self._note_lags(event)
         return hours

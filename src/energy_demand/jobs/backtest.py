@@ -12,6 +12,12 @@ from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.data.record_store import load_record
 from energy_demand.database import operator_forecasts, repository
 from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.distribution_scores import (
+    Distributions,
+    day_scores,
+    distribution_scores,
+    kinds_of_days,
+)
 from energy_demand.evaluation.report import (
     OperatorForecast,
     daily_totals,
@@ -101,9 +107,18 @@ def run_backtest(
             done = (local_day(event.periods[0].to_pydatetime(), zone) - start).days
             progress("days", min(max(done, 0), days), days)
 
+    distributions = Distributions()
     hours = walk_forward(
-        record, iter(events), protocol=protocol, weather=weather, recipe=recipe, loss=loss, progress=tell
+        record,
+        iter(events),
+        protocol=protocol,
+        weather=weather,
+        recipe=recipe,
+        loss=loss,
+        progress=tell,
+        observe=distributions,
     )
+    hours = pd.concat([hours, distributions.hours()], axis=1)
     progress("days", days, days)
     operator = load_operator_forecast(database, settings, record, now)
     truth = pd.Series(record.truth_mwh, index=record.periods)
@@ -129,6 +144,10 @@ def run_backtest(
         "fits": len(fitting),
         "seconds_per_fit": round(sum(fitting) / len(fitting), 1),
         **summary(scored, totals, zone),
+        "distribution": {
+            **distribution_scores(scored, zone, kinds_of_days(record, pd.DatetimeIndex(scored["period"]))),
+            "days": day_scores(distributions.days(scored.set_index("period")["actual_mwh"])),
+        },
         "operator_forecast": operator_comparison(scored, zone),
         "seconds": round(seconds, 1),
     }

@@ -12,23 +12,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from energy_demand.model.distribution import MEDIAN, JointDistribution, central_interval, group_of
+from energy_demand.model.intervals import LEVELS
 from energy_demand.model.stages import response_features as groups
 from energy_demand.model.stages.adaptive_regression import PERCENT
 from energy_demand.model.stages.error_stage import error_features
 from energy_demand.model.stages.residual_stage import residual_features
-from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, response_features
+from energy_demand.model.stages.response_features import (
+    MEMORY_HOURS,
+    Responses,
+    response_features,
+    warmth,
+)
 from energy_demand.model.weather.horizon import Horizon, weather_horizon
 from energy_demand.timeaxis import HOUR, Availability, lead_hours
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from energy_demand.arrays import Floats
+    from energy_demand.arrays import Floats, Integers
     from energy_demand.boosting import lgb
     from energy_demand.data.record import Record
     from energy_demand.model.base.booster import BaseBooster
+    from energy_demand.model.distribution import ErrorDistribution
     from energy_demand.model.expected_errors import ExpectedErrors
-    from energy_demand.model.intervals import ScaledIntervals
     from energy_demand.model.stages.adaptive_regression import AdaptiveRegression
     from energy_demand.model.stages.error_stage import ErrorStage
     from energy_demand.model.stages.residual_stage import ResidualStage
@@ -86,7 +93,7 @@ class Forecaster:
         regression: the first stage, fitted through `regression.through`.
         errors: the second stage, or None to leave it out.
         residual: the third stage, or None to leave it out.
-        intervals: quantiles from held-out hours.
+        distribution: of its errors on held-out hours.
         expected_errors: of its adaptive regression on the days before, each forecast out of sample.
         respondent: the region it was trained for.
         trained_through: the newest period that its stages were fitted on.
@@ -100,7 +107,7 @@ class Forecaster:
     regression: AdaptiveRegression
     errors: ErrorStage | None
     residual: ResidualStage | None
-    intervals: ScaledIntervals
+    distribution: ErrorDistribution
     expected_errors: ExpectedErrors
     respondent: str
     trained_through: datetime
@@ -169,12 +176,41 @@ class Forecaster:
             `period`, `lead_hours`, `predicted_demand_mwh` and the bounds (MWh).
         """
         hours = stages.horizon.responses
-        gross = np.exp(stages.total / PERCENT)
-        leads = lead_hours(hours.periods, pd.Timestamp(stages.issued_at).to_pydatetime())
+        quantiles = self.quantiles(stages)
+        bounds = {
+            f"{side}_{level}": bound
+            for level in LEVELS
+            for side, bound in zip(("lower", "upper"), central_interval(quantiles, level), strict=True)
+        }
+        return pd.DataFrame(
+            {
+                "period": hours.periods,
+                "lead_hours": _leads(stages),
+                PREDICTED: quantiles[:, MEDIAN],
+                **bounds,
+            }
+        )
+
+    def quantiles(self, stages: StageForecasts) -> Floats:
+        """MWh, hours × `PROBABILITIES`; the median is the point forecast."""
+        return self._demand(stages, self._percent_errors(stages).T).T
+
+    def joint_distribution(self, stages: StageForecasts) -> JointDistribution:
+        """Of these hours, their energy and their peak (MWh)."""
+        percent = self._percent_errors(stages)
+        paths = self._demand(stages, self.distribution.paths(percent))
+        return JointDistribution.of(self._demand(stages, percent.T).T, paths)
+
+    def _percent_errors(self, stages: StageForecasts) -> Floats:
+        """Hours × `PROBABILITIES`, percent of log gross load around the forecast."""
+        hours = stages.horizon.responses
         spread = stages.horizon.spread(self.regression, stages.regression)
-        columns = {PREDICTED: gross, **self.intervals.bounds(gross, spread, leads, hours.months)}
-        demand = {name: values - hours.rooftop_mwh for name, values in columns.items()}
-        return pd.DataFrame({"period": hours.periods, "lead_hours": leads, **demand})
+        return self.distribution.percent(spread, _leads(stages), group_of(hours.months, warmth(hours)))
+
+    def _demand(self, stages: StageForecasts, percent_errors: Floats) -> Floats:
+        """MWh from errors (percent) × hours."""
+        gross = np.exp((stages.total + percent_errors) / PERCENT)
+        return np.asarray(gross - stages.horizon.responses.rooftop_mwh)
 
     def explain(self, stages: StageForecasts) -> pd.DataFrame:
         """What each part adds to the forecast of each hour, MWh.
@@ -198,6 +234,17 @@ class Forecaster:
         shares = {name: values * per_percent for name, values in parts.items()}
         columns = {TYPICAL: np.full(len(total), typical), **shares, ROOFTOP: 0.0 - responses.rooftop_mwh}
         return pd.DataFrame({"period": responses.periods, **{name: columns[name] for name in EXPLANATION}})
+
+    def filter_weights(self, stages: StageForecasts) -> pd.DataFrame:
+        """How much each filter of the adaptive regression is believed at each hour.
+
+        Returns:
+            `period`, and a column for each filter by its pace; each row sums to one.
+        """
+        hours = stages.horizon.responses
+        weights = self.regression.weights[hours.hours]
+        names = [f"pace_{pace:g}" for pace in self.regression.recipe.paces]
+        return pd.DataFrame({"period": hours.periods, **dict(zip(names, weights.T, strict=True))})
 
     def sun(self, stages: StageForecasts, record: Record) -> pd.DataFrame:
         """What the sun takes off the load, and may take off it under another sky.
@@ -242,3 +289,8 @@ class Forecaster:
             return regression, correction, nothing
         rows = residual_features(responses, regression, correction, errors, distances)
         return regression, correction, self.residual.correction(rows)
+
+
+def _leads(stages: StageForecasts) -> Integers:
+    issued_at = pd.Timestamp(stages.issued_at).to_pydatetime()
+    return np.asarray(lead_hours(stages.horizon.responses.periods, issued_at), dtype=np.int64)

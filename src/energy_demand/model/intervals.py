@@ -22,7 +22,6 @@ LAST_LEAD_OF_BUCKET = (6, 12, 24, 36)  # and one bucket for all leads beyond
 HOURS_PER_BLOCK = 3
 SHAPE = (len(LAST_LEAD_OF_BUCKET) + 1, 24 // HOURS_PER_BLOCK)
 FEWEST_RESIDUALS = 40  # with fewer, a cell takes the quantile of all residuals
-FEWEST_OF_SEASON = 500  # hours, about three weeks; fewer do not represent a season
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,12 @@ class ConformalIntervals:
             raise ValueError("there are no held-out hours to fit intervals on")
         residuals = np.abs(actual - predicted) / predicted
         bucket, block = _cells(leads, hours)
-        tables = {level: np.full(SHAPE, _quantile(residuals, level)) for level in LEVELS}
+        tables = {level: np.full(SHAPE, conformal_quantile(residuals, level)) for level in LEVELS}
         for cell in np.ndindex(*SHAPE):
             inside = residuals[(bucket == cell[0]) & (block == cell[1])]
             if len(inside) >= FEWEST_RESIDUALS:
                 for level in LEVELS:
-                    tables[level][cell] = _quantile(inside, level)
+                    tables[level][cell] = conformal_quantile(inside, level)
         return cls(tables)
 
     def bounds(self, predicted: Floats, leads: Integers, hours: Integers) -> dict[str, Floats]:
@@ -89,88 +88,10 @@ def _cells(leads: Integers, hours: Integers) -> tuple[Integers, Integers]:
     return np.searchsorted(LAST_LEAD_OF_BUCKET, leads), hours // HOURS_PER_BLOCK
 
 
-def _quantile(residuals: Floats, level: int) -> float:
+def conformal_quantile(residuals: Floats, level: int) -> float:
     """The conformal quantile: the ⌈(n + 1) level⌉-th smallest of n residuals."""
     rank = int(np.ceil((len(residuals) + 1) * level / 100))
     return float(np.sort(residuals)[min(rank, len(residuals)) - 1])
-
-
-SEASON_OF_MONTH = np.array([0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0])  # winter, spring, summer, autumn
-SEASONS = 4
-
-
-@dataclass(frozen=True)
-class ScaledIntervals:
-    """Quantiles of |error| in units of the recent spread, by level: tables of lead bucket × season.
-
-    The scores are |log actual − log predicted| over the running spread of the clock hour (locally
-    weighted conformal prediction, Lei et al. 2018, section 5.2), so that intervals widen as soon as errors
-    grow.
-    """
-
-    quantiles: dict[int, Floats]
-
-    @classmethod
-    def fit(cls, residuals: Floats, spread: Floats, leads: Integers, months: Integers) -> ScaledIntervals:
-        """Quantiles from held-out hours.
-
-        Args:
-            residuals: log actual − log predicted, percent; NaN is left out.
-            spread: percent.
-            leads: in hours.
-            months: 1–12, local.
-
-        Raises:
-            ValueError: there are no residuals.
-        """
-        known = ~np.isnan(residuals)
-        scores = np.abs(residuals[known]) / spread[known]
-        if len(scores) == 0:
-            raise ValueError("there are no held-out hours to fit intervals on")
-        bucket, season = _lead_and_season(leads[known], months[known])
-        shape = (len(LAST_LEAD_OF_BUCKET) + 1, SEASONS)
-        tables = {level: np.full(shape, _quantile(scores, level)) for level in LEVELS}
-        for row, column in np.ndindex(*shape):
-            of_lead = bucket == row
-            inside = of_lead & (season == column)
-            chosen = inside if inside.sum() >= FEWEST_OF_SEASON else of_lead
-            if chosen.sum() >= FEWEST_RESIDUALS:
-                for level in LEVELS:
-                    tables[level][row, column] = _quantile(scores[chosen], level)
-        return cls(tables)
-
-    def widened(self, factor: float) -> ScaledIntervals:
-        """These intervals, so many times as wide."""
-        return ScaledIntervals({level: factor * table for level, table in self.quantiles.items()})
-
-    def bounds(
-        self, predicted: Floats, spread: Floats, leads: Integers, months: Integers
-    ) -> dict[str, Floats]:
-        """`lower_80`, `upper_80`, `lower_95`, `upper_95` (MWh) around each prediction."""
-        cells = _lead_and_season(leads, months)
-        bounds = {}
-        for level in LEVELS:
-            factor = np.exp(self.quantiles[level][cells] * spread / 100)
-            bounds[f"lower_{level}"] = predicted / factor
-            bounds[f"upper_{level}"] = predicted * factor
-        return bounds
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form: the tables as plain lists."""
-        return {str(level): table.tolist() for level, table in self.quantiles.items()}
-
-    @classmethod
-    def from_dict(cls, tables: dict[str, Any]) -> ScaledIntervals:
-        """The inverse of `to_dict`.
-
-        Raises:
-            ValueError: a level is missing, or a table is invalid.
-        """
-        return cls(_tables_from_dict(tables, (len(LAST_LEAD_OF_BUCKET) + 1, SEASONS)))
-
-
-def _lead_and_season(leads: Integers, months: Integers) -> tuple[Integers, Integers]:
-    return np.searchsorted(LAST_LEAD_OF_BUCKET, leads), SEASON_OF_MONTH[months - 1]
 
 
 def _tables_from_dict(tables: dict[str, Any], shape: tuple[int, int]) -> dict[int, Floats]:

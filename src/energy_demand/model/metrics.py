@@ -80,6 +80,38 @@ def coverage(actual: Floats, lower: Floats, upper: Floats) -> float:
     return float(100 * np.mean(inside[known]))
 
 
+def pinball(actual: Floats, quantiles: Floats, probabilities: Floats) -> Floats:
+    """The mean quantile loss of each probability over the known hours (Koenker and Bassett 1978).
+
+    Args:
+        actual: hours; NaN where unknown.
+        quantiles: hours × probabilities, in the unit of `actual`.
+        probabilities: between 0 and 1.
+
+    >>> pinball(np.array([10.0, 20.0]), np.array([[12.0], [16.0]]), np.array([0.5])).tolist()
+    [1.5]
+    """
+    known = ~np.isnan(actual)
+    over = actual[known, None] - quantiles[known]
+    return np.asarray(np.maximum(probabilities * over, (probabilities - 1.0) * over).mean(axis=0))
+
+
+def crps(actual: Floats, quantiles: Floats, probabilities: Floats) -> float:
+    """The continuous ranked probability score, in the unit of `actual`.
+
+    Twice the integral of the pinball loss (Gneiting and Raftery 2007, doi 10.1198/016214506000001437) by the
+    trapezoidal rule over the given probabilities, the outermost of which stand for the tails beyond them.
+
+    Args:
+        actual: hours; NaN where unknown.
+        quantiles: hours × probabilities.
+        probabilities: rising, between 0 and 1.
+    """
+    between = (probabilities[1:] + probabilities[:-1]) / 2.0
+    weights = np.diff(np.concatenate([[0.0], between, [1.0]]))
+    return float(2.0 * np.sum(weights * pinball(actual, quantiles, probabilities)))
+
+
 def expected_percent_error(
     predicted: npt.ArrayLike, lower_80: npt.ArrayLike, upper_80: npt.ArrayLike
 ) -> float:

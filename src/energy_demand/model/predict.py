@@ -26,6 +26,7 @@ from energy_demand.data.weather_path import (
 )
 from energy_demand.errors import UserError
 from energy_demand.model.baselines import seasonal_naive_168
+from energy_demand.model.distribution import PROBABILITIES
 from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED, ROOFTOP_MWH, SUN
 from energy_demand.model.intervals import ConformalIntervals
 from energy_demand.model.metrics import expected_percent_error
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from energy_demand.arrays import Booleans, Floats
     from energy_demand.data.record import Record
     from energy_demand.model.base.booster import BaseBooster
+    from energy_demand.model.distribution import JointDistribution
     from energy_demand.model.forecaster import Forecaster
     from energy_demand.model.weather.horizon import Horizon
     from energy_demand.timeaxis import Availability
@@ -118,6 +120,8 @@ class Forecast:
             `LAST_WEEK_INPUTS`, by who answered.
         explain: makes the explanation; None where no forecaster made the forecast.
         make_sun: makes what the sun does to the forecast; None likewise.
+        make_weights: makes the weights of the adaptive regression's filters; None likewise.
+        make_distribution: makes the distribution of hours, energy and peak; None likewise.
     """
 
     issued_at: datetime
@@ -130,6 +134,8 @@ class Forecast:
     make_inputs: Callable[[], pd.DataFrame]
     explain: Callable[[], pd.DataFrame] | None = None
     make_sun: Callable[[], pd.DataFrame] | None = None
+    make_weights: Callable[[], pd.DataFrame] | None = None
+    make_distribution: Callable[[], JointDistribution] | None = None
     doubted_hours: int = 0
     lacking: tuple[str, ...] = ()
 
@@ -153,6 +159,16 @@ class Forecast:
         """`period` and the columns of `SUN` (MWh); None where no forecaster made the forecast."""
         return None if self.make_sun is None else self.make_sun()
 
+    @cached_property
+    def filter_weights(self) -> pd.DataFrame | None:
+        """`period` and how much each filter of the adaptive regression is believed; None likewise."""
+        return None if self.make_weights is None else self.make_weights()
+
+    @cached_property
+    def distribution(self) -> JointDistribution | None:
+        """Of these hours, their energy and their peak (MWh); None where no forecaster made the forecast."""
+        return None if self.make_distribution is None else self.make_distribution()
+
     def __getstate__(self) -> dict[str, Any]:
         """What a cache keeps: frames in place of the functions that make them."""
         made = {
@@ -160,9 +176,11 @@ class Forecast:
             "inputs": self.inputs,
             "explanation": self.explanation,
             "sun": self.sun,
+            "filter_weights": self.filter_weights,
+            "distribution": self.distribution,
         }
-        makers = dict.fromkeys(("base_rows", "make_inputs", "explain", "make_sun"))
-        return {**self.__dict__, **made, **makers}
+        makers = ("base_rows", "make_inputs", "explain", "make_sun", "make_weights", "make_distribution")
+        return {**self.__dict__, **made, **dict.fromkeys(makers)}
 
     @property
     def demand_age_hours(self) -> float:
@@ -180,11 +198,14 @@ class Forecast:
         """The mean absolute error of these hours that their intervals let one expect, percent."""
         return expected_percent_error(*(self.hours[name] for name in (PREDICTED, "lower_80", "upper_80")))
 
-    def to_json(self, *, explain: bool = False) -> dict[str, Any]:
+    def to_json(self, *, explain: bool = False, quantiles: bool = False) -> dict[str, Any]:
         """The body that `forecast --json` and `GET /forecast` give.
 
         With `explain`, each hour says what calendar, temperature, sun and so on add to it, what panels
-        behind the meter take off it, and what it would be under another sky (MWh).
+        behind the meter take off it and what it would be under another sky (MWh), and how much each filter of
+        the adaptive regression is believed. With `quantiles`, each hour has those of `PROBABILITIES` and the
+        probability of being the peak, and the body those of the energy and the peak of all hours. Nothing of
+        it where no forecaster made the forecast.
         """
         body: dict[str, Any] = {
             "issued_at": utc_text(self.issued_at),
@@ -203,6 +224,18 @@ class Forecast:
         if explain and self.sun is not None:
             for hour, of_sun in zip(body["hours"], self.sun.to_dict("records"), strict=True):
                 hour["sun"] = {name: round(float(of_sun[name]), 1) for name in SUN}
+        if explain and self.filter_weights is not None:
+            for hour, weights in zip(body["hours"], self.filter_weights.to_dict("records"), strict=True):
+                hour["filter_weights"] = {
+                    name: round(float(weights[name]), 3) for name in list(weights) if name != "period"
+                }
+        if quantiles and self.distribution is not None:
+            joint = self.distribution
+            body["energy_quantiles"], body["peak_quantiles"] = map(
+                _by_probability, (joint.energy, joint.peak)
+            )
+            for hour, of_hour, peak in zip(body["hours"], joint.hours, joint.peak_hour, strict=True):
+                hour |= {"quantiles": _by_probability(of_hour), "peak_probability": round(float(peak), 3)}
         return {**body, "in_sample": True} if self.in_sample else body
 
     def warnings(self) -> list[str]:
@@ -331,6 +364,8 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         hours=refreshed.hours_of(stages),
         explain=lambda: refreshed.explain(stages),
         make_sun=lambda: refreshed.sun(stages, known),
+        make_weights=lambda: refreshed.filter_weights(stages),
+        make_distribution=lambda: refreshed.joint_distribution(stages),
         base_rows=lambda: _rows(known, question),
         make_inputs=lambda: _forecaster_inputs(known, horizon, question),
     )
@@ -484,6 +519,10 @@ def _of_base(base: BaseBooster, rows: pd.DataFrame) -> dict[str, Floats]:
 
 def _hours(question: Question, rows: pd.DataFrame, columns: dict[str, Floats]) -> pd.DataFrame:
     return pd.DataFrame({"period": question.periods, LEAD: rows[LEAD].to_numpy(), **columns})
+
+
+def _by_probability(quantiles: Floats) -> dict[str, float]:
+    return {f"{at:g}": round(float(mwh), 1) for at, mwh in zip(PROBABILITIES, quantiles, strict=True)}
 
 
 def _hour_json(row: dict[Any, Any]) -> dict[str, Any]:

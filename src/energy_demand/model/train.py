@@ -23,8 +23,8 @@ from energy_demand.model.base.training import (
     train_model,
     training_targets,
 )
+from energy_demand.model.distribution import Dependence, ErrorDistribution, group_of
 from energy_demand.model.forecaster import Forecaster
-from energy_demand.model.intervals import ScaledIntervals
 from energy_demand.model.stages.adaptive_regression import RegressionRecipe
 from energy_demand.model.stages.error_stage import ErrorStage
 from energy_demand.model.stages.prequential import (
@@ -34,7 +34,7 @@ from energy_demand.model.stages.prequential import (
     predict_prequentially,
 )
 from energy_demand.model.stages.residual_stage import ResidualRecipe, ResidualStage
-from energy_demand.model.stages.response_features import response_features
+from energy_demand.model.stages.response_features import response_features, warmth
 from energy_demand.model.weather.training import OutlookRecipe, fit_corrections, fit_guesses
 from energy_demand.timeaxis import Availability
 
@@ -167,7 +167,7 @@ def fit(
             residual=ResidualStage.fit(
                 *known_then.residual_rows(errors, recipe.warm_up_days), recipe.residual
             ),
-            intervals=_calibrated(known_then, errors, recipe, availability),
+            distribution=_calibrated(known_then, errors, recipe, availability),
             expected_errors=known_then.expected_errors(regression, record.region.zone),
             respondent=record.region.respondent,
             trained_through=record.periods[until - 1].to_pydatetime(),
@@ -186,8 +186,8 @@ def fit(
 
 def _calibrated(
     predictions: Prequential, errors: ErrorStage, recipe: Recipe, availability: Availability
-) -> ScaledIntervals:
-    """Intervals from the newest days, corrected by a residual stage that was not fitted on these days."""
+) -> ErrorDistribution:
+    """The errors of the newest days, corrected by a residual stage that was not fitted on these days."""
     calibration = predictions.newest(recipe.calibration_days, recipe.fewest_issues)
     rows, residuals = predictions.residuals_of(calibration, errors)
     earlier = predictions.until(int(calibration.target.min()))
@@ -195,11 +195,18 @@ def _calibrated(
         before = earlier.residual_rows(errors, recipe.warm_up_days)
         residuals = residuals - ResidualStage.fit(*before, _coarser(recipe.residual)).correction(rows)
     leads = np.maximum(calibration.target - calibration.known - availability.delay_hours, 1)
-    intervals = ScaledIntervals.fit(residuals, calibration.spread, leads, calibration.responses.months)
+    hours = calibration.responses
+    distribution = ErrorDistribution.fit(
+        residuals,
+        calibration.spread,
+        leads,
+        group_of(hours.months, warmth(hours)),
+        Dependence.fit(residuals / calibration.spread, calibration.known, calibration.target),
+    )
     if calibration is not predictions.replayed:
-        return intervals
+        return distribution
     issues = len(np.unique(calibration.known))
-    return intervals.widened(1.0 + LEARNING_DAYS / (STEP_DAYS * issues))
+    return distribution.widened(1.0 + LEARNING_DAYS / (STEP_DAYS * issues))
 
 
 def _coarser(recipe: ResidualRecipe) -> ResidualRecipe:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
+from energy_demand.model.distribution import CENTRAL_LEVELS
 from energy_demand.model.intervals import LEVELS
 from energy_demand.model.stages import error_stage, residual_stage
 from energy_demand.model.stages.adaptive_regression import CLOCK_HOURS, RegressionRecipe
@@ -47,7 +48,7 @@ def own_lists() -> Mapping[str, tuple[str, ...]]:
         "rest_guess_features": weather[REST],
         "correction_features": weather[CORRECTION],
         "radiation_features": radiation_feature_names(),
-        "interval_levels": tuple(str(level) for level in LEVELS),
+        "interval_levels": tuple(str(level) for level in CENTRAL_LEVELS),
         "base_interval_levels": tuple(str(level) for level in LEVELS),
         "clock_hours": tuple(str(hour) for hour in range(CLOCK_HOURS)),
         "regression_recipe": tuple(item.name for item in fields(RegressionRecipe)),

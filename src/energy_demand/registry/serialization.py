@@ -20,11 +20,13 @@ import pandas as pd
 from energy_demand.boosting import lgb
 from energy_demand.data.weather_path import MAIN, RADIATION, REST
 from energy_demand.model.base.booster import BaseBooster
+from energy_demand.model.distribution import ErrorDistribution
 from energy_demand.model.expected_errors import ExpectedErrors
 from energy_demand.model.forecaster import Forecaster
-from energy_demand.model.intervals import ConformalIntervals, ScaledIntervals
+from energy_demand.model.intervals import ConformalIntervals
 from energy_demand.model.stages.adaptive_regression import (
     CLOCK_HOURS,
+    REMEMBERED_SCORES,
     AdaptiveRegression,
     Filter,
     RegressionRecipe,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from energy_demand.arrays import Floats
 
 
-FORMAT = 5
+FORMAT = 6
 RESIDUAL_FILE = "residual_booster.txt"
 REGRESSION_FILE = "adaptive_regression.json"
 OUTLOOK_FILE = "outlook.json"
@@ -80,7 +82,7 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
             {
                 "errors": forecaster.errors.to_dict(),
                 "shrink": forecaster.residual.shrink,
-                "intervals": forecaster.intervals.to_dict(),
+                "distribution": forecaster.distribution.to_dict(),
                 "base_intervals": forecaster.base.intervals.to_dict(),
                 "expected_errors": forecaster.expected_errors.to_dict(),
             }
@@ -126,7 +128,7 @@ def from_texts(texts: dict[str, str]) -> Forecaster:
             regression=_regression_from_dict(stored_regression),
             errors=ErrorStage.from_dict(small["errors"]),
             residual=ResidualStage(residual, float(small["shrink"])),
-            intervals=ScaledIntervals.from_dict(small["intervals"]),
+            distribution=ErrorDistribution.from_dict(small["distribution"]),
             expected_errors=ExpectedErrors.from_dict(small["expected_errors"]),
             respondent=manifest["respondent"],
             trained_through=datetime.fromisoformat(manifest["trained_through"]),
@@ -177,7 +179,7 @@ def _lists_in_parts(
         "clock_hours": [str(hour) for hour in range(len(regression["variance"]))],
         "regression_recipe": list(regression["recipe"]),
         "error_features": small["errors"]["names"],
-        "interval_levels": list(small["intervals"]),
+        "interval_levels": list(small["distribution"]["levels"]),
         "base_interval_levels": list(small["base_intervals"]),
         "climate": list(outlook["climate"]),
         "weather_guesses": outlook[_GUESS],
@@ -226,8 +228,10 @@ def _regression_to_dict(regression: AdaptiveRegression) -> dict[str, Any]:
         "scale": regression.scale.tolist(),
         "reference": regression.reference,
         "through": regression.through.isoformat(),
-        "innovations": [None if np.isnan(each) else each for each in regression.innovations.tolist()],
+        "innovations": _listed(regression.innovations),
         "variance": regression.variance.tolist(),
+        "scores": _listed(regression.scores),
+        "regrets": regression.regrets.tolist(),
         "recipe": asdict(regression.recipe),
         "filters": [
             {
@@ -259,14 +263,18 @@ def _regression_from_dict(read: dict[str, Any]) -> AdaptiveRegression:
             for each in read["filters"]
         ),
         through=pd.Timestamp(read["through"]).as_unit("us"),
-        innovations=np.array([np.nan if each is None else each for each in read["innovations"]], dtype=float),
+        innovations=_array(read["innovations"]),
         variance=np.array(read["variance"]),
+        scores=_array(read["scores"]),
+        regrets=np.array(read["regrets"], dtype=float),
         recipe=RegressionRecipe(**{**recipe, "paces": tuple(recipe["paces"])}),
     )
     size = len(regression.names)
     shapes: dict[str, tuple[Floats, tuple[int, ...]]] = {
         "centre": (regression.centre, (size,)),
         "scale": (regression.scale, (size,)),
+        "scores": (regression.scores, (REMEMBERED_SCORES,)),
+        "regrets": (regression.regrets, (CLOCK_HOURS, len(regression.filters))),
     }
     for number, state in enumerate(regression.filters):
         shapes |= {
@@ -294,6 +302,15 @@ def _packed(values: Floats) -> dict[str, Any]:
 def _unpacked(read: dict[str, Any]) -> Floats:
     values = np.frombuffer(base64.b64decode(read["base64"]), dtype="<f8").reshape(read["shape"])
     return values.astype(float)
+
+
+def _listed(values: Floats) -> list[float | None]:
+    """An array as JSON, which has no NaN."""
+    return [None if np.isnan(each) else each for each in values.tolist()]
+
+
+def _array(read: list[float | None]) -> Floats:
+    return np.array([np.nan if each is None else each for each in read], dtype=float)
 
 
 def _boosters(texts: dict[str, str], kind: str, names: list[str]) -> dict[str, lgb.Booster]:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 NOT_LOADED = "the newest champion is not loaded; GET /model and the log have the reason"
-FORECAST_PARAMETERS = ("hours", "day", "explain")
+FORECAST_PARAMETERS = ("hours", "day", "explain", "quantiles")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -112,6 +112,12 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             ),
         ] = None,
         explain: Annotated[bool, Query(description="Include the contribution of each part.")] = False,  # noqa: FBT002
+        quantiles: Annotated[  # noqa: FBT002
+            bool,
+            Query(
+                description="Include 23 quantiles of each hour, of the energy and of the peak of all hours."
+            ),
+        ] = False,
     ) -> Response:
         """Forecast the next hours or a whole day from what is known now; `quality` names the method."""
         for name in request.query_params:
@@ -121,7 +127,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             raise BadFieldError("day", "give hours or day, not both")
         answer = await service.forecast(request_id_of(request.scope), hours=hours, day=day)
         # Written once, from the forecast itself; a test holds it to `ForecastAnswer`.
-        return Response(orjson.dumps(answer.to_json(explain=explain)), media_type=JSON)
+        return Response(orjson.dumps(answer.to_json(explain=explain, quantiles=quantiles)), media_type=JSON)
 
     @app.get("/model", tags=["model"], responses=responses(429, 503, 504))
     async def model() -> ModelAnswer:

@@ -52,6 +52,9 @@ EXAMPLE: dict[str, float] = {
     "lead_hours": 24,
 }
 
+# The first, the middle and the last of 23.
+QUANTILES_EXAMPLE = {"0.01": 20950.4, "0.5": 22310.0, "0.99": 23757.8}
+
 
 def _full_hour(moment: datetime) -> datetime:
     if not FIRST_YEAR <= moment.year < LAST_YEAR:
@@ -246,9 +249,28 @@ class Period(BaseModel):
 class ForecastHour(Interval, Period):
     """One hour of a forecast."""
 
+    quantiles: dict[str, float] | None = Field(
+        None,
+        description="MWh by probability, from 0.01 to 0.99; with quantiles=true, where a whole forecaster "
+        "answered.",
+        examples=[QUANTILES_EXAMPLE],
+    )
+    peak_probability: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Probability that it is the highest of these hours; with quantiles=true.",
+    )
+
     explanation: dict[str, float] | None = Field(
         None,
         description="Contributions of calendar, temperature, sun and other parts, MWh; with explain=true.",
+    )
+    filter_weights: dict[str, float] | None = Field(
+        None,
+        description="How much each filter of the adaptive regression is believed at this clock hour, by its "
+        "pace; with explain=true.",
+        examples=[{"pace_10": 0.38, "pace_0.1": 0.62}],
     )
     sun: dict[str, float] | None = Field(
         None,
@@ -259,6 +281,15 @@ class ForecastHour(Interval, Period):
 
 class ForecastAnswer(BaseModel):
     """A forecast of consecutive hours."""
+
+    energy_quantiles: dict[str, float] | None = Field(
+        None,
+        description="MWh of all hours together, by probability; with quantiles=true.",
+        examples=[QUANTILES_EXAMPLE],
+    )
+    peak_quantiles: dict[str, float] | None = Field(
+        None, description="MWh of the highest hour, by probability; with quantiles=true."
+    )
 
     issued_at: datetime
     model_version: str = Field(description="Registered version; `none` if no model could forecast.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
+from energy_demand.model.distribution import PROBABILITIES
 from energy_demand.model.forecaster import GROSS_MWH, ROOFTOP_MWH, SKIES
 from energy_demand.outputs import write_output
 from energy_demand.terminal.console import out
@@ -19,13 +20,22 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from energy_demand.model.distribution import JointDistribution
     from energy_demand.model.predict import Forecast
 
 PLOT_WIDTH, PLOT_HEIGHT = 78, 16
+SHOWN_PROBABILITIES = (0.025, 0.1, 0.5, 0.9, 0.975)
+LIKELIEST = 3  # hours of the peak that are named
 
 
 def print_forecast(
-    forecast: Forecast, zone: ZoneInfo, picture: Path, *, note: str = "", explain: bool = False
+    forecast: Forecast,
+    zone: ZoneInfo,
+    picture: Path,
+    *,
+    note: str = "",
+    explain: bool = False,
+    quantiles: bool = False,
 ) -> None:
     """Print table, plot and peak on standard output; write the picture to the file `picture`."""
     out.print(forecast_table(forecast, zone))
@@ -33,6 +43,11 @@ def print_forecast(
         out.print(explanation_table(forecast.explanation, zone))
         if forecast.sun is not None:
             out.print(sun_sentence(forecast.sun), soft_wrap=True)
+        if forecast.filter_weights is not None:
+            out.print(weights_sentence(forecast.filter_weights), soft_wrap=True)
+    if quantiles and forecast.distribution is not None:
+        out.print(distribution_table(forecast.distribution))
+        out.print(peak_hour_sentence(forecast, zone), soft_wrap=True)
     out.print(terminal_plot(forecast, zone), markup=False)
     out.print(peak_sentence(forecast, zone))
     write_output(picture, lambda path: save_picture(forecast, zone, path, note))
@@ -58,6 +73,39 @@ def forecast_table(forecast: Forecast, zone: ZoneInfo) -> Table:
             style="bold" if index == peak else None,
         )
     return table
+
+
+def weights_sentence(weights: pd.DataFrame) -> str:
+    """Which share of the adaptive regression's forecast comes from each filter."""
+    shares = weights.drop(columns="period")
+    each = (
+        f"{str(name).removeprefix('pace_')} has {low:.0%} to {high:.0%}"
+        for name, low, high in zip(shares, shares.min(), shares.max(), strict=True)
+    )
+    return f"Weights of the filters, by the pace of their coefficients: {', '.join(each)}"
+
+
+def distribution_table(joint: JointDistribution) -> Table:
+    """Quantiles of the energy and the peak of all hours, MWh."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    chosen = [int(np.argmin(np.abs(PROBABILITIES - each))) for each in SHOWN_PROBABILITIES]
+    for name in ("MWh with probability", *(f"{each:.1%}" for each in SHOWN_PROBABILITIES)):
+        table.add_column(name, justify="right")
+    for name, values in (("energy below", joint.energy), ("peak below", joint.peak)):
+        table.add_row(name, *(f"{values[at]:,.0f}" for at in chosen))
+    return table
+
+
+def peak_hour_sentence(forecast: Forecast, zone: ZoneInfo) -> str:
+    """The likeliest hours of the peak."""
+    if forecast.distribution is None:
+        return ""
+    probability = forecast.distribution.peak_hour
+    words = []
+    for at in np.argsort(-probability, kind="stable")[:LIKELIEST]:
+        start = (forecast.hours["period"].iloc[at] - HOUR).tz_convert(zone)
+        words.append(f"{start:%H:%M} ({probability[at]:.0%})")
+    return f"Most likely beginnings of the peak hour: {', '.join(words)}"
 
 
 def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:

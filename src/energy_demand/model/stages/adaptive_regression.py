@@ -5,8 +5,9 @@ each group of columns at its own pace, and a Kalman filter tracks them (Durbin a
 Analysis by State Space Methods, ch. 4). No lag of demand is a column: the past enters through the filter's
 state only.
 
-A fast and a slow filter are averaged. `advance` is the daily update: it learns the newly known hours and
-returns a new state, while the model version stays the same.
+A fast and a slow filter are mixed by `aggregation`, which learns at each clock hour whom to believe.
+`advance` is the daily update: it learns the newly known hours and returns a new state, while the model
+version stays the same.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.model.stages import response_features as groups
+from energy_demand.model.stages.aggregation import aggregate, weights_of
 from energy_demand.model.stages.usual_scales import USUAL_SCALES
 from energy_demand.timeaxis import HOUR
 
@@ -34,6 +36,13 @@ AGES = 3  # coefficients are one, two or three days old in a forecast of up to 7
 PERCENT = 100.0  # log gross load is kept in percent
 FIRST_VARIANCE = 9.0  # percent², before the first innovation
 REMEMBERED_HOURS = 15 * 24  # of innovations kept for the error stage
+# Root mean squares of the newest errors, in units of their spread, over so many hours: all but 5 % of such
+# spans of 2022-08 … 2024-07 were below. From there on the spread widens with them, so that a break shows in
+# the intervals within days, while the running variance takes months; in those years it changed no score.
+STRAINED = ((3 * 24, 1.6), (14 * 24, 1.4))
+REMEMBERED_SCORES = 14 * 24
+LEAST_KNOWN = 0.5  # of these hours
+LARGEST_SCORE = 5.0
 # A column known for fewer hours has not seen every season, and the recipe was found on records that have.
 YEAR_HOURS = 365 * 24
 LEAST_OF_USUAL = 0.5
@@ -50,9 +59,13 @@ class RegressionRecipe:
     Attributes:
         walk: variance added per day to a coefficient of each group (columns have unit variance).
         prior: variance of a coefficient before any data.
-        paces: factors on `walk`, one per filter; the filters are averaged.
+        paces: factors on `walk`, one per filter.
         outlier: innovations are clipped at this many standard deviations, so that one bad hour moves little.
-        forgetting: weight of the newest day in the running variance of the innovations.
+        forgetting: weight of the newest day in the running variance of the innovations, and of the filters'
+            regrets.
+        regret_rate: how fast the filters' regrets become weights; 0 averages them. With 0.05 this
+            stage alone, observed weather, is better than with 0 in each year of 2018 … 2023, by 0.05 points
+            in 2018 and 2020 and by 0.00 to 0.01 in the others; 0.2 and more followed noise.
     """
 
     walk: Mapping[str, float] = field(
@@ -92,6 +105,7 @@ class RegressionRecipe:
     paces: tuple[float, ...] = (10.0, 0.1)
     outlier: float = 5.0
     forgetting: float = 0.01
+    regret_rate: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -134,11 +148,13 @@ class AdaptiveRegression:
         centre: subtracted from each column.
         scale: each column is divided by it.
         reference: log gross load (percent) from which the coefficients are measured.
-        filters: their forecasts are averaged.
+        filters: their forecasts are mixed by `weights`.
         through: the newest period that the filters have processed.
         innovations: the last `REMEMBERED_HOURS` one-day-ahead errors (percent), up to `through`; NaN
             where demand is unknown.
         variance: by clock hour, running variance of the innovations, percent².
+        scores: the last `REMEMBERED_SCORES` innovations in units of their spread; NaN where unknown.
+        regrets: clock hour × filter, see `aggregation`.
         recipe: how it adapts.
     """
 
@@ -151,7 +167,14 @@ class AdaptiveRegression:
     through: pd.Timestamp
     innovations: Floats
     variance: Floats
+    scores: Floats
+    regrets: Floats
     recipe: RegressionRecipe
+
+    @property
+    def weights(self) -> Floats:
+        """Clock hour × filter: how much each filter's forecast counts."""
+        return weights_of(self.regrets, self.recipe.regret_rate)
 
     @classmethod
     def start(
@@ -196,6 +219,8 @@ class AdaptiveRegression:
             through=responses.periods[0] - pd.Timedelta(HOUR),
             innovations=np.full(REMEMBERED_HOURS, np.nan),
             variance=np.full(CLOCK_HOURS, FIRST_VARIANCE),
+            scores=np.full(REMEMBERED_SCORES, np.nan),
+            regrets=np.zeros((CLOCK_HOURS, len(recipe.paces))),
             recipe=recipe,
         )
 
@@ -225,10 +250,18 @@ class AdaptiveRegression:
         # The filters are independent, and NumPy releases the interpreter lock.
         with ThreadPoolExecutor(len(self.filters)) as pool:
             runs = list(pool.map(run, self.filters))
-        predicted = np.mean([ages for _, ages in runs], axis=0)
+        regrets, predicted = aggregate(
+            self.regrets,
+            np.array([ages for _, ages in runs]),
+            target,
+            responses.hours,
+            batches,
+            self.recipe.regret_rate,
+            self.recipe.forgetting,
+        )
         innovations = target - predicted[0]
-        variance, spread = _running_variance(
-            self.variance, innovations, responses.hours, batches, self.recipe
+        variance, scores, spread = _running_variance(
+            self.variance, self.scores, innovations, responses.hours, batches, self.recipe
         )
         stage = replace(
             self,
@@ -236,6 +269,8 @@ class AdaptiveRegression:
             through=responses.periods[-1],
             innovations=np.concatenate([self.innovations, innovations])[-REMEMBERED_HOURS:],
             variance=variance,
+            scores=scores,
+            regrets=regrets,
         )
         return stage, PrequentialForecast(predicted + self.reference, spread)
 
@@ -246,12 +281,12 @@ class AdaptiveRegression:
     def contributions(self, responses: Responses) -> Floats:
         """Rows × columns: what each column adds to `reference`, percent of log gross load."""
         rows = self._standardised(responses)
-        by_filter = [rows * state.coefficients[responses.hours] for state in self.filters]
-        return np.asarray(np.mean(by_filter, axis=0))
+        mixed = np.einsum("hk,khc->hc", self.weights, np.array([each.coefficients for each in self.filters]))
+        return np.asarray(rows * mixed[responses.hours])
 
     def spread(self, hours: Integers) -> Floats:
-        """Standard deviation of recent one-day-ahead errors at each clock hour, percent."""
-        return np.asarray(np.sqrt(self.variance)[hours])
+        """Standard deviation of recent one-day-ahead errors at each clock hour, percent; wider in a break."""
+        return np.asarray(_strain(self.scores) * np.sqrt(self.variance)[hours])
 
     def _standardised(self, responses: Responses) -> Floats:
         if responses.names != self.names:
@@ -347,16 +382,37 @@ def _run(
 
 
 def _running_variance(
-    before: Floats, innovations: Floats, hours: Integers, batches: list[slice], recipe: RegressionRecipe
-) -> tuple[Floats, Floats]:
-    """The variance by clock hour after these hours, and the standard deviation before each hour."""
+    before: Floats,
+    scores: Floats,
+    innovations: Floats,
+    hours: Integers,
+    batches: list[slice],
+    recipe: RegressionRecipe,
+) -> tuple[Floats, Floats, Floats]:
+    """The variance by clock hour and the newest scores after these hours, and the spread before each hour."""
     variance, spread = before.copy(), np.empty(len(innovations))
+    known = len(scores)
+    scores = np.concatenate([scores, np.empty(len(innovations))])
     for batch in batches:
         clock = hours[batch]
         current = variance[clock]
-        spread[batch] = np.sqrt(current)
+        seen = known + batch.start
+        spread[batch] = _strain(scores[seen - REMEMBERED_SCORES : seen]) * np.sqrt(current)
+        scores[seen : seen + len(clock)] = innovations[batch] / np.sqrt(current)
         squared = np.minimum(innovations[batch] ** 2, current * recipe.outlier**2)
         variance[clock] = np.where(
             np.isnan(squared), current, current + recipe.forgetting * (squared - current)
         )
-    return variance, spread
+    return variance, scores[-REMEMBERED_SCORES:], spread
+
+
+def _strain(scores: Floats) -> float:
+    """By how much the newest errors widen the spread: 1 unless they are unusually large, see `STRAINED`."""
+    squared = np.minimum(scores**2, LARGEST_SCORE**2)
+    strain = 1.0
+    for hours, usual in STRAINED:
+        newest = squared[-hours:]
+        known = newest[~np.isnan(newest)]
+        if len(known) >= LEAST_KNOWN * hours:
+            strain = max(strain, float(np.sqrt(known.mean())) / usual)
+    return strain

@@ -105,6 +105,11 @@ class Responses:
         )
 
 
+def warmth(responses: Responses) -> Floats:
+    """The temperature of each hour, smoothed over half a day, °C; NaN where unknown."""
+    return np.asarray(responses.values[:, responses.names.index("middle")])
+
+
 def joined(parts: list[Responses]) -> Responses:
     """The rows of several parts with the same columns, one after the other."""
     return Responses(
