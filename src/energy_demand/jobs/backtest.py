@@ -11,7 +11,8 @@ import pandas as pd
 from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.data.record_store import load_record
 from energy_demand.database import operator_forecasts, repository
-from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.backtest import Fit, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.losses import Loss
 from energy_demand.evaluation.report import (
     OperatorForecast,
     daily_totals,
