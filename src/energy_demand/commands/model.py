@@ -64,6 +64,7 @@ def forecast(
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.forecast import run_forecast  # noqa: PLC0415
+    from energy_demand.jobs.operator_combination import combine  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.forecasts import print_forecast  # noqa: PLC0415
@@ -90,13 +91,16 @@ def forecast(
         hourly_forecast = run_forecast(
             database, Registry(settings), settings, issued_at, present, hours=hours, day=wanted
         )
-    for warning in hourly_forecast.warnings():
+        combined = combine(database, settings, hourly_forecast)
+    for warning in combined.warnings():
         err.print(f"warning: {warning}", soft_wrap=True)
     if as_json:
-        print_json(hourly_forecast.to_json(explain=explain))
+        print_json(combined.to_json(explain=explain))
     else:
         picture = picture or settings.picture_path
-        print_forecast(hourly_forecast, settings.region.zone, picture, explain=explain)
+        print_forecast(
+            hourly_forecast, settings.region.zone, picture, explain=explain, operator=combined.operator
+        )
 
 
 def _morning(settings: Settings, *, as_json: bool) -> None:

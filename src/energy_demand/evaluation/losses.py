@@ -108,7 +108,7 @@ def _error_of(valid: pd.DatetimeIndex, at: pd.Timestamp) -> Floats:
     """The other model's error of each hour, °C; 0 before `at`."""
     days = np.asarray((valid - at.floor("D")) / pd.Timedelta(days=1), dtype=float)
     drawn = np.random.default_rng(CHANGED_SEED).normal(0.0, CHANGED_ERROR, int(max(days.max(), 0.0)) + 2)
-    return np.interp(days, np.arange(len(drawn)), drawn, left=0.0)
+    return np.asarray(np.interp(days, np.arange(len(drawn)), drawn, left=0.0), dtype=np.float64)
 
 
 def _without_newest(record: Record, issued_at: datetime) -> WeatherPath:
