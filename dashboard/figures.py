@@ -44,7 +44,8 @@ def forecast_curve(
     """A forecast with its intervals, after the demand of the hours before it.
 
     Args:
-        forecast: timestamp, predicted, the bounds and, if known, `rooftop`: generation behind the meter.
+        forecast: timestamp, predicted, the bounds and, if known, `rooftop`: generation behind the meter, and
+            `combination`: of the forecast and the grid operator's.
         recent: timestamp, actual.
         earlier: timestamp, predicted, of the days before.
         zone: of the clock.
@@ -58,6 +59,8 @@ def forecast_curve(
     if "rooftop" in forecast and forecast["rooftop"].notna().all():
         gross = forecast.assign(gross=forecast["predicted"] + forecast["rooftop"])
         _line(figure, gross, "gross", "gross load (with rooftop solar)", SUN, zone, width=1)
+    if "combination" in forecast:
+        _line(figure, forecast, "combination", "combined with the grid operator's", OPERATOR, zone)
     _line(figure, forecast, "predicted", "forecast", PREDICTED, zone, width=3)
     return figure
 

@@ -321,6 +321,12 @@ BAD_INPUT = {
         "demand-6h",
         {},
     ),
+    "a loss of runs where weather is observed": (
+        "backtest --protocol rolling-24h --start 2025-03-01 --end 2025-03-02 --loss stale-runs",
+        2,
+        "as_issued",
+        {},
+    ),
     "weather that is none": (
         "backtest --protocol day-ahead --start 2025-03-01 --end 2025-03-02 --weather guessed",
         2,

@@ -15,7 +15,9 @@ from dashboard.queries import Judged
 from energy_demand.database import decisions
 from energy_demand.database.watched import champion_share
 from energy_demand.errors import UserError
-from energy_demand.model.forecaster import ROOFTOP_MWH
+from energy_demand.evaluation.beside_operator import COMBINATION, OUR_WEIGHT, beside_operator
+from energy_demand.jobs.operator_combination import read_known
+from energy_demand.model.forecaster import PREDICTED, ROOFTOP_MWH
 from energy_demand.model.predict import WHAT_ANSWERED
 from energy_demand.timeaxis import HOUR, day_periods, local_day, utc_index
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from dashboard.health import Sign
+    from energy_demand.evaluation.beside_operator import BesideOperator
 
 BEFORE = timedelta(hours=48)  # of demand, drawn before the forecast
 WEEK = timedelta(days=7)
@@ -51,6 +54,14 @@ def show() -> None:
 def _forecast(tomorrow: date, now: datetime) -> None:
     hours, issued = _newest_forecast(tomorrow, now)
     zone = store.zone()
+    beside = _beside_operator(hours)
+    if beside is not None and beside.posted_at is not None:
+        hours = hours.assign(combination=beside.hours[COMBINATION].to_numpy())
+        posted = beside.posted_at.astimezone(store.settings().region.zone)
+        issued += (
+            f" The combination is with the grid operator's forecast posted on {posted:%a %d %b %H:%M}; our "
+            f"weight is {beside.hours[OUR_WEIGHT].mean():.2f} on average."
+        )
     peak = hours.iloc[int(hours["predicted"].to_numpy().argmax())]
     starts = figures.local_starts([peak["timestamp"]], zone)[0]
     first, second, third = st.columns(3)
@@ -70,8 +81,24 @@ def _forecast(tomorrow: date, now: datetime) -> None:
         "forecast",
         "Tomorrow's hourly forecast with its intervals, and the demand of the last two days",
     )
-    st.caption(issued)
+    st.caption(" ".join([issued, *([] if beside is None else map(_sentence, beside.warnings()))]))
     widgets.download(hours, f"forecast_{tomorrow}", "Forecast")
+
+
+def _beside_operator(hours: pd.DataFrame) -> BesideOperator | None:
+    """The shown hours beside the grid operator's forecast; None where that is switched off."""
+    settings = store.settings()
+    if settings.operator_forecast is None:
+        return None
+    periods = utc_index(hours["timestamp"])
+    issued_at, end = hours["issued_at"].max().to_pydatetime(), periods[-1].to_pydatetime()
+    stored = store.read(read_known, settings.region, issued_at, end, str(hours["quality"].iloc[0]))
+    forecast = pd.DataFrame({"period": periods, PREDICTED: hours["predicted"].to_numpy(dtype=float)})
+    return beside_operator(forecast, issued_at, stored, settings.region.zone, settings.availability)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
@@ -98,7 +125,8 @@ def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
             f"No forecast for tomorrow is logged yet; this one was made now by version "
             f"{forecast.model_version}. Run `energy-demand forecast --scheduled` to log it."
         )
-        hours = forecast.hours.rename(columns={"period": "timestamp", "predicted_demand_mwh": "predicted"})
+        hours = forecast.hours.rename(columns={"period": "timestamp", PREDICTED: "predicted"})
+        hours = hours.assign(issued_at=forecast.issued_at, quality=quality)
         if forecast.sun is not None:
             hours = hours.assign(rooftop=forecast.sun[ROOFTOP_MWH])
     if quality in WHAT_ANSWERED:

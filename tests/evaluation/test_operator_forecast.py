@@ -9,8 +9,16 @@ import pandas as pd
 import pytest
 
 from energy_demand.evaluation.backtest import Protocol
+from energy_demand.evaluation.beside_operator import (
+    COMBINATION,
+    ISSUED,
+    ISSUED_CORRECTED,
+    OUR_WEIGHT,
+    POSTED_AT,
+    with_issued_operator,
+)
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
-from energy_demand.evaluation.report import operator_comparison, with_issued_operator
+from energy_demand.evaluation.report import operator_comparison
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, day_periods, days_periods
 
@@ -142,7 +150,7 @@ def test_a_posting_after_the_issues_changes_neither_forecast(protocol):
 def test_our_forecast_and_its_hours_are_the_same_with_and_without_the_operator():
     alone = _compared(Protocol.DAY_AHEAD, _postings(date(2024, 1, 20), 70).iloc[:0])
     beside = _compared(Protocol.DAY_AHEAD, _postings(date(2024, 1, 20), 70))
-    added = ["operator_issued_mwh", "operator_issued_corrected_mwh", "combination_mwh"]
+    added = [ISSUED, ISSUED_CORRECTED, POSTED_AT, COMBINATION, OUR_WEIGHT]
     pd.testing.assert_frame_equal(alone.drop(columns=added), beside.drop(columns=added))
     assert operator_comparison(alone, ZONE) is None
 

@@ -70,6 +70,7 @@ def forecast(
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.forecast import run_forecast  # noqa: PLC0415
+    from energy_demand.jobs.operator_combination import combine  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.forecasts import print_forecast  # noqa: PLC0415
@@ -96,13 +97,21 @@ def forecast(
         hourly_forecast = run_forecast(
             database, Registry(settings), settings, issued_at, present, hours=hours, day=wanted
         )
-    for warning in hourly_forecast.warnings():
+        combined = combine(database, settings, hourly_forecast)
+    for warning in combined.warnings():
         err.print(f"warning: {warning}", soft_wrap=True)
     if as_json:
-        print_json(hourly_forecast.to_json(explain=explain, quantiles=quantiles))
+        print_json(combined.to_json(explain=explain, quantiles=quantiles))
     else:
         picture = picture or settings.picture_path
-        print_forecast(hourly_forecast, settings.region.zone, picture, explain=explain, quantiles=quantiles)
+        print_forecast(
+            hourly_forecast,
+            settings.region.zone,
+            picture,
+            explain=explain,
+            quantiles=quantiles,
+            operator=combined.operator,
+        )
 
 
 def _morning(settings: Settings, *, as_json: bool) -> None:
@@ -148,8 +157,8 @@ def backtest(
     loss: Annotated[
         str,
         typer.Option(
-            metavar="nothing|demand-6h|demand-30h|weather|other-sites",
-            help="Withhold these inputs, to score forecasts without them.",
+            metavar="nothing|demand-6h|demand-30h|weather|other-sites|no-runs|stale-runs|provider-change|operator",
+            help="Withhold or change these inputs, to score forecasts without them.",
         ),
     ] = "nothing",
     output: Annotated[
@@ -166,7 +175,8 @@ def backtest(
     Example: energy-demand backtest --protocol day-ahead --start 2024-06-01 --end 2024-06-30
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.evaluation.backtest import Loss, Protocol  # noqa: PLC0415
+    from energy_demand.evaluation.backtest import Protocol  # noqa: PLC0415
+    from energy_demand.evaluation.losses import Loss  # noqa: PLC0415
     from energy_demand.jobs.backtest import run_backtest  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.scores import print_backtest  # noqa: PLC0415
@@ -174,6 +184,8 @@ def backtest(
     settings = settings_at(now)
     chosen, without = choice(Protocol, "--protocol", protocol), choice(Loss, "--loss", loss)
     check_window(start, end, weather, output=output)
+    if without.needs_runs and (weather or chosen.weather) != "as_issued":
+        raise typer.BadParameter(f"--loss {loss} needs --weather as_issued; observed weather has no runs")
     with opened(settings) as database, progress_bars() as progress:
         err.print(f"database: {database.label}", soft_wrap=True)
         result = run_backtest(

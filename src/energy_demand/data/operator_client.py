@@ -13,15 +13,15 @@ import io
 import logging
 import zipfile
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import httpx
 import pandas as pd
 
 from energy_demand.columns import SYSTEM
 from energy_demand.config import Settings, load_settings
+from energy_demand.data.issued_operator import NEW_YORK, posted_after, usually_posted_by
 from energy_demand.http import (
     BodyError,
     Fault,
@@ -49,11 +49,8 @@ ZONES = (
     "WEST",
     SYSTEM,
 )
-NEW_YORK = ZoneInfo("America/New_York")
 TIME_COLUMN = "TIME STAMP"
 STAMP_FORMAT = "%m/%d/%Y %H:%M"
-# When a file is posted, on the day before its first day: never before, and at the latest on a usual day.
-EARLIEST_POSTING, USUAL_POSTING = time(7, 5), time(7, 45)
 # NYISO keeps the daily files for about ten days; older ones are read from the archives.
 DAILY_FILES_FOR = timedelta(days=7)
 # A forecast reaches 48 hours; from 09:00 that is into the second day of the newest file, or the third of the
@@ -63,20 +60,6 @@ MAX_LEAD_DAYS = 3
 LARGEST_FILE, LARGEST_ARCHIVE = 1 << 20, 16 << 20
 
 logger = logging.getLogger(__name__)
-
-
-def posted_after(day: date) -> datetime:
-    """The earliest time (UTC) at which the file of `day` can be posted: 07:05 local on the day before."""
-    return _on_the_day_before(day, EARLIEST_POSTING)
-
-
-def usually_posted_by(day: date) -> datetime:
-    """When the file of `day` is posted by on a usual day (UTC): 07:45 local on the day before."""
-    return _on_the_day_before(day, USUAL_POSTING)
-
-
-def _on_the_day_before(day: date, clock: time) -> datetime:
-    return datetime.combine(day - timedelta(days=1), clock, tzinfo=NEW_YORK).astimezone(UTC)
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,21 @@ def read_demand(
     )
 
 
+def read_truth(
+    connection: sa.Connection, respondent: str, start: datetime, end: datetime, as_of: datetime
+) -> pd.DataFrame:
+    """Demand of the hours in [start, end] to score against, as known at `as_of`: period, value.
+
+    An hour that was flagged by then is no truth and has no row.
+    """
+    demand = read_demand(connection, respondent, "D", start, end, as_of)
+    stored = truth_flag.c
+    query = sa.select(stored.period).where(
+        stored.respondent == respondent, stored.period.between(start, end), stored.flagged_at <= as_of
+    )
+    return demand[~demand["period"].isin(list(connection.scalars(query)))]
+
+
 def read_vintages(
     connection: sa.Connection, respondent: str, series: str, start: datetime, end: datetime, as_of: datetime
 ) -> pd.DataFrame:

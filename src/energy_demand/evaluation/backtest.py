@@ -18,9 +18,7 @@ import pandas as pd
 
 from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.feature_engineering import DemandHistory, build_features
-from energy_demand.data.issued_weather import IssuedWeather
-from energy_demand.data.record import Record, make_record
-from energy_demand.data.weather_path import WeatherPath
+from energy_demand.evaluation.losses import Loss, with_provider_change
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
 from energy_demand.model.forecaster import PREDICTED
 from energy_demand.model.stages.adaptive_regression import REMEMBERED_HOURS
@@ -38,9 +36,10 @@ from energy_demand.timeaxis import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from zoneinfo import ZoneInfo
 
+    from energy_demand.data.record import Record
     from energy_demand.model.forecaster import Forecaster, StageForecasts
     from energy_demand.model.train import Weather
 
@@ -66,7 +65,6 @@ COLUMNS = (
 # learns again from the fit. And the hours of demand before an issue that lags are looked up in.
 KEPT_STATES = 40
 LAG_HOURS = 366 * 24
-LOST_WEATHER_HOURS = 72  # of observed weather before the issue, in a loss of all weather
 
 
 class Protocol(StrEnum):
@@ -92,21 +90,6 @@ class Protocol(StrEnum):
         days = local_days(periods, zone)
         issues = {day: day_ahead_issue(day.date(), zone) for day in days.unique()}
         return utc_index(pd.DatetimeIndex([issues[day] for day in days]))
-
-
-class Loss(StrEnum):
-    """Data that the forecasts of a backtest lack; the fits have it."""
-
-    NOTHING = "nothing"
-    DEMAND_6H = "demand-6h"
-    DEMAND_30H = "demand-30h"
-    WEATHER = "weather"
-    OTHER_SITES = "other-sites"
-
-    @property
-    def demand_late_hours(self) -> int:
-        """Hours by which demand arrives late."""
-        return {Loss.DEMAND_6H: 6, Loss.DEMAND_30H: 30}.get(self, 0)
 
 
 @dataclass(frozen=True)
@@ -151,7 +134,7 @@ def _predictions(protocol: Protocol, first: date, last: date, zone: ZoneInfo) ->
 
 def walk_forward(
     record: Record,
-    events: Iterator[Fit | Predict],
+    events: Iterable[Fit | Predict],
     *,
     protocol: Protocol,
     weather: Weather,
@@ -185,8 +168,15 @@ def walk_forward(
         `seasonal_naive_168_mwh`, `model_version` (`fit N`).
 
     Raises:
-        ValueError: there is no forecast event, or the record ends before an event.
+        ValueError: there is no forecast event, the record ends before an event, or weather runs are lost
+            where weather is observed.
     """
+    events = list(events)
+    issues = [event.issued_at for event in events if isinstance(event, Predict)]
+    if not issues:
+        raise ValueError("the backtest has no forecast event")
+    if loss is Loss.PROVIDER_CHANGE:
+        record = with_provider_change(record, issues[len(issues) // 2])
     run = Walk(record, availability or protocol.availability, weather, recipe or Recipe(), loss)
     if model is not None:
         run.serve(model)
@@ -217,8 +207,10 @@ class Walk:
         refresh: bool = True,
         late: timedelta = timedelta(0),
     ) -> None:
+        if loss.needs_runs and weather != "as_issued":
+            raise ValueError(f"a loss of {loss.value} needs weather as issued")
         self._record = record
-        self._available = _without(record, loss)
+        self._available = loss.of_sites(record)
         self._delay = availability
         self._late = late + timedelta(hours=loss.demand_late_hours)
         self._weather = weather
@@ -267,7 +259,8 @@ class Walk:
             rows = _slice(self._target_responses.periods, event.periods)
             horizon = Horizon(self._target_responses.rows(rows))
         else:
-            whole = self._model.horizon(self._view(event.issued_at), event.issued_at)
+            available = self._loss.at_issue(self._available, event.issued_at)
+            whole = self._model.horizon(available, event.issued_at)
             horizon = whole.rows(_slice(whole.responses.periods, event.periods))
         stages = self._model.stages(horizon, event.issued_at)
         observe(self._model, stages)
@@ -340,18 +333,6 @@ class Walk:
         path = self._model.outlook.completed(record.observed.until(end, hours + MEMORY_HOURS))
         return response_features(path, record.region, last=hours)
 
-    def _view(self, issued_at: datetime) -> Record:
-        """The record without lost weather; an outlook uses nothing after the issue by itself."""
-        if self._loss is not Loss.WEATHER:
-            return self._available
-        observed = self._available.observed
-        last = observed.position(pd.Timestamp(issued_at))
-        values = observed.values[: last + 1].copy()
-        values[-LOST_WEATHER_HOURS:] = np.nan
-        path = WeatherPath(observed.periods[: last + 1], values)
-        no_runs = IssuedWeather(self._available.issued.issued_at[:0], self._available.issued.values[:0])
-        return replace(self._available, observed=path, issued=no_runs)
-
     def _settle(self) -> None:
         """Add truth, baselines and the base booster's forecast to the pending hours, all at once."""
         if not self._pending:
@@ -362,7 +343,7 @@ class Walk:
         weather = self._available.weather if self._weather == "observed" else self._available.forecasts
         rows = build_features(
             self._record.demand,
-            weather if self._loss is not Loss.WEATHER else weather.iloc[:0],
+            self._loss.of_rows(weather),
             targets=hours[["period", "issued_at"]],
             region=self._record.region,
             availability=Availability(self._delay.delay_hours + late_hours),
@@ -380,21 +361,6 @@ class Walk:
                 model_version=f"fit {self._versions}",
             ).rename(columns={PREDICTED: "predicted_mwh"})[list(COLUMNS)]
         )
-
-
-def _without(record: Record, loss: Loss) -> Record:
-    """The record without the lost sites."""
-    if loss is not Loss.OTHER_SITES:
-        return record
-    main = record.region.sites[0].name
-    partial = make_record(
-        record.demand,
-        record.weather[record.weather["site"] == main],
-        record.forecasts[record.forecasts["site"] == main],
-        record.region,
-        record.periods[-1],
-    )
-    return replace(partial, vintages=record.vintages)
 
 
 def _slice(available: pd.DatetimeIndex, periods: pd.DatetimeIndex) -> slice:

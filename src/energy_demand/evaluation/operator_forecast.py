@@ -14,7 +14,6 @@ import pandas as pd
 from energy_demand.timeaxis import HOUR, Availability, day_ahead_issue, local_day
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
 HALF_LIFE_DAYS = 14.0
@@ -57,13 +56,12 @@ def corrected_hourly(
     if issued_at is None:
         issues = {day: day_ahead_issue(day, zone) for day in set(days)}
         issued_at = pd.DatetimeIndex([issues[day] for day in days])
-    newest = {issue: availability.newest_known(issue.to_pydatetime()) for issue in set(issued_at)}
-    rows = np.array(
-        [
-            (day - days[0]).days - _days_back(day, hour, newest[issue], zone)
-            for day, hour, issue in zip(days, local.hour, issued_at, strict=True)
-        ]
-    )
+    # The row of the newest error known at each issue: of that day, or of the day before for later hours.
+    codes, issues_made = pd.factorize(issued_at)
+    starts = [availability.newest_known(issue.to_pydatetime()) - HOUR for issue in issues_made]
+    newest_day = np.array([(local_day(start, zone) - days[0]).days for start in starts])
+    newest_hour = np.array([start.astimezone(zone).hour for start in starts])
+    rows = newest_day[codes] - (local.hour.to_numpy() > newest_hour[codes])
     shift = np.where(rows >= 0, means[np.maximum(rows, 0), local.hour], 0.0)
     return published.astype(float) + shift
 
@@ -84,10 +82,3 @@ def _weighted_means(errors: pd.DataFrame) -> np.ndarray:
     """Exponentially weighted mean of each column through each day, 0 before the first error."""
     means = errors.ewm(halflife=HALF_LIFE_DAYS, ignore_na=False).mean()
     return means.ffill().fillna(0.0).to_numpy()
-
-
-def _days_back(day: date, hour: int, newest: datetime, zone: ZoneInfo) -> int:
-    """How many days before `day` the newest error of a local hour is; periods are known through `newest`."""
-    start = newest - HOUR
-    back = (day - local_day(start, zone)).days
-    return back if hour <= start.astimezone(zone).hour else back + 1

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from energy_demand.data.issued_operator import known_at_issue
-from energy_demand.evaluation.combination import combined
+from energy_demand.evaluation.beside_operator import COMBINATION, ISSUED, ISSUED_CORRECTED
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
 from energy_demand.model.metrics import Scores, coverage, expected_percent_error, scores
 from energy_demand.timeaxis import HOUR, Availability, utc_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from zoneinfo import ZoneInfo
 
 YARDSTICKS = {
@@ -27,8 +25,6 @@ YARDSTICKS = {
     "operator_bias_corrected": "operator_corrected_mwh",
 }
 OPERATORS = ("operator", "operator_bias_corrected")
-ISSUED, ISSUED_CORRECTED = "operator_issued_mwh", "operator_issued_corrected_mwh"
-COMBINATION = "combination_mwh"
 # A day with more than this many times its expected error was not just a hard one: 6 % of 2021 to 2024.
 FAR_OVER = 2.0
 HOURS_OF_A_SHORT_DAY = 23
@@ -126,51 +122,10 @@ def daily_totals(hours: pd.DataFrame, operator: OperatorForecast, zone: ZoneInfo
     return totals[totals["actual_mwh"].notna()]
 
 
-def with_issued_operator(
-    hours: pd.DataFrame,
-    postings: pd.DataFrame,
-    truth: pd.Series,
-    zone: ZoneInfo,
-    availability: Availability,
-    issue_of: Callable[[pd.DatetimeIndex], pd.DatetimeIndex],
-) -> pd.DataFrame:
-    """The hours of a backtest with the operator's forecast from its own postings, as known at each issue.
-
-    It touches no other column: of our forecast nothing changes, nor which hours are scored elsewhere.
-
-    Args:
-        hours: of `walk_forward`.
-        postings: `period`, `issued_at`, `forecast_mwh`, from well before the window; may be empty.
-        truth: MWh by period, from as far back.
-        zone: of the local hours.
-        availability: the publication delay of demand.
-        issue_of: when the protocol issues the forecast of each period.
-
-    Returns:
-        With `operator_issued_mwh`, `operator_issued_corrected_mwh` and `combination_mwh` of the corrected one
-        and ours; NaN where nothing was posted by then.
-    """
-    names = (ISSUED, ISSUED_CORRECTED)
-    periods = utc_index(pd.DatetimeIndex(postings["period"].unique())).sort_values()
-    if periods.empty:
-        return hours.assign(**dict.fromkeys((*names, COMBINATION), np.nan))
-    issues = issue_of(periods)
-    known = known_at_issue(postings, pd.DataFrame({"period": periods, "issued_at": issues}))
-    published = pd.Series(known.to_numpy(), index=periods)
-    corrected = corrected_hourly(published, truth.reindex(periods), zone, availability, issues)
-    wanted = pd.DatetimeIndex(hours["period"])
-    found = hours.assign(
-        **{
-            name: series.reindex(wanted).to_numpy(dtype=float)
-            for name, series in zip(names, (published, corrected), strict=True)
-        }
-    )
-    mixed = combined(found, YARDSTICKS["model"], ISSUED_CORRECTED, zone, availability)["combined_mwh"]
-    return found.assign(**{COMBINATION: mixed.where(found[ISSUED_CORRECTED].notna())})
-
-
 def operator_comparison(hours: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any] | None:
     """Scores of our forecast and of the operator's on the same hours; None where nothing of it is stored.
+
+    Where it is stored of other hours alone, the combination is ours, and both are scored on all hours.
 
     Args:
         hours: of `with_issued_operator`.
@@ -182,7 +137,10 @@ def operator_comparison(hours: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any] |
         "corrected": ISSUED_CORRECTED,
         "combination": COMBINATION,
     }
-    there = hours[["actual_mwh", *columns.values()]].notna().all(axis=1)
+    needed = ["actual_mwh", *columns.values()]
+    if hours[ISSUED].isna().all():
+        needed = [name for name in needed if name not in {ISSUED, ISSUED_CORRECTED}]
+    there = hours[needed].notna().all(axis=1)
     known = hours[there]
     if known.empty:
         return None

@@ -11,19 +11,20 @@ import pandas as pd
 from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.data.record_store import load_record
 from energy_demand.database import operator_forecasts, repository
-from energy_demand.evaluation.backtest import Fit, Loss, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.backtest import Fit, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.beside_operator import with_issued_operator
 from energy_demand.evaluation.distribution_scores import (
     Distributions,
     day_scores,
     distribution_scores,
     kinds_of_days,
 )
+from energy_demand.evaluation.losses import Loss
 from energy_demand.evaluation.report import (
     OperatorForecast,
     daily_totals,
     operator_comparison,
     summary,
-    with_issued_operator,
     with_operator_forecast,
 )
 from energy_demand.jobs.past_days import check_past_days, vintages_read

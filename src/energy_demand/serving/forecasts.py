@@ -11,6 +11,7 @@ from energy_demand.database.embedded import EmbeddedServerError
 from energy_demand.database.engine import DatabaseUnavailableError, open_database
 from energy_demand.jobs.fallback_ladder import best_available
 from energy_demand.jobs.forecast import asked_hours
+from energy_demand.jobs.operator_combination import CombinedForecast, combine
 from energy_demand.model.predict import Question
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
-    from energy_demand.model.predict import Forecast
     from energy_demand.serving.model_holder import ServedModel
 
 # A query that takes longer is given up: the thread is needed for the next request.
@@ -43,20 +43,21 @@ class Forecasts:
         *,
         hours: int | None = None,
         day: date | str | None = None,
-    ) -> Forecast:
-        """The best forecast there is, by the ladder.
+    ) -> CombinedForecast:
+        """The best forecast there is, by the ladder, beside the operator's where that is switched on.
 
         Raises:
             ForecastError: the hours cannot be forecast at `issued_at`, or no rung could answer.
             DatabaseUnavailableError: the database is away, and nothing was read of it before.
         """
         periods = asked_hours(self._settings, issued_at, hours=hours, day=day)
-        return best_available(
+        forecast = best_available(
             lambda start: self._known(start, issued_at),
             Question(issued_at, periods, self._settings.availability),
             None if model is None else model.champion,
             lambda: None if model is None else model.previous,
         )
+        return combine(self._database, self._settings, forecast)
 
     def close(self) -> None:
         """Give the connections back."""

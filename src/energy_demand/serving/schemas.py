@@ -51,6 +51,18 @@ EXAMPLE: dict[str, float] = {
     "demand_rolling_std_24h": 2870,
     "lead_hours": 24,
 }
+# As the body of a forecast has them where the operator's forecast is switched on.
+OPERATOR_HOUR: dict[str, float] = {
+    "published_mwh": 17210.0,
+    "corrected_mwh": 17388.4,
+    "our_weight": 0.46,
+    "combination_mwh": 17415.9,
+}
+OPERATOR_ANSWER: dict[str, str | int] = {
+    "name": "nyiso",
+    "posted_at": "2025-03-12T11:45:00Z",
+    "learnt_hours": 2160,
+}
 
 # The first, the middle and the last of 23.
 QUANTILES_EXAMPLE = {"0.01": 20950.4, "0.5": 22310.0, "0.99": 23757.8}
@@ -246,6 +258,19 @@ class Period(BaseModel):
     lead_hours: int
 
 
+class OperatorHour(BaseModel):
+    """The grid operator's forecast of the hour, and the combination with ours."""
+
+    published_mwh: float = Field(description="As published by the operator, MWh.")
+    corrected_mwh: float = Field(
+        description="Plus the weighted mean of its past errors at that clock hour, MWh."
+    )
+    our_weight: float = Field(
+        ge=0, le=1, description="Our weight in the combination; the corrected operator forecast has the rest."
+    )
+    combination_mwh: float = Field(description="Weighted geometric mean of the two, MWh.")
+
+
 class ForecastHour(Interval, Period):
     """One hour of a forecast."""
 
@@ -277,6 +302,24 @@ class ForecastHour(Interval, Period):
         description="Load with the generation of rooftop solar, that generation, and the forecast under a "
         "cloudless and under an overcast sky, MWh; with explain=true.",
     )
+    operator: OperatorHour | None = Field(
+        None,
+        description="The grid operator's forecast and the combination with ours; absent where "
+        "OPERATOR_FORECAST is not set, or no posting of the hour was known in time.",
+        examples=[OPERATOR_HOUR],
+    )
+
+
+class OperatorAnswer(BaseModel):
+    """Of the grid operator's forecast that `hours` are combined with."""
+
+    name: Literal["nyiso"] = Field(description="Whose forecast it is.")
+    posted_at: datetime = Field(description="When the newest posting that is used was posted.")
+    learnt_hours: int = Field(
+        ge=0,
+        description="Hours with known demand of our logged forecasts that the weights are learnt from; 0: "
+        "both count the same.",
+    )
 
 
 class ForecastAnswer(BaseModel):
@@ -302,6 +345,11 @@ class ForecastAnswer(BaseModel):
     )
     peak: ForecastHour
     hours: list[ForecastHour]
+    operator: OperatorAnswer | None = Field(
+        None,
+        description="The grid operator's forecast that is used; absent where no hour has one.",
+        examples=[OPERATOR_ANSWER],
+    )
     in_sample: Literal[True] | None = Field(
         None,
         description="The model was trained on hours after the issue time: not an out-of-sample forecast.",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from energy_demand.config import Settings
-    from energy_demand.model.predict import Forecast
+    from energy_demand.jobs.operator_combination import CombinedForecast
     from energy_demand.serving.schemas import FeatureRow, Prediction
 
 FORECASTS_WAITING = 8
@@ -125,7 +125,9 @@ class Service:
         self.log.add(lines)
         return answer
 
-    async def forecast(self, request_id: str, *, hours: int | None, day: date | str | None) -> Forecast:
+    async def forecast(
+        self, request_id: str, *, hours: int | None, day: date | str | None
+    ) -> CombinedForecast:
         """The best forecast of the next hours or of a whole day.
 
         Raises:
@@ -135,15 +137,15 @@ class Service:
         """
         issued_at, model = self._settings.present(), self.models.served
 
-        def work() -> tuple[Forecast, list[bytes]]:
+        def work() -> tuple[CombinedForecast, list[bytes]]:
             forecast = self._forecasts.make(model, issued_at, hours=hours, day=day)
-            rows = forecast.log_rows(SOURCE, request_id, _clock(), self._settings.region.respondent)
+            rows = forecast.ours.log_rows(SOURCE, request_id, _clock(), self._settings.region.respondent)
             return forecast, [orjson.dumps(row) for row in rows]
 
         forecast, lines = await self._forecast_thread.run(work)
         self.log.add(lines)
-        self.metrics.forecasts.labels(forecast.quality).inc()
-        self._newest_mwh = forecast.peak["predicted_demand_mwh"]
+        self.metrics.forecasts.labels(forecast.ours.quality).inc()
+        self._newest_mwh = forecast.ours.peak["predicted_demand_mwh"]
         return forecast
 
     async def reload(self) -> tuple[ServedModel, str | None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
+from energy_demand.evaluation.beside_operator import COMBINATION, ISSUED, ISSUED_CORRECTED, OUR_WEIGHT
 from energy_demand.model.distribution import PROBABILITIES
 from energy_demand.model.forecaster import GROSS_MWH, ROOFTOP_MWH, SKIES
 from energy_demand.outputs import write_output
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from energy_demand.evaluation.beside_operator import BesideOperator
     from energy_demand.model.distribution import JointDistribution
     from energy_demand.model.predict import Forecast
 
@@ -36,9 +38,16 @@ def print_forecast(
     note: str = "",
     explain: bool = False,
     quantiles: bool = False,
+    operator: BesideOperator | None = None,
 ) -> None:
-    """Print table, plot and peak on standard output; write the picture to the file `picture`."""
+    """Print table, plot and peak on standard output; write the picture to the file `picture`.
+
+    With `operator`, also the operator's forecast of these hours and the combination with it.
+    """
     out.print(forecast_table(forecast, zone))
+    if operator is not None and operator.posted_at is not None:
+        out.print(operator_table(operator, zone))
+        out.print(operator_sentence(operator, zone), soft_wrap=True)
     if explain and forecast.explanation is not None:
         out.print(explanation_table(forecast.explanation, zone))
         if forecast.sun is not None:
@@ -50,7 +59,7 @@ def print_forecast(
         out.print(peak_hour_sentence(forecast, zone), soft_wrap=True)
     out.print(terminal_plot(forecast, zone), markup=False)
     out.print(peak_sentence(forecast, zone))
-    write_output(picture, lambda path: save_picture(forecast, zone, path, note))
+    write_output(picture, lambda path: save_picture(forecast, zone, path, note, operator))
     out.print(f"picture: {picture}", soft_wrap=True)
 
 
@@ -106,6 +115,35 @@ def peak_hour_sentence(forecast: Forecast, zone: ZoneInfo) -> str:
         start = (forecast.hours["period"].iloc[at] - HOUR).tz_convert(zone)
         words.append(f"{start:%H:%M} ({probability[at]:.0%})")
     return f"Most likely beginnings of the peak hour: {', '.join(words)}"
+
+
+def operator_table(operator: BesideOperator, zone: ZoneInfo) -> Table:
+    """The grid operator's forecast of each hour and the combination with ours, MWh."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("local", "operator, MWh", "corrected", "our weight", "combination"):
+        table.add_column(name, justify="right")
+    numbers = (ISSUED, ISSUED_CORRECTED, OUR_WEIGHT, COMBINATION)
+    for hour in operator.hours.to_dict("records"):
+        starts = (hour["period"] - HOUR).tz_convert(zone)
+        known = not np.isnan(hour[ISSUED])
+        shown = [f"{hour[name]:.2f}" if name == OUR_WEIGHT else f"{hour[name]:,.0f}" for name in numbers]
+        table.add_row(f"{starts:%a %d %b %H:%M}", *(shown if known else ["–"] * len(numbers)))
+    return table
+
+
+def operator_sentence(operator: BesideOperator, zone: ZoneInfo) -> str:
+    """When the operator's forecast was posted, and what the weight comes from."""
+    if operator.posted_at is None:
+        return "The grid operator has posted no forecast of these hours"
+    posted = operator.posted_at.astimezone(zone)
+    learnt = (
+        f"weights from the errors of {operator.learnt_hours:,} logged hours"
+        if operator.learnt_hours
+        else "equal weights, as no forecast is logged and scored yet"
+    )
+    return (
+        f"The grid operator's forecast was posted on {posted:%a %d %b} at {posted:%H:%M} local time; {learnt}"
+    )
 
 
 def explanation_table(explanation: pd.DataFrame, zone: ZoneInfo) -> Table:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from energy_demand.evaluation.beside_operator import COMBINATION
 from energy_demand.region import ATTRIBUTION
 from energy_demand.timeaxis import HOUR
 
@@ -13,12 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
+    from energy_demand.evaluation.beside_operator import BesideOperator
     from energy_demand.jobs.replay import Replayed
     from energy_demand.model.predict import Forecast
 
 
-def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "") -> Path:
-    """Draw the forecast with both intervals as a PNG, with `note` under the title."""
+def save_picture(
+    forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "", operator: BesideOperator | None = None
+) -> Path:
+    """Draw the forecast with both intervals as a PNG, with `note` under the title.
+
+    With `operator`, also the combination with the grid operator's forecast.
+    """
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -40,6 +47,15 @@ def save_picture(forecast: Forecast, zone: ZoneInfo, path: Path, note: str = "")
     axes.stairs(
         hours["predicted_demand_mwh"], edges, baseline=None, color="tab:blue", linewidth=1.8, label="forecast"
     )
+    if operator is not None and operator.posted_at is not None:
+        axes.stairs(
+            operator.hours[COMBINATION],
+            edges,
+            baseline=None,
+            color="tab:orange",
+            linewidth=1.4,
+            label="combined with the operator's",
+        )
     locator = AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(

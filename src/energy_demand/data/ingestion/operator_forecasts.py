@@ -13,14 +13,12 @@ import pandas as pd
 
 from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.data.ingestion.ingestion_run import EmptyAnswerError
+from energy_demand.data.issued_operator import NEW_YORK, posted_after, usually_posted_by
 from energy_demand.data.operator_client import (
     DAILY_FILES_FOR,
-    NEW_YORK,
     ZONES,
     OperatorFile,
     hours_expected,
-    posted_after,
-    usually_posted_by,
 )
 from energy_demand.data.quality import check_operator
 from energy_demand.database import operator_forecasts, state

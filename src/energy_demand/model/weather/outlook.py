@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from energy_demand.arrays import mean_of_known
 from energy_demand.data.weather_path import (
     CLOUD,
     COLUMN,
@@ -146,7 +147,22 @@ class Outlook:
             expected[..., at] = np.where(dark, 0.0, corrected)
         for name, (low, high) in _LIMITS.items():
             expected[..., COLUMN[name]] = np.clip(expected[..., COLUMN[name]], low, high)
-        return expected
+        return self._as_on_the_last_day(issues, expected) if missing.any() else expected
+
+    def _as_on_the_last_day(self, issues: Issues, expected: Floats) -> Floats:
+        """The expected weather with the hours that no run has: the sky, humidity and wind of the last day.
+
+        Radiation of these hours is guessed from them: without it the panels behind the meter would be taken
+        to generate nothing.
+        """
+        without = np.isnan(issues.forecast_at_leads[..., COLUMN[MAIN]])
+        weather = expected.copy()
+        for name in (CLOUD, MAIN_CLOUD, HUMIDITY, WIND):
+            recent = mean_of_known(issues.observed[:, -24:, COLUMN[name]])
+            weather[..., COLUMN[name]] = recent[:, None]
+        weather[..., [COLUMN[name] for name in RADIATION]] = np.nan
+        periods = naive(issues.hours)[:, None] + issues.leads * np.timedelta64(1, "h")
+        return np.where(without[..., None], self.radiation.filled(weather, periods), expected)
 
     def _corrected(self, name: str, forecast: Floats, features: Floats) -> Floats:
         booster = self.corrections.get(name)
