@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from energy_demand.data.weather_path import MAIN, PATH_COLUMNS, REST
+from energy_demand.model.distribution import QUANTILES
 from energy_demand.model.forecaster import BOUNDS, EXPLANATION, PREDICTED, SUN
 from energy_demand.model.weather.horizon import Horizon, doubt_of
 from energy_demand.timeaxis import Availability
@@ -39,6 +40,34 @@ def test_it_forecasts_48_hours_with_intervals_that_do_not_cross(judged, record):
     assert hours["lead_hours"].tolist() == list(range(1, 49))
     ordered = hours[["lower_95", "lower_80", PREDICTED, "upper_80", "upper_95"]].to_numpy()
     assert (np.diff(ordered, axis=1) > 0).all()
+
+
+def test_the_quantiles_hold_the_forecast_and_its_intervals(judged, record):
+    known = record.cut_at(ISSUE, Availability(1))
+    now = judged.advance(known)
+    stages = now.stages(now.horizon(known, ISSUE), ISSUE)
+    hours, quantiles = now.hours_of(stages), pd.DataFrame(now.quantiles(stages), columns=list(QUANTILES))
+    assert (np.diff(quantiles.to_numpy(), axis=1) > 0).all()
+    for name, column in ((PREDICTED, 0.5), ("lower_80", 0.1), ("upper_80", 0.9), ("upper_95", 0.975)):
+        np.testing.assert_array_equal(hours[name], quantiles[f"quantile_{column:g}"])
+
+
+def test_energy_and_peak_have_a_distribution_of_their_own(judged, record):
+    known = record.cut_at(ISSUE, Availability(1))
+    now = judged.advance(known)
+    stages = now.stages(now.horizon(known, ISSUE), ISSUE)
+    joint, hours = now.joint_distribution(stages), now.hours_of(stages)
+    assert (np.diff(joint.energy) > 0).all()
+    assert (np.diff(joint.peak) > 0).all()
+    middle = list(QUANTILES).index("quantile_0.5")
+    assert joint.energy[middle] == pytest.approx(hours[PREDICTED].sum(), rel=0.01)
+    assert joint.peak[middle] >= 0.99 * hours[PREDICTED].max()
+    # The errors of single hours partly cancel in their sum.
+    assert joint.energy[-1] < hours["upper_95"].sum() * 1.02
+    assert joint.peak_hour.sum() == pytest.approx(1.0)
+    assert joint.peak_hour[hours[PREDICTED].argmax()] > 1 / 48
+    weights = now.filter_weights(stages)
+    np.testing.assert_allclose(weights[["pace_10", "pace_0.1"]].sum(axis=1), 1.0)
 
 
 def test_nothing_after_the_issue_changes_a_forecast(judged, record):

@@ -150,6 +150,41 @@ def test_the_spread_is_the_size_of_recent_errors_at_that_clock_hour():
     assert 1.5 < day < 4
 
 
+def test_a_break_widens_the_spread_within_days_and_a_quiet_time_does_not():
+    rows, at = responses(), 24 * 100
+    noise = np.random.default_rng(5).normal(0, 0.03, SIZE)  # as large as the first variance
+    quiet = demand_of(rows) * np.exp(noise)
+    broken = demand_of(rows) * np.exp(np.where(np.arange(SIZE) >= at, 3.0, 1.0) * noise)
+    start = AdaptiveRegression.start(rows, quiet)
+    end = at + 24 * 4
+    spreads = []
+    for demand in (quiet, broken):
+        stage, forecast = start.advance(rows.rows(slice(0, end)), demand[:end])
+        spreads.append(stage.spread(np.arange(24)).mean())
+        assert forecast.spread[at - 24 * 20 : at].mean() == pytest.approx(3.0, abs=0.5)
+        assert len(stage.scores) == 14 * 24
+    np.testing.assert_allclose(spreads[0], np.sqrt(start.advance(rows, quiet)[0].variance).mean(), rtol=0.1)
+    assert spreads[1] > 1.6 * spreads[0]
+
+
+def test_who_was_right_is_believed_and_a_rate_of_zero_is_the_mean():
+    rows = responses()
+    demand = demand_of(rows, np.where(np.arange(SIZE) < SIZE // 2, 0.01, 0.03))
+    recipe = replace(RegressionRecipe(), regret_rate=0.0)
+    mean, _ = AdaptiveRegression.start(rows, demand, recipe).advance(rows, demand)
+    stage, _ = run(rows, demand)
+    np.testing.assert_array_equal(mean.weights, 0.5)
+    np.testing.assert_allclose(stage.weights.sum(axis=1), 1.0)
+    assert stage.weights[:, 0].mean() > 0.5  # the fast filter, where the coefficients moved
+    by_filter = [
+        (rows.values - stage.centre) / stage.scale * each.coefficients[rows.hours] for each in stage.filters
+    ]
+    mixed = sum(
+        weight[rows.hours, None] * each for weight, each in zip(stage.weights.T, by_filter, strict=True)
+    )
+    np.testing.assert_allclose(stage.contributions(rows), np.nan_to_num(mixed))
+
+
 def test_the_contributions_add_up_to_the_forecast():
     rows = responses()
     stage, _ = run(rows, demand_of(rows))
