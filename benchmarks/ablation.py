@@ -75,7 +75,7 @@ def regression_table(record: Record) -> dict[str, dict[str, float]]:
         forecast = stage.advance(responses, record.demand_mwh)[1].log_load
         day_ahead = np.where(responses.hours <= 7, forecast[0], forecast[1])
         return {
-            name: mape_of(record.truth_mwh[rows], np.exp(values[rows] / 100))
+            name: mape_of(record.truth_mwh[rows], (np.exp(values / 100) - responses.rooftop_mwh)[rows])
             for name, values in (("one day old", forecast[0]), ("day-ahead", day_ahead))
         }
 

@@ -165,6 +165,19 @@ def test_a_person_is_told_what_adds_to_a_forecast(shop, call, tmp_path):
     assert "A cloudless sky would change the energy of these hours by" in out
 
 
+def test_a_forecast_has_the_distribution_of_energy_and_peak(shop, call, tmp_path):
+    status, out, _ = call(shop, "forecast", "--day", "tomorrow", "--quantiles", "--json")
+    assert status == 0
+    body = json.loads(out)
+    assert body["energy_quantiles"]["0.1"] < sum(hour["predicted_demand_mwh"] for hour in body["hours"])
+    assert sum(hour["peak_probability"] for hour in body["hours"]) == pytest.approx(1.0, abs=0.02)
+    picture = str(tmp_path / "distribution.png")
+    status, out, _ = call(shop, "forecast", "--day", "tomorrow", "--quantiles", "--picture", picture)
+    assert status == 0
+    assert "Most likely beginnings of the peak hour" in out
+    assert "energy below" in out
+
+
 @pytest.mark.slow
 def test_a_backtest_answers_with_scores_and_a_file_of_hours(shop, call, tmp_path):
     hours = tmp_path / "hours.parquet"
@@ -186,10 +199,14 @@ def test_a_backtest_answers_with_scores_and_a_file_of_hours(shop, call, tmp_path
     assert body["model"]["mape"] < body["seasonal_naive_168"]["mape"]
     assert body["daily"]["operator_bias_corrected"]["n"] == body["daily"]["model"]["n"] == 2
     assert 0 <= body["coverage_80"] <= body["coverage_95"] <= 100
+    assert 0 < body["distribution"]["crps_mwh"] < 2 * body["model"]["mae"]
+    assert body["distribution"]["coverage"]["season"]["spring"]["n_hours"] == 48
+    assert body["distribution"]["days"]["peak"]["n_days"] == 2
     assert "database:" in err
     rows = pd.read_parquet(hours)
     assert len(rows) == 48
     assert {"period", "issued_at", "lead_hours", "actual_mwh", "predicted_mwh", "model_version"} <= set(rows)
+    assert (rows["quantile_0.5"] == rows["predicted_mwh"]).all()
 
 
 def test_asking_twice_logs_the_forecast_once(shop, call):

@@ -30,7 +30,7 @@ PERIODS = pd.DatetimeIndex(
 
 
 def hours(error=0.0) -> pd.DataFrame:
-    """Hours whose quantiles are 100 wide at each step around 10,000 MWh, and an actual value `error` above."""
+    """Hours with quantiles 100 MWh apart around 10,000 MWh, and an actual value `error` above."""
     steps = 100.0 * (np.arange(len(PROBABILITIES)) - MEDIAN)
     quantiles = pd.DataFrame(np.tile(10_000.0 + steps, (len(PERIODS), 1)), columns=list(QUANTILES))
     return quantiles.assign(

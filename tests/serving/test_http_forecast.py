@@ -36,7 +36,7 @@ def test_the_next_hours_are_forecast_from_the_present_on(service, query, count):
     assert datetime.fromisoformat(body["state_through"]) == PRESENT - HOUR
 
 
-@pytest.mark.parametrize("query", ["", "?day=tomorrow&explain=true"])
+@pytest.mark.parametrize("query", ["", "?day=tomorrow&explain=true", "?hours=30&quantiles=true"])
 def test_the_answer_is_the_documented_one(service, query):
     body = service.client.get(f"/forecast{query}").json()
     answer = ForecastAnswer.model_validate(body)
@@ -104,6 +104,7 @@ def test_a_forecast_is_logged_as_it_was_given_and_a_retry_only_once(service, log
         pytest.param("day=2025-03-13T00:00:00", "day", id="a moment"),
         pytest.param("hours=3&day=tomorrow", "day", id="hours and a day"),
         pytest.param("explain=maybe", "explain", id="neither yes nor no"),
+        pytest.param("quantiles=0.5", "quantiles", id="a probability for a yes or no"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused_and_its_field_named(service, query, field):
@@ -132,4 +133,4 @@ def test_a_day_that_cannot_be_forecast_is_refused_with_the_reason(service, day, 
 def test_a_parameter_that_there_is_not_is_refused_by_name(service):
     answer = service.client.get("/forecast", params={"hour": 6})
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "hour: unknown parameter; use hours, day, explain"
+    assert answer.json()["detail"] == "hour: unknown parameter; use hours, day, explain, quantiles"

@@ -36,9 +36,11 @@ def beside(registered, filled_database_url, tmp_path_factory):
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(hours=st.integers(1, 48), explain=st.booleans())
-def test_ours_is_byte_for_byte_the_same_with_and_without_the_operator(service, beside, hours, explain):
-    query = f"/forecast?hours={hours}&explain={str(explain).lower()}"
+@given(hours=st.integers(1, 48), explain=st.booleans(), quantiles=st.booleans())
+def test_ours_is_byte_for_byte_the_same_with_and_without_the_operator(
+    service, beside, hours, explain, quantiles
+):
+    query = f"/forecast?hours={hours}&explain={str(explain).lower()}&quantiles={str(quantiles).lower()}"
     alone, both = (server.client.get(query).content for server in (service, beside))
     assert both.count(b'"operator":{') == hours + 1
     assert re.sub(rb',"operator":\{[^{}]*\}', b"", both) == alone
