@@ -15,7 +15,7 @@ from energy_demand.call_limits import Timing
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.config import Settings
 from energy_demand.data.quality import check_weather
-from energy_demand.data.weather_client import OpenMeteoDialect, WeatherClient
+from energy_demand.data.weather_client import RUN_DAYS, OpenMeteoDialect, WeatherClient
 from energy_demand.http import UpstreamError
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
@@ -309,7 +309,7 @@ def test_half_a_run_is_incomplete_and_says_how_much_is_missing(sandbox, client):
     fail(sandbox, kind="half_run")
     found = client.fetch_run(at("2025-03-10T06"))
     assert found.status == "incomplete"
-    assert found.missing == 4 * 12 * (3 * 24 - 12)
+    assert found.missing == 4 * 12 * (RUN_DAYS * 24 - 12)
 
 
 def test_what_a_model_does_not_have_is_lacking_and_the_run_is_complete(sandbox, client):
@@ -323,7 +323,7 @@ def test_what_a_model_does_not_have_is_lacking_and_the_run_is_complete(sandbox, 
 def test_a_run_with_temperature_alone_is_incomplete(sandbox, client):
     fail(sandbox, kind="temperature_only")
     found = client.fetch_run(at("2025-03-10T06"))
-    assert (found.status, found.missing) == ("incomplete", 4 * 11 * (3 * 24 - 1))
+    assert (found.status, found.missing) == ("incomplete", 4 * 11 * (RUN_DAYS * 24 - 1))
 
 
 def test_another_unit_is_refused(sandbox, client):

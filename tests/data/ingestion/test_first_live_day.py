@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.data.ingestion.ingest import backfill_span, ingest, looking_back, trailing_span
+from energy_demand.data.weather_client import RUN_DAYS
 from energy_demand.database import state
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.status import status
@@ -23,6 +24,7 @@ from support import PRESENT, make_settings
 
 FIRST, LAST = date(2025, 2, 20), date(2025, 3, 12)
 HOUR = timedelta(hours=1)
+RUN_HOURS = 24 * RUN_DAYS
 
 
 class Upstream:
@@ -145,7 +147,7 @@ def test_a_run_that_always_fails_is_left_out_and_counted(database, upstream):
     assert number(database, before) == 1
     with upstream(PRESENT) as at:
         report = backfilled(database, at.settings)
-    assert (report.runs_failed, report.forecasts.new) == (0, 4 * 72)
+    assert (report.runs_failed, report.forecasts.new) == (0, 4 * RUN_HOURS)
 
 
 def test_half_a_run_becomes_whole_and_meanwhile_the_one_before_it_is_there(database, upstream):
@@ -162,7 +164,7 @@ def test_half_a_run_becomes_whole_and_meanwhile_the_one_before_it_is_there(datab
     with upstream(later) as at:
         daily(database, at.settings, later)
     assert dict(_runs(database))["2025-03-12T06"] == "complete"
-    assert number(database, hours) == 4 * 72
+    assert number(database, hours) == 4 * RUN_HOURS
 
 
 def _runs(database) -> list[tuple[str, str]]:
@@ -348,7 +350,7 @@ def test_a_variable_that_a_run_lost_comes_when_the_run_has_it_again(database, up
         )
         backfilled(database, at.settings)
     lost = "SELECT count(*) - count(cloud_cover) FROM weather_forecast WHERE issued_at = '2025-03-12T12:30Z'"
-    assert number(database, lost) == 4 * 72
+    assert number(database, lost) == 4 * RUN_HOURS
     later = PRESENT + HOUR
     with upstream(later) as at:
         daily(database, at.settings, later)
