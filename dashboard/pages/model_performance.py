@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import figures, queries, store, widgets
 from energy_demand.database import repository
 from energy_demand.evaluation.operator_forecast import corrected_daily, sound
+from energy_demand.jobs.operator_combination import live_scores
 from energy_demand.model.predict import CHAMPION
 from energy_demand.timeaxis import day_periods, local_day
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 HOURLY_DAYS = 62  # longer ranges are drawn by day
 LEARNING_DAYS = 120  # before the first day, for the bias correction of the operator forecast
 BINS_PER_MAE = 4
+OPERATOR_ROWS = {
+    "model": "ours alone",
+    "published": "operator, as published",
+    "corrected": "operator, corrected",
+    "combination": "combination",
+}
 
 
 def show() -> None:
@@ -166,7 +173,8 @@ def _curve(which: Judged, days: pd.DataFrame) -> None:
 
 
 def _operator(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: ARG001
-    """Daily totals against the grid operator's day-ahead forecast."""
+    """Hours and daily totals against the grid operator's day-ahead forecast."""
+    _operator_hours(which, days)
     st.markdown("**Daily energy: model against the grid operator's day-ahead forecast**")
     compared = _operator_days(which, days)
     if compared.empty:
@@ -218,6 +226,38 @@ def _operator_days(which: Judged, days: pd.DataFrame) -> pd.DataFrame:
     )
     table = table[sound(table["operator"], table["actual"])].dropna()
     return table.rename_axis("day").reset_index()[columns]
+
+
+def _operator_hours(which: Judged, days: pd.DataFrame) -> None:
+    """Scores of ours, the operator's and the combination on the same hours, where postings are stored."""
+    settings = store.settings()
+    if settings.operator_forecast is None:
+        return
+    first, last = days["day"].iloc[0], days["day"].iloc[-1]
+    scored = store.read(live_scores, settings.region, settings.availability, first, last, which.now)
+    st.markdown("**By the hour: ours, the operator's forecast as posted, and the combination**")
+    if scored is None:
+        st.caption("No hour of these days has demand, our forecast and a posting of the operator.")
+        return
+    rows = [
+        {
+            "forecast": OPERATOR_ROWS[name],
+            "mape": each["mape"],
+            "mae": each["mae"],
+            "bias": each["bias_percent"],
+        }
+        for name, each in scored["hourly"].items()
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={
+            "mape": st.column_config.NumberColumn("MAPE %", format="%.2f"),
+            "mae": st.column_config.NumberColumn("MAE MWh", format="%.0f"),
+            "bias": st.column_config.NumberColumn("bias %", format="%+.2f"),
+        },
+    )
+    st.caption(f"{scored['n_hours']:,} hours that a champion answered; each forecast as known at its issue.")
 
 
 def _bin_width(mae: float) -> float:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
-from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.columns import SYSTEM, WEATHER_VARIABLES
 from energy_demand.data import weather_client
+from energy_demand.data.operator_client import ZONES
 from energy_demand.doctor.contract import (
     GRID_DEGREES,
     compare_eia,
     compare_file,
+    compare_operator,
     compare_weather,
 )
 from energy_demand.doctor.refusals import Refused, refusal
@@ -307,3 +309,60 @@ def test_data_is_no_refusal():
     assert refusal(200, FILE, table=True) is None
     assert refusal(206, FILE, table=True) is None
     assert refusal(200, b"<html>", table=True).kind is Refused.PAGE
+
+
+DAY = date(2025, 3, 13)
+
+
+def operator_file(change=lambda rows: rows, day: date = DAY) -> bytes:
+    """Two days of 17,000 MW in equal zones."""
+    parts = [name for name in ZONES if name != SYSTEM]
+    rows = [["Time Stamp", *parts, SYSTEM]]
+    for hour in range(48):
+        stamp = datetime.combine(day, time(0)) + timedelta(hours=hour)
+        rows.append([f"{stamp:%m/%d/%Y %H:%M}", *["1550"] * len(parts), str(1550 * len(parts))])
+    return "\n".join(",".join(row) for row in change(rows)).encode()
+
+
+def scaled(factor: float):
+    return lambda rows: [
+        rows[0],
+        *([row[0], *(f"{factor * float(cell):.2f}" for cell in row[1:])] for row in rows[1:]),
+    ]
+
+
+OPERATOR_CHANGES = {
+    "no system": (lambda rows: [row[:-1] for row in rows], "lacks the columns NYISO"),
+    "no time": (lambda rows: [row[1:] for row in rows], "lacks the columns TIME STAMP"),
+    "another unit": (scaled(0.001), "cannot be MW"),
+    "zones that do not add up": (
+        lambda rows: [rows[0], *([*row[:-1], "30000"] for row in rows[1:])],
+        "add up to 57%",
+    ),
+    "another form of time": (
+        lambda rows: [rows[0], *([row[0].replace("/", "-"), *row[1:]] for row in rows[1:])],
+        "a time is written like '03-13-2025 00:00'",
+    ),
+    "another day": (lambda rows: [rows[0], *rows[25:]], "begins at 03/14/2025 00:00"),
+    "a word for a number": (lambda rows: [*rows[:-1], [*rows[-1][:-1], "n/a"]], "'n/a', not a number"),
+    "a cut row": (lambda rows: [*rows[:-1], rows[-1][:3]], "a row has 3 of 13 columns"),
+    "a header alone": (lambda rows: rows[:1], "no rows"),
+    "nothing": (lambda rows: [], "empty"),
+}
+
+
+@pytest.mark.parametrize("name", OPERATOR_CHANGES)
+def test_a_file_of_the_operator_that_a_client_cannot_use_is_a_problem(name):
+    change, words = OPERATOR_CHANGES[name]
+    found = compare_operator(operator_file(change), DAY, ZONES, SYSTEM)
+    assert len(found.problems) == 1
+    assert words in found.problems[0]
+
+
+def test_a_file_of_the_operator_as_it_should_be():
+    found = compare_operator(operator_file(), DAY, ZONES, SYSTEM)
+    assert (found.problems, found.doubts, found.rows) == ([], [], 48)
+    fewer = compare_operator(
+        operator_file(lambda rows: [[*row[:1], *row[2:]] for row in rows]), DAY, ZONES, SYSTEM
+    )
+    assert (fewer.problems, fewer.doubts) == ([], ["the file lacks the zones CAPITL"])

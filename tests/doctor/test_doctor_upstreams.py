@@ -52,7 +52,7 @@ def sandbox(processes):
 
 @pytest.fixture
 def settings(sandbox):
-    yield make_settings(sandbox_url=sandbox.address, eia_api_key=KEY)
+    yield make_settings(sandbox_url=sandbox.address, eia_api_key=KEY, operator_forecast="nyiso")
     httpx.delete(f"{sandbox.address}/sandbox/faults", trust_env=False)
 
 
@@ -409,7 +409,49 @@ def test_a_new_half_year_asks_for_the_file_before_for_some_days():
         False,
     )
     assert questions.half_year_of(PRESENT, zone) == ("EIA930_BALANCE_2025_Jan_Jun.csv", True)
-    # The operator's files are not asked for: the check of the stored rows sees that they are late.
-    assert set(SANDBOX_PATHS) - {"nyiso_forecast_url"} == {
-        each.lower() for each in upstreams.ADDRESSES.values()
-    }
+    assert set(SANDBOX_PATHS) == {each.lower() for each in upstreams.ADDRESSES.values()}
+
+
+# The grid operator.
+
+
+def test_the_operator_is_not_asked_where_it_is_switched_off(sandbox):
+    found, answers = asked(make_settings(sandbox_url=sandbox.address, eia_api_key=KEY), Topic.OPERATOR)
+    assert found == {}
+    assert answers == {}
+
+
+def test_the_newest_file_of_the_operator_is_asked_for_with_its_age_and_seconds(settings, sandbox):
+    sandbox.requests.clear()
+    found, _ = asked(settings, Topic.OPERATOR)
+    assert [path for path, _, _ in sandbox.requests] == ["/public/csv/isolf/20250313isolf.csv"]
+    line = found[Topic.OPERATOR]
+    assert line.state is State.OK
+    assert "144 hours, file of 2025-03-13, posted 2025-03-12T11:05Z" in line.found
+    assert " s, " in line.found
+
+
+def test_before_the_posting_yesterday_s_file_is_the_newest(settings, sandbox):
+    sandbox.requests.clear()
+    asked(settings, Topic.OPERATOR, now=PRESENT - timedelta(minutes=80))
+    assert [path for path, _, _ in sandbox.requests] == ["/public/csv/isolf/20250312isolf.csv"]
+
+
+def test_a_late_file_of_the_operator_is_a_warning_and_none_at_all_a_failure(settings):
+    found, _ = asked(settings, Topic.OPERATOR, now=PRESENT + timedelta(days=1))
+    line = found[Topic.OPERATOR]
+    assert line.state is State.WARNING
+    assert "the file of 2025-03-14 is not posted yet" in line.found
+    found, _ = asked(settings, Topic.OPERATOR, now=PRESENT + timedelta(days=4))
+    line = found[Topic.OPERATOR]
+    assert line.state is State.FAILURE
+    assert "NYISO_FORECAST_URL" in line.remedy
+
+
+def test_the_operator_s_file_is_recorded_as_served(settings, tmp_path):
+    _, answers = asked(settings, Topic.OPERATOR)
+    recording.write(tmp_path, answers, Secrets(settings, {}), PRESENT)
+    assert (tmp_path / "nyiso-forecast.csv").read_bytes() == answers[Topic.OPERATOR].body
+    entry = json.loads((tmp_path / recording.MANIFEST).read_text())["answers"][0]
+    assert entry["topic"] == Topic.OPERATOR
+    assert entry["url"].endswith("/20250313isolf.csv")

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
+import re
+from datetime import date, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from energy_demand.doctor.contract import compare_eia, compare_file, compare_weather
+from energy_demand.columns import SYSTEM
+from energy_demand.data.operator_client import ZONES
+from energy_demand.doctor.contract import compare_eia, compare_file, compare_operator, compare_weather
 from energy_demand.doctor.questions import (
     Topic,
     archive,
@@ -22,6 +25,7 @@ from energy_demand.doctor.questions import (
     eia_file,
     eia_hourly,
     forecast,
+    operator,
     single_run,
 )
 from energy_demand.doctor.recording import MANIFEST
@@ -52,7 +56,7 @@ def sandbox(processes):
 
 def recorded_text(answer) -> str:
     text = (FOLDER / answer["file"]).read_text(encoding="utf-8")
-    table = answer["topic"] == Topic.EIA_FILE
+    table = Topic(answer["topic"]).is_table
     refused = refusal(answer["status"], text.encode(), table=table)
     assert refused is None, (
         f"{answer['topic']} was refused when it was recorded ({refused.text}); record again"
@@ -60,8 +64,17 @@ def recorded_text(answer) -> str:
     return text
 
 
+def day_of(answer) -> date:
+    """The day of a recorded file of the operator."""
+    found = re.search(r"(\d{8})isolf\.csv$", answer["url"])
+    assert found, answer["url"]
+    return date.fromisoformat(found[1])
+
+
 def address_in(settings, answer) -> str:
     """Where the sandbox has what was asked."""
+    if answer["topic"] == Topic.OPERATOR:
+        return operator(settings, day_of(answer)).url
     asked = {
         Topic.EIA_HOURLY: eia_hourly(settings, NOW),
         Topic.EIA_DAILY: eia_daily(settings, NOW),
@@ -85,7 +98,7 @@ def test_the_sandbox_answers_the_same_question_in_the_same_shape(sandbox, answer
     text = recorded_text(answer)
     response = httpx.get(address_in(sandbox, answer), params=answer["params"], timeout=60)
     assert response.status_code == 200, response.text[:300]
-    if answer["topic"] == Topic.EIA_FILE:
+    if Topic(answer["topic"]).is_table:
         recorded = shape_of_table(text)
         lines = response.text.splitlines(keepends=True)
         sandboxed = shape_of_table("".join(lines[: text.count("\n")]))
@@ -107,6 +120,8 @@ def test_the_clients_can_use_what_was_recorded(answer):
     settings = make_settings()
     if topic is Topic.EIA_FILE:
         found = compare_file(text, "NYIS")
+    elif topic is Topic.OPERATOR:
+        found = compare_operator(text, day_of(answer), ZONES, SYSTEM)
     elif topic.source == "EIA":
         frequency, respondent = asked["frequency"], asked["facets[respondent][]"]
         found = compare_eia(parsed(text), frequency=frequency, respondent=respondent, series=("D", "DF"))

@@ -17,6 +17,7 @@ from energy_demand.evaluation.beside_operator import (
     POSTED_AT,
     with_issued_operator,
 )
+from energy_demand.evaluation.losses import without_operator
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
 from energy_demand.evaluation.report import operator_comparison
 from energy_demand.region import NEW_YORK
@@ -159,3 +160,23 @@ def test_hours_without_a_posting_are_scored_for_neither():
     scored = operator_comparison(_compared(Protocol.DAY_AHEAD, _postings(date(2024, 1, 20), 46)), ZONE)
     assert scored["n_days"] == 7
     assert scored["n_hours"] == 7 * 24
+
+
+def test_with_the_operator_gone_the_combination_is_ours_and_scored_on_all_hours():
+    protocol = Protocol.DAY_AHEAD
+    hours = _hours(protocol, date(2024, 3, 1), date(2024, 3, 20))
+    postings = without_operator(
+        _postings(date(2024, 1, 20), 70), hours["issued_at"].min(), hours["period"].min()
+    )
+    assert len(postings) > 24 * 30
+    assert (postings["period"] < hours["period"].min()).all()
+    truth = pd.Series(1000.0, index=days_periods(date(2024, 1, 20), date(2024, 3, 20), ZONE))
+    scored = with_issued_operator(
+        hours, postings, truth, ZONE, DELAY, lambda periods: protocol.issues(periods, ZONE)
+    )
+    np.testing.assert_allclose(scored[COMBINATION], hours["predicted_mwh"], rtol=1e-12)
+    assert (scored[OUR_WEIGHT] == 1.0).all()
+    body = operator_comparison(scored, ZONE)
+    assert body["n_hours"] == len(hours)
+    assert body["hourly"]["published"] is body["hourly"]["corrected"] is None
+    assert body["hourly"]["combination"]["mape"] == pytest.approx(body["hourly"]["model"]["mape"])

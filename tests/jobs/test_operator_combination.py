@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from energy_demand.database.engine import DatabaseUnavailableError
 from energy_demand.jobs import operator_combination
 from energy_demand.jobs.forecast import asked_hours, forecast_stored
-from energy_demand.jobs.operator_combination import UNREADABLE, combine
+from energy_demand.jobs.operator_combination import UNREADABLE, combine, live_scores
 from operator_postings import log_days, store_files
 from support import PRESENT
 
@@ -117,3 +117,24 @@ def test_what_breaks_the_combination_leaves_ours_with_a_warning(
     assert body == {**alone, "warnings": [*alone["warnings"], UNREADABLE]}
     assert "the connection was lost" in caplog.text
     assert combine(None, switched_on, forecast).warnings() == [*forecast.warnings(), UNREADABLE]
+
+
+def test_live_scores_are_of_the_same_hours_and_later_values_count_for_nothing(database, switched_on):
+    region, delay = switched_on.region, switched_on.availability
+
+    def scores(first: date, last: date) -> dict | None:
+        with database.transaction() as connection:
+            return live_scores(connection, region, delay, first, last, PRESENT)
+
+    shown = date(2025, 3, 3), date(2025, 3, 9)
+    log_days(database, FIRST, TODAY)
+    assert scores(*shown) is None
+    store_files(database, FIRST, date(2025, 3, 8))
+    body = scores(*shown)
+    # The files of the 7th and the 8th are the newest with the two days after them.
+    assert body["n_hours"] == 6 * 24 + 23
+    assert {each["n"] for each in body["hourly"].values()} == {body["n_hours"]}
+    assert set(body["hourly"]) == {"model", "published", "corrected", "combination"}
+    assert body["hourly"]["corrected"]["mape"] < body["hourly"]["published"]["mape"]
+    assert body["hourly"]["combination"]["mape"] < body["hourly"]["model"]["mape"]
+    assert scores(date(2025, 3, 14), date(2025, 3, 20)) is None

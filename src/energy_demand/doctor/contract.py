@@ -19,6 +19,7 @@ from energy_demand.columns import WEATHER_UNITS, WEATHER_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from energy_demand.region import Site
 
@@ -32,6 +33,10 @@ GRID_DEGREES = 0.5  # an answer is for the nearest cell of the weather model's g
 HOUR_FORM = "%Y-%m-%dT%H:%M"
 FILE_COLUMNS = ("Balancing Authority", "UTC Time at End of Hour", "Demand (MW)", "Demand Forecast (MW)")
 FILE_TIME = "%m/%d/%Y %I:%M:%S %p"
+OPERATOR_TIME, OPERATOR_STAMP = "TIME STAMP", "%m/%d/%Y %H:%M"
+# The mean of a file's days, MW; recorded hours since 2014 are between 10,500 and 31,401.
+OPERATOR_MW = (5_000.0, 60_000.0)
+ZONES_WITHIN = 0.05
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _FILE_NUMBER = re.compile(r"(-?\d{1,3}(,\d{3})*|-?\d+)?")
 
@@ -164,6 +169,75 @@ def compare_file(body: bytes, authority: str, *, complete: bool = False) -> Comp
     if complete and not any(row[places[FILE_COLUMNS[0]]] == authority for row in rows[1:]):
         result.problems.append(f"the file has no rows of {authority}")
     return result
+
+
+def compare_operator(body: bytes, day: date, zones: Sequence[str], system: str) -> Comparison:
+    """A file of the grid operator's forecast.
+
+    Args:
+        body: the whole file.
+        day: the first day that it has to have.
+        zones: all columns of values, the system's among them.
+        system: the column of the whole system, which the others add up to.
+    """
+    result = Comparison()
+    rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8-sig", "replace"))) if row]
+    if not rows:
+        result.problems.append("the file is empty")
+        return result
+    names = [name.strip().upper() for name in rows[0]]
+    missing = [name for name in (OPERATOR_TIME, system) if name not in names]
+    if missing:
+        result.problems.append(f"the file lacks the columns {', '.join(missing)}")
+        return result
+    absent = [name for name in zones if name not in names]
+    if absent:
+        result.doubts.append(f"the file lacks the zones {', '.join(absent)}")
+    result.rows = len(rows) - 1
+    result.problems += _operator_problems(
+        [dict(zip(names, row, strict=False)) for row in rows[1:]], zones, day
+    )
+    result.problems += [
+        f"a row has {len(row)} of {len(names)} columns" for row in rows if len(row) != len(names)
+    ][:1]
+    if not result.problems and not absent:
+        result.problems += _operator_unit_problems(rows[1:], names, zones, system)
+    return result
+
+
+def _operator_problems(rows: list[dict[str, str]], zones: Sequence[str], day: date) -> list[str]:
+    """Times that are written otherwise or begin on another day, and cells that are no numbers."""
+    if not rows:
+        return ["the file has a header and no rows"]
+    for row in rows:
+        try:
+            datetime.strptime(row[OPERATOR_TIME].strip(), OPERATOR_STAMP).replace(tzinfo=UTC)
+        except ValueError:
+            return [f"a time is written like {row[OPERATOR_TIME]!r}"]
+        for name in zones:
+            if name in row and row[name].strip() and not _NUMBER.fullmatch(row[name].strip()):
+                return [f"{name} has {row[name]!r}, not a number"]
+    first = rows[0][OPERATOR_TIME].strip()
+    begins = f"{day:%m/%d/%Y} 00:00"
+    return [] if first == begins else [f"the file begins at {first}, not at {begins}"]
+
+
+def _operator_unit_problems(
+    rows: list[list[str]], names: list[str], zones: Sequence[str], system: str
+) -> list[str]:
+    """Values that cannot be MW: of the wrong size, or zones that do not add up to the system."""
+
+    def total(name: str) -> float:
+        return sum(float(row[names.index(name)].strip() or 0.0) for row in rows)
+
+    whole, parts = total(system), sum(total(name) for name in zones if name != system)
+    mean = whole / len(rows)
+    low, high = OPERATOR_MW
+    if not low <= mean <= high:
+        return [f"{system} is {mean:,.1f} on average, which cannot be MW"]
+    if abs(parts - whole) > ZONES_WITHIN * whole:
+        return [f"the zones add up to {parts / whole:.0%} of {system}"]
+    return []
 
 
 def _file_row_problem(row: dict[str, str]) -> str | None:

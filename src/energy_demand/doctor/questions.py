@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
 
-EIA, OPEN_METEO = "EIA", "Open-Meteo"
+EIA, OPEN_METEO, NYISO = "EIA", "Open-Meteo", "NYISO"
 # Enough for the header and a hundred rows of a file of 40 MB or more.
 FILE_BYTES = 1 << 16
 EIA_HOURS, EIA_DAYS = 12, 5
@@ -38,16 +38,22 @@ class Topic(StrEnum):
     ARCHIVE = "Open-Meteo archive"
     FORECAST = "Open-Meteo forecast"
     RUN = "Open-Meteo single run"
+    OPERATOR = "NYISO forecast"
 
     @property
     def source(self) -> str:
         """The upstream."""
-        return EIA if self.value.startswith(EIA) else OPEN_METEO
+        return next(name for name in (EIA, OPEN_METEO, NYISO) if self.value.startswith(name))
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the answer is a text table, not JSON."""
+        return self in {Topic.EIA_FILE, Topic.OPERATOR}
 
     @property
     def file_name(self) -> str:
         """Where the body is recorded."""
-        suffix = "csv" if self is Topic.EIA_FILE else "json"
+        suffix = "csv" if self.is_table else "json"
         return f"{self.value.lower().replace(' ', '-')}.{suffix}"
 
 
@@ -155,6 +161,12 @@ def single_run(settings: Settings, run: datetime) -> Question:
     models = [] if name == BLEND else [("models", name)]
     params = [*models, ("run", f"{run:%Y-%m-%dT%H:%M}"), ("forecast_days", str(RUN_DAYS))]
     return _open_meteo(settings, Topic.RUN, settings.open_meteo_single_runs_url, params, run)
+
+
+def operator(settings: Settings, day: date) -> Question:
+    """The grid operator's forecast file of a day."""
+    url = settings.nyiso_forecast_url.rstrip("/") + f"/{day:%Y%m%d}isolf.csv"
+    return Question(Topic.OPERATOR, url)
 
 
 def _open_meteo(

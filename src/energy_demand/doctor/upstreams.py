@@ -20,9 +20,15 @@ from energy_demand.doctor.checks import (
     ok,
     warning,
 )
-from energy_demand.doctor.contract import Comparison, compare_eia, compare_file, compare_weather
+from energy_demand.doctor.contract import (
+    Comparison,
+    compare_eia,
+    compare_file,
+    compare_operator,
+    compare_weather,
+)
 from energy_demand.doctor.machine import SOCKS_REMEDY
-from energy_demand.doctor.questions import EIA, OPEN_METEO, Question, Topic
+from energy_demand.doctor.questions import EIA, NYISO, OPEN_METEO, Question, Topic
 from energy_demand.doctor.refusals import Refused, parsed, refusal
 from energy_demand.timeaxis import MAX_LEAD_HOURS
 
@@ -39,6 +45,9 @@ EIA_LAG = (timedelta(hours=3), timedelta(hours=48))
 DAILY_LAG = (timedelta(days=3), timedelta(days=7))
 FILE_LAG = (timedelta(days=3), timedelta(days=30))
 ARCHIVE_LAG = (timedelta(days=7), timedelta(days=30))
+# A day's file is posted between 07:05 and 07:45 on the day before.
+OPERATOR_LAG = (timedelta(hours=26), timedelta(days=7))
+OPERATOR_FILES_TRIED = 2
 RUNS_TRIED = 3
 SKEW_WARNING, SKEW_FAILURE = timedelta(seconds=30), timedelta(minutes=5)
 
@@ -71,11 +80,12 @@ ADDRESSES = {
     Topic.ARCHIVE: "OPEN_METEO_HISTORICAL_URL",
     Topic.FORECAST: "OPEN_METEO_FORECAST_URL",
     Topic.RUN: "OPEN_METEO_SINGLE_RUNS_URL",
+    Topic.OPERATOR: "NYISO_FORECAST_URL",
 }
 
 
 def checks(settings: Settings, now: datetime, asker: Asker) -> list[Check]:
-    """The questions to both upstreams."""
+    """The questions to the upstreams; to the grid operator where its forecast is switched on."""
     asked: dict[str, Callable[[], list[Finding]]] = {
         Topic.EIA_HOURLY: partial(_eia, settings, asker, now, Topic.EIA_HOURLY),
         Topic.EIA_DAILY: partial(_eia, settings, asker, now, Topic.EIA_DAILY),
@@ -84,6 +94,8 @@ def checks(settings: Settings, now: datetime, asker: Asker) -> list[Check]:
         Topic.FORECAST: partial(_forecast, settings, asker, now),
         Topic.RUN: partial(_run, settings, asker, now),
     }
+    if settings.operator_forecast is not None:
+        asked[Topic.OPERATOR] = partial(_operator, settings, asker, now)
     return [Check(Area.UPSTREAMS, str(name), run, LIMIT_SECONDS) for name, run in asked.items()]
 
 
@@ -92,6 +104,7 @@ def asker_of(settings: Settings) -> Asker:
     paces = {
         EIA: settings.eia_request_interval_seconds,
         OPEN_METEO: settings.open_meteo_request_interval_seconds,
+        NYISO: settings.nyiso_request_interval_seconds,
     }
     return Asker(min(TIMEOUT_SECONDS, settings.http_timeout_seconds), paces)
 
@@ -210,6 +223,34 @@ def _run(settings: Settings, asker: Asker, now: datetime) -> list[Finding]:
             "Forecasts use older weather meanwhile; see https://open-meteo.com/en/docs/model-updates",
         )
     ]
+
+
+def _operator(settings: Settings, asker: Asker, now: datetime) -> list[Finding]:
+    """The newest file that is usually posted by now, or that of the day before where it is late."""
+    from energy_demand.columns import SYSTEM  # noqa: PLC0415
+    from energy_demand.data.issued_operator import NEW_YORK, usually_posted_by  # noqa: PLC0415  (imports pandas)
+    from energy_demand.data.operator_client import ZONES  # noqa: PLC0415
+
+    topic, address = Topic.OPERATOR, ADDRESSES[Topic.OPERATOR]
+    absent = REMEDIES[Refused.NOT_FOUND].format(address=address)
+    tomorrow = now.astimezone(NEW_YORK).date() + timedelta(days=1)
+    newest = tomorrow if usually_posted_by(tomorrow) <= now else tomorrow - timedelta(days=1)
+    days = [newest - timedelta(days=back) for back in range(OPERATOR_FILES_TRIED)]
+    for day in days:
+        answer = _asked(topic, questions.operator(settings, day), asker, table=True)
+        if isinstance(answer, Finding):
+            if answer.remedy != absent:
+                return [answer]
+            continue
+        comparison = compare_operator(answer.body, day, ZONES, SYSTEM)
+        if "last-modified" in answer.headers:
+            comparison.newest = parsedate_to_datetime(answer.headers["last-modified"])
+        if day != newest:
+            comparison.doubts.insert(0, f"the file of {newest} is not posted yet")
+            return [_judged(topic, answer, comparison, now, None, f"file of {day}, posted")]
+        lag = None if comparison.newest is None else OPERATOR_LAG
+        return [_judged(topic, answer, comparison, now, lag, f"file of {day}, posted")]
+    return [failure(topic, f"neither file is there: {days[0]}, {days[1]}", "a file posted by now", absent)]
 
 
 def _runs(settings: Settings, now: datetime) -> list[datetime]:

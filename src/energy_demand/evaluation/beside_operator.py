@@ -213,6 +213,22 @@ def _hour_json(row: dict[Any, Any]) -> dict[str, float]:
     }
 
 
+def logged_issues(
+    periods: pd.DatetimeIndex, logged: pd.Series, issued_at: pd.Series, zone: ZoneInfo
+) -> pd.DatetimeIndex:
+    """When our forecast of each period was issued: as logged, else at 09:00 on the day before.
+
+    Args:
+        periods: UTC.
+        logged: the periods of logged forecasts.
+        issued_at: of each of these.
+        zone: of the local days.
+    """
+    known = pd.Series(utc_index(issued_at), index=utc_index(logged))
+    usual = _issues(periods, periods[:0], pd.Timestamp.max.tz_localize("UTC"), zone)
+    return utc_index(known.reindex(periods).fillna(pd.Series(usual, index=periods)))
+
+
 def _issues(
     periods: pd.DatetimeIndex, asked: pd.DatetimeIndex, issue: pd.Timestamp, zone: ZoneInfo
 ) -> pd.DatetimeIndex:

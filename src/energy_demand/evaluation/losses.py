@@ -91,6 +91,18 @@ class Loss(StrEnum):
         return weather
 
 
+def without_operator(postings: pd.DataFrame, first_issue: datetime, first: pd.Timestamp) -> pd.DataFrame:
+    """The operator's postings until the first issue of a backtest, of hours before its `first` one.
+
+    Args:
+        postings: `period`, `issued_at` and others.
+        first_issue: of the backtest.
+        first: its first hour.
+    """
+    gone = (postings["issued_at"] > pd.Timestamp(first_issue)) | (postings["period"] >= first)
+    return postings[~gone]
+
+
 def with_provider_change(record: Record, at: datetime) -> Record:
     """The record with another weather model's runs from `at` on; see `CHANGED_BY`."""
     forecasts = record.forecasts

@@ -19,7 +19,7 @@ from energy_demand.evaluation.distribution_scores import (
     distribution_scores,
     kinds_of_days,
 )
-from energy_demand.evaluation.losses import Loss
+from energy_demand.evaluation.losses import Loss, without_operator
 from energy_demand.evaluation.report import (
     OperatorForecast,
     daily_totals,
@@ -125,9 +125,12 @@ def run_backtest(
     truth = pd.Series(record.truth_mwh, index=record.periods)
     scored = with_operator_forecast(hours, operator, truth, zone, protocol.availability)
     totals = daily_totals(scored, operator, zone)
+    postings = load_postings(database, record, now)
+    if loss is Loss.OPERATOR:
+        postings = without_operator(postings, issues[0], hours["period"].min())
     scored = with_issued_operator(
         scored,
-        load_postings(database, record, now),
+        postings,
         truth,
         zone,
         protocol.availability,

@@ -15,16 +15,20 @@ import pandas as pd
 from energy_demand.columns import OPERATOR, OWN_ANSWERS, SYSTEM
 from energy_demand.database import operator_forecasts, predictions, repository
 from energy_demand.evaluation.beside_operator import (
+    ISSUED,
     LEARNT_DAYS,
     OURS,
     BesideOperator,
     KnownOperator,
     beside_operator,
+    logged_issues,
+    with_issued_operator,
 )
-from energy_demand.timeaxis import utc_index
+from energy_demand.evaluation.report import operator_comparison
+from energy_demand.timeaxis import local_midnight, utc_index
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     import sqlalchemy as sa
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from energy_demand.database.engine import Database
     from energy_demand.model.predict import Forecast
     from energy_demand.region import Region
+    from energy_demand.timeaxis import Availability
 
 UNREADABLE = "the grid operator's forecast could not be read; these hours have no combination with it"
 
@@ -108,3 +113,58 @@ def read_known(
         ours.rename(columns={"timestamp": "period", "predicted_demand": OURS}),
         pd.Series(truth["value"].to_numpy(dtype=float), index=utc_index(truth["period"])),
     )
+
+
+def live_scores(
+    connection: sa.Connection,
+    region: Region,
+    availability: Availability,
+    first: date,
+    last: date,
+    now: datetime,
+) -> dict[str, Any] | None:
+    """Scores of our logged forecasts of local days, the operator's, and the combination, on the same hours.
+
+    As `operator_forecast` of `backtest --json`, each hour with what was known at its issue. Fallbacks do not
+    count.
+
+    Args:
+        connection: to the database.
+        region: whose.
+        availability: the publication delay of demand.
+        first: the first local day.
+        last: the last one, included.
+        now: postings and demand that became known later are not read.
+
+    Returns:
+        None where no hour has demand, a forecast of ours and one of the operator's.
+    """
+    respondent, zone = region.respondent, region.zone
+    begin = local_midnight(first, zone)
+    end = min(local_midnight(last + timedelta(days=1), zone), now)
+    start = begin - timedelta(days=LEARNT_DAYS)
+    postings = operator_forecasts.read_postings(connection, OPERATOR, SYSTEM, start, end, now)
+    truth = repository.read_truth(connection, respondent, start, end, now)
+    logged = predictions.read_scheduled(connection, respondent, zone.key, start, now)
+    logged = logged[logged["quality"].isin(OWN_ANSWERS) & (logged["timestamp"] <= end)]
+    if postings.empty or logged.empty:
+        return None
+    actual = pd.Series(truth["value"].to_numpy(dtype=float), index=utc_index(truth["period"]))
+    periods = utc_index(logged["timestamp"])
+    hours = pd.DataFrame(
+        {
+            "period": periods,
+            "issued_at": utc_index(logged["issued_at"]),
+            OURS: logged["predicted_demand"].to_numpy(dtype=float),
+            "actual_mwh": actual.reindex(periods).to_numpy(dtype=float),
+        }
+    )
+
+    def issue_of(wanted: pd.DatetimeIndex) -> pd.DatetimeIndex:
+        return logged_issues(wanted, hours["period"], hours["issued_at"], zone)
+
+    scored = with_issued_operator(hours, postings, actual, zone, availability, issue_of)
+    shown = scored[scored["period"] > pd.Timestamp(begin)]
+    if shown[ISSUED].isna().all():
+        return None
+    return operator_comparison(shown.reset_index(drop=True), zone)
