@@ -243,7 +243,7 @@ class Settings(BaseSettings):
         12, ge=1, le=40, description="Newest runs stored for each day's hour of issue in a backfill."
     )
     operator_forecast: Annotated[Literal["nyiso"] | None, AfterValidator(_of_the_region)] = Field(
-        None, description="Whose own load forecast is stored beside ours; unset: nobody's."
+        None, description="Whose own load forecast is stored and combined with ours; unset: nobody's."
     )
     http_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer.")
     http_attempts: int = Field(5, ge=1, le=20, description="Tries of one request, the first included.")

@@ -48,6 +48,16 @@ def test_no_line_bridges_hours_that_are_missing():
     assert np.flatnonzero(np.isnan(np.asarray(line.y, dtype=float))).tolist() == [4, 5]
 
 
+def test_the_combination_is_drawn_beside_the_forecast_where_there_is_one():
+    rows = hours()
+    none = rows.iloc[:0].assign(actual=[], predicted=[])
+    alone = figures.forecast_curve(rows, none, none, ZONE)
+    both = figures.forecast_curve(rows.assign(combination=15_500.0), none, none, ZONE)
+    name = "combined with the grid operator's"
+    assert name not in {each.name for each in alone.data}
+    assert set(trace(both, name).y) == {15_500.0}
+
+
 def test_the_operator_forecast_is_drawn_where_there_is_one():
     rows = hours(5)
     names = {each.name for each in figures.actual_against_predicted(rows.assign(operator=np.nan), ZONE).data}

@@ -12,6 +12,7 @@ from energy_demand.database.engine import DatabaseUnavailableError
 from energy_demand.jobs import operator_combination
 from energy_demand.jobs.forecast import asked_hours, forecast_stored
 from energy_demand.jobs.operator_combination import UNREADABLE, combine, live_scores
+from energy_demand.terminal.forecasts import print_forecast
 from operator_postings import log_days, store_files
 from support import PRESENT
 
@@ -117,6 +118,25 @@ def test_what_breaks_the_combination_leaves_ours_with_a_warning(
     assert body == {**alone, "warnings": [*alone["warnings"], UNREADABLE]}
     assert "the connection was lost" in caplog.text
     assert combine(None, switched_on, forecast).warnings() == [*forecast.warnings(), UNREADABLE]
+
+
+def test_a_person_sees_the_combination_when_it_was_posted_and_what_the_weights_are_from(
+    database, switched_on, forecast, tmp_path, capsys
+):
+    store_files(database, FIRST, TODAY)
+    zone = switched_on.region.zone
+    alone = tmp_path / "alone.png"
+    print_forecast(forecast, zone, alone)
+    printed_alone = capsys.readouterr().out.replace("alone.png", "")
+    both = tmp_path / "both.png"
+    print_forecast(forecast, zone, both, operator=combine(database, switched_on, forecast).operator)
+    printed = capsys.readouterr().out.replace("both.png", "")
+    assert "our weight" in printed
+    assert "Operator forecast posted on Tue 11 Mar at 07:45 local time; equal weights" in printed
+    assert printed.count("–\n") >= 33
+    assert "our weight" not in printed_alone
+    assert all(line in printed for line in printed_alone.splitlines())
+    assert both.read_bytes() != alone.read_bytes()
 
 
 def test_live_scores_are_of_the_same_hours_and_later_values_count_for_nothing(database, switched_on):
