@@ -49,7 +49,7 @@ def test_no_line_bridges_hours_that_are_missing():
 
 
 def test_the_combination_is_drawn_beside_the_forecast_where_there_is_one():
-    rows = hours()
+    rows = hours(24)
     none = rows.iloc[:0].assign(actual=[], predicted=[])
     alone = figures.forecast_curve(rows, none, none, ZONE)
     both = figures.forecast_curve(rows.assign(combination=15_500.0), none, none, ZONE)
