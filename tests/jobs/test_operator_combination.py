@@ -132,7 +132,7 @@ def test_a_person_sees_the_combination_when_it_was_posted_and_what_the_weights_a
     print_forecast(forecast, zone, both, operator=combine(database, switched_on, forecast).operator)
     printed = capsys.readouterr().out.replace("both.png", "")
     assert "our weight" in printed
-    assert "Operator forecast posted on Tue 11 Mar at 07:45 local time; equal weights" in printed
+    assert "forecast was posted on Tue 11 Mar at 07:45 local time; equal weights" in printed
     assert printed.count("–\n") >= 33
     assert "our weight" not in printed_alone
     assert all(line in printed for line in printed_alone.splitlines())
