@@ -49,6 +49,8 @@ from peer_scores import common_hours, mean_of, scored
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from energy_demand.data.record import Record
+
 FOLDER = Path(__file__).with_name("peers")
 SINCE = date(2019, 1, 1)  # the first day on which every weather column is on record
 OURS, MEAN, OF_MEAN = "ours", "mean of ridges and skforecast", ("ridges", "skforecast")
@@ -87,7 +89,7 @@ PEERS = {
     "ridges": Peer("ridges", "ridges"),
     "skforecast": Peer("skforecast", "skforecast"),
     "mlforecast": Peer("mlforecast", "mlforecast"),
-    "statsforecast": Peer("statsforecast", "statsforecast", refit_days=7),
+    "statsforecast": Peer("statsforecast", "statsforecast", refit_days=14),
     "openstef": Peer("openstef", "openstef", "3.12", "best"),
     "openstef-ensemble": Peer("openstef", "openstef", "3.12", "ensemble"),
     "openstef-shipped": Peer("openstef", "openstef", "3.12", "shipped"),
@@ -128,9 +130,20 @@ def compared(options: argparse.Namespace) -> dict[str, Any]:
             sides = {OURS: Outcome(hours, {"fit_s": None, "forecast_s": None, "fits": None}), **sides}
         else:
             sides = {OURS: our_outcome(database, settings, now, options), **sides}
+    return table(record, inputs, sides, missing, options)
+
+
+def table(
+    record: Record,
+    inputs: Inputs,
+    sides: dict[str, Outcome],
+    missing: dict[str, str],
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """The rows of the sides that were run, of the mean, and of those that were not run."""
+    sides = dict(sides)
     if set(OF_MEAN) <= set(sides):
-        mean = mean_of([sides[name].hours for name in OF_MEAN])
-        sides[MEAN] = Outcome(mean, {})
+        sides[MEAN] = Outcome(mean_of([sides[name].hours for name in OF_MEAN]), {})
     truth = pd.Series(record.truth_mwh, index=record.periods)
     truth = truth[truth.index.isin(inputs.horizon.loc[inputs.horizon["target"], "period"])]
     hours = common_hours({name: side.hours for name, side in sides.items()}, truth)
