@@ -1,4 +1,8 @@
-"""mlforecast: a recursive LightGBM on daily differences, as in its authors' tutorial on peak demand."""
+"""mlforecast: a recursive LightGBM with the 24 lags of its authors' tutorial on demand peaks, and more.
+
+Added to the tutorial: weather and calendar, lags of two days, three days and a week, rolling means, and
+larger trees. New hours come in by `update`, since `predict(new_df=)` fails with inputs and intervals.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,15 @@ import pandas as pd
 from lightgbm import LGBMRegressor
 from mlforecast import MLForecast
 from mlforecast.lag_transforms import RollingMean
-from mlforecast.target_transforms import Differences
 from mlforecast.utils import PredictionIntervals
 from peer_protocol import DEMAND, run
 
 SETTINGS = {
     "lags": [*range(1, 25), 48, 72, 168],
     "lag_transforms": {1: [RollingMean(24), RollingMean(168)]},
-    "target_transforms": [],
 }
 PARAMETERS = {"n_estimators": 600, "learning_rate": 0.05, "num_leaves": 31, "min_child_samples": 40}
 STEPS, WINDOWS = 41, 30  # the longest horizon has 41 hours, at the clock change of autumn
-DIFFERENCED = False
 
 warnings.filterwarnings("ignore")
 
@@ -44,13 +45,10 @@ def long(frame: pd.DataFrame) -> pd.DataFrame:
 
 def fit(history: pd.DataFrame) -> Model:
     """Fit on everything known, with conformal intervals from the newest windows."""
-    settings = dict(SETTINGS)
-    if DIFFERENCED:
-        settings["target_transforms"] = [Differences([24])]
     forecaster = MLForecast(
         models={"lgbm": LGBMRegressor(**PARAMETERS, random_state=1, verbose=-1, n_jobs=1)},
         freq="h",
-        **settings,
+        **SETTINGS,
     )
     table = long(history)
     forecaster.fit(

@@ -1,4 +1,8 @@
-"""skforecast: a recursive LightGBM with the lags and parameters of its authors' tutorial on energy demand."""
+"""skforecast: `ForecasterRecursive` with LightGBM, the way of its authors' tutorial on energy demand.
+
+Lags around one hour, one, two days and one week, a rolling mean of three days, conformal intervals from the
+residuals of weeks that the forecaster had not seen, with the gap between the newest known hour and the day.
+"""
 
 from __future__ import annotations
 

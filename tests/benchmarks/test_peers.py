@@ -297,7 +297,7 @@ def test_another_adapter_or_other_inputs_are_computed_anew(inputs, stand_in, tmp
     digest = peers.results_digest(peer, folder)
     warmer = inputs.history.assign(main_temperature=inputs.history["main_temperature"] + 0.1)
     assert peers.write_inputs(replace(inputs, history=warmer), tmp_path).name != folder
-    (stand_in / "adapter_tiny.py").write_text(ADAPTER + "# changed\n")
+    (stand_in / "adapter_tiny.py").write_text(ADAPTER + "print()\n")
     assert peers.results_digest(peer, folder) != digest
 
 
@@ -321,3 +321,10 @@ def test_an_environment_is_made_apart_from_the_projects(tmp_path, monkeypatch):
         check=True,
     )
     assert found.stdout.split() == [str(python.parents[1]), "None"]
+
+
+def test_a_comment_or_a_docstring_does_not_throw_away_what_was_computed():
+    plain = 'def fit(history):\n    return history["a"].mean()\n'
+    worded = '"""What it is."""\n\n\ndef fit(history):\n    """Fit."""\n    return history["a"].mean()  # now\n'
+    assert peers.without_words(plain) == peers.without_words(worded)
+    assert peers.without_words(plain) != peers.without_words(plain.replace("mean", "median"))
