@@ -18,7 +18,7 @@ POINT = "predicted_mwh"
 # The bounds of the central intervals are quantiles; the point forecast counts as the median.
 LEVELS = {"lower_95": 0.025, "lower_80": 0.1, POINT: 0.5, "upper_80": 0.9, "upper_95": 0.975}
 BOUNDS = tuple(name for name in LEVELS if name != POINT)
-NOON = range(9, 16)  # local hours, beginning
+NOON = range(9, 17)  # local clock hours, 9 to 16
 
 
 def common_hours(forecasts: dict[str, pd.DataFrame], truth: pd.Series) -> pd.DatetimeIndex:
@@ -45,7 +45,7 @@ def scored(frame: pd.DataFrame, truth: pd.Series, hours: pd.DatetimeIndex, zone:
         zone: of the local days.
 
     Returns:
-        `mape`, `mape_noon` (9 to 16 h), `mape_other`, `bias` (percent), `daily_mape` (energy of the local
+        `mape`, `mape_noon` (clock hours 9 to 16), `mape_other`, `bias` (percent), `daily_mape` (energy of the local
         days none of whose hours is missing), `coverage_80`, `coverage_95`, `width_80` (percent), `pinball`
         (MWh, mean over five quantiles); None where the side has no intervals.
     """

@@ -91,7 +91,7 @@ PEERS = {
     "skforecast": Peer("skforecast", "skforecast"),
     "mlforecast": Peer("mlforecast", "mlforecast"),
     "statsforecast": Peer("statsforecast", "statsforecast", refit_days=14),
-    "openstef": Peer("openstef", "openstef", "3.12", "best"),
+    "openstef": Peer("openstef", "openstef", "3.12", "large"),
     "openstef-ensemble": Peer("openstef", "openstef", "3.12", "ensemble"),
     "openstef-shipped": Peer("openstef", "openstef", "3.12", "shipped"),
 }

@@ -1,8 +1,8 @@
-"""OpenSTEF 4: its presets. Which one, and with what trees, is the last argument of the command.
+"""OpenSTEF 4: its presets. Which of them is the last argument of the command.
 
-`best`: the preset that was best before the scored window, on all history, with larger trees than shipped.
-`shipped`: the same preset as its own benchmark uses it, 90 days of history and the parameters as shipped.
-`ensemble`: the preset of openstef-meta, learned weights over its two base models, on all history.
+`large`: the preset `lgbm` on all history, with larger trees than shipped.
+`shipped`: the preset `lgbm` as its own benchmark uses it, 90 days of history and the parameters as shipped.
+`ensemble`: the preset of openstef-meta, learned weights over `lgbm` and `gblinear`, on all history.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ CONTEXT = timedelta(days=14)  # of history at a forecast, as in its own benchmar
 SHIPPED_DAYS = 90  # of history at a fit, as in its own benchmark
 HORIZON = LeadTime.from_string("PT41H")  # the longest, at the clock change of autumn
 LARGER_TREES = LGBMHyperParams(
-    n_estimators=400,
-    learning_rate=0.05,
+    n_estimators=200,
+    learning_rate=0.1,
     max_depth=-1,
     num_leaves=31,
     min_data_in_leaf=40,
