@@ -45,9 +45,9 @@ def scored(frame: pd.DataFrame, truth: pd.Series, hours: pd.DatetimeIndex, zone:
         zone: of the local days.
 
     Returns:
-        `mape`, `mape_noon` (clock hours 9 to 16), `mape_other`, `bias` (percent), `daily_mape` (energy of the local
-        days none of whose hours is missing), `coverage_80`, `coverage_95`, `width_80` (percent), `pinball`
-        (MWh, mean over five quantiles); None where the side has no intervals.
+        `mape`, `mape_noon` (clock hours 9 to 16), `mape_other`, `bias` (percent), `daily_mape` (energy of the
+        local days none of whose hours is missing), `coverage_80`, `coverage_95`, `width_80` (percent),
+        `pinball` (MWh, mean over five quantiles); None where the side has no intervals.
     """
     actual = truth.loc[hours].to_numpy(dtype=float)
     forecast = frame.loc[hours]
