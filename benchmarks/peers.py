@@ -90,7 +90,7 @@ PEERS = {
     "ridges": Peer("ridges", "ridges"),
     "skforecast": Peer("skforecast", "skforecast"),
     "mlforecast": Peer("mlforecast", "mlforecast"),
-    "statsforecast": Peer("statsforecast", "statsforecast", refit_days=14),
+    "statsforecast": Peer("statsforecast", "statsforecast", refit_days=30),
     "openstef": Peer("openstef", "openstef", "3.12", "large"),
     "openstef-ensemble": Peer("openstef", "openstef", "3.12", "ensemble"),
     "openstef-shipped": Peer("openstef", "openstef", "3.12", "shipped"),

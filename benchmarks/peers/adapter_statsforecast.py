@@ -16,7 +16,7 @@ from statsforecast.models import MSTL, AutoARIMA
 
 SEASONS = [24, 168]
 LEAST_SPREAD = 0.05
-WEEKS = 10  # of the newest hours that are decomposed
+WEEKS = 6  # of the newest hours that are decomposed
 REGRESSORS = ("heating", "cooling", "temperature_24h", "cooling_24h", "cloud_cover")
 
 warnings.filterwarnings("ignore")
