@@ -325,6 +325,6 @@ def test_an_environment_is_made_apart_from_the_projects(tmp_path, monkeypatch):
 
 def test_a_comment_or_a_docstring_does_not_throw_away_what_was_computed():
     plain = 'def fit(history):\n    return history["a"].mean()\n'
-    worded = '"""What it is."""\n\n\ndef fit(history):\n    """Fit."""\n    return history["a"].mean()  # now\n'
+    worded = '"""What it is."""\n\n\ndef fit(history):\n    """Fit."""\n    return history["a"].mean()  # a\n'
     assert peers.without_words(plain) == peers.without_words(worded)
     assert peers.without_words(plain) != peers.without_words(plain.replace("mean", "median"))
