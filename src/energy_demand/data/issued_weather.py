@@ -22,6 +22,8 @@ RUNS_BEFORE = 4  # of a day: so many may stand in for what a newer one does not 
 # A forecast averages the newest runs (lagged average forecasting, Hoffman and Kalnay 1983).
 LAGGED_RUNS, LAGGED_HOURS = 12, 72
 KEPT_WEIGHT, OF_HOURS = 0.85, 6.0  # each run's weight against one that is so many hours younger
+# Of several models, the errors of so many days before an issue set the weights.
+WEIGHED_DAYS = 45
 SPAN = HOURS_BEFORE + 1 + HOURS_AFTER
 
 
@@ -36,6 +38,11 @@ class IssuedWeather:
 
     issued_at: pd.DatetimeIndex
     values: Floats
+
+    def until(self, moment: pd.Timestamp) -> IssuedWeather:
+        """The runs issued by a time."""
+        known = self.issued_at <= moment
+        return IssuedWeather(self.issued_at[known], self.values[known])
 
     def newest(self, moments: pd.DatetimeIndex) -> Positions:
         """For each time the newest run issued by then, −1 where there is none."""
