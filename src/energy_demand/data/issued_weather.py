@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,13 @@ class IssuedWeather:
     issued_at: pd.DatetimeIndex
     values: Floats
 
+    @cached_property
+    def _served(self) -> Booleans:
+        """Which columns any run has."""
+        if not len(self.values):
+            return np.zeros(len(PATH_COLUMNS), dtype=bool)
+        return np.asarray(~np.isnan(self.values).all(axis=(0, 1)))
+
     def until(self, moment: pd.Timestamp) -> IssuedWeather:
         """The runs issued by a time."""
         known = self.issued_at <= moment
@@ -68,7 +76,7 @@ class IssuedWeather:
         newest = self.newest(moments)
         forecast = self._of(newest, moments, before, after)
         ahead = forecast[:, before + 1 :]
-        served = ~np.isnan(self.values).all(axis=(0, 1)) if len(self.values) else np.zeros(0, dtype=bool)
+        served = self._served
         for back in range(1, RUNS_BEFORE + 1):
             run = newest - back
             rows = np.flatnonzero((run >= 0) & np.isnan(ahead[..., served]).any(axis=(1, 2)))
