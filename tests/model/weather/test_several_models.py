@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from energy_demand.data.feature_engineering import WARM_UP
 from energy_demand.data.issued_weather import WEIGHED_DAYS, IssuedWeather
+from energy_demand.data.record_store import OLDEST_WEIGHED_RUN
 from energy_demand.data.weather_path import COLUMN, MAIN, PATH_COLUMNS
 from energy_demand.model.weather.horizon import weather_horizon
 from energy_demand.model.weather.issues import LEADS
@@ -161,6 +163,27 @@ def test_errors_of_many_issues_at_once_give_the_weights_of_each(outlook, both):
     np.testing.assert_allclose(one.weather.values, other.weather.values, rtol=1e-9)
 
 
+def test_what_serving_loads_gives_the_mixture_of_the_whole_record(outlook, both):
+    """The runs of `OLDEST_WEIGHED_RUN` and the observed weather of `WARM_UP` are enough."""
+    issue = pd.Timestamp(ISSUES[-1])
+    oldest = issue - pd.Timedelta(OLDEST_WEIGHED_RUN)
+
+    def recent(runs: IssuedWeather) -> IssuedWeather:
+        chosen = runs.issued_at >= oldest
+        return IssuedWeather(runs.issued_at[chosen], runs.values[chosen])
+
+    hours = int(WARM_UP / timedelta(hours=1))
+    served = replace(
+        both,
+        observed=both.observed.until(issue, hours),
+        issued=recent(both.issued),
+        other_runs={model: recent(runs) for model, runs in both.other_runs.items()},
+    )
+    one, other = (weather_horizon(each, outlook, issue) for each in (both, served))
+    np.testing.assert_allclose(one.weather.values, other.weather.values, rtol=1e-9)
+    np.testing.assert_allclose(one.doubt, other.doubt, rtol=1e-9)
+
+
 @pytest.mark.parametrize("model", ["ended", "late", "moved"])
 def test_a_model_that_ends_begins_or_moves_does_no_harm(guessing, alone, model):
     record = replace(alone, other_runs={model: runs_of(WORLD, model)})
@@ -170,7 +193,7 @@ def test_a_model_that_ends_begins_or_moves_does_no_harm(guessing, alone, model):
     assert rmse(mixed) < rmse(first)
     before = np.array(issues) < MIDDLE
     if model == "ended":
-        after = np.array(issues) > MIDDLE + timedelta(days=3)
+        after = np.array(issues) > MIDDLE + timedelta(days=1)
         np.testing.assert_array_equal(mixed[after], first[after])
     if model == "late":
         np.testing.assert_array_equal(mixed[before], first[before])

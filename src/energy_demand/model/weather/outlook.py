@@ -104,15 +104,16 @@ class Outlook:
             observed: complete up to the hour of issue; later hours are not used.
             issued: recorded runs of the first weather model; the newest ones issued by `issued_at` are used.
             issued_at: UTC.
-            others: runs of the other models. One without a run for this issue sleeps; the rest is mixed.
+            others: runs of the other models. A model without a run of the last day sleeps; the rest is mixed.
             past: errors of all models before the issue; computed from the same runs without it.
         """
         moments = pd.DatetimeIndex([issued_at])
         issues = issues_at(moments, observed, issued, self.zone)
-        further = {
-            name: issues_at(moments, observed, runs, self.zone) for name, runs in (others or {}).items()
-        }
-        awake = {name: each for name, each in {FIRST: issues, **further}.items() if _has_run(each)}
+        awake = {FIRST: issues} if issued.fresh(moments)[0] and _has_run(issues) else {}
+        for name, runs in (others or {}).items():
+            if runs.fresh(moments)[0]:
+                of_model = issues_at(moments, observed, runs, self.zone)
+                awake |= {name: of_model} if _has_run(of_model) else {}
         periods = issued_at.floor("h") + pd.to_timedelta(LEADS, unit="h")
         if set(awake) <= {FIRST}:
             has_run = ~np.isnan(issues.forecast_at_leads[0, :, COLUMN[MAIN]])
