@@ -158,7 +158,9 @@ class Outlook:
         if heard:
             awake = heard
         else:  # only those that would sleep have a run
-            learnt = {name: each._replace(weights=np.ones_like(each.weights)) for name, each in learnt.items()}
+            learnt = {
+                name: each._replace(weights=np.ones_like(each.weights)) for name, each in learnt.items()
+            }
         forecasts, weights = [], []
         measured = [
             not np.isnan(each.forecast_at_leads[0][:, [COLUMN[name] for name in RADIATION]]).all()
