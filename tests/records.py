@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.columns import TARGET_COLUMN, WEATHER_VARIABLES
+from energy_demand.data.issued_weather import IssuedWeather, issued_weather
 from energy_demand.data.record import Record, make_record
 from energy_demand.model.base.training import BaseRecipe
 from energy_demand.model.stages.residual_stage import ResidualRecipe
@@ -17,7 +18,7 @@ from energy_demand.model.train import Recipe
 from energy_demand.model.weather.training import OutlookRecipe
 from energy_demand.region import NEW_YORK
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
-from energy_demand.sandbox.worlds.world import SITES
+from energy_demand.sandbox.worlds.world import IFS, SITES
 from energy_demand.timeaxis import hourly
 
 if TYPE_CHECKING:
@@ -68,12 +69,20 @@ def synthetic_record(world: SyntheticWorld | None = None, days: int = DAYS, *, r
     )
 
 
-def _run(world: SyntheticWorld, initialised: datetime) -> pd.DataFrame:
+def runs_of(world: SyntheticWorld, model: str, days: int = DAYS, first: int = 40) -> IssuedWeather:
+    """The runs of 06 and 18 UTC of a weather model, from day `first` on, as far as it has them."""
+    starts = [START + timedelta(days=day, hours=hour) for day in range(first, days) for hour in (6, 18)]
+    there = [start for start in starts if world.weather.has_run(model, int(start.timestamp()) // 3600)]
+    rows = [_run(world, start, model) for start in there]
+    return issued_weather(pd.concat(rows, ignore_index=True), NEW_YORK)
+
+
+def _run(world: SyntheticWorld, initialised: datetime, model: str = IFS) -> pd.DataFrame:
     """The three-day weather run of this initialisation time; it is issued six hours later."""
     timestamps = hourly(initialised, initialised + timedelta(hours=72))
     hours = timestamps.as_unit("s").asi8 // 3600
     issue = int(initialised.timestamp()) // 3600
-    forecast = world.weather.forecast(issue, SITES["new_york_city"], WEATHER_VARIABLES, hours)
+    forecast = world.weather.forecast(issue, SITES["new_york_city"], WEATHER_VARIABLES, hours, model)
     return pd.DataFrame(dict(zip(WEATHER_VARIABLES, forecast, strict=True))).assign(
         timestamp=timestamps, site="new_york_city", issued_at=pd.Timestamp(initialised + timedelta(hours=6))
     )
@@ -95,7 +104,11 @@ def altered_after(record: Record, time: datetime) -> Record:
     weather.loc[weather["timestamp"] > at, list(WEATHER_VARIABLES)] += 7.0
     forecasts = record.forecasts.copy()
     forecasts.loc[forecasts["issued_at"] > at, list(WEATHER_VARIABLES)] += 7.0
-    return make_record(demand, weather, forecasts, record.region, record.periods[-1])
+    others = {
+        model: IssuedWeather(runs.issued_at, runs.values + 7.0 * (runs.issued_at > at)[:, None, None])
+        for model, runs in record.other_runs.items()
+    }
+    return make_record(demand, weather, forecasts, record.region, record.periods[-1], other_runs=others)
 
 
 def not_a_number(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
-from energy_demand.sandbox.worlds.world import hour_number
+from energy_demand.sandbox.worlds.world import IFS, hour_number
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,8 +49,8 @@ class _ForkedWeather:
     def variables_observed(self, place):
         return self._before.variables_observed(place)
 
-    def variables_forecast(self, place):
-        return self._before.variables_forecast(place)
+    def variables_forecast(self, place, model=IFS):
+        return self._before.variables_forecast(place, model)
 
     def observed(self, place, variables, hours):
         return np.where(
@@ -59,9 +59,12 @@ class _ForkedWeather:
             self._after.observed(place, variables, hours),
         )
 
-    def newest_issue(self, *, after, by):
-        return self._before.newest_issue(after=after, by=by)
+    def has_run(self, model, run):
+        return self._before.has_run(model, run)
 
-    def forecast(self, issue, place, variables, hours):
+    def newest_issue(self, *, after, by, model=IFS):
+        return self._before.newest_issue(after=after, by=by, model=model)
+
+    def forecast(self, issue, place, variables, hours, model=IFS):
         world = self._before if issue <= self._newest else self._after
-        return world.forecast(issue, place, variables, hours)
+        return world.forecast(issue, place, variables, hours, model)

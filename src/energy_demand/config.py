@@ -237,7 +237,9 @@ class Settings(BaseSettings):
         None, description="Key of a paid plan of Open-Meteo: its own hosts, without these limits."
     )
     open_meteo_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
-        (ECMWF,), min_length=1, description="Weather models whose runs are stored; the first one is used."
+        (ECMWF,),
+        min_length=1,
+        description="Weather models that are stored and mixed, the longest record first.",
     )
     weather_runs_kept: int = Field(
         12, ge=1, le=40, description="Newest runs stored for each day's hour of issue in a backfill."
@@ -360,7 +362,7 @@ class Settings(BaseSettings):
 
     @property
     def weather_models(self) -> tuple[WeatherModel, ...]:
-        """The models whose runs are stored, the one that is used first."""
+        """The models whose runs are stored and mixed, the one with the longest record first."""
         delay = self.weather_publication_delay_hours
         return tuple(WeatherModel(name, delay) for name in self.open_meteo_models)
 

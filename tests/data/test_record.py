@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from energy_demand.data.issued_weather import issued_weather
 from energy_demand.data.record import Record, make_record
 from energy_demand.data.weather_path import MAIN
 from energy_demand.region import NEW_YORK, NEW_YORK_CITY
@@ -139,6 +140,26 @@ def test_the_runs_are_those_of_the_forecasts():
     assert made.issued.issued_at.tolist() == [at(hour) for hour in (0, 6, 12, 18)]
     around = made.issued.around(pd.DatetimeIndex([at(13)]), 0, 1)
     assert around[0, :, 0].tolist() == [112.0, 112.0]
+
+
+@pytest.mark.parametrize("as_of", [0, 9, 17, LAST])
+def test_the_runs_of_other_models_are_cut_like_those_of_the_first(as_of):
+    other = issued_weather(forecasts(), NEW_YORK)
+    made = make_record(
+        demand(), weather(), forecasts(), NEW_YORK, at(LAST), other_runs={"gfs_seamless": other}
+    )
+    cut = made.cut_at(at(as_of), Availability(1))
+    assert list(cut.other_runs) == ["gfs_seamless"]
+    runs = cut.other_runs["gfs_seamless"]
+    assert runs.issued_at.equals(cut.issued.issued_at)
+    assert (runs.issued_at <= pd.Timestamp(at(as_of))).all()
+    np.testing.assert_array_equal(runs.values, cut.issued.values)
+    assert made.up_to(at(as_of), Availability(1)).other_runs["gfs_seamless"].issued_at.equals(runs.issued_at)
+
+
+def test_a_record_of_one_model_has_no_other_runs():
+    made = make_record(demand(), weather(), forecasts(), NEW_YORK, at(LAST))
+    assert made.other_runs == made.cut_at(at(10), Availability(1)).other_runs == {}
 
 
 def test_a_record_may_have_no_forecasts():

@@ -27,6 +27,8 @@ ALERTS = {
     "OperatorForecastLate": "30m",
     "ChampionNotAnswering": "1h",
     "SourceFailed": "6h",
+    "WeatherModelStopped": "30m",
+    "WeatherModelChanged": "30m",
     "PromotionRolledBack": None,
     "ShadowNotForecasting": "30m",
 }

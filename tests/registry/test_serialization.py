@@ -41,6 +41,20 @@ def test_what_comes_back_forecasts_the_same(forecaster, texts, record):
     assert again.publication_delay_hours == forecaster.publication_delay_hours
 
 
+def test_corrections_of_several_weather_models_come_back_by_name(forecaster, texts):
+    assert not any("of_model" in name for name in texts)  # one model has no file more than ever
+    outlook = replace(forecaster.outlook, others={"gfs_seamless": forecaster.outlook.corrections, "x/y": {}})
+    stored = to_texts(replace(forecaster, outlook=outlook))
+    assert set(stored) - set(texts) == {
+        f"correction_of_model_2_{name}.txt" for name in forecaster.outlook.corrections
+    }
+    others = from_texts(stored).outlook.others
+    assert list(others) == ["gfs_seamless", "x/y"]
+    rows = np.zeros((1, next(iter(outlook.corrections.values())).num_feature()))
+    for name, booster in outlook.others["gfs_seamless"].items():
+        assert others["gfs_seamless"][name].predict(rows) == booster.predict(rows)
+
+
 def test_what_comes_back_can_go_on(forecaster, texts, record):
     later = replace(record)
     state = from_texts(texts)

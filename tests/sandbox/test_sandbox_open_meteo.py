@@ -144,6 +144,33 @@ def test_a_model_run_is_the_newest_issue_six_hours_on(recorded, run, value):
     assert body["hourly"]["temperature_2m"][-1] is None  # the recording has ended
 
 
+def test_the_record_goes_by_two_names_and_other_models_are_derived_from_it(recorded):
+    asked = {"run": "2024-03-05T06:00", "forecast_days": 3}
+    unnamed = ask(recorded, RUNS, **asked)
+    assert ask(recorded, RUNS, models="ecmwf_ifs", **asked)["hourly"] == unnamed["hourly"]
+    derived = ask(recorded, RUNS, models="gfs_seamless", **asked)
+    assert derived == ask(recorded, RUNS, models="gfs_seamless", **asked) | {
+        "generationtime_ms": derived["generationtime_ms"]
+    }
+    values = derived["hourly"]["temperature_2m"]
+    assert values[0] != unnamed["hourly"]["temperature_2m"][0]
+    both = ask(recorded, RUNS, models="ecmwf_ifs,gfs_seamless", **asked)["hourly"]
+    assert both["temperature_2m_gfs_seamless"] == values
+    assert both["temperature_2m_ecmwf_ifs"] == unnamed["hourly"]["temperature_2m"]
+
+
+def test_a_derived_model_has_runs_of_its_own_hours_and_of_one_site(recorded):
+    refused = ask(recorded, RUNS, models="icon_seamless", run="2024-03-05T06:00", status=400)
+    assert refused["reason"] == (
+        "The requested model run is not available. Model: icon_seamless, run: 2024-03-05T06:00Z"
+    )
+    albany, _ = ask(
+        recorded, RUNS, run="2024-03-05T00:00", models="icon_seamless", forecast_days=1, **ALBANY_THEN_CITY
+    )
+    assert set(albany["hourly"]["temperature_2m"]) == {None}
+    assert albany["hourly_units"]["temperature_2m"] == "undefined"
+
+
 def test_a_model_run_has_nulls_for_sites_without_forecasts(recorded):
     albany, city = ask(recorded, RUNS, run="2024-03-05T06:00", **ALBANY_THEN_CITY)
     assert set(albany["hourly"]["temperature_2m"]) == {None}

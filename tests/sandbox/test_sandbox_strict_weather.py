@@ -182,6 +182,40 @@ def test_columns_of_one_model_are_plain_and_of_several_bear_their_names(plain):
     assert two["hourly"]["temperature_2m_ecmwf_ifs"] == one["hourly"]["temperature_2m"]
 
 
+def test_runs_of_two_models_stand_side_by_side_each_with_its_own_values(plain):
+    asked = {**CITY, "hourly": "temperature_2m,shortwave_radiation", "run": "2025-03-01T00:00"}
+    alone = {
+        model: plain.get(RUNS, params=asked | {"models": model}).json() for model in (IFS, "icon_seamless")
+    }
+    both = plain.get(RUNS, params=asked | {"models": f"{IFS},icon_seamless"}).json()
+    for model, answer in alone.items():
+        for name in ("temperature_2m", "shortwave_radiation"):
+            assert both["hourly"][f"{name}_{model}"] == answer["hourly"][name]
+            assert both["hourly_units"][f"{name}_{model}"] == answer["hourly_units"][name]
+    assert alone[IFS]["hourly"]["temperature_2m"] != alone["icon_seamless"]["hourly"]["temperature_2m"]
+    assert both["hourly_units"]["shortwave_radiation_icon_seamless"] == "undefined"
+    assert set(both["hourly"]["shortwave_radiation_icon_seamless"]) == {None}
+    assert both["hourly_units"]["shortwave_radiation_ecmwf_ifs"] == "W/m²"
+
+
+@pytest.mark.parametrize(
+    ("model", "run", "there"),
+    [
+        pytest.param("gfs_seamless", "2024-11-02T18:00", True, id="the last before a gap"),
+        pytest.param("gfs_seamless", "2024-11-03T00:00", False, id="the first of a gap, not the one before"),
+        pytest.param("gfs_seamless", "2021-12-31T18:00", False, id="before the record"),
+        pytest.param("icon_seamless", "2025-03-01T06:00", False, id="an hour at which it does not run"),
+        pytest.param("icon_seamless", "2025-03-01T12:00", True, id="an hour at which it runs"),
+    ],
+)
+def test_a_synthetic_model_has_gaps_and_a_beginning_also_where_nothing_is_strict(plain, model, run, there):
+    answer = plain.get(RUNS, params={**CITY, "run": run, "models": model})
+    assert answer.status_code == (200 if there else 400), answer.text
+    assert there or answer.json()["reason"] == (
+        f"The requested model run is not available. Model: {model}, run: {run}Z"
+    )
+
+
 def test_a_model_that_nobody_has_is_a_400(plain):
     answer = plain.get(RUNS, params={**CITY, "run": "2025-03-01T00:00", "models": f"{IFS},dwarf"})
     assert answer.status_code == 400

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from energy_demand.sandbox.errors import DisturbanceError
 from energy_demand.sandbox.worlds.disturbances import Disturbance
+from energy_demand.sandbox.worlds.models import MODELS, Model
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
 from energy_demand.sandbox.worlds.world import SITES, VARIABLES, Place, hour_number
 
@@ -127,6 +128,98 @@ def test_forecast_error_is_small_at_first_and_grows_with_lead():
     assert 1.0 < by_lead[15:47].mean() < 1.9  # 1.4 °C in the record
     assert by_lead[100:168].mean() > 1.4 * by_lead[15:47].mean()
     assert np.abs(np.diff(errors, axis=1)).mean() < 0.5  # smooth from hour to hour
+
+
+def temperature_errors(model: str, issues: list[int]) -> np.ndarray:
+    """Errors 15 to 46 hours ahead, run by run."""
+    return np.array(
+        [
+            WORLD.weather.forecast(issue, CITY, ["temperature_2m"], window, model)[0]
+            - WORLD.weather.observed(CITY, ["temperature_2m"], window)[0]
+            for issue in issues
+            for window in [np.arange(issue + 15, issue + 47)]
+        ]
+    )
+
+
+def test_the_weather_models_differ_in_skill_and_bias_and_err_in_part_alike():
+    issues = (YEAR[24:4800:48] // 24 * 24).tolist()
+    errors = {model: temperature_errors(model, issues) for model in MODELS}
+    spread = {model: found.std() for model, found in errors.items()}
+    assert spread["best_match"] < spread["ecmwf_ifs"] < spread["gfs_seamless"]
+    assert errors["ecmwf_ifs"].mean() < 0.0 < errors["gfs_seamless"].mean()
+    own = errors.pop("ecmwf_ifs").ravel()
+    for model, others in errors.items():
+        # By daily means of errors that are smooth in time there are about 100 independent ones.
+        assert abs(np.corrcoef(own, others.ravel())[0, 1] - MODELS[model].common) < 0.15, model
+    mixed = np.mean([own, *(found.ravel() for found in errors.values())], axis=0)
+    assert mixed.std() < 0.9 * spread["best_match"]
+
+
+def runs_in(model: str, first: str, last: str) -> list[str]:
+    numbers = [hour for hour in hours(first, last).tolist() if hour % 6 == 0]
+    there = [hour for hour in numbers if WORLD.weather.has_run(model, hour)]
+    return np.datetime_as_string(np.array(there).astype("datetime64[h]"), unit="h").tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "first", "last", "found"),
+    [
+        pytest.param("ecmwf_ifs", "2010-01-01", "2010-01-02", ["00", "06", "12", "18"], id="always"),
+        pytest.param("gfs_seamless", "2021-12-01", "2022-01-01", [], id="before its record"),
+        pytest.param("gfs_seamless", "2022-01-01", "2022-01-02", ["00", "06", "12", "18"], id="from then on"),
+        pytest.param("gfs_seamless", "2024-11-03", "2024-11-17", [], id="in its gap"),
+        pytest.param(
+            "gfs_seamless", "2024-11-17", "2024-11-18", ["00", "06", "12", "18"], id="after its gap"
+        ),
+        pytest.param("icon_seamless", "2025-01-01", "2025-01-02", ["00", "12"], id="twice a day"),
+    ],
+)
+def test_a_weather_model_has_a_record_of_its_own(model, first, last, found):
+    assert [run[-2:] for run in runs_in(model, first, last)] == found
+
+
+def test_the_newest_forecast_of_a_model_that_stands_is_its_last_before():
+    middle = float(hour_number(datetime(2024, 11, 10, tzinfo=UTC)) * 3600)
+    found = WORLD.weather.newest_issue(after=-np.inf, by=middle, model="gfs_seamless")
+    assert found == hour_number(datetime(2024, 11, 2, 18, tzinfo=UTC))
+    assert WORLD.weather.newest_issue(after=middle - 86400, by=middle, model="gfs_seamless") is None
+    long_ago = float(hour_number(datetime(2020, 1, 1, tzinfo=UTC)) * 3600)
+    assert WORLD.weather.newest_issue(after=-np.inf, by=long_ago, model="gfs_seamless") is None
+
+
+def test_a_model_may_end_and_may_change_from_a_run_on():
+    middle = hour_number(datetime(2024, 5, 1, tzinfo=UTC))
+    changed = {"steady": Model(common=0.5), "moved": Model(common=0.5, changes=middle, by=2.0)}
+    models = {**changed, "ended": Model(ends=middle)}
+    weather = SyntheticWorld(seed=3, models=models).weather
+    for run, degrees in ((middle - 6, 0.0), (middle, 2.0)):
+        ahead = np.arange(run, run + 48)
+        steady, moved = (
+            weather.forecast(run, CITY, ["temperature_2m"], ahead, model)[0]
+            - SyntheticWorld(seed=3, models={model: Model(common=0.5)}).weather.forecast(
+                run, CITY, ["temperature_2m"], ahead, model
+            )[0]
+            for model in changed
+        )
+        assert not steady.any()
+        np.testing.assert_allclose(moved, degrees, atol=0.11)
+    by = float(middle + 60) * 3600
+    assert weather.newest_issue(after=-np.inf, by=by, model="ended") == middle - 6
+    assert not weather.has_run("ended", middle)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.sampled_from([*MODELS, "gem_seamless"]), st.integers(0, 2000), st.integers(0, 300))
+def test_a_model_s_run_is_the_same_for_every_world_of_a_seed(model, number, lead):
+    issue, ahead = int(YEAR[0]) + 6 * number, np.array([lead])
+    window = issue + ahead
+    np.testing.assert_array_equal(
+        SyntheticWorld(seed=3).weather.forecast(issue, CITY, VARIABLES, window, model),
+        WORLD.weather.forecast(issue, CITY, VARIABLES, np.arange(issue, issue + 301), model)[
+            :, lead : lead + 1
+        ],
+    )
 
 
 def test_the_operator_is_two_percent_low_and_errs_by_two_to_three():

@@ -42,6 +42,7 @@ ALLOWED = {
     'forecast_tomorrow_hours use base unit "seconds" instead of "hours"',
     'operator_forecast_age_hours use base unit "seconds" instead of "hours"',
     'weather_forecast_age_hours use base unit "seconds" instead of "hours"',
+    'weather_model_age_hours use base unit "seconds" instead of "hours"',
     'weather_observed_age_hours use base unit "seconds" instead of "hours"',
 }
 

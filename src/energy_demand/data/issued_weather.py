@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,8 @@ RUNS_BEFORE = 4  # of a day: so many may stand in for what a newer one does not 
 # A forecast averages the newest runs (lagged average forecasting, Hoffman and Kalnay 1983).
 LAGGED_RUNS, LAGGED_HOURS = 12, 72
 KEPT_WEIGHT, OF_HOURS = 0.85, 6.0  # each run's weight against one that is so many hours younger
+# Of several models, the errors of so many days before an issue set the weights.
+WEIGHED_DAYS = 45
 SPAN = HOURS_BEFORE + 1 + HOURS_AFTER
 
 
@@ -36,6 +39,18 @@ class IssuedWeather:
 
     issued_at: pd.DatetimeIndex
     values: Floats
+
+    @cached_property
+    def _served(self) -> Booleans:
+        """Which columns any run has."""
+        if not len(self.values):
+            return np.zeros(len(PATH_COLUMNS), dtype=bool)
+        return np.asarray(~np.isnan(self.values).all(axis=(0, 1)))
+
+    def until(self, moment: pd.Timestamp) -> IssuedWeather:
+        """The runs issued by a time."""
+        known = self.issued_at <= moment
+        return IssuedWeather(self.issued_at[known], self.values[known])
 
     def newest(self, moments: pd.DatetimeIndex) -> Positions:
         """For each time the newest run issued by then, −1 where there is none."""
@@ -61,7 +76,7 @@ class IssuedWeather:
         newest = self.newest(moments)
         forecast = self._of(newest, moments, before, after)
         ahead = forecast[:, before + 1 :]
-        served = ~np.isnan(self.values).all(axis=(0, 1)) if len(self.values) else np.zeros(0, dtype=bool)
+        served = self._served
         for back in range(1, RUNS_BEFORE + 1):
             run = newest - back
             rows = np.flatnonzero((run >= 0) & np.isnan(ahead[..., served]).any(axis=(1, 2)))

@@ -5,7 +5,7 @@ Training, backtests and serving all start from a record; `cut_at` cuts it to wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from energy_demand.data.weather_path import WeatherPath, weather_path
 from energy_demand.timeaxis import Availability, hourly, utc_index
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from energy_demand.arrays import Floats
@@ -36,8 +37,9 @@ class Record:
         weather: rows of observed weather: `timestamp`, `site`, Open-Meteo's variables.
         forecasts: rows of weather forecasts, with `issued_at`.
         observed: the weather path of the same hours as `demand`.
-        issued: the runs in `forecasts`.
+        issued: the runs in `forecasts`, of the first weather model.
         vintages: earlier values of demand that was revised, for backtests; `demand` has the newest values.
+        other_runs: the runs of the other weather models by name; empty where one model is listed.
     """
 
     region: Region
@@ -47,6 +49,7 @@ class Record:
     observed: WeatherPath
     issued: IssuedWeather
     vintages: Vintages | None = None
+    other_runs: Mapping[str, IssuedWeather] = field(default_factory=dict)
 
     @property
     def periods(self) -> pd.DatetimeIndex:
@@ -82,15 +85,15 @@ class Record:
         cut = pd.Timestamp(as_of)
         demand = self._demand_at(cut, availability)
         size = len(demand)
-        issued = self.issued.issued_at <= cut
         return Record(
             region=self.region,
             demand=demand,
             weather=self.weather[utc_index(self.weather["timestamp"]) <= cut],
             forecasts=self.forecasts[utc_index(self.forecasts["issued_at"]) <= cut],
             observed=WeatherPath(self.observed.periods[:size], self.observed.values[:size]),
-            issued=IssuedWeather(self.issued.issued_at[issued], self.issued.values[issued]),
+            issued=self.issued.until(cut),
             vintages=None if self.vintages is None else self.vintages.cut_at(as_of, size),
+            other_runs={model: runs.until(cut) for model, runs in self.other_runs.items()},
         )
 
     def demand_as_known(self) -> DemandAsKnown | None:
@@ -132,6 +135,7 @@ def make_record(
     region: Region,
     end: datetime,
     vintages_df: pd.DataFrame | None = None,
+    other_runs: Mapping[str, IssuedWeather] | None = None,
 ) -> Record:
     """A record of the hours from the first of demand to `end`.
 
@@ -143,6 +147,7 @@ def make_record(
         end: the last hour.
         vintages_df: all vintages of the hours that were revised, see `vintages_of`; `demand_df` then needs
             `served_mwh`.
+        other_runs: the runs of the other weather models by name.
 
     Raises:
         ValueError: there are no hours of demand.
@@ -171,4 +176,5 @@ def make_record(
         observed=weather_path(weather_df, periods, region),
         issued=issued_weather(forecasts_df, region),
         vintages=vintages,
+        other_runs=dict(other_runs or {}),
     )

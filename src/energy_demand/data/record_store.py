@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from energy_demand.data.history import load_as_of, load_with_truth
+from energy_demand.data.issued_weather import LAGGED_HOURS, WEIGHED_DAYS, IssuedWeather, issued_weather
 from energy_demand.data.record import Record, make_record
 from energy_demand.database import repository, weather
 from energy_demand.errors import UserError
@@ -13,11 +14,14 @@ from energy_demand.errors import UserError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import sqlalchemy as sa
+
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
 
-# A forecast needs no run that is older.
+# A forecast needs no run that is older, unless models are weighed against one another.
 OLDEST_RUN = timedelta(days=3)
+OLDEST_WEIGHED_RUN = timedelta(days=WEIGHED_DAYS + 2, hours=LAGGED_HOURS)
 
 
 class NoDemandError(UserError, ValueError):
@@ -45,11 +49,12 @@ def load_record(
         names = [site.name for site in region.sites]
         model = settings.weather_models[0].name
         forecasts = weather.read_weather_runs(connection, model, names, span[0], as_of, as_of)
+        others = _other_runs(connection, settings, span[0], as_of)
         vintages = None
         if with_vintages:
             vintages = repository.read_vintages(connection, region.respondent, "D", *span, as_of)
     history = load_with_truth(database, region, span[0], as_of, as_of)
-    return make_record(history.demand, history.weather, forecasts, region, as_of, vintages)
+    return make_record(history.demand, history.weather, forecasts, region, as_of, vintages, others)
 
 
 def load_recent(database: Database, settings: Settings, start: datetime, issued_at: datetime) -> Record:
@@ -60,14 +65,28 @@ def load_recent(database: Database, settings: Settings, start: datetime, issued_
     """
     region = settings.region
     names = [site.name for site in region.sites]
+    first, *others_listed = settings.weather_models
+    oldest = issued_at - (OLDEST_WEIGHED_RUN if others_listed else OLDEST_RUN)
     with database.transaction() as connection:
-        forecasts = weather.read_weather_runs(
-            connection, settings.weather_models[0].name, names, issued_at - OLDEST_RUN, issued_at, issued_at
-        )
+        forecasts = weather.read_weather_runs(connection, first.name, names, oldest, issued_at, issued_at)
+        others = _other_runs(connection, settings, oldest, issued_at)
     history = load_as_of(database, region, start, issued_at)
     if history.demand.empty:
         raise NoDemandError(
             f"no demand of {region.respondent} after {start:%Y-%m-%d} was known at "
             f"{issued_at:%Y-%m-%dT%H:%MZ}; run `energy-demand ingest` or `energy-demand backfill`"
         )
-    return make_record(history.demand, history.weather, forecasts, region, issued_at)
+    return make_record(history.demand, history.weather, forecasts, region, issued_at, other_runs=others)
+
+
+def _other_runs(
+    connection: sa.Connection, settings: Settings, start: datetime, as_of: datetime
+) -> dict[str, IssuedWeather]:
+    """The runs of every listed weather model but the first, issued from `start` on and known at `as_of`."""
+    names = [site.name for site in settings.region.sites]
+    return {
+        model.name: issued_weather(
+            weather.read_weather_runs(connection, model.name, names, start, as_of, as_of), settings.region
+        )
+        for model in settings.weather_models[1:]
+    }

@@ -198,3 +198,43 @@ def read_weather_runs(
             **dict.fromkeys(WEATHER_VARIABLES, "number"),
         },
     )
+
+
+def run_span(
+    connection: sa.Connection, model: str, site: str, as_of: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """When the oldest and the newest run of a model known at `as_of` were issued; None without any."""
+    row = connection.execute(
+        sa.text(
+            "SELECT min(issued_at) AS first, max(issued_at) AS newest FROM weather_forecast "
+            "WHERE model = :model AND site = :site AND issued_at <= :as_of AND known_at <= :as_of"
+        ),
+        {"model": model, "site": site, "as_of": as_of},
+    ).one()
+    return row.first, row.newest
+
+
+def read_first_hours(
+    connection: sa.Connection, model: str, site: str, start: datetime, as_of: datetime
+) -> pd.DataFrame:
+    """Temperatures of the first 30 hours of the runs of a model issued from `start` on, known at `as_of`.
+
+    Columns: site, timestamp, issued_at, temperature_2m.
+    """
+    return bulk.copy_out(
+        connection,
+        """
+        SELECT site, timestamp, issued_at, temperature_2m FROM weather_forecast
+        WHERE model = %(model)s AND site = %(site)s AND issued_at BETWEEN %(start)s AND %(as_of)s
+          AND timestamp BETWEEN issued_at - interval '1 hour' AND issued_at + interval '30 hours'
+          AND known_at <= %(as_of)s
+        ORDER BY issued_at, timestamp
+        """,
+        {"model": model, "site": site, "start": start, "as_of": as_of},
+        {
+            "site": "text",
+            "timestamp": "timestamp",
+            "issued_at": "timestamp",
+            "temperature_2m": "number",
+        },
+    )

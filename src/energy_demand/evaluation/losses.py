@@ -74,12 +74,15 @@ class Loss(StrEnum):
     def at_issue(self, record: Record, issued_at: datetime) -> Record:
         """The record without the weather that is lost at an issue; an outlook uses nothing after it."""
         if self is Loss.WEATHER:
-            return replace(record, observed=_without_newest(record, issued_at), issued=_first(record, 0))
+            observed = _without_newest(record, issued_at)
+            return replace(record, observed=observed, issued=_first(record, 0), other_runs={})
         if self is Loss.NO_RUNS:
-            return replace(record, issued=_first(record, 0))
+            return replace(record, issued=_first(record, 0), other_runs={})
         if self is Loss.STALE_RUNS:
             known = record.issued.newest(pd.DatetimeIndex([issued_at - STALE_BY]))[0] + 1
-            return replace(record, issued=_first(record, int(known)))
+            newest = pd.Timestamp(issued_at - STALE_BY)
+            others = {model: runs.until(newest) for model, runs in record.other_runs.items()}
+            return replace(record, issued=_first(record, int(known)), other_runs=others)
         return record
 
     def of_rows(self, weather: pd.DataFrame) -> pd.DataFrame:
@@ -113,6 +116,7 @@ def with_provider_change(record: Record, at: datetime) -> Record:
     shift = np.where(changed, CHANGED_BY + _error_of(valid, pd.Timestamp(at)), 0.0)
     there = [name for name in _TEMPERATURES if name in forecasts]
     forecasts = forecasts.assign(**{name: forecasts[name].astype(float) + shift for name in there})
+    # The other weather models, where there are any, are other providers.
     return replace(record, forecasts=forecasts, issued=issued_weather(forecasts, record.region))
 
 

@@ -11,6 +11,7 @@ from energy_demand.database.daily_totals import EIA_DAILY, missing_totals
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
 from energy_demand.jobs.contest_state import contest_state, read_shadows
+from energy_demand.monitoring.weather_models import model_states
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
 
@@ -29,6 +30,7 @@ STORED = (
     "operator",
     "sources",
     "weather_runs",
+    "weather_models",
     "last_drift_check",
     "last_retraining",
     "contest",
@@ -65,6 +67,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "operator": stored["operator"],
         "sources": stored["sources"],
         "weather_runs": stored["weather_runs"],
+        "weather_models": stored["weather_models"],
         "champion": champion,
         "last_drift_check": stored["last_drift_check"],
         "last_retraining": stored["last_retraining"],
@@ -96,6 +99,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
                 for source in state.source_states(connection)
             ],
             "weather_runs": state.run_counts(connection, now - RUNS_SHOWN),
+            "weather_models": [each.to_json() for each in model_states(connection, settings, now)],
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,
         }

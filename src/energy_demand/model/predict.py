@@ -452,6 +452,8 @@ def _lacking(known: Record, question: Question) -> tuple[str, ...]:
     """What the weather forecast does not have for most of the hours, of what is observed in the region."""
     issued_at = pd.DatetimeIndex([question.issued_at])
     ahead = known.issued.around(issued_at, 0, MAX_LEAD_HOURS)[0, 1:]
+    for runs in known.other_runs.values():
+        ahead = np.where(np.isnan(ahead), runs.around(issued_at, 0, MAX_LEAD_HOURS)[0, 1:], ahead)
     hours = np.asarray((question.periods - issued_at.floor("h")[0]) // pd.Timedelta(HOUR), dtype=np.int64)
     absent = np.isnan(ahead[hours - 1]).mean(axis=0) > LACKING_SHARE
     if absent.all():  # without any run `quality` says so

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 from energy_demand.database.engine import Database, open_database
 from energy_demand.database.watched import watched
 from energy_demand.errors import UserError
+from energy_demand.monitoring.weather_models import model_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.watched import Watched
+    from energy_demand.monitoring.weather_models import ModelState
 
 CACHE_SECONDS = 10.0  # scrapes closer together than this share one query
+MODELS_SECONDS = 600.0  # weather models run every six hours
 STATEMENT_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
@@ -41,6 +44,8 @@ class StateCollector:
         self._database: Database | None = None
         self._cached: Watched | None = None
         self._queried_at = float("-inf")
+        self._models: list[ModelState] = []
+        self._models_at = float("-inf")
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, because registration must not need a database."""
@@ -62,7 +67,9 @@ class StateCollector:
                     local.hour + local.minute / 60,
                 ),
             ]
-            return metrics if self._cached is None else [*metrics, *_stored(self._cached, now)]
+            if self._cached is None:
+                return metrics
+            return [*metrics, *_stored(self._cached, now), *_of_models(self._models, now)]
 
     def close(self) -> None:
         """Close the connections."""
@@ -79,8 +86,12 @@ class StateCollector:
                 )
             with self._database.transaction() as connection:
                 model = self._settings.weather_models[0].name
-                operator = self._settings.operator_forecast
-                return watched(connection, region, model, self._settings.present(), operator)
+                operator, now = self._settings.operator_forecast, self._settings.present()
+                stored = watched(connection, region, model, now, operator)
+                if time.monotonic() - self._models_at > MODELS_SECONDS:
+                    self._models = model_states(connection, self._settings, now)
+                    self._models_at = time.monotonic()
+                return stored
         except (UserError, ProgrammingError) as error:  # ProgrammingError: no tables yet
             _log.warning("database metrics are not exported: %s", error)
             self.close()
@@ -181,6 +192,31 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
             "When the source was last read to its end.",
         ),
     ]
+
+
+def _of_models(models: list[ModelState], now: datetime) -> list[Metric]:
+    """How each listed weather model does."""
+    ages = GaugeMetricFamily(
+        "weather_model_age_hours", "Hours since the model's newest stored run was issued.", labels=["model"]
+    )
+    changed = GaugeMetricFamily(
+        "weather_model_changed",
+        "1 if the model's errors changed in the last six weeks: another level or spread.",
+        labels=["model"],
+    )
+    errors = GaugeMetricFamily(
+        "weather_model_error_celsius",
+        "Mean error of the model's newest temperatures at the main site, last week, °C.",
+        labels=["model"],
+    )
+    for model in models:
+        if model.newest_run is None:
+            continue
+        ages.add_metric([model.model], (now - model.newest_run).total_seconds() / 3600)
+        changed.add_metric([model.model], float(model.state == "changed"))
+        if model.mean_error is not None:
+            errors.add_metric([model.model], model.mean_error)
+    return [ages, changed, errors]
 
 
 def _by_step(stored: Watched) -> list[Metric]:

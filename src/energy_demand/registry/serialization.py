@@ -52,6 +52,7 @@ REGRESSION_FILE = "adaptive_regression.json"
 OUTLOOK_FILE = "outlook.json"
 SMALL_PARTS_FILE = "errors_and_intervals.json"
 _GUESS, _CORRECTION, _RADIATION = "guess", "correction", "radiation"
+_OTHERS = "other_corrections"
 
 
 def to_texts(forecaster: Forecaster) -> dict[str, str]:
@@ -76,6 +77,7 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
                 _CORRECTION: sorted(outlook.corrections),
                 _RADIATION: sorted(outlook.radiation.boosters),
                 "places": {name: list(place) for name, place in outlook.radiation.places.items()},
+                **_others_to_dict(outlook),
             }
         ),
         SMALL_PARTS_FILE: json.dumps(
@@ -92,6 +94,7 @@ def to_texts(forecaster: Forecaster) -> dict[str, str]:
         (_GUESS, outlook.guesses),
         (_CORRECTION, outlook.corrections),
         (_RADIATION, outlook.radiation.boosters),
+        *((_other(number), boosters) for number, boosters in enumerate(outlook.others.values(), start=2)),
     ):
         texts |= {_booster_file(kind, name): each.model_to_string() for name, each in boosters.items()}
     manifest = {
@@ -204,8 +207,14 @@ def _outlook_from_dict(read: dict[str, Any], texts: dict[str, str]) -> Outlook:
             "rest_guess_features": guesses[REST].num_feature(),
         }
     )
-    for booster in corrections.values():
-        check_sizes({"correction_features": booster.num_feature()})
+    others = {
+        str(model): _boosters(texts, _other(number), names)
+        for number, (model, names) in enumerate(read.get(_OTHERS, ()), start=2)
+    }
+    for boosters in (corrections, *others.values()):
+        check_lists({CORRECTIONS: sorted(boosters)})
+        for booster in boosters.values():
+            check_sizes({"correction_features": booster.num_feature()})
     zone = ZoneInfo(read["zone"])
     radiation = _boosters(texts, _RADIATION, read[_RADIATION])
     for booster in radiation.values():
@@ -217,7 +226,20 @@ def _outlook_from_dict(read: dict[str, Any], texts: dict[str, str]) -> Outlook:
         corrections,
         RadiationGuess(places, radiation, zone),
         zone,
+        others,
     )
+
+
+def _others_to_dict(outlook: Outlook) -> dict[str, Any]:
+    """The corrections of further weather models, in the order of their files; none with one model."""
+    if not outlook.others:
+        return {}
+    return {_OTHERS: [[model, sorted(boosters)] for model, boosters in outlook.others.items()]}
+
+
+def _other(number: int) -> str:
+    """The kind of the corrections of the weather model with this number; the first has number 1."""
+    return f"{_CORRECTION}_of_model_{number}"
 
 
 def _regression_to_dict(regression: AdaptiveRegression) -> dict[str, Any]:

@@ -77,6 +77,13 @@ class Forecasts:
                 raise
             _log.warning("forecasting from the data of the last successful read: %s", error)
             last = self._last[1]
-            return make_record(last.demand, last.weather, last.forecasts, last.region, issued_at)
+            return make_record(
+                last.demand,
+                last.weather,
+                last.forecasts,
+                last.region,
+                issued_at,
+                other_runs=last.other_runs,
+            )
         self._last = start, record
         return record

@@ -101,6 +101,16 @@ def _add_monitoring(table: Table, body: dict[str, Any]) -> None:
             days = ", ".join(map(str, source.get("missing_days", ())))
             named = f": {days}" if days else ""
             table.add_row(source["source"], f"{source['missing_hours']:,} hours missing{named}")
+    models = body["weather_models"]
+    for model in models:
+        if len(models) > 1 or model["state"] in {"stopped", "changed"}:
+            words = escape(model["words"])
+            colour = {"stopped": "red", "changed": "yellow"}.get(model["state"])
+            error = "" if model["mean_error"] is None else f", {model['mean_error']:+.1f} °C last week"
+            table.add_row(
+                f"model {escape(model['model'])}",
+                (f"[{colour}]{words}[/{colour}]" if colour else words) + error,
+            )
     runs = {status: count for status, count in body["weather_runs"].items() if status != "complete"}
     if runs:
         counts = ", ".join(f"{count:,} {status}" for status, count in sorted(runs.items()))

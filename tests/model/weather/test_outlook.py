@@ -102,8 +102,10 @@ def test_without_a_weather_run_temperatures_are_estimated_from_observations(outl
 
 
 def test_too_few_weather_runs_correct_nothing(guessing, record):
-    few = np.arange(len(record.issued.issued_at)) < 10
-    assert fit_corrections(guessing, record, RECIPE, pd.Timestamp(CUT), few) is guessing
+    corrected = fit_corrections(
+        guessing, record, RECIPE, pd.Timestamp(CUT), lambda issued_at: np.arange(len(issued_at)) < 10
+    )
+    assert corrected is guessing
 
 
 def test_gaps_in_the_past_are_filled_and_measured_values_stay(outlook, record):

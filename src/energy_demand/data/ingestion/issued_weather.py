@@ -1,7 +1,8 @@
 """Weather forecasts into the database as they were issued, run by run.
 
 A run that is missing, incomplete or cannot be fetched takes no other with it: it is noted, asked for again
-while it may still come, and meanwhile the run before it is there to fill its place.
+while it may still come, and meanwhile the run before it is there to fill its place. Nor does a model that
+cannot be fetched: the others are stored all the same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from energy_demand.data.ingestion.ingestion_run import IngestInterruptedError
 from energy_demand.data.quality import check_weather
 from energy_demand.data.weather_client import RUNS_AT_ONCE, WeatherClient
 from energy_demand.database import state, weather
@@ -111,18 +113,40 @@ _STORED = {"complete", "incomplete"}
 
 
 def ingest_issued(run: IngestionRun, client: WeatherClient) -> None:
-    """Store the forecasts of the span as they were issued, those that are not stored yet.
+    """Store the forecasts of the span as each model issued them, those that are not stored yet.
 
     Of each day the newest `weather_runs_kept` runs known at the hour of issue, and the newest known now;
     unless the span is history also every run of the last two days, or since the last success where that is
     longer ago, and every run of the span that was not whole.
 
     Raises:
-        IngestInterruptedError: Open-Meteo failed; what was fetched is stored.
+        IngestInterruptedError: Open-Meteo failed for a model; what was fetched is stored, of every model.
     """
+    failed: list[_ModelFailedError] = []
     for model in run.settings.weather_models:
-        _ingest_model(run, client, model)
+        try:
+            _ingest_model(run, client, model)
+        except _ModelFailedError as failure:
+            failed.append(failure)
+            if failure.no_calls_left:
+                break
+    if failed:
+        raise _interrupted(run, failed)
     run.database.run(lambda connection: _note(run, connection))
+
+
+class _ModelFailedError(Exception):
+    """The runs of a model, the newest first, that could not all be fetched, and why."""
+
+    def __init__(self, model: WeatherModel, error: UpstreamError, wanted: list[datetime]) -> None:
+        super().__init__(f"weather forecasts of {model.name}: {error}")
+        self.model, self.error, self.wanted = model, error, wanted
+
+    @property
+    def no_calls_left(self) -> bool:
+        """Whether the calls of the day are used up, so that no other model can be asked for either."""
+        fault = self.error.fault
+        return fault is not None and (fault.used_up is not None or self.error.status is None)
 
 
 def _ingest_model(run: IngestionRun, client: WeatherClient, model: WeatherModel) -> None:
@@ -150,7 +174,7 @@ def _ingest_model(run: IngestionRun, client: WeatherClient, model: WeatherModel)
             skipped, waiting = waiting[:cut], waiting[cut:]
         run.progress("weather forecasts", moments - len(waiting), moments)
     if progress.away:
-        raise _interrupted(run, progress.failed[-1], model, sorted(progress.asked, reverse=True))
+        raise _ModelFailedError(model, progress.failed[-1], sorted(progress.asked, reverse=True))
 
 
 def _moments(run: IngestionRun, model: WeatherModel) -> set[datetime]:
@@ -193,7 +217,7 @@ def _fetch(run: IngestionRun, client: WeatherClient, progress: _Progress, wanted
     progress.failed += [found.error for found in runs if found.error is not None]
     progress.known |= stored
     if ended_by is not None:
-        raise _interrupted(run, ended_by, progress.model, wanted)
+        raise _ModelFailedError(progress.model, ended_by, wanted)
 
 
 def _store(
@@ -253,11 +277,22 @@ def _reason(error: UpstreamError) -> str:
     return error.reason if error.status is None else f"HTTP {error.status}: {error.reason}"
 
 
-def _interrupted(
-    run: IngestionRun, error: UpstreamError, model: WeatherModel, wanted: list[datetime]
-) -> Exception:
-    what = f"weather forecasts of {model.name}"
-    return run.interrupted(FORECASTS, error, what, [(wanted[-1], wanted[0])], 0)
+def _interrupted(run: IngestionRun, failed: list[_ModelFailedError]) -> IngestInterruptedError:
+    """The error of the models that failed, all named; stored for monitoring."""
+    interruptions = [
+        run.interrupted(
+            FORECASTS,
+            failure.error,
+            f"weather forecasts of {failure.model.name}",
+            [(failure.wanted[-1], failure.wanted[0])],
+            0,
+        )
+        for failure in failed
+    ]
+    if len(failed) == 1:
+        return interruptions[0]
+    run.note_failure(FORECASTS, "; ".join(map(str, failed)))
+    return IngestInterruptedError(" ".join(map(str, interruptions)))
 
 
 def _note(run: IngestionRun, connection: sa.Connection) -> None:

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from energy_demand.data.issued_weather import WEIGHED_DAYS
 from energy_demand.model.expected_errors import ExpectedErrors, expected_errors
 from energy_demand.model.stages.adaptive_regression import PERCENT, AdaptiveRegression, gross_load
 from energy_demand.model.stages.error_stage import ErrorStage, error_features
 from energy_demand.model.stages.residual_stage import residual_features
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, joined
-from energy_demand.model.weather.horizon import Horizon, weather_horizon
+from energy_demand.model.weather.horizon import WEIGHED_HOURS, Horizon, weather_horizon
 from energy_demand.model.weather.issues import LEADS
+from energy_demand.model.weather.past_errors import FIRST, past_hours
 from energy_demand.model.weather.training import fit_corrections
-from energy_demand.timeaxis import ISSUE_HOUR_LOCAL, Availability, day_ahead_issue, local_day, utc_index
+from energy_demand.timeaxis import HOUR, ISSUE_HOUR_LOCAL, Availability, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from energy_demand.data.record import Record
     from energy_demand.model.stages.adaptive_regression import RegressionRecipe
     from energy_demand.model.weather.outlook import Outlook
+    from energy_demand.model.weather.past_errors import PastErrors
     from energy_demand.model.weather.training import OutlookRecipe
 
 
@@ -251,14 +254,27 @@ def _horizons(
     """The horizon of each issue as forecast then, with corrections learnt on other blocks of days."""
     if len(issues) == 0:
         return []
-    folds = [
-        fit_corrections(guessing, record, recipe, before, runs=_block(record.issued.issued_at) != fold)
-        for fold in (0, 1)
-    ]
+
+    def without(fold: int) -> Outlook:
+        return fit_corrections(guessing, record, recipe, before, runs=lambda times: _block(times) != fold)
+
+    folds = [without(fold) for fold in (0, 1)]
+    past = [_past_errors(record, outlook, issues) for outlook in folds]
     return [
-        weather_horizon(record, folds[fold], issued_at)
+        weather_horizon(record, folds[fold], issued_at, past_errors=past[fold])
         for issued_at, fold in zip(issues, _block(issues), strict=True)
     ]
+
+
+def _past_errors(record: Record, outlook: Outlook, issues: pd.DatetimeIndex) -> PastErrors | None:
+    """The errors of several weather models before the issues, all at once; None with one model."""
+    if not record.other_runs:
+        return None
+    first = max(issues[0] - pd.Timedelta(days=WEIGHED_DAYS), record.periods[0])
+    hours = past_hours(first, issues[-1], record.region.zone)
+    span = int((issues[-1] - first) // pd.Timedelta(HOUR))
+    observed = outlook.completed(record.observed.until(issues[-1].floor("h"), span + WEIGHED_HOURS))
+    return outlook.past_errors(observed, {FIRST: record.issued, **record.other_runs}, hours)
 
 
 def _block(times: pd.DatetimeIndex) -> Positions:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from energy_demand.data.issued_weather import WEIGHED_DAYS
 from energy_demand.data.weather_path import COLUMN, MAIN, REST, WeatherPath
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, responses_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from energy_demand.data.record import Record
     from energy_demand.model.stages.adaptive_regression import AdaptiveRegression
     from energy_demand.model.weather.outlook import Outlook
+    from energy_demand.model.weather.past_errors import PastErrors
 
 
 # °C of uncertainty of forecast temperatures, for the width of an interval. On as-issued days of 2023-12 …
@@ -27,6 +29,8 @@ DOUBT = 0.6
 CERTAIN_PART, SPREAD_PART = 0.78, 0.16
 # Without a run the guessed temperature is two to three times as far off.
 DOUBT_WITHOUT_RUN = 1.5
+# Hours of observed weather that weigh several weather models: their issues, and what each of those looks at.
+WEIGHED_HOURS = 24 * (WEIGHED_DAYS + 3)
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,22 @@ class Horizon:
 
 
 def weather_horizon(
-    record: Record, outlook: Outlook, issued_at: pd.Timestamp, cover: float | None = None
+    record: Record,
+    outlook: Outlook,
+    issued_at: pd.Timestamp,
+    cover: float | None = None,
+    past_errors: PastErrors | None = None,
 ) -> Horizon:
     """The 48 hours after the hour of issue, with the weather as forecast at `issued_at`.
 
-    With `cover`, their sky has that cloud cover (percent) in place of the forecast one.
+    With `cover`, their sky has that cloud cover (percent) in place of the forecast one. `past_errors` of
+    several weather models are computed where they are not given.
     """
-    past = outlook.completed(record.observed.until(issued_at.floor("h"), MEMORY_HOURS))
-    path, has_run, spread = outlook.horizon(past, record.issued, issued_at)
+    hour = issued_at.floor("h")
+    past = outlook.completed(record.observed.until(hour, MEMORY_HOURS))
+    several = bool(record.other_runs) and past_errors is None
+    known = outlook.completed(record.observed.until(hour, WEIGHED_HOURS)) if several else past
+    path, has_run, spread = outlook.horizon(known, record.issued, issued_at, record.other_runs, past_errors)
     if cover is not None:
         path = outlook.under_clouds(path, cover)
     warm = path.values.copy()

@@ -4,17 +4,20 @@ Where a weather run has no temperature (a site without forecasts, or no run at a
 weather observed by the issue time. Where it has one, model output statistics (Glahn and Lowry 1972) remove
 systematic errors. `training` fits both. Temperatures are anomalies from a climate of day of year and clock
 hour. Weather observed after the issue time is never used.
+
+Of several weather models each is corrected by itself; `past_errors` says how they are mixed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from energy_demand.arrays import mean_of_known
+from energy_demand.data.issued_weather import WEIGHED_DAYS
 from energy_demand.data.weather_path import (
     CLOUD,
     COLUMN,
@@ -28,6 +31,7 @@ from energy_demand.data.weather_path import (
 )
 from energy_demand.model.weather.climate import naive
 from energy_demand.model.weather.issues import (
+    CORRECTED,
     LEADS,
     OBSERVED_HOURS,
     RUN_HOURS_AFTER,
@@ -37,6 +41,15 @@ from energy_demand.model.weather.issues import (
     no_runs,
     simulated_issues,
     windows,
+)
+from energy_demand.model.weather.past_errors import (
+    FIRST,
+    PAST_LEADS,
+    ModelErrors,
+    PastErrors,
+    daily_errors,
+    nothing_known,
+    past_hours,
 )
 from energy_demand.timeaxis import HOUR
 
@@ -48,6 +61,7 @@ if TYPE_CHECKING:
     from energy_demand.boosting import lgb
     from energy_demand.data.issued_weather import IssuedWeather
     from energy_demand.model.weather.climate import Climate
+    from energy_demand.model.weather.past_errors import Learnt
     from energy_demand.model.weather.radiation import RadiationGuess
 
 _LIMITS = {HUMIDITY: (1.0, 100.0), CLOUD: (0.0, 100.0), WIND: (0.0, np.inf)}
@@ -63,6 +77,7 @@ class Outlook:
         corrections: boosters by path column; empty where too few weather runs were recorded.
         radiation: fills gaps in radiation.
         zone: of local clock hours and days of year.
+        others: corrections of the other weather models, by name and path column.
     """
 
     climate: Climate
@@ -70,9 +85,15 @@ class Outlook:
     corrections: Mapping[str, lgb.Booster]
     radiation: RadiationGuess
     zone: ZoneInfo
+    others: Mapping[str, Mapping[str, lgb.Booster]] = field(default_factory=dict)
 
     def horizon(
-        self, observed: WeatherPath, issued: IssuedWeather, issued_at: pd.Timestamp
+        self,
+        observed: WeatherPath,
+        issued: IssuedWeather,
+        issued_at: pd.Timestamp,
+        others: Mapping[str, IssuedWeather] | None = None,
+        past: PastErrors | None = None,
     ) -> tuple[WeatherPath, Booleans, Floats]:
         """The path of the `MAX_LEAD_HOURS` hours after the hour of issue.
 
@@ -81,14 +102,96 @@ class Outlook:
 
         Args:
             observed: complete up to the hour of issue; later hours are not used.
-            issued: recorded weather runs; the newest ones issued by `issued_at` are used.
+            issued: recorded runs of the first weather model; the newest ones issued by `issued_at` are used.
             issued_at: UTC.
+            others: runs of the other models. A model without a run of the last day sleeps; the rest is mixed.
+            past: errors of all models before the issue; computed from the same runs without it.
         """
-        issues = issues_at(pd.DatetimeIndex([issued_at]), observed, issued, self.zone)
-        has_run = ~np.isnan(issues.forecast_at_leads[0, :, COLUMN[MAIN]])
+        moments = pd.DatetimeIndex([issued_at])
+        issues = issues_at(moments, observed, issued, self.zone)
+        awake = {FIRST: issues} if issued.fresh(moments)[0] and _has_run(issues) else {}
+        for name, runs in (others or {}).items():
+            if runs.fresh(moments)[0]:
+                of_model = issues_at(moments, observed, runs, self.zone)
+                awake |= {name: of_model} if _has_run(of_model) else {}
         periods = issued_at.floor("h") + pd.to_timedelta(LEADS, unit="h")
-        spread = issues.spread[0, LEADS - 1, COLUMN[MAIN]]
-        return WeatherPath(periods, self.expect(issues)[0]), has_run, spread
+        if set(awake) <= {FIRST}:
+            has_run = ~np.isnan(issues.forecast_at_leads[0, :, COLUMN[MAIN]])
+            spread = issues.spread[0, LEADS - 1, COLUMN[MAIN]]
+            return WeatherPath(periods, self.expect(issues)[0]), has_run, spread
+        if past is None:
+            hours = past_hours(issued_at - pd.Timedelta(days=WEIGHED_DAYS), issued_at, self.zone)
+            past = self.past_errors(observed, {FIRST: issued, **(others or {})}, hours)
+        expected, has_run, spread = self._mixed(awake, past.at(issued_at))
+        return WeatherPath(periods, expected), has_run, spread
+
+    def past_errors(
+        self, observed: WeatherPath, runs: Mapping[str, IssuedWeather], hours: pd.DatetimeIndex
+    ) -> PastErrors:
+        """The errors of each model's corrected forecasts issued at some full hours.
+
+        Args:
+            observed: with gaps in radiation filled.
+            runs: by model, the first one by `FIRST`.
+            hours: of the issues.
+        """
+        actual = windows(observed, hours, 0, len(LEADS))[:, PAST_LEADS]
+        models = {}
+        for name, each in runs.items():
+            errors = nothing_known(len(hours))
+            rows = np.flatnonzero(each.fresh(hours)) if len(each.issued_at) else np.zeros(0, dtype=np.int64)
+            if len(rows):
+                issues = self.with_radiation(issues_at(hours[rows], observed, each, self.zone))
+                expected = self._each_corrected(replace(issues, leads=PAST_LEADS), self._corrections_of(name))
+                errors[rows] = actual[rows] - expected
+            models[name] = ModelErrors(errors, daily_errors(hours, observed, each))
+        return PastErrors(hours, models)
+
+    def _corrections_of(self, model: str) -> Mapping[str, lgb.Booster]:
+        return self.corrections if model == FIRST else self.others.get(model, {})
+
+    def _mixed(
+        self, awake: Mapping[str, Issues], learnt: Mapping[str, Learnt]
+    ) -> tuple[Floats, Booleans, Floats]:
+        """The expected weather of one issue from the models that have a run, as `horizon` gives it."""
+        heard = {name: each for name, each in awake.items() if learnt[name].weights.any()}
+        if heard:
+            awake = heard
+        else:  # only those that would sleep have a run
+            learnt = {
+                name: each._replace(weights=np.ones_like(each.weights)) for name, each in learnt.items()
+            }
+        forecasts, weights = [], []
+        measured = [
+            not np.isnan(each.forecast_at_leads[0][:, [COLUMN[name] for name in RADIATION]]).all()
+            for each in awake.values()
+        ]
+        for (name, issues), sun in zip(awake.items(), measured, strict=True):
+            of_model, corrections = learnt[name], self._corrections_of(name)
+            values = self._each_corrected(self.with_radiation(issues), corrections)[0]
+            for column in CORRECTED:
+                at = COLUMN[column]
+                bias = of_model.bias if column in corrections else of_model.uncorrected_bias
+                if column not in RADIATION:
+                    values[:, at] += bias[:, at]
+            weight = np.where(np.isnan(values), 0.0, of_model.weights)
+            if any(measured) and not sun:  # what a model says of the sun goes before a guess from its clouds
+                weight[:, [COLUMN[column] for column in RADIATION]] = 0.0
+            forecasts.append(values)
+            weights.append(weight)
+        mean, between = _weighted(np.stack(forecasts), np.stack(weights))
+        raw = np.stack([each.forecast[0] for each in awake.values()])
+        whole, _ = _weighted(raw, (~np.isnan(raw)).astype(float))
+        first = next(iter(awake.values()))
+        expected = self._filled(replace(first, forecast=whole[None]), mean[None])[0]
+        main = COLUMN[MAIN]
+        share = np.stack(weights)[:, :, main]
+        within = np.stack([each.spread[0, LEADS - 1, main] for each in awake.values()]) ** 2
+        within, _ = _weighted(within, np.where(np.isnan(within), 0.0, share))
+        variance = np.where(np.isnan(within), 0.0, within) + between[:, main]
+        alone = (share > 0.0).sum(axis=0) < 2
+        spread = np.where(alone & np.isnan(within), np.nan, np.sqrt(variance))
+        return expected, ~np.isnan(mean[:, main]), spread
 
     def completed(self, observed: WeatherPath) -> WeatherPath:
         """Observed weather; temperatures that no site measured are estimated from the hours before.
@@ -127,24 +230,32 @@ class Outlook:
     def expect(self, issues: Issues) -> Floats:
         """The expected weather: issues × `LEADS` × `PATH_COLUMNS`."""
         issues = self.with_radiation(issues)
+        return self._filled(issues, self._each_corrected(issues, self.corrections))
+
+    def _each_corrected(self, issues: Issues, corrections: Mapping[str, lgb.Booster]) -> Floats:
+        """What a model's runs say, corrected: issues × leads × `PATH_COLUMNS`, with the gaps of the runs."""
         expected = issues.forecast_at_leads.copy()
         features = issues.correction_features()
-        main = self._corrected(MAIN, expected[..., COLUMN[MAIN]], features)
+        for name in (MAIN, REST, HUMIDITY, CLOUD, WIND):
+            corrected = _corrected(corrections, name, expected[..., COLUMN[name]], features)
+            expected[..., COLUMN[name]] = corrected
+        for name in RADIATION:
+            at = COLUMN[name]
+            dark = expected[..., at] <= 0.0
+            corrected = np.maximum(_corrected(corrections, name, expected[..., at], features), 0.0)
+            expected[..., at] = np.where(dark, 0.0, corrected)
+        return expected
+
+    def _filled(self, issues: Issues, expected: Floats) -> Floats:
+        """Corrected weather with its gaps in temperature filled, within physical limits."""
+        main, rest = expected[..., COLUMN[MAIN]], expected[..., COLUMN[REST]]
         missing = np.isnan(main)
         if missing.any():
             main = np.where(missing, self._guess(MAIN, issues, main), main)
-        rest = self._corrected(REST, expected[..., COLUMN[REST]], features)
         if np.isnan(rest).any():
             rest = np.where(np.isnan(rest), self._guess(REST, issues, main), rest)
         expected[..., COLUMN[MAIN]] = main
         expected[..., COLUMN[REST]] = rest
-        for name in (HUMIDITY, CLOUD, WIND):
-            expected[..., COLUMN[name]] = self._corrected(name, expected[..., COLUMN[name]], features)
-        for name in RADIATION:
-            at = COLUMN[name]
-            dark = expected[..., at] <= 0.0
-            corrected = np.maximum(self._corrected(name, expected[..., at], features), 0.0)
-            expected[..., at] = np.where(dark, 0.0, corrected)
         for name, (low, high) in _LIMITS.items():
             expected[..., COLUMN[name]] = np.clip(expected[..., COLUMN[name]], low, high)
         return self._as_on_the_last_day(issues, expected) if missing.any() else expected
@@ -164,17 +275,37 @@ class Outlook:
         periods = naive(issues.hours)[:, None] + issues.leads * np.timedelta64(1, "h")
         return np.where(without[..., None], self.radiation.filled(weather, periods), expected)
 
-    def _corrected(self, name: str, forecast: Floats, features: Floats) -> Floats:
-        booster = self.corrections.get(name)
-        rows = ~np.isnan(forecast)
-        if booster is None or not rows.any():
-            return forecast
-        corrected = forecast.copy()
-        corrected[rows] += np.asarray(booster.predict(features[rows], num_threads=1))
-        return corrected
-
     def _guess(self, name: str, issues: Issues, main: Floats) -> Floats:
         features, base = issues.guess_features(name, main, self.climate)
         flat = features.reshape(-1, features.shape[-1])
         guess = np.asarray(self.guesses[name].predict(flat, num_threads=1)).reshape(base.shape) + base
         return np.asarray(guess)
+
+
+def _corrected(
+    corrections: Mapping[str, lgb.Booster], name: str, forecast: Floats, features: Floats
+) -> Floats:
+    booster = corrections.get(name)
+    rows = ~np.isnan(forecast)
+    if booster is None or not rows.any():
+        return forecast
+    corrected = forecast.copy()
+    corrected[rows] += np.asarray(booster.predict(features[rows], num_threads=1))
+    return corrected
+
+
+def _has_run(issues: Issues) -> bool:
+    """Whether a run has a temperature for any hour after the first of the issues."""
+    return not np.isnan(issues.forecast_at_leads[0, :, COLUMN[MAIN]]).all()
+
+
+def _weighted(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance along the first axis; NaN and 0 where no value has a weight."""
+    total = weights.sum(axis=0)
+    known = np.where(weights > 0.0, values, 0.0)
+    mean = np.full(total.shape, np.nan)
+    np.divide((weights * known).sum(axis=0), total, out=mean, where=total > 0.0)
+    off = np.where(weights > 0.0, values - mean, 0.0)
+    variance = np.zeros(total.shape)
+    np.divide((weights * off**2).sum(axis=0), total, out=variance, where=total > 0.0)
+    return mean, variance

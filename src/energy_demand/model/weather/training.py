@@ -28,11 +28,12 @@ from energy_demand.model.weather.issues import (
     windows,
 )
 from energy_demand.model.weather.outlook import Outlook
+from energy_demand.model.weather.past_errors import FIRST
 from energy_demand.model.weather.radiation import RadiationRecipe, fit_radiation
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from zoneinfo import ZoneInfo
 
     from energy_demand.arrays import Booleans
@@ -131,7 +132,7 @@ def fit_corrections(
     record: Record,
     recipe: OutlookRecipe,
     before: pd.Timestamp,
-    runs: Booleans | None = None,
+    runs: Callable[[pd.DatetimeIndex], Booleans] | None = None,
 ) -> Outlook:
     """The outlook with corrections learnt from recorded weather runs and the weather observed afterwards.
 
@@ -140,26 +141,45 @@ def fit_corrections(
         record: with weather runs and observed weather.
         recipe: how to fit.
         before: hours after it are not used.
-        runs: which of the recorded runs to learn from; all by default.
+        runs: which of the runs to learn from, by the time of their issue; all by default.
 
     Returns:
-        `guessing` itself where there are too few runs.
+        `guessing` itself where there are too few runs of every model.
     """
-    issued_at = record.issued.issued_at
+    models = {FIRST: record.issued, **record.other_runs}
+    found = {
+        name: _corrections(guessing, record.observed, issued, recipe, before, runs)
+        for name, issued in models.items()
+    }
+    corrections = found.pop(FIRST)
+    others = {name: boosters for name, boosters in found.items() if boosters}
+    return replace(guessing, corrections=corrections, others=others) if corrections or others else guessing
+
+
+def _corrections(
+    guessing: Outlook,
+    path: WeatherPath,
+    issued: IssuedWeather,
+    recipe: OutlookRecipe,
+    before: pd.Timestamp,
+    runs: Callable[[pd.DatetimeIndex], Booleans] | None,
+) -> dict[str, lgb.Booster]:
+    """The boosters of one weather model by column; empty where there are too few runs."""
+    issued_at = issued.issued_at
     if len(issued_at) == 0:
-        return guessing
+        return {}
     span = (before - issued_at[0]) // pd.Timedelta(HOUR) + OBSERVED_HOURS + 1
-    observed = guessing.radiation.completed(record.observed.until(before, int(max(span, 1))))
-    usable = np.ones(len(issued_at), dtype=bool) if runs is None else runs
+    observed = guessing.radiation.completed(path.until(before, int(max(span, 1))))
+    usable = np.ones(len(issued_at), dtype=bool) if runs is None else runs(issued_at)
     usable = usable & (issued_at + pd.Timedelta(HOUR) <= observed.periods[-1])
     usable &= issued_at >= observed.periods[0] + pd.Timedelta(OBSERVED_HOURS * HOUR)
     if usable.sum() < recipe.fewest_runs:
-        return guessing
+        return {}
     chosen = issued_at[usable]
     # Neighbouring runs say nearly the same; an odd stride meets the runs of every hour of the day.
     stride = 2 * (len(chosen) // (2 * recipe.most_runs)) + 1
     chosen = chosen[::-stride][::-1]
-    issues = issues_at(chosen, observed, record.issued, guessing.zone)
+    issues = issues_at(chosen, observed, issued, guessing.zone)
     issues = guessing.with_radiation(issues)
     actual = windows(observed, issues.hours, 0, len(LEADS))[:, 1:]
     features = issues.correction_features()
@@ -171,7 +191,7 @@ def fit_corrections(
         if known.sum() > recipe.fewest_runs * len(LEADS) / 2:
             data = lgb.Dataset(features[known], label=errors[known])
             corrections[name] = lgb.train(dict(recipe.correction), data, recipe.correction_trees)
-    return replace(guessing, corrections=corrections)
+    return corrections
 
 
 def _training_hours(observed: WeatherPath, issued: IssuedWeather, recipe: OutlookRecipe) -> pd.DatetimeIndex:

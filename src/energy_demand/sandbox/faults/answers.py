@@ -14,8 +14,9 @@ from energy_demand.sandbox.eia.answers import NOT_FOUND, key_refusal
 from energy_demand.sandbox.nyiso.files import FOLDER
 from energy_demand.sandbox.open_meteo import limits
 from energy_demand.sandbox.open_meteo.answers import STREAMED
-from energy_demand.sandbox.open_meteo.query import BLEND, INVALID_KEY
+from energy_demand.sandbox.open_meteo.query import INVALID_KEY
 from energy_demand.sandbox.open_meteo.runs import not_available, run_unavailable, streaming_error
+from energy_demand.sandbox.worlds.world import BLEND
 
 if TYPE_CHECKING:
     from collections.abc import Callable

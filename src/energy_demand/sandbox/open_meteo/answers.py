@@ -114,7 +114,7 @@ class _Services:
             values = np.where(there, self._weather.observed(place, query.variables, hours), np.nan)
             if partial:
                 values = preliminary(values, self._strict.seed, place, query.variables, hours, now)
-            defined = self._weather.variables_observed(place)
+            defined = [self._weather.variables_observed(place)] * len(query.models)
             sites.append(_Site(place, _for_each_model(query, values), defined))
         return _respond(query, hours, sites, began)
 
@@ -129,9 +129,13 @@ class _Services:
         hours = query.zone.hours_of_days(query.zone.today(now) - timedelta(days=past), days)
         sites = []
         for place in query.places:
-            values = self._observed_then_forecast(now, place, query.variables, hours)
-            defined = self._weather.variables_observed(place) | self._weather.variables_forecast(place)
-            sites.append(_Site(place, _for_each_model(query, values), defined))
+            values = [
+                self._observed_then_forecast(now, place, query.variables, hours, model)
+                for model in query.models
+            ]
+            observed = self._weather.variables_observed(place)
+            defined = [observed | self._weather.variables_forecast(place, model) for model in query.models]
+            sites.append(_Site(place, np.concatenate(values), defined))
         return _respond(query, hours, sites, began)
 
     def single_run(self, request: Request) -> Response:
@@ -140,14 +144,14 @@ class _Services:
         now, params = self._clock(), request.query_params
         query = read_query(params, now, _RUN_PARAMS)
         run, days = read_run(params), _forecast_days(params)
-        issue = self._issue_of_run(query.models, run, now)
+        issues = self._issues_of_run(query.models, run, now)
         missing = [(shape, model) for model in query.models if (shape := self._runs.missing(model, run))]
         for shape, model in missing:
             if shape is Missing.REFUSED:
                 raise refuse(not_available(model, _run_text(run)))
         _weigh(request, query, days)
         hours = np.arange(hour_number(run), hour_number(run) + 24 * days)
-        sites = [self._site_of_run(place, issue, query, run, hours, now) for place in query.places]
+        sites = [self._site_of_run(place, issues, query, run, hours, now) for place in query.places]
         answer = _respond(query, hours, sites, began)
         if not missing:
             return answer
@@ -157,48 +161,62 @@ class _Services:
         return Response(begun + run_unavailable(model, _run_text(run)).encode(), media_type=STREAMED)
 
     def _observed_then_forecast(
-        self, now: datetime, place: Place, variables: list[str], hours: IntArray
+        self, now: datetime, place: Place, variables: list[str], hours: IntArray, model: str
     ) -> FloatArray:
         past = hours <= hour_number(now)
-        issue = self._weather.newest_issue(after=-np.inf, by=now.timestamp())
+        issue = self._weather.newest_issue(after=-np.inf, by=now.timestamp(), model=model)
         values = np.full((len(variables), hours.size), np.nan)
         values[:, past] = self._weather.observed(place, variables, hours[past])
         if issue is not None:
-            values[:, ~past] = self._weather.forecast(issue, place, variables, hours[~past])
+            values[:, ~past] = self._weather.forecast(issue, place, variables, hours[~past], model)
         return values
 
-    def _issue_of_run(self, models: list[str], run: datetime, now: datetime) -> int:
-        """The forecast served as a model run: the newest one issued by the run's publication.
+    def _issues_of_run(self, models: list[str], run: datetime, now: datetime) -> list[int]:
+        """The forecast served as the run of each model: the newest one issued by the run's publication.
 
         A forecast no newer than the run before belongs to that run: then this run is not available.
         """
-        issue = self._weather.newest_issue(
-            after=(run - RUN_INTERVAL).timestamp(), by=(run + PUBLICATION_DELAY).timestamp()
-        )
-        lacking = [model for model in models if not self._runs.served(model, run, now)]
-        if issue is None or lacking:
-            raise refuse(not_available((lacking or models)[0], _run_text(run)))
-        return issue
+        issues = []
+        for model in models:
+            issue = self._weather.newest_issue(
+                after=(run - RUN_INTERVAL).timestamp(),
+                by=(run + PUBLICATION_DELAY).timestamp(),
+                model=model,
+            )
+            there = self._weather.has_run(model, hour_number(run)) and self._runs.served(model, run, now)
+            if issue is None or not there:
+                raise refuse(not_available(model, _run_text(run)))
+            issues.append(issue)
+        return issues
 
     def _site_of_run(
-        self, place: Place, issue: int, query: MeteoQuery, run: datetime, hours: IntArray, now: datetime
+        self,
+        place: Place,
+        issues: list[int],
+        query: MeteoQuery,
+        run: datetime,
+        hours: IntArray,
+        now: datetime,
     ) -> _Site:
         """The values model by model; some of them not yet, some of them never."""
-        values = self._weather.forecast(issue, place, query.variables, hours)
-        if self._strict.first_hours:
-            values[[name in _NULL_AT_FIRST for name in query.variables], 0] = np.nan
-        by_model = _for_each_model(query, values).reshape(len(query.models), *values.shape)
-        half = [self._runs.is_half(model, run, now) for model in query.models]
-        by_model[half, :, HALF_HOURS:] = np.nan
-        return _Site(place, by_model.reshape(-1, hours.size), self._weather.variables_forecast(place))
+        by_model = []
+        for model, issue in zip(query.models, issues, strict=True):
+            values = self._weather.forecast(issue, place, query.variables, hours, model)
+            if self._strict.first_hours:
+                values[[name in _NULL_AT_FIRST for name in query.variables], 0] = np.nan
+            if self._runs.is_half(model, run, now):
+                values[:, HALF_HOURS:] = np.nan
+            by_model.append(values)
+        defined = [self._weather.variables_forecast(place, model) for model in query.models]
+        return _Site(place, np.concatenate(by_model), defined)
 
 
 class _Site(NamedTuple):
-    """One site's answer: (models × variables, hours), and which variables it has at all."""
+    """One site's answer: (models × variables, hours), and which variables each model has at all."""
 
     place: Place
     values: FloatArray
-    defined: frozenset[str]
+    defined: list[frozenset[str]]
 
 
 def _with_key(endpoint: Endpoint) -> Endpoint:
@@ -219,7 +237,7 @@ def _weigh(request: Request, query: MeteoQuery, days: int) -> None:
 
 
 def _for_each_model(query: MeteoQuery, values: FloatArray) -> FloatArray:
-    """All models say the same."""
+    """The same values for every model: what was observed is one."""
     return np.tile(values, (len(query.models), 1))
 
 
@@ -256,9 +274,13 @@ def _site(query: MeteoQuery, site: _Site, times: list[str], spent_ms: float) -> 
     if not query.variables:
         return head
     columns = query.columns()
-    units = [VARIABLE_UNITS[name] if name in site.defined else _NO_UNIT for name in query.variables]
+    units = [
+        VARIABLE_UNITS[name] if name in defined else _NO_UNIT
+        for defined in site.defined
+        for name in query.variables
+    ]
     return head | {
-        "hourly_units": {"time": "iso8601", **dict(zip(columns, units * len(query.models), strict=True))},
+        "hourly_units": {"time": "iso8601", **dict(zip(columns, units, strict=True))},
         "hourly": {"time": times, **dict(zip(columns, map(_with_nulls, site.values), strict=True))},
     }
 

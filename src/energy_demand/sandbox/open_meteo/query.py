@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from energy_demand.sandbox.errors import Refusal
-from energy_demand.sandbox.worlds.world import VARIABLE_UNITS, IntArray, Place, day_number
+from energy_demand.sandbox.worlds.world import BLEND, VARIABLE_UNITS, IntArray, Place, day_number
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -24,7 +24,6 @@ OLDEST_DAY = date(1940, 1, 1)  # where ERA5 begins
 MAX_PAST_DAYS = 92
 MAX_FORECAST_DAYS = 16
 INVALID_KEY = "The supplied API key is invalid."
-BLEND = "best_match"  # what answers where no model is named
 # Names that Open-Meteo's documentation lists for the forecast, single runs and the archive.
 # fmt: off
 MODELS = frozenset({

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from energy_demand.sandbox.worlds.noise import share, stream
+from energy_demand.sandbox.worlds.world import IFS
 
 if TYPE_CHECKING:
     from energy_demand.sandbox.strictness import Strictness
@@ -21,7 +22,6 @@ MISSING_SHARE = 0.03
 HALF_SHARE = 0.05
 HALF_HOURS = 12  # what a half run has
 HALF_FOR = timedelta(hours=1)  # from its publication
-_IFS = "ecmwf_ifs"
 _IFS_BEGINS = datetime(2024, 3, 14, tzinfo=UTC)
 _IFS_SIX_HOURLY = datetime(2025, 1, 1, tzinfo=UTC)  # in 2024 at 00 and 12 UTC alone
 _IFS_LONG_DELAY, _IFS_SHORT_DELAY = timedelta(hours=7.7), timedelta(hours=6.5)  # 00 and 12, 06 and 18 UTC
@@ -44,7 +44,7 @@ class Runs:
 
     def published(self, model: str, run: datetime) -> datetime:
         """When the run is complete."""
-        if not self._strict.models or model != _IFS:
+        if not self._strict.models or model != IFS:
             return run + PUBLICATION_DELAY
         return run + (_IFS_SHORT_DELAY if run.hour % 12 else _IFS_LONG_DELAY)
 
@@ -54,7 +54,7 @@ class Runs:
             return False
         if not self._strict.models:
             return True
-        if model != _IFS:
+        if model != IFS:
             return run >= _OTHERS_BEGIN
         return run >= _IFS_BEGINS and (run >= _IFS_SIX_HOURLY or run.hour % 12 == 0)
 

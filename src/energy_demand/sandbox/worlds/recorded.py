@@ -12,10 +12,15 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.sandbox.errors import SandboxDataError
+from energy_demand.sandbox.worlds.derived_models import SPAN_HOURS, DerivedModels
+from energy_demand.sandbox.worlds.models import RUN_HOURS, model_of
 from energy_demand.sandbox.worlds.operator_files import RecordedOperator
 from energy_demand.sandbox.worlds.world import (
+    BLEND,
+    IFS,
     OPERATOR_ZONES,
     SECONDS_PER_HOUR,
+    SITES,
     VARIABLES,
     BoolArray,
     FloatArray,
@@ -34,6 +39,8 @@ OBSERVED_FILE = "ny_weather_observed_hourly.parquet"
 FORECAST_FILE = "nyc_weather_forecasts_as_issued.parquet"
 OPERATOR_FILE = "ny_operator_forecast_as_issued.parquet"
 FORECAST_SITE = "new_york_city"
+# The record has the forecasts of one weather model, which goes by these names. Others are derived from it.
+FORECAST_MODELS = frozenset({BLEND, IFS})
 # Radiation was recorded at one point inland, which stands for every site but the city. A folder may lack it.
 RADIATION_FILE, RADIATION = "ny_radiation_observed_hourly.parquet", "shortwave_radiation"
 
@@ -84,31 +91,69 @@ class RecordedWeather:
         self._issues, starts = np.unique(issued, return_index=True)
         self._bounds = np.append(starts, len(ordered))
         self._forecast = _Table(ordered)
+        self._derived = DerivedModels(
+            lambda hours: self.observed(SITES[FORECAST_SITE], VARIABLES, hours), self._newest_recorded
+        )
 
     def variables_observed(self, place: Place) -> frozenset[str]:
         """The columns of the known site near `place`; none elsewhere."""
         table = self._observed.get(nearest_site(place) or "")
         return frozenset() if table is None else table.variables
 
-    def variables_forecast(self, place: Place) -> frozenset[str]:
+    def variables_forecast(self, place: Place, model: str = IFS) -> frozenset[str]:
         """The columns of the recorded forecasts; none for places other than New York City."""
-        return self._forecast.variables if nearest_site(place) == FORECAST_SITE else frozenset()
+        if nearest_site(place) != FORECAST_SITE:
+            return frozenset()
+        if model in FORECAST_MODELS:
+            return self._forecast.variables
+        return (self._forecast.variables | self.variables_observed(place)) - model_of(model).lacks
 
     def observed(self, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
         """What was measured at the known site near `place`; NaN elsewhere."""
         table = self._observed.get(nearest_site(place) or "")
         return _nothing(variables, hours) if table is None else table.take(slice(None), variables, hours)
 
-    def newest_issue(self, *, after: float, by: float) -> int | None:
-        """The index of the newest recording with after < issued_at ≤ by (seconds since 1970)."""
+    def has_run(self, model: str, run: int) -> bool:
+        """Whether the model ran at this hour number; of the recorded one only issues are known, not runs."""
+        return model in FORECAST_MODELS or (model_of(model).has_run(run) and run >= self._derived_from)
+
+    def newest_issue(self, *, after: float, by: float, model: str = IFS) -> int | None:
+        """The newest recording with after < issued_at ≤ by (seconds since 1970), or run that is derived."""
+        if model not in FORECAST_MODELS:
+            # Without observations there is nothing to derive a run from.
+            by = min(by, float(self._issues[-1]) + (RUN_HOURS - 1) * SECONDS_PER_HOUR)
+            run = model_of(model).newest_run(after=after, by=by)
+            return run if run is not None and run >= self._derived_from else None
         index = int(np.searchsorted(self._issues, by, side="right")) - 1
         return index if index >= 0 and self._issues[index] > after else None
 
-    def forecast(self, issue: int, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
-        """The values of recording `issue`; NaN for places other than New York City."""
+    def forecast(
+        self, issue: int, place: Place, variables: Sequence[str], hours: IntArray, model: str = IFS
+    ) -> FloatArray:
+        """The values of recording or derived run `issue`; NaN for places other than New York City."""
+        found = _nothing(variables, hours)
         if nearest_site(place) != FORECAST_SITE:
-            return _nothing(variables, hours)
-        return self._forecast.take(slice(self._bounds[issue], self._bounds[issue + 1]), variables, hours)
+            return found
+        if model in FORECAST_MODELS:
+            return self._forecast.take(slice(self._bounds[issue], self._bounds[issue + 1]), variables, hours)
+        inside = (hours >= issue) & (hours < issue + SPAN_HOURS)
+        lines = [VARIABLES.index(name) for name in variables]
+        found[:, inside] = self._derived.run(model, issue)[lines][:, hours[inside] - issue]
+        return found
+
+    @property
+    def _derived_from(self) -> int:
+        """The hour number of the first run that can be derived: observations of the city begin then."""
+        table = self._observed.get(FORECAST_SITE)
+        first = self._issues[0] // SECONDS_PER_HOUR if table is None else table.first
+        return int(first)
+
+    def _newest_recorded(self, by: float, hours: IntArray) -> FloatArray:
+        """`VARIABLES` × hours of the recording that a run published at `by` is derived from."""
+        issue = self.newest_issue(after=by - RUN_HOURS * SECONDS_PER_HOUR, by=by)
+        if issue is None:
+            return _nothing(VARIABLES, hours)
+        return self.forecast(issue, SITES[FORECAST_SITE], VARIABLES, hours)
 
 
 class RecordedWorld:
@@ -150,6 +195,11 @@ class _Table:
         self._columns = {
             name: np.round(rows[name].to_numpy(np.float64), 2) for name in VARIABLES if name in rows
         }
+
+    @property
+    def first(self) -> int:
+        """The first hour."""
+        return int(self._hours.min())
 
     @property
     def variables(self) -> frozenset[str]:

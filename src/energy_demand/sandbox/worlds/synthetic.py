@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.sandbox.worlds.disturbances import Disturbance
+from energy_demand.sandbox.worlds.models import MODELS
 from energy_demand.sandbox.worlds.operator_files import SyntheticOperator
 from energy_demand.sandbox.worlds.synthetic_demand import SyntheticDemand
 from energy_demand.sandbox.worlds.synthetic_weather import SyntheticWeather
@@ -25,7 +26,9 @@ from energy_demand.sandbox.worlds.world import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from energy_demand.sandbox.worlds.models import Model
 
 __all__ = ["Disturbance", "SyntheticWorld"]
 
@@ -39,12 +42,18 @@ class SyntheticWorld:
     Args:
         seed: Another seed is another world of the same kind.
         disturbances: Changes from stated moments on; nothing before them differs.
+        models: The weather models that forecast, by name.
     """
 
     kind: Literal["synthetic"] = "synthetic"
 
-    def __init__(self, seed: int = 1, disturbances: Sequence[Disturbance] = ()) -> None:
-        self.weather = SyntheticWeather(seed, disturbances)
+    def __init__(
+        self,
+        seed: int = 1,
+        disturbances: Sequence[Disturbance] = (),
+        models: Mapping[str, Model] = MODELS,
+    ) -> None:
+        self.weather = SyntheticWeather(seed, disturbances, models)
         self.hourly = SyntheticDemand(seed, self.weather, disturbances, _FIRST_HOUR)
         self.daily = DailyTotals(self.hourly)
         self.operator = SyntheticOperator(seed, self.hourly)

@@ -40,6 +40,9 @@ VARIABLE_UNITS = {
 }
 VARIABLES = tuple(VARIABLE_UNITS)
 
+BLEND = "best_match"  # what answers where no weather model is named
+IFS = "ecmwf_ifs"
+
 # The columns of the grid operator's forecast files, in their order: eleven zones and the system.
 OPERATOR_ZONES = (
     "Capitl",
@@ -109,17 +112,22 @@ class Weather(Protocol):
     def variables_observed(self, place: Place) -> frozenset[str]:
         """The variables that observations have here."""
 
-    def variables_forecast(self, place: Place) -> frozenset[str]:
-        """The variables that forecasts have here."""
+    def variables_forecast(self, place: Place, model: str = IFS) -> frozenset[str]:
+        """The variables that a model's forecasts have here."""
 
     def observed(self, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
         """What was measured."""
 
-    def newest_issue(self, *, after: float, by: float) -> int | None:
-        """The newest forecast with after < issue time ≤ by (seconds since 1970), by its key."""
+    def has_run(self, model: str, run: int) -> bool:
+        """Whether a model has a run that was initialised at this hour number."""
 
-    def forecast(self, issue: int, place: Place, variables: Sequence[str], hours: IntArray) -> FloatArray:
-        """The values of the forecast with the key `issue`."""
+    def newest_issue(self, *, after: float, by: float, model: str = IFS) -> int | None:
+        """A model's newest forecast with after < issue time ≤ by (seconds since 1970), by its key."""
+
+    def forecast(
+        self, issue: int, place: Place, variables: Sequence[str], hours: IntArray, model: str = IFS
+    ) -> FloatArray:
+        """The values of a model's forecast with the key `issue`."""
 
 
 class OperatorFiles(Protocol):

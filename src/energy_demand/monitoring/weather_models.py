@@ -1,0 +1,135 @@
+"""How the listed weather models do: which of them runs, has stopped, has begun or has changed.
+
+A model is compared with itself: its newest runs' errors of the main site's temperature, day by day. Nothing
+here changes a forecast; the mixture finds the same changes by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from energy_demand.data.issued_weather import WEIGHED_DAYS, IssuedWeather, issued_weather
+from energy_demand.data.weather_path import weather_path
+from energy_demand.database import weather
+from energy_demand.model.weather.changes import change_in
+from energy_demand.model.weather.past_errors import daily_errors, past_hours
+from energy_demand.timeaxis import HOUR, floor_hour, hourly
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from energy_demand.arrays import Floats
+    from energy_demand.config import Settings
+    from energy_demand.data.weather_path import WeatherPath
+
+# A model that has had no run for so long has stopped; its runs are six to twelve hours apart.
+STOPPED_AFTER = timedelta(hours=36)
+STARTED_WITHIN = timedelta(days=14)
+RECENT_DAYS = 7
+
+State = Literal["waiting", "stopped", "started", "changed", "steady"]
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """How a weather model does.
+
+    Attributes:
+        model: its name.
+        state: `waiting`: no run is stored; `stopped`, `started` or `changed`; else `steady`.
+        since: when its newest run was issued (`stopped`), its first one (`started`), or the first day of the
+            change.
+        first_run: when its oldest stored run was issued; None: there is none.
+        newest_run: when its newest stored run was issued.
+        mean_error: °C, forecast minus observed temperature of the last week; None: not known.
+        spread: °C, standard deviation of the daily errors of the last six weeks.
+        words: the state in words.
+    """
+
+    model: str
+    state: State
+    since: datetime | None
+    first_run: datetime | None
+    newest_run: datetime | None
+    mean_error: float | None
+    spread: float | None
+    words: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of `status --json`."""
+        return asdict(self)
+
+
+def model_states(connection: sa.Connection, settings: Settings, now: datetime) -> list[ModelState]:
+    """The state of every listed weather model at `now`, the first one first."""
+    main = replace(settings.region, sites=settings.region.sites[:1])
+    site = main.sites[0].name
+    start = floor_hour(now) - timedelta(days=WEIGHED_DAYS + 2)
+    observed = weather_path(
+        weather.read_weather(connection, [site], start, now, now), hourly(start, now), main
+    )
+    found = []
+    for model in settings.weather_models:
+        first, newest = weather.run_span(connection, model.name, site, now)
+        rows = weather.read_first_hours(connection, model.name, site, start, now)
+        runs = issued_weather(rows, main)
+        hours = past_hours(pd.Timestamp(start + timedelta(days=1)), pd.Timestamp(now), main.zone)
+        errors = errors_known_at(hours, observed, runs, now)
+        found.append(state_of(model.name, first, newest, hours, errors, now))
+    return found
+
+
+def errors_known_at(
+    hours: pd.DatetimeIndex, observed: WeatherPath, runs: IssuedWeather, now: datetime
+) -> Floats:
+    """`daily_errors` of the days that are over at `now`; NaN for the others."""
+    over = hours + pd.Timedelta(24 * HOUR) <= pd.Timestamp(now)
+    return np.where(over, daily_errors(hours, observed, runs), np.nan)
+
+
+def state_of(
+    model: str,
+    first: datetime | None,
+    newest: datetime | None,
+    hours: pd.DatetimeIndex,
+    errors: Floats,
+    now: datetime,
+) -> ModelState:
+    """The state of a model from when it ran and its errors by day.
+
+    Args:
+        model: its name.
+        first: when its oldest run was issued, or None.
+        newest: when its newest run was issued, or None.
+        hours: the start of each day.
+        errors: of each day, °C; NaN where unknown.
+        now: when it is asked.
+    """
+    recent = errors[-RECENT_DAYS:][~np.isnan(errors[-RECENT_DAYS:])]
+    known = errors[~np.isnan(errors)]
+    mean = float(recent.mean()) if len(recent) else None
+    spread = float(known.std(ddof=1)) if len(known) > 1 else None
+
+    def found(state: State, since: datetime | None, words: str) -> ModelState:
+        return ModelState(model, state, since, first, newest, mean, spread, words)
+
+    if first is None or newest is None:
+        return found("waiting", None, "no run is stored yet")
+    if now - newest > STOPPED_AFTER:
+        return found("stopped", newest, f"stopped: no run since {newest:%Y-%m-%dT%H:%MZ}")
+    change = change_in(errors)
+    if change is not None:
+        day = hours[change.day].to_pydatetime()
+        if change.kind == "level":
+            words = f"changed: temperatures {change.size:+.1f} °C since {day:%Y-%m-%d}"
+        else:
+            words = f"changed: errors {change.size:.1f} times as large since {day:%Y-%m-%d}"
+        return found("changed", day, words)
+    if now - first <= STARTED_WITHIN:
+        return found("started", first, f"started: its first run is of {first:%Y-%m-%dT%H:%MZ}")
+    return found("steady", None, "steady")
