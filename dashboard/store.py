@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import sqlalchemy as sa
 
-    from energy_demand.model.predict import Forecast
+    from energy_demand.model.forecast import Forecast
     from energy_demand.registry.champion import Champion
 
     P = ParamSpec("P")

@@ -14,7 +14,7 @@ from energy_demand.model.forecaster import EXPLANATION, GROSS_MWH, ROOFTOP_MWH, 
 from energy_demand.timeaxis import HOUR, day_periods, local_day
 
 if TYPE_CHECKING:
-    from energy_demand.model.predict import Forecast
+    from energy_demand.model.forecast import Forecast
 
 SAMPLE = 7 * 24  # newest hours that SHAP values are taken over
 

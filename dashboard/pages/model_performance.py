@@ -12,7 +12,7 @@ from dashboard import figures, queries, store, widgets
 from energy_demand.database import repository
 from energy_demand.evaluation.operator_forecast import corrected_daily, sound
 from energy_demand.jobs.operator_combination import live_scores
-from energy_demand.model.predict import CHAMPION
+from energy_demand.model.forecast import CHAMPION
 from energy_demand.timeaxis import day_periods, local_day
 
 if TYPE_CHECKING:

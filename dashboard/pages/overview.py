@@ -17,8 +17,8 @@ from energy_demand.database.watched import champion_share
 from energy_demand.errors import UserError
 from energy_demand.evaluation.beside_operator import COMBINATION, OUR_WEIGHT, beside_operator
 from energy_demand.jobs.operator_combination import read_known
+from energy_demand.model.forecast import WHAT_ANSWERED
 from energy_demand.model.forecaster import PREDICTED, ROOFTOP_MWH
-from energy_demand.model.predict import WHAT_ANSWERED
 from energy_demand.timeaxis import HOUR, day_periods, local_day, utc_index
 
 if TYPE_CHECKING:

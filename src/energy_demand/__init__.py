@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from energy_demand.config import Settings
-    from energy_demand.model.predict import Forecast
+    from energy_demand.model.forecast import Forecast
 
 __version__ = "0.1.0"
 

@@ -14,7 +14,7 @@ from energy_demand.database.engine import _alembic_config, migrate, open_databas
 from energy_demand.database.predictions import scored_forecasts
 from energy_demand.database.tables import demand_flag, raw_demand, truth_flag
 from energy_demand.database.watched import watched
-from energy_demand.model.predict import BASE_BOOSTER, CHAMPION, LAST_WEEK, PREVIOUS, WITHOUT_WEATHER
+from energy_demand.model.forecast import BASE_BOOSTER, CHAMPION, LAST_WEEK, PREVIOUS, WITHOUT_WEATHER
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import HOUR, day_ahead_issue
 from logged import row

@@ -18,14 +18,16 @@ from energy_demand.data.record import Record, make_record
 from energy_demand.data.weather_path import PATH_COLUMNS
 from energy_demand.jobs.fallback_ladder import best_available
 from energy_demand.model.distribution import CENTRAL_LEVELS, ErrorDistribution
-from energy_demand.model.forecaster import EXPLANATION
-from energy_demand.model.intervals import ConformalIntervals
-from energy_demand.model.predict import (
+from energy_demand.model.forecast import (
     BASE_INPUTS,
     FORECASTER_INPUTS,
     LAST_WEEK_INPUTS,
     NAIVE_COLUMNS,
     Forecast,
+)
+from energy_demand.model.forecaster import EXPLANATION
+from energy_demand.model.intervals import ConformalIntervals
+from energy_demand.model.predict import (
     ForecastError,
     NoForecastError,
     Question,

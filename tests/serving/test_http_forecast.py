@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from servers import wait_until
 
-from energy_demand.model.predict import FORECASTER_INPUTS
-from energy_demand.serving.schemas import ForecastAnswer
+from energy_demand.model.forecast import FORECASTER_INPUTS
+from energy_demand.serving.forecast_schemas import ForecastAnswer
 from support import PRESENT
 
 HOUR = timedelta(hours=1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from servers import Server
 
 from energy_demand.database.engine import opened
-from energy_demand.serving.schemas import ForecastAnswer
+from energy_demand.serving.forecast_schemas import ForecastAnswer
 from operator_postings import log_days, store_files
 from support import make_settings
 

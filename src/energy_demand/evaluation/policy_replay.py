@@ -34,8 +34,8 @@ from energy_demand.evaluation.rollback import (
     judge_promotion,
 )
 from energy_demand.limits import PROBATION_DAYS, SHADOW_DAYS
+from energy_demand.model.forecast import CHAMPION
 from energy_demand.model.metrics import coverage, scores
-from energy_demand.model.predict import CHAMPION
 from energy_demand.model.train import Recipe, fit
 from energy_demand.monitoring.circumstances import find_circumstances
 from energy_demand.monitoring.concept_drift import daily_residuals, run_charts

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from energy_demand.data.feature_engineering import WARM_UP
+from energy_demand.model.forecast import HOUR_COLUMNS, PREVIOUS, Forecast
 from energy_demand.model.predict import (
-    HOUR_COLUMNS,
-    PREVIOUS,
-    Forecast,
     ForecastError,
     NoForecastError,
     Question,

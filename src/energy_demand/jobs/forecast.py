@@ -9,7 +9,7 @@ from energy_demand.config import FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import predictions
 from energy_demand.jobs.fallback_ladder import best_available
-from energy_demand.model.predict import Forecast, Question, hours_of_day, next_hours
+from energy_demand.model.predict import Question, hours_of_day, next_hours
 from energy_demand.timeaxis import local_day, utc_text
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
+    from energy_demand.model.forecast import Forecast
     from energy_demand.registry.champion import Champion
     from energy_demand.registry.registry import Registry
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
-    from energy_demand.model.predict import Forecast
+    from energy_demand.model.forecast import Forecast
     from energy_demand.region import Region
     from energy_demand.timeaxis import Availability
 

@@ -19,7 +19,7 @@ from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import TOMORROW, asked_hours, forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.shadow import forecast_shadows
-from energy_demand.model.predict import LATE_HOURS
+from energy_demand.model.forecast import LATE_HOURS
 from energy_demand.timeaxis import HOUR, ISSUE_HOUR_LOCAL, local_day, utc_text
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from energy_demand.data.ingestion.ingest import Progress
     from energy_demand.database.engine import Database
     from energy_demand.database.predictions import Logged
-    from energy_demand.model.predict import Forecast
+    from energy_demand.model.forecast import Forecast
     from energy_demand.registry.registry import Registry
 
     # Less is better: the step of the fallback ladder, features without a value, whether demand was late.

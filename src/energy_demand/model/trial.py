@@ -15,15 +15,9 @@ import pandas as pd
 from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.record import Record, make_record
 from energy_demand.data.weather_path import MAIN, REST
+from energy_demand.model.forecast import HOUR_COLUMNS, Forecast
 from energy_demand.model.forecaster import EXPLANATION
-from energy_demand.model.predict import (
-    HOUR_COLUMNS,
-    Forecast,
-    ForecastError,
-    Question,
-    by_base_booster,
-    by_forecaster,
-)
+from energy_demand.model.predict import ForecastError, Question, by_base_booster, by_forecaster
 from energy_demand.model.stages.adaptive_regression import PERCENT
 from energy_demand.model.weather.climate import climate_basis, clock, naive
 from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS, horizon_periods, hourly

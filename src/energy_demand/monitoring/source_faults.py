@@ -14,7 +14,7 @@ import pandas as pd
 
 from energy_demand.columns import ANSWERS, OWN_ANSWERS
 from energy_demand.data.weather_path import COLUMN, MAIN
-from energy_demand.model.predict import LATE_HOURS
+from energy_demand.model.forecast import LATE_HOURS
 from energy_demand.timeaxis import (
     FEWEST_HOURS_OF_DAY,
     HOUR,

@@ -26,11 +26,11 @@ from energy_demand.model.forecaster import Forecaster
 from energy_demand.model.intervals import ConformalIntervals
 from energy_demand.model.stages.adaptive_regression import (
     CLOCK_HOURS,
-    REMEMBERED_SCORES,
     AdaptiveRegression,
     Filter,
     RegressionRecipe,
 )
+from energy_demand.model.stages.error_spread import REMEMBERED_SCORES
 from energy_demand.model.stages.error_stage import ErrorStage
 from energy_demand.model.stages.residual_stage import ResidualStage
 from energy_demand.model.stages.response_features import SPECIAL_DAY

@@ -20,6 +20,7 @@ from energy_demand import __version__
 from energy_demand.config import MODEL_NAME, Settings
 from energy_demand.jobs.forecast import TOMORROW
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
+from energy_demand.serving.forecast_schemas import ForecastAnswer
 from energy_demand.serving.http.answers import BadFieldError, read_body, request_id_of
 from energy_demand.serving.http.direct_route import DirectRoute
 from energy_demand.serving.http.failures import add_failures
@@ -29,7 +30,6 @@ from energy_demand.serving.http.openapi import body_of, described, responses
 from energy_demand.serving.schemas import (
     Batch,
     FeatureRow,
-    ForecastAnswer,
     Health,
     ModelAnswer,
     Prediction,

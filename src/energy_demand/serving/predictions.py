@@ -12,7 +12,7 @@ import orjson
 
 from energy_demand.data.feature_engineering import local_calendar
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
-from energy_demand.model.predict import BASE_BOOSTER
+from energy_demand.model.forecast import BASE_BOOSTER
 from energy_demand.serving.http.answers import BadFieldError
 from energy_demand.serving.schemas import FeatureRow, Interval, Prediction
 from energy_demand.timeaxis import HOUR, floor_hour

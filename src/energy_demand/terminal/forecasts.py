@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from energy_demand.evaluation.beside_operator import BesideOperator
     from energy_demand.model.distribution import JointDistribution
-    from energy_demand.model.predict import Forecast
+    from energy_demand.model.forecast import Forecast
 
 PLOT_WIDTH, PLOT_HEIGHT = 78, 16
 SHOWN_PROBABILITIES = (0.025, 0.1, 0.5, 0.9, 0.975)

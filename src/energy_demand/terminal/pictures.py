@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from energy_demand.evaluation.beside_operator import BesideOperator
     from energy_demand.jobs.replay import Replayed
-    from energy_demand.model.predict import Forecast
+    from energy_demand.model.forecast import Forecast
 
 
 def save_picture(

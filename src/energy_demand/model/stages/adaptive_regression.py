@@ -21,6 +21,7 @@ import pandas as pd
 
 from energy_demand.model.stages import response_features as groups
 from energy_demand.model.stages.aggregation import aggregate, weights_of
+from energy_demand.model.stages.error_spread import REMEMBERED_SCORES, running_spread, strain
 from energy_demand.model.stages.usual_scales import USUAL_SCALES
 from energy_demand.timeaxis import HOUR
 
@@ -36,13 +37,6 @@ AGES = 3  # coefficients are one, two or three days old in a forecast of up to 7
 PERCENT = 100.0  # log gross load is kept in percent
 FIRST_VARIANCE = 9.0  # percent², before the first innovation
 REMEMBERED_HOURS = 15 * 24  # of innovations kept for the error stage
-# Root mean squares of the newest errors, in units of their spread, over so many hours: all but 5 % of such
-# spans of 2022-08 … 2024-07 were below. From there on the spread widens with them, so that a break shows in
-# the intervals within days, while the running variance takes months; in those years it changed no score.
-STRAINED = ((3 * 24, 1.6), (14 * 24, 1.4))
-REMEMBERED_SCORES = 14 * 24
-LEAST_KNOWN = 0.5  # of these hours
-LARGEST_SCORE = 5.0
 # A column known for fewer hours has not seen every season, and the recipe was found on records that have.
 YEAR_HOURS = 365 * 24
 LEAST_OF_USUAL = 0.5
@@ -260,7 +254,7 @@ class AdaptiveRegression:
             self.recipe.forgetting,
         )
         innovations = target - predicted[0]
-        variance, scores, spread = _running_variance(
+        variance, scores, spread = running_spread(
             self.variance, self.scores, innovations, responses.hours, batches, self.recipe
         )
         stage = replace(
@@ -286,7 +280,7 @@ class AdaptiveRegression:
 
     def spread(self, hours: Integers) -> Floats:
         """Standard deviation of recent one-day-ahead errors at each clock hour, percent; wider in a break."""
-        return np.asarray(_strain(self.scores) * np.sqrt(self.variance)[hours])
+        return np.asarray(strain(self.scores) * np.sqrt(self.variance)[hours])
 
     def _standardised(self, responses: Responses) -> Floats:
         if responses.names != self.names:
@@ -379,40 +373,3 @@ def _run(
         history[1:, chosen] = history[:-1, chosen].copy()
         history[0, chosen] = updated
     return Filter(history[0].copy(), covariance, noise, before.walk), predicted
-
-
-def _running_variance(
-    before: Floats,
-    scores: Floats,
-    innovations: Floats,
-    hours: Integers,
-    batches: list[slice],
-    recipe: RegressionRecipe,
-) -> tuple[Floats, Floats, Floats]:
-    """The variance by clock hour and the newest scores after these hours, and the spread before each hour."""
-    variance, spread = before.copy(), np.empty(len(innovations))
-    known = len(scores)
-    scores = np.concatenate([scores, np.empty(len(innovations))])
-    for batch in batches:
-        clock = hours[batch]
-        current = variance[clock]
-        seen = known + batch.start
-        spread[batch] = _strain(scores[seen - REMEMBERED_SCORES : seen]) * np.sqrt(current)
-        scores[seen : seen + len(clock)] = innovations[batch] / np.sqrt(current)
-        squared = np.minimum(innovations[batch] ** 2, current * recipe.outlier**2)
-        variance[clock] = np.where(
-            np.isnan(squared), current, current + recipe.forgetting * (squared - current)
-        )
-    return variance, scores[-REMEMBERED_SCORES:], spread
-
-
-def _strain(scores: Floats) -> float:
-    """By how much the newest errors widen the spread: 1 unless they are unusually large, see `STRAINED`."""
-    squared = np.minimum(scores**2, LARGEST_SCORE**2)
-    strain = 1.0
-    for hours, usual in STRAINED:
-        newest = squared[-hours:]
-        known = newest[~np.isnan(newest)]
-        if len(known) >= LEAST_KNOWN * hours:
-            strain = max(strain, float(np.sqrt(known.mean())) / usual)
-    return strain
