@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime  # noqa: TC003  (pydantic reads it)
 from typing import Literal
 
 from pydantic import BaseModel, Field
