@@ -243,7 +243,7 @@ def test_weights_are_inverse_to_the_mean_square_and_drawn_to_equal_ones():
     assert share(model_errors(1.0, days), model_errors(1.0, days, seed=2)) == pytest.approx(0.5, abs=0.03)
     worse = share(model_errors(1.0, days), model_errors(2.0, days, seed=2))
     assert 0.2 < worse < 0.35
-    short = share(model_errors(1.0, days), model_errors(2.0, days, known=6, seed=2))
+    short = share(model_errors(1.0, days), model_errors(2.0, days, known=16, seed=2))
     assert worse < short < 0.5
 
 

@@ -36,7 +36,7 @@ CLOCK_HOURS = 6  # of the day (UTC) that share a mean error
 HALF_LIFE_DAYS = 12.0
 EQUAL_DAYS = 5.0  # that errors as large as the mean of the models count for
 ZERO_DAYS = 2.0  # that a mean error of zero counts for
-FEWEST_DAYS = 3.0  # with fewer days of known errors a model sleeps beside one that has more
+FEWEST_DAYS = 14.0  # with fewer days of known errors a model sleeps beside one that has more
 FORGOTTEN = 0.05  # weight of errors from before a change
 # The newest run at each of these hours from the hour of a past issue tells whether a model has changed.
 SHORT_ISSUES, SHORT_LEADS = (0, 6, 12, 18), 6
