@@ -141,7 +141,8 @@ def _errors(read: dict) -> None:
 
 
 def _levels(read: dict) -> None:
-    read["intervals"]["99"] = read["intervals"].pop("95")
+    levels = read["distribution"]["levels"]
+    levels["99"] = levels.pop("95")
 
 
 def _climate(read: dict) -> None:
@@ -240,7 +241,7 @@ def resealed(texts: dict[str, str]) -> dict[str, str]:
 def test_another_format_is_refused(texts):
     manifest = {**json.loads(texts[MANIFEST_FILE]), "format": 1}
     with pytest.raises(
-        ModelRefusedError, match="format 1, but this version reads format 5; run `energy-demand train`"
+        ModelRefusedError, match="format 1, but this version reads format 6; run `energy-demand train`"
     ):
         from_texts({**texts, MANIFEST_FILE: json.dumps(manifest)})
 
