@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -48,6 +49,14 @@ def test_without_runs_observed_weather_stays(whole):
     assert len(record.issued.issued_at) == 0
     assert record.observed is whole.observed
     assert Loss.NO_RUNS.of_rows(whole.forecasts).empty
+
+
+def test_without_the_first_weather_model_the_others_stay(whole):
+    both = replace(whole, other_runs={"gfs_global": whole.issued})
+    record = Loss.FIRST_MODEL.at_issue(both, ISSUE)
+    assert len(record.issued.issued_at) == 0
+    assert record.other_runs["gfs_global"] is whole.issued
+    assert Loss.NO_RUNS.at_issue(both, ISSUE).other_runs == {}
 
 
 def test_another_weather_model_is_warmer_and_less_accurate_from_its_first_run_on(whole):

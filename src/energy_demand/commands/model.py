@@ -157,7 +157,7 @@ def backtest(
     loss: Annotated[
         str,
         typer.Option(
-            metavar="nothing|demand-6h|demand-30h|weather|other-sites|no-runs|stale-runs|provider-change|operator",
+            metavar="nothing|demand-6h|demand-30h|weather|other-sites|first-model|no-runs|stale-runs|provider-change|operator",
             help="Withhold or change these inputs, to score forecasts without them.",
         ),
     ] = "nothing",

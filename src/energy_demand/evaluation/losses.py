@@ -32,9 +32,9 @@ _TEMPERATURES = ("temperature_2m", "apparent_temperature")
 class Loss(StrEnum):
     """Data that the forecasts of a backtest lack; the fits have it.
 
-    `PROVIDER_CHANGE` is a change instead: the runs issued in the second half of the days are another weather
-    model's, for forecasts and fits. `OPERATOR` changes nothing of our forecast, only its combination with the
-    operator's.
+    `FIRST_MODEL` leaves the runs of the other listed weather models, if there are any. `PROVIDER_CHANGE` is a
+    change instead: the runs issued in the second half of the days are another weather model's, for forecasts
+    and fits. `OPERATOR` changes nothing of our forecast, only its combination with the operator's.
     """
 
     NOTHING = "nothing"
@@ -42,6 +42,7 @@ class Loss(StrEnum):
     DEMAND_30H = "demand-30h"
     WEATHER = "weather"
     OTHER_SITES = "other-sites"
+    FIRST_MODEL = "first-model"
     NO_RUNS = "no-runs"
     STALE_RUNS = "stale-runs"
     PROVIDER_CHANGE = "provider-change"
@@ -55,7 +56,7 @@ class Loss(StrEnum):
     @property
     def needs_runs(self) -> bool:
         """Whether it is a loss of weather runs, and nothing where weather is observed."""
-        return self in {Loss.NO_RUNS, Loss.STALE_RUNS, Loss.PROVIDER_CHANGE}
+        return self in {Loss.FIRST_MODEL, Loss.NO_RUNS, Loss.STALE_RUNS, Loss.PROVIDER_CHANGE}
 
     def of_sites(self, record: Record) -> Record:
         """The record without the lost sites."""
@@ -76,6 +77,8 @@ class Loss(StrEnum):
         if self is Loss.WEATHER:
             observed = _without_newest(record, issued_at)
             return replace(record, observed=observed, issued=_first(record, 0), other_runs={})
+        if self is Loss.FIRST_MODEL:
+            return replace(record, issued=_first(record, 0))
         if self is Loss.NO_RUNS:
             return replace(record, issued=_first(record, 0), other_runs={})
         if self is Loss.STALE_RUNS:
@@ -87,7 +90,7 @@ class Loss(StrEnum):
 
     def of_rows(self, weather: pd.DataFrame) -> pd.DataFrame:
         """The weather that rows of the base booster are made of, without what is lost."""
-        if self in {Loss.WEATHER, Loss.NO_RUNS}:
+        if self in {Loss.WEATHER, Loss.FIRST_MODEL, Loss.NO_RUNS}:
             return weather.iloc[:0]
         if self is Loss.STALE_RUNS:
             return weather.assign(issued_at=weather["issued_at"] + STALE_BY)
