@@ -297,8 +297,17 @@ BAD_INPUT = {
         "backfill --start 2025-03-01 --end 2025-03-02",
         1,
         "respondent XX",
-        {"EIA_REGION": "XX"},
+        {
+            "EIA_REGION": "XX",
+            "WEATHER_TZ": "America/New_York",
+            "WEATHER_SITE": "new_york_city",
+            "WEATHER_LAT": "40.7128",
+            "WEATHER_LON": "-74.0060",
+            "WEATHER_FURTHER_SITES": "[]",
+        },
     ),
+    "a region in no catalogue": ("status", 1, "did you mean PNM or PJM?", {"EIA_REGION": "PJN"}),
+    "a file of regions that is not there": ("regions", 1, "REGIONS_FILE", {"REGIONS_FILE": "nowhere.toml"}),
     "an unreachable upstream": (
         "ingest",
         1,

@@ -63,6 +63,7 @@ for command in (
     orchestration.worker,
     data.status,
     data.quarantine,
+    data.regions,
     servers.sandbox,
 ):
     app.command()(command)

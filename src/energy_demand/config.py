@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -27,10 +27,10 @@ from pydantic_settings import SettingsError as SourceError
 
 from energy_demand.columns import FEATURE_COLUMNS, TARGET_COLUMN
 from energy_demand.env_file import ENCODING, EnvFileError, read_env_file
-from energy_demand.errors import UserError
+from energy_demand.errors import RegionError, UserError
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.proxies import unusable_proxies, without_loopback
-from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site
+from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site, existing_zone
 from energy_demand.setting_names import mistyped
 from energy_demand.timeaxis import Availability, parse_moment, to_utc
 from energy_demand.weather_models import ECMWF, WeatherModel
@@ -139,6 +139,9 @@ SANDBOX_PATHS = {
 
 # The names under which EIA serves New York.
 NEW_YORK_RESPONDENTS = frozenset({"NY", "NYIS"})
+REGION_CODE = r"^[A-Z0-9]+$"
+# What a region that is not in the catalogue needs.
+PLACE = frozenset({"weather_tz", "weather_site", "weather_lat", "weather_lon", "weather_further_sites"})
 
 
 class MissingKeyError(UserError, ValueError):
@@ -147,14 +150,6 @@ class MissingKeyError(UserError, ValueError):
 
 class SettingsError(UserError, ValueError):
     """A variable that cannot be used; the message names it, one line for each."""
-
-
-def _zone_exists(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{name!r} is no time zone; write it like America/New_York") from None
-    return name
 
 
 def _moment(value: object) -> object:
@@ -182,6 +177,47 @@ def _stripped(given: dict[str, Any]) -> dict[str, Any]:
     return {name: texts.get(name, value) for name, value in given.items() if texts.get(name, value) != ""}
 
 
+def _in_place(given: dict[str, Any]) -> dict[str, Any]:
+    """With the region's entry in the catalogue where time zone, sites and country are not given.
+
+    New York's entry is the defaults, so that nothing is read for it.
+    """
+    code, own = given.get("eia_region", "NY"), given.get("regions_file")
+    if not isinstance(code, str) or not re.match(REGION_CODE, code):  # its own check refuses it
+        return given
+    if own is None and code in NEW_YORK_RESPONDENTS:
+        return given
+    from energy_demand.region_catalogue import find, unknown_region  # noqa: PLC0415  (only where it is read)
+
+    file = None if own is None else Path(own)
+    entry = find(code, file)
+    if entry is None:
+        if given.keys() >= PLACE:
+            return given
+        raise unknown_region(code, file)
+    first, *further = entry.sites
+    return {
+        "weather_tz": entry.zone,
+        "weather_site": first.name,
+        "weather_lat": first.latitude,
+        "weather_lon": first.longitude,
+        "weather_weight": first.weight,
+        "weather_further_sites": tuple(further),
+        "holiday_country": entry.country,
+        **given,
+    }
+
+
+def _has_holidays(value: str) -> str:
+    if value == "US":  # the default, for which nothing is imported
+        return value
+    from energy_demand.region_catalogue import has_holidays  # noqa: PLC0415
+
+    if not has_holidays(value):
+        raise ValueError(f"no holiday calendar of {value!r}; write two letters, like US")
+    return value
+
+
 def _one_word(value: SecretStr | None) -> SecretStr | None:
     text = "" if value is None else value.get_secret_value()
     if any(each.isspace() or not each.isprintable() for each in text):
@@ -202,7 +238,7 @@ def _http_url(value: str) -> str:
     return value
 
 
-ZoneName = Annotated[str, AfterValidator(_zone_exists)]
+ZoneName = Annotated[str, AfterValidator(existing_zone)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
@@ -217,7 +253,10 @@ class Settings(BaseSettings):
     eia_api_key: Annotated[SecretStr | None, AfterValidator(_one_word)] = Field(
         None, description="Key of EIA's API; free at eia.gov/opendata."
     )
-    eia_region: str = Field("NY", pattern=r"^[A-Z0-9]+$", description="EIA respondent.")
+    eia_region: str = Field("NY", pattern=REGION_CODE, description="EIA respondent.")
+    regions_file: Path | None = Field(
+        None, description="Regions of one's own, in the form of the catalogue; they replace its entries."
+    )
     eia_base_url: HttpUrl = PUBLIC_URLS["eia_base_url"]
     eia_bulk_url: HttpUrl = PUBLIC_URLS["eia_bulk_url"]
     open_meteo_historical_url: HttpUrl = PUBLIC_URLS["open_meteo_historical_url"]
@@ -257,6 +296,9 @@ class Settings(BaseSettings):
     weather_tz: ZoneName = Field("America/New_York", description="Time zone of the region's days.")
     weather_weight: float = Field(NEW_YORK_CITY.weight, gt=0, description="Its population share.")
     weather_further_sites: tuple[Site, ...] = Field(UPSTATE_SITES, description="More sites, as JSON.")
+    holiday_country: Annotated[str, AfterValidator(_has_holidays)] = Field(
+        "US", description="Country whose holidays count, as two letters."
+    )
     weather_publication_delay_hours: float | None = Field(
         None, ge=0, le=24, description="Hours until a model run is published; unset: what its model takes."
     )
@@ -312,8 +354,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _sandbox_stands_in(cls, given: dict[str, Any]) -> dict[str, Any]:
-        given = _stripped(given)
+    def _fill_in(cls, given: dict[str, Any]) -> dict[str, Any]:
+        given = _in_place(_stripped(given))
         paid = bool(given.get("open_meteo_api_key"))
         root = str(given.get("sandbox_url") or "").rstrip("/")
         if not root.startswith(HTTP_SCHEMES):  # none, or one that its own check refuses
@@ -358,7 +400,7 @@ class Settings(BaseSettings):
             weight=self.weather_weight,
         )
         sites = (first, *self.weather_further_sites)
-        return Region(self.eia_region, ZoneInfo(self.weather_tz), "US", sites)
+        return Region(self.eia_region, ZoneInfo(self.weather_tz), self.holiday_country, sites)
 
     @property
     def weather_models(self) -> tuple[WeatherModel, ...]:
@@ -397,7 +439,7 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises:
         SettingsError: naming every variable that is malformed, or mistyped, with the name that is near, or
-            the line of `.env` that cannot be read.
+            the line of `.env` that cannot be read, or the fault in REGIONS_FILE.
     """
     env_file = (project_root() or Path.cwd()) / ".env"
     try:
@@ -415,6 +457,8 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError("; ".join(lines)) from None
     except OSError as error:
         raise SettingsError(f"{env_file}: cannot be read: {error.strerror}; make it readable") from None
+    except RegionError as error:
+        raise SettingsError(str(error)) from None
     except SourceError as error:
         # A list that is no JSON; its message names the field.
         named = re.search(r'field "(\w+)"', str(error))

@@ -8,3 +8,10 @@ class UserError(Exception):
 
     The command line prints the message and exits with 1. Any other exception is a bug.
     """
+
+
+class RegionError(UserError):
+    """A region that is unknown, or a file of regions that cannot be used.
+
+    No ValueError, which pydantic would wrap in its own.
+    """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 # Open-Meteo asks for it wherever its data is shown.
 ATTRIBUTION = "Weather data by Open-Meteo.com"
+
+
+def existing_zone(name: str) -> str:
+    """The name of a time zone, as it is.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is not a time zone; write it like America/New_York") from None
+    return name
 
 
 class Site(BaseModel):

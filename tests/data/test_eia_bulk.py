@@ -184,15 +184,25 @@ def test_no_key_is_needed_and_none_is_sent(sandbox, caplog):
     assert "api_key" not in caplog.text
 
 
+# What a region that is in no catalogue needs.
+PLACE = {
+    "weather_tz": "America/New_York",
+    "weather_site": "new_york_city",
+    "weather_lat": 40.7128,
+    "weather_lon": -74.0060,
+    "weather_further_sites": (),
+}
+
+
 def test_another_region_goes_by_its_own_name(sandbox):
-    with BulkClient(make_settings(sandbox_url=sandbox[1], eia_region="NOWH")) as client:
+    with BulkClient(make_settings(sandbox_url=sandbox[1], eia_region="NOWH", **PLACE)) as client:
         rows = client.fetch_rows(at("2024-02-01T01"), at("2024-02-01T01"), ("D",))
     assert [row["respondent"] for row in rows] == ["NOWH"]
     assert int(rows[0]["value"]) < 2_000
 
 
 def test_a_region_that_is_in_no_file_has_no_rows(sandbox):
-    with BulkClient(make_settings(sandbox_url=sandbox[1], eia_region="YIS")) as client:
+    with BulkClient(make_settings(sandbox_url=sandbox[1], eia_region="YIS", **PLACE)) as client:
         assert client.fetch_rows(at("2024-02-01T01"), at("2024-02-01T01"), SERIES) == []
 
 

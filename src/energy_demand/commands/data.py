@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from energy_demand.commands.options import FirstDay, Json, LastDay, Now, settings_at
+from energy_demand.commands.options import FirstDay, Json, LastDay, Now, current_settings, settings_at
 
 if TYPE_CHECKING:
     from energy_demand.config import Settings
@@ -108,6 +108,24 @@ def status(now: Now = None, as_json: Json = False) -> None:
     (print_json if as_json else print_status)(body)
     if body["problems"]:
         raise UserError("; ".join(body["problems"].values()))
+
+
+def regions(as_json: Json = False) -> None:
+    """List the regions that EIA_REGION may name: the catalogue's, and those of REGIONS_FILE.
+
+    Example: energy-demand regions
+    """
+    from energy_demand.region_catalogue import entries  # noqa: PLC0415
+    from energy_demand.terminal.console import print_json  # noqa: PLC0415
+    from energy_demand.terminal.regions import print_regions  # noqa: PLC0415
+
+    # Whatever EIA_REGION is: this is where to look if it is wrong.
+    own = current_settings(eia_region="NY").regions_file
+    listed = entries(own).values()
+    if as_json:
+        print_json({"regions": [entry.model_dump() for entry in listed]})
+    else:
+        print_regions(listed)
 
 
 def quarantine(

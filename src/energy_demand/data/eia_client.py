@@ -43,8 +43,17 @@ class Predecessor:
     until: datetime
 
 
-# The region NY is served from 2019 on, its balancing authority NYIS from 2015-07.
-PREDECESSORS = {"NY": Predecessor("NYIS", local_midnight(date(2019, 1, 1), ZoneInfo("America/New_York")))}
+# Regions are served from 2019 on, their balancing authorities from 2015-07. These have one authority, so that it
+# is the same grid. (Seen for NY; taken to be so for the others.)
+PREDECESSORS = {
+    region: Predecessor(authority, local_midnight(date(2019, 1, 1), ZoneInfo(zone)))
+    for region, authority, zone in (
+        ("NE", "ISNE", "America/New_York"),
+        ("NY", "NYIS", "America/New_York"),
+        ("TEN", "TVA", "America/Chicago"),
+        ("TEX", "ERCO", "America/Chicago"),
+    )
+}
 
 
 class EIADialect:

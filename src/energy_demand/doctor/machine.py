@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_demand.doctor.checks import Area, Check, Finding, failure, not_checked, ok, warning
-from energy_demand.errors import UserError
+from energy_demand.errors import RegionError, UserError
 from energy_demand.limits import MLFLOW_PORT, PREFECT_PORT
 
 if TYPE_CHECKING:
@@ -227,18 +227,27 @@ def _env_file() -> list[Finding]:
 
 
 def given_settings(settings: Settings) -> set[str]:
-    """Names of settings that the environment or `.env` sets; not those that follow from SANDBOX_URL."""
+    """Names of settings that the environment or `.env` sets; not those that follow from others.
+
+    SANDBOX_URL implies the upstreams' addresses, EIA_REGION and REGIONS_FILE the region's zone and sites.
+    """
     from energy_demand.config import PUBLIC_URLS, Settings, settings_of  # noqa: PLC0415
 
     names = set(settings.model_fields_set)
-    if settings.sandbox_url is None:
-        return names
-    implied = settings_of(sandbox_url=settings.sandbox_url)
+    origins = {
+        name: getattr(settings, name) for name in names & {"sandbox_url", "eia_region", "regions_file"}
+    }
+    try:
+        implied = settings_of(**origins)
+    except RegionError:  # it is in no catalogue, and its zone and sites are set
+        implied = settings_of(sandbox_url=settings.sandbox_url)
     same = {
         name
         for name in implied.model_fields_set & names
-        if name != "sandbox_url" and getattr(settings, name) == getattr(implied, name)
+        if name not in origins and getattr(settings, name) == getattr(implied, name)
     }
+    if settings.sandbox_url is None:
+        return names - same
     # With a key of a paid plan the sandbox's addresses are others, and follow from it too.
     derived = {name for name in PUBLIC_URLS if str(getattr(settings, name)).startswith(settings.sandbox_url)}
     return (names - same - derived) & set(Settings.model_fields)
