@@ -29,8 +29,7 @@ AUTHORITIES = {code: entry for code, entry in CATALOGUE.items() if entry.kind ==
 REGIONS = {code: entry for code, entry in CATALOGUE.items() if entry.kind == "region"}
 # They publish no demand, and are members of regions all the same.
 GENERATION_ONLY = {
-    "AVRN",
-    *("DEAA", "EEI", "GLHB", "GRID", "GRIF", "GRMA", "GWA", "HGMA", "SEPA", "WWA", "YAD"),
+    *("AVRN", "DEAA", "EEI", "GLHB", "GRID", "GRIF", "GRMA", "GWA", "HGMA", "SEPA", "WWA", "YAD")
 }
 OWN = """
 [[region]]

@@ -43,8 +43,8 @@ class Predecessor:
     until: datetime
 
 
-# Regions are served from 2019 on, their balancing authorities from 2015-07. These have one authority, so that it
-# is the same grid. (Seen for NY; taken to be so for the others.)
+# Regions are served from 2019 on, their balancing authorities from 2015-07; these regions have one authority,
+# which is the same grid. Seen in the data for NY, and taken to be so for the others.
 PREDECESSORS = {
     region: Predecessor(authority, local_midnight(date(2019, 1, 1), ZoneInfo(zone)))
     for region, authority, zone in (
