@@ -357,7 +357,13 @@ def test_a_stage_without_parameters_fails_in_one_line(tmp_path, monkeypatch, cap
         pytest.param(
             {"source": "http://127.0.0.1:9"}, {}, "cannot be reached", id="a sandbox that does not run"
         ),
-        pytest.param({"respondent": "ZZ"}, {}, "no demand of ZZ", id="a region that is not served"),
+        pytest.param({"respondent": "AZPS"}, {}, "no demand of AZPS", id="a region that is not served"),
+        pytest.param(
+            {"respondent": "ZZ"},
+            {},
+            "data.respondent: ZZ is not in the catalogue",
+            id="a region in no catalogue",
+        ),
     ],
 )
 def test_a_failed_ingestion_writes_nothing(tmp_path, monkeypatch, capsys, given, environment, message):

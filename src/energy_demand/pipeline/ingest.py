@@ -21,6 +21,7 @@ from energy_demand.data.weather_client import WeatherClient, with_values
 from energy_demand.errors import UserError
 from energy_demand.pipeline import files
 from energy_demand.region import NEW_YORK
+from energy_demand.region_catalogue import find
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
@@ -83,6 +84,11 @@ def run(data: Data) -> str:
 @contextmanager
 def _upstreams(data: Data) -> Iterator[Settings]:
     """Settings that point at what the parameters name; nothing else decides but the key of live data."""
+    if find(data.respondent) is None:
+        raise IngestError(
+            f"data.respondent: {data.respondent} is not in the catalogue of regions; `energy-demand regions` "
+            "lists them"
+        )
     region = {"eia_region": data.respondent}
     if data.source == "live":
         yield settings_of(eia_api_key=load_settings().eia_api_key, **region)
