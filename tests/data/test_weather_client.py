@@ -197,7 +197,7 @@ def test_a_run_comes_with_the_time_it_was_published(client):
     assert list(frame.columns) == ["issued_at", "timestamp", "site", *WEATHER_VARIABLES]
     assert set(frame["issued_at"]) == {at("2025-03-10T12:30")}
     assert {str(frame[name].dtype) for name in ("issued_at", "timestamp")} == {"datetime64[us, UTC]"}
-    assert_hours_of_each_site(frame, "2025-03-10T06", "2025-03-13T05")
+    assert_hours_of_each_site(frame, "2025-03-10T06", "2025-03-15T05")
 
 
 def test_the_publication_delay_is_a_setting(sandbox):

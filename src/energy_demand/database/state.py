@@ -187,3 +187,17 @@ def quarantined(connection: sa.Connection, ids: Sequence[int] | None = None) -> 
 def mark_released(connection: sa.Connection, ids: Sequence[int], now: datetime) -> None:
     """Note that rows left the quarantine; they stay on record."""
     connection.execute(sa.update(quarantine).where(quarantine.c.id.in_(ids)).values(released_at=now))
+
+
+def run_span(
+    connection: sa.Connection, model: str, site: str, as_of: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """When the oldest and the newest run of a model known at `as_of` were issued; None without any."""
+    row = connection.execute(
+        sa.text(
+            "SELECT min(issued_at) AS first, max(issued_at) AS newest FROM weather_forecast "
+            "WHERE model = :model AND site = :site AND issued_at <= :as_of AND known_at <= :as_of"
+        ),
+        {"model": model, "site": site, "as_of": as_of},
+    ).one()
+    return row.first, row.newest

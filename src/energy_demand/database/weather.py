@@ -200,20 +200,6 @@ def read_weather_runs(
     )
 
 
-def run_span(
-    connection: sa.Connection, model: str, site: str, as_of: datetime
-) -> tuple[datetime | None, datetime | None]:
-    """When the oldest and the newest run of a model known at `as_of` were issued; None without any."""
-    row = connection.execute(
-        sa.text(
-            "SELECT min(issued_at) AS first, max(issued_at) AS newest FROM weather_forecast "
-            "WHERE model = :model AND site = :site AND issued_at <= :as_of AND known_at <= :as_of"
-        ),
-        {"model": model, "site": site, "as_of": as_of},
-    ).one()
-    return row.first, row.newest
-
-
 def read_first_hours(
     connection: sa.Connection, model: str, site: str, start: datetime, as_of: datetime
 ) -> pd.DataFrame:

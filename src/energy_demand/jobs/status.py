@@ -11,7 +11,7 @@ from energy_demand.database.daily_totals import EIA_DAILY, missing_totals
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
 from energy_demand.jobs.contest_state import contest_state, read_shadows
-from energy_demand.monitoring.weather_models import model_states
+from energy_demand.monitoring.weather_models import model_states, running_states
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
 
@@ -84,6 +84,8 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
     Raises:
         DatabaseUnavailableError: the database cannot be used.
     """
+    # A single model's errors are in the metrics and its change is an alert: here they would cost a second.
+    states = model_states if len(settings.weather_models) > 1 else running_states
     with database.transaction() as connection:
         check = decisions.last_check(connection, settings.region.respondent, now)
         retrainings = decisions.retrainings(connection, settings.region.respondent, now, 1)
@@ -99,7 +101,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
                 for source in state.source_states(connection)
             ],
             "weather_runs": state.run_counts(connection, now - RUNS_SHOWN),
-            "weather_models": [each.to_json() for each in model_states(connection, settings, now)],
+            "weather_models": [each.to_json() for each in states(connection, settings, now)],
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,
         }

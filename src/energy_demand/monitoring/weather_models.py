@@ -11,20 +11,18 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
-from energy_demand.data.issued_weather import WEIGHED_DAYS, IssuedWeather, issued_weather
-from energy_demand.data.weather_path import weather_path
-from energy_demand.database import weather
+from energy_demand.database import state
 from energy_demand.model.weather.changes import change_in
-from energy_demand.model.weather.past_errors import daily_errors, past_hours
 from energy_demand.timeaxis import HOUR, floor_hour, hourly
 
 if TYPE_CHECKING:
+    import pandas as pd
     import sqlalchemy as sa
 
     from energy_demand.arrays import Floats
     from energy_demand.config import Settings
+    from energy_demand.data.issued_weather import IssuedWeather
     from energy_demand.data.weather_path import WeatherPath
 
 # A model that has had no run for so long has stopped; its runs are six to twelve hours apart.
@@ -67,6 +65,14 @@ class ModelState:
 
 def model_states(connection: sa.Connection, settings: Settings, now: datetime) -> list[ModelState]:
     """The state of every listed weather model at `now`, the first one first."""
+    # Here, as `status` of a single model does without pandas.
+    import pandas as pd  # noqa: PLC0415
+
+    from energy_demand.data.issued_weather import WEIGHED_DAYS, issued_weather  # noqa: PLC0415
+    from energy_demand.data.weather_path import weather_path  # noqa: PLC0415
+    from energy_demand.database import weather  # noqa: PLC0415
+    from energy_demand.model.weather.past_errors import past_hours  # noqa: PLC0415
+
     main = replace(settings.region, sites=settings.region.sites[:1])
     site = main.sites[0].name
     start = floor_hour(now) - timedelta(days=WEIGHED_DAYS + 2)
@@ -75,7 +81,7 @@ def model_states(connection: sa.Connection, settings: Settings, now: datetime) -
     )
     found = []
     for model in settings.weather_models:
-        first, newest = weather.run_span(connection, model.name, site, now)
+        first, newest = state.run_span(connection, model.name, site, now)
         rows = weather.read_first_hours(connection, model.name, site, start, now)
         runs = issued_weather(rows, main)
         hours = past_hours(pd.Timestamp(start + timedelta(days=1)), pd.Timestamp(now), main.zone)
@@ -84,11 +90,22 @@ def model_states(connection: sa.Connection, settings: Settings, now: datetime) -
     return found
 
 
+def running_states(connection: sa.Connection, settings: Settings, now: datetime) -> list[ModelState]:
+    """The same from the runs alone, without their errors: no change of a model is seen."""
+    site = settings.region.sites[0].name
+    spans = [
+        (each.name, *state.run_span(connection, each.name, site, now)) for each in settings.weather_models
+    ]
+    return [state_of(name, first, newest, None, np.empty(0), now) for name, first, newest in spans]
+
+
 def errors_known_at(
     hours: pd.DatetimeIndex, observed: WeatherPath, runs: IssuedWeather, now: datetime
 ) -> Floats:
     """`daily_errors` of the days that are over at `now`; NaN for the others."""
-    over = hours + pd.Timedelta(24 * HOUR) <= pd.Timestamp(now)
+    from energy_demand.model.weather.past_errors import daily_errors  # noqa: PLC0415  (imports pandas)
+
+    over = (now - hours) / (24 * HOUR) >= 1.0
     return np.where(over, daily_errors(hours, observed, runs), np.nan)
 
 
@@ -96,7 +113,7 @@ def state_of(
     model: str,
     first: datetime | None,
     newest: datetime | None,
-    hours: pd.DatetimeIndex,
+    hours: pd.DatetimeIndex | None,
     errors: Floats,
     now: datetime,
 ) -> ModelState:
@@ -106,7 +123,7 @@ def state_of(
         model: its name.
         first: when its oldest run was issued, or None.
         newest: when its newest run was issued, or None.
-        hours: the start of each day.
+        hours: the start of each day; None where no errors are given.
         errors: of each day, °C; NaN where unknown.
         now: when it is asked.
     """
@@ -123,7 +140,7 @@ def state_of(
     if now - newest > STOPPED_AFTER:
         return found("stopped", newest, f"stopped: no run since {newest:%Y-%m-%dT%H:%MZ}")
     change = change_in(errors)
-    if change is not None:
+    if change is not None and hours is not None:
         day = hours[change.day].to_pydatetime()
         if change.kind == "level":
             words = f"changed: temperatures {change.size:+.1f} °C since {day:%Y-%m-%d}"
