@@ -122,12 +122,12 @@ def fit(history: pd.DataFrame) -> Model:
     inside = errors.index.get_indexer(newest) >= 0
     target_hours, newest, days_hours = target_hours[inside], newest[inside], days_hours[inside]
     known = known_errors(errors, newest, target_hours)
-    missed = errors.loc[target_hours].to_numpy()
+    of_targets = errors.loc[target_hours].to_numpy()
     corrections, quantiles = {}, {}
     for hour in range(24):
         mine = days_hours == hour
-        corrections[hour] = ridge(known[mine], missed[mine], np.ones(mine.sum()), ERROR_PENALTY)
-        left = missed[mine] - corrections[hour].predict(known[mine])
+        corrections[hour] = ridge(known[mine], of_targets[mine], np.ones(mine.sum()), ERROR_PENALTY)
+        left = of_targets[mine] - corrections[hour].predict(known[mine])
         quantiles[hour] = np.quantile(left, list(QUANTILES.values()))
     return Model(loads, corrections, quantiles)
 

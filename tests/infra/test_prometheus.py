@@ -41,7 +41,7 @@ EVERY_RULE = [
 
 @pytest.fixture
 def promtool(processes):
-    """Runs it in its folder; what it said, where it was content."""
+    """Runs it in its folder; what it reported, where it was content."""
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not on PATH (Debian: apt-get install prometheus)")
 
@@ -56,9 +56,9 @@ def promtool(processes):
 
 
 def test_the_configuration_and_its_rules_are_valid(promtool):
-    said = promtool("check", "config", "prometheus.yml")
-    assert "SUCCESS: 2 rule files found" in said
-    assert "SUCCESS: 16 rules found" in said
+    reported = promtool("check", "config", "prometheus.yml")
+    assert "SUCCESS: 2 rule files found" in reported
+    assert "SUCCESS: 16 rules found" in reported
 
 
 def test_each_alert_fires_when_it_must_and_not_before(promtool):

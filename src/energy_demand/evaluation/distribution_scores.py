@@ -9,6 +9,7 @@ import pandas as pd
 
 from energy_demand.data.feature_engineering import calendar_features
 from energy_demand.data.weather_path import MAIN
+from energy_demand.evaluation.report import HOURS_OF_A_SHORT_DAY
 from energy_demand.model.distribution import PROBABILITIES, QUANTILES, central_interval, season_of
 from energy_demand.model.intervals import LEVELS
 from energy_demand.model.metrics import coverage, crps, pinball
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 SEASON_NAMES = ("winter", "spring", "summer", "autumn")
 HOURS_PER_BLOCK = 6
 HOT = 30.0  # °C
-SHORTEST_DAY = 23  # hours
 TOTALS = ("energy", "peak")
 
 
@@ -38,14 +38,16 @@ class Distributions:
 
     def __call__(self, model: Forecaster, stages: StageForecasts) -> None:
         """Keep the quantiles of these hours, and those of energy and peak where they are a whole day."""
-        self._quantiles.append(model.quantiles(stages))
         periods = stages.horizon.responses.periods
-        if len(periods) >= SHORTEST_DAY:
-            joint = model.joint_distribution(stages)
-            row: dict[str, object] = {"first": periods[0], "last": periods[-1]}
-            for name, found in zip(TOTALS, (joint.energy, joint.peak), strict=True):
-                row |= {f"{name}_{each}": value for each, value in zip(QUANTILES, found, strict=True)}
-            self._days.append(row)
+        if len(periods) < HOURS_OF_A_SHORT_DAY:
+            self._quantiles.append(model.quantiles(stages))
+            return
+        joint = model.joint_distribution(stages)
+        self._quantiles.append(joint.hours)
+        row: dict[str, object] = {"first": periods[0], "last": periods[-1]}
+        for name, found in zip(TOTALS, (joint.energy, joint.peak), strict=True):
+            row |= {f"{name}_{each}": value for each, value in zip(QUANTILES, found, strict=True)}
+        self._days.append(row)
 
     def hours(self) -> pd.DataFrame:
         """The columns of `QUANTILES`, a row for each hour in the order of the forecasts."""

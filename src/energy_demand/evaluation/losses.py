@@ -76,16 +76,15 @@ class Loss(StrEnum):
         """The record without the weather that is lost at an issue; an outlook uses nothing after it."""
         if self is Loss.WEATHER:
             observed = _without_newest(record, issued_at)
-            return replace(record, observed=observed, issued=_first(record, 0), other_runs={})
+            return replace(record, observed=observed, issued=_no_runs(record), other_runs={})
         if self is Loss.FIRST_MODEL:
-            return replace(record, issued=_first(record, 0))
+            return replace(record, issued=_no_runs(record))
         if self is Loss.NO_RUNS:
-            return replace(record, issued=_first(record, 0), other_runs={})
+            return replace(record, issued=_no_runs(record), other_runs={})
         if self is Loss.STALE_RUNS:
-            known = record.issued.newest(pd.DatetimeIndex([issued_at - STALE_BY]))[0] + 1
             newest = pd.Timestamp(issued_at - STALE_BY)
             others = {model: runs.until(newest) for model, runs in record.other_runs.items()}
-            return replace(record, issued=_first(record, int(known)), other_runs=others)
+            return replace(record, issued=record.issued.until(newest), other_runs=others)
         return record
 
     def of_rows(self, weather: pd.DataFrame) -> pd.DataFrame:
@@ -139,5 +138,5 @@ def _without_newest(record: Record, issued_at: datetime) -> WeatherPath:
     return WeatherPath(observed.periods[: last + 1], values)
 
 
-def _first(record: Record, runs: int) -> IssuedWeather:
-    return IssuedWeather(record.issued.issued_at[:runs], record.issued.values[:runs])
+def _no_runs(record: Record) -> IssuedWeather:
+    return IssuedWeather(record.issued.issued_at[:0], record.issued.values[:0])

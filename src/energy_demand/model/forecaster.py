@@ -175,7 +175,6 @@ class Forecaster:
         Returns:
             `period`, `lead_hours`, `predicted_demand_mwh` and the bounds (MWh).
         """
-        hours = stages.horizon.responses
         quantiles = self.quantiles(stages)
         bounds = {
             f"{side}_{level}": bound
@@ -184,7 +183,7 @@ class Forecaster:
         }
         return pd.DataFrame(
             {
-                "period": hours.periods,
+                "period": stages.horizon.responses.periods,
                 "lead_hours": _leads(stages),
                 PREDICTED: quantiles[:, MEDIAN],
                 **bounds,
