@@ -150,7 +150,7 @@ def fit(
     days = recipe.calibration_days if weather == "as_issued" else 0
     issues = day_ahead_issues(record, end, days)
     predictions = predict_prequentially(
-        record, responses, recipe.regression, cut, availability, guessing, recipe.outlook, issues
+        record, responses, recipe.regression, cut, availability, guessing, recipe.outlook, issues, path
     )
     progress("error and residual stage")
 

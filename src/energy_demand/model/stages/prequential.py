@@ -20,7 +20,7 @@ from energy_demand.model.stages.adaptive_regression import PERCENT, AdaptiveRegr
 from energy_demand.model.stages.error_stage import ErrorStage, error_features
 from energy_demand.model.stages.residual_stage import residual_features
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, joined
-from energy_demand.model.weather.horizon import WEIGHED_HOURS, Horizon, weather_horizon
+from energy_demand.model.weather.horizon import WEIGHED_HOURS, Horizon, weather_horizon, weather_horizons
 from energy_demand.model.weather.issues import LEADS
 from energy_demand.model.weather.past_errors import FIRST, past_hours
 from energy_demand.model.weather.training import fit_corrections
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from energy_demand.arrays import Booleans, Floats, Positions
     from energy_demand.data.record import Record
+    from energy_demand.data.weather_path import WeatherPath
     from energy_demand.model.stages.adaptive_regression import RegressionRecipe
     from energy_demand.model.weather.outlook import Outlook
     from energy_demand.model.weather.past_errors import PastErrors
@@ -176,6 +177,7 @@ def predict_prequentially(
     guessing: Outlook,
     outlook_recipe: OutlookRecipe,
     issues: pd.DatetimeIndex,
+    observed: WeatherPath,
 ) -> Prequential:
     """Run the adaptive regression through a record, with a forecast at each of `issues`.
 
@@ -188,11 +190,12 @@ def predict_prequentially(
         guessing: an outlook without corrections.
         outlook_recipe: of the corrections.
         issues: issue times at which recorded weather runs are replayed; may be empty.
+        observed: the weather of `responses`, with gaps filled.
     """
     end = len(responses.periods)
     demand = record.seen_mwh[:end]
     known = [record.position(availability.newest_known(issued_at)) for issued_at in issues]
-    horizons = _horizons(record, issues, guessing, outlook_recipe, record.periods[cut - 1])
+    horizons = _horizons(record, issues, guessing, outlook_recipe, record.periods[cut - 1], observed)
     horizon_at = dict(zip(known, horizons, strict=True))
     stage = AdaptiveRegression.start(responses.rows(slice(0, cut)), demand[:cut], recipe)
     at_cut, start, forecasts, replayed = stage, 0, [], []
@@ -250,6 +253,7 @@ def _horizons(
     guessing: Outlook,
     recipe: OutlookRecipe,
     before: pd.Timestamp,
+    observed: WeatherPath,
 ) -> list[Horizon]:
     """The horizon of each issue as forecast then, with corrections learnt on other blocks of days."""
     if len(issues) == 0:
@@ -258,18 +262,27 @@ def _horizons(
     def without(fold: int) -> Outlook:
         return fit_corrections(guessing, record, recipe, before, runs=lambda times: _block(times) != fold)
 
-    folds = [without(fold) for fold in (0, 1)]
-    past = [_past_errors(record, outlook, issues) for outlook in folds]
-    return [
-        weather_horizon(record, folds[fold], issued_at, past_errors=past[fold])
-        for issued_at, fold in zip(issues, _block(issues), strict=True)
-    ]
+    fold_of = _block(issues)
+    found: dict[pd.Timestamp, Horizon] = {}
+    for fold in (0, 1):
+        of_fold = issues[fold_of == fold]
+        found |= zip(of_fold, _horizons_of(record, without(fold), of_fold, observed), strict=True)
+    return [found[issued_at] for issued_at in issues]
 
 
-def _past_errors(record: Record, outlook: Outlook, issues: pd.DatetimeIndex) -> PastErrors | None:
-    """The errors of several weather models before the issues, all at once; None with one model."""
+def _horizons_of(
+    record: Record, outlook: Outlook, issues: pd.DatetimeIndex, observed: WeatherPath
+) -> list[Horizon]:
+    if len(issues) == 0:
+        return []
     if not record.other_runs:
-        return None
+        return weather_horizons(record, outlook, issues, observed)
+    past = _past_errors(record, outlook, issues)
+    return [weather_horizon(record, outlook, issued_at, past_errors=past) for issued_at in issues]
+
+
+def _past_errors(record: Record, outlook: Outlook, issues: pd.DatetimeIndex) -> PastErrors:
+    """The errors of several weather models before the issues, all at once."""
     first = max(issues[0] - pd.Timedelta(days=WEIGHED_DAYS), record.periods[0])
     hours = past_hours(first, issues[-1], record.region.zone)
     span = int((issues[-1] - first) // pd.Timedelta(HOUR))

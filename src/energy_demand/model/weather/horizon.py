@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from energy_demand.data.issued_weather import WEIGHED_DAYS
 from energy_demand.data.weather_path import COLUMN, MAIN, REST, WeatherPath
 from energy_demand.model.stages.response_features import MEMORY_HOURS, Responses, responses_of
+from energy_demand.model.weather.issues import LEADS, issues_at
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from energy_demand.arrays import Booleans, Floats, Integers
     from energy_demand.data.record import Record
     from energy_demand.model.stages.adaptive_regression import AdaptiveRegression
     from energy_demand.model.weather.outlook import Outlook
     from energy_demand.model.weather.past_errors import PastErrors
+    from energy_demand.region import Region
 
 
 # °C of uncertainty of forecast temperatures, for the width of an interval. On as-issued days of 2023-12 …
@@ -97,10 +98,38 @@ def weather_horizon(
     path, has_run, spread = outlook.horizon(known, record.issued, issued_at, record.other_runs, past_errors)
     if cover is not None:
         path = outlook.under_clouds(path, cover)
+    return _horizon(past, path, has_run, spread, record.region)
+
+
+def weather_horizons(
+    record: Record, outlook: Outlook, issues: pd.DatetimeIndex, observed: WeatherPath
+) -> list[Horizon]:
+    """`weather_horizon` of many issues at once, for a record with one weather model.
+
+    `observed` is the record's observed weather with its gaps filled by the outlook.
+    """
+    at = issues_at(issues, observed, record.issued, outlook.zone)
+    expected, has_run, spread = outlook.of_one_model(at)
+    return [
+        _horizon(
+            observed.until(hour, MEMORY_HOURS),
+            WeatherPath(hour + pd.to_timedelta(LEADS, unit="h"), expected[number]),
+            has_run[number],
+            spread[number],
+            record.region,
+        )
+        for number, hour in enumerate(at.hours)
+    ]
+
+
+def _horizon(
+    past: WeatherPath, path: WeatherPath, has_run: Booleans, spread: Floats, region: Region
+) -> Horizon:
+    """The hours of `path`, which follows `past`."""
     warm = path.values.copy()
     warm[:, [COLUMN[MAIN], COLUMN[REST]]] += 1.0
     paths = [past.then(each) for each in (path, WeatherPath(path.periods, warm))]
-    responses, warmer = responses_of(paths, record.region, last=len(path.periods))
+    responses, warmer = responses_of(paths, region, last=len(path.periods))
     return Horizon(responses, warmer, has_run, path, doubt_of(spread, has_run))
 
 

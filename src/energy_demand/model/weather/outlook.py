@@ -116,14 +116,23 @@ class Outlook:
                 awake |= {name: of_model} if _has_run(of_model) else {}
         periods = issued_at.floor("h") + pd.to_timedelta(LEADS, unit="h")
         if set(awake) <= {FIRST}:
-            has_run = ~np.isnan(issues.forecast_at_leads[0, :, COLUMN[MAIN]])
-            spread = issues.spread[0, LEADS - 1, COLUMN[MAIN]]
-            return WeatherPath(periods, self.expect(issues)[0]), has_run, spread
+            expected, has_run, spread = (each[0] for each in self.of_one_model(issues))
+            return WeatherPath(periods, expected), has_run, spread
         if past is None:
             hours = past_hours(issued_at - pd.Timedelta(days=WEIGHED_DAYS), issued_at, self.zone)
             past = self.past_errors(observed, {FIRST: issued, **(others or {})}, hours)
         expected, has_run, spread = self._mixed(awake, past.at(issued_at))
         return WeatherPath(periods, expected), has_run, spread
+
+    def of_one_model(self, issues: Issues) -> tuple[Floats, Booleans, Floats]:
+        """What `horizon` returns of each issue, all at once, from the first weather model alone.
+
+        Returns:
+            Issues × `LEADS` × `PATH_COLUMNS`, and twice issues × `LEADS`.
+        """
+        main = COLUMN[MAIN]
+        has_run = ~np.isnan(issues.forecast_at_leads[..., main])
+        return self.expect(issues), has_run, issues.spread[:, LEADS - 1, main]
 
     def past_errors(
         self, observed: WeatherPath, runs: Mapping[str, IssuedWeather], hours: pd.DatetimeIndex
