@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from energy_demand.openmp import LibraryMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @contextmanager
@@ -41,4 +41,13 @@ with _without("sklearn"):
     except OSError as error:
         raise LibraryMissingError(error) from error
 
-__all__ = ["LIBRARY", "lgb"]
+
+def train(parameters: Mapping[str, Any], data: lgb.Dataset, trees: int, **more: Any) -> lgb.Booster:
+    """A booster fitted on one thread.
+
+    A second thread shortens the fit of a booster of this size by little; fits run side by side instead.
+    """
+    return lgb.train({**parameters, "num_threads": 1}, data, trees, **more)
+
+
+__all__ = ["LIBRARY", "lgb", "train"]

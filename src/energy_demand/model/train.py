@@ -20,8 +20,10 @@ from energy_demand.model.base.training import (
     fit_base,
     holdout_start,
     lose_weather,
+    split,
     train_model,
     training_targets,
+    usable_rows,
 )
 from energy_demand.model.distribution import Dependence, ErrorDistribution, group_of
 from energy_demand.model.forecaster import Forecaster
@@ -36,6 +38,7 @@ from energy_demand.model.stages.prequential import (
 from energy_demand.model.stages.residual_stage import ResidualRecipe, ResidualStage
 from energy_demand.model.stages.response_features import response_features, warmth
 from energy_demand.model.weather.training import OutlookRecipe, fit_corrections, fit_guesses
+from energy_demand.parallel import side_by_side
 from energy_demand.timeaxis import Availability
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from energy_demand.model.stages.adaptive_regression import AdaptiveRegression
 
     Weather = Literal["as_issued", "observed"]
+    # A forecaster that lacks its base booster alone.
+    Completed = Callable[[BaseBooster], Forecaster]
 
 __all__ = ["Recipe", "TooFewRowsError", "Trained", "base_rows", "fit", "train_model"]
 
@@ -134,13 +139,42 @@ def fit(
         raise TooFewRowsError("a forecaster needs hours of demand and of observed weather to learn from")
     end = int(known[-1]) + 1
     holdout_from = holdout_start(record.periods[0], record.periods[end - 1], recipe.base)
-    rows, judged_base, base_metrics = pd.DataFrame(), base, {}
+    rows = pd.DataFrame()
+    progress("base booster")
     if base is None:
-        progress("base booster")
         rows = base_rows(record, recipe.base, availability)
-        trained_base = fit_base(rows, recipe.base, holdout_from)
-        base, judged_base, base_metrics = trained_base.served, trained_base.judged, trained_base.metrics
+        split(usable_rows(rows), recipe.base, holdout_from)  # too few rows are known at once
     cut = record.position(holdout_from) + 1 if judge else end
+
+    def boosters() -> tuple[BaseBooster, BaseBooster, dict[str, float]]:
+        if base:
+            return base, base, {}
+        trained = fit_base(rows, recipe.base, holdout_from)
+        return trained.served, trained.judged, trained.metrics
+
+    def others() -> tuple[Completed, Completed | None]:
+        return _fit_stages(record, recipe, availability, weather, cut, end, progress)
+
+    (served_base, judged_base, base_metrics), (served, judged) = side_by_side(boosters, others)
+    return Trained(
+        forecaster=served(served_base),
+        judged=judged(judged_base) if judged else None,
+        holdout_from=holdout_from,
+        rows=rows,
+        base_metrics=base_metrics,
+    )
+
+
+def _fit_stages(
+    record: Record,
+    recipe: Recipe,
+    availability: Availability,
+    weather: Weather,
+    cut: int,
+    end: int,
+    progress: Callable[[str], None],
+) -> tuple[Completed, Completed | None]:
+    """All but the base booster: of the forecaster fitted on `end` hours and, if fewer, of that on `cut`."""
     progress("weather")
     before = record.observed.until(record.periods[cut - 1], cut)
     guessing = fit_guesses(before, record.issued, record.region, recipe.outlook)
@@ -154,20 +188,24 @@ def fit(
     )
     progress("error and residual stage")
 
-    def forecaster(until: int, regression: AdaptiveRegression, base_model: BaseBooster) -> Forecaster:
+    def stages(until: int, regression: AdaptiveRegression) -> Completed:
         known_then = predictions.until(until)
         errors = ErrorStage.fit(
             known_then.errors, known_then.residuals(recipe.warm_up_days), recipe.error_ridge
         )
-        return Forecaster(
-            base=base_model,
-            outlook=fit_corrections(guessing, record, recipe.outlook, record.periods[until - 1]),
+        residual_rows = known_then.residual_rows(errors, recipe.warm_up_days)
+        residual, distribution, outlook = side_by_side(
+            lambda: ResidualStage.fit(*residual_rows, recipe.residual),
+            lambda: _calibrated(known_then, errors, recipe, availability),
+            lambda: fit_corrections(guessing, record, recipe.outlook, record.periods[until - 1]),
+        )
+        return lambda base: Forecaster(
+            base=base,
+            outlook=outlook,
             regression=regression,
             errors=errors,
-            residual=ResidualStage.fit(
-                *known_then.residual_rows(errors, recipe.warm_up_days), recipe.residual
-            ),
-            distribution=_calibrated(known_then, errors, recipe, availability),
+            residual=residual,
+            distribution=distribution,
             expected_errors=known_then.expected_errors(regression, record.region.zone),
             respondent=record.region.respondent,
             trained_through=record.periods[until - 1].to_pydatetime(),
@@ -175,13 +213,9 @@ def fit(
             sites=tuple(site.name for site in record.region.sites),
         )
 
-    return Trained(
-        forecaster=forecaster(end, predictions.at_end, base),
-        judged=forecaster(cut, predictions.at_cut, judged_base or base) if judge else None,
-        holdout_from=holdout_from,
-        rows=rows,
-        base_metrics=base_metrics,
-    )
+    if cut == end:
+        return stages(end, predictions.at_end), None
+    return side_by_side(lambda: stages(end, predictions.at_end), lambda: stages(cut, predictions.at_cut))
 
 
 def _calibrated(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from energy_demand.boosting import lgb
+from energy_demand.boosting import lgb, train
 from energy_demand.columns import DERIVED_COLUMNS, FEATURE_COLUMNS, LEAD, TARGET_COLUMN, WEATHER_COLUMNS
 from energy_demand.errors import UserError
 from energy_demand.limits import HOLDOUT_DAYS
@@ -126,11 +126,7 @@ def train_model(
 
 def fit_base(df: pd.DataFrame, recipe: BaseRecipe, holdout_from: pd.Timestamp | None = None) -> TrainedBase:
     """As `train_model`, with the scored fit as well; the holdout begins after `holdout_from`."""
-    rows = df[df[TARGET_COLUMN].notna()].sort_values("timestamp", kind="stable", ignore_index=True)
-    if len(rows) < FEWEST_ROWS:
-        raise TooFewRowsError(
-            f"{len(rows)} feature rows are too few to train on; at least {FEWEST_ROWS} are needed"
-        )
+    rows = usable_rows(df)
     fitted, validation, holdout = split(rows, recipe, holdout_from)
     booster = _boost(fitted, recipe, recipe.max_trees, validation)
     trees = booster.best_iteration or recipe.max_trees
@@ -139,6 +135,20 @@ def fit_base(df: pd.DataFrame, recipe: BaseRecipe, holdout_from: pd.Timestamp | 
     judged = BaseBooster(booster, _intervals(booster, validation))
     served = BaseBooster(_boost(rows, recipe, trees), _intervals(booster, pd.concat([validation, holdout])))
     return TrainedBase(served, judged, holdout, {**_holdout_metrics(judged, holdout), "trees": float(trees)})
+
+
+def usable_rows(df: pd.DataFrame) -> pd.DataFrame:
+    """The rows with demand, in order of time.
+
+    Raises:
+        TooFewRowsError: fewer than 1,000.
+    """
+    rows = df[df[TARGET_COLUMN].notna()].sort_values("timestamp", kind="stable", ignore_index=True)
+    if len(rows) < FEWEST_ROWS:
+        raise TooFewRowsError(
+            f"{len(rows)} feature rows are too few to train on; at least {FEWEST_ROWS} are needed"
+        )
+    return rows
 
 
 def split(
@@ -189,11 +199,11 @@ def _boost(
 ) -> lgb.Booster:
     data = _dataset(rows)
     if validation is None:
-        return lgb.train(dict(recipe.parameters), data, num_boost_round=trees)
-    return lgb.train(
-        dict(recipe.parameters),
+        return train(recipe.parameters, data, trees)
+    return train(
+        recipe.parameters,
         data,
-        num_boost_round=trees,
+        trees,
         valid_sets=[_dataset(validation, data)],
         callbacks=[lgb.early_stopping(recipe.patience, verbose=False)],
     )

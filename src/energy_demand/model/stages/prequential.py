@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ from energy_demand.model.weather.horizon import WEIGHED_HOURS, Horizon, weather_
 from energy_demand.model.weather.issues import LEADS
 from energy_demand.model.weather.past_errors import FIRST, past_hours
 from energy_demand.model.weather.training import fit_corrections
+from energy_demand.parallel import side_by_side
 from energy_demand.timeaxis import HOUR, ISSUE_HOUR_LOCAL, Availability, day_ahead_issue, local_day, utc_index
 
 if TYPE_CHECKING:
@@ -262,11 +264,11 @@ def _horizons(
     def without(fold: int) -> Outlook:
         return fit_corrections(guessing, record, recipe, before, runs=lambda times: _block(times) != fold)
 
-    fold_of = _block(issues)
+    fold_of, folds = _block(issues), (0, 1)
     found: dict[pd.Timestamp, Horizon] = {}
-    for fold in (0, 1):
+    for fold, outlook in zip(folds, side_by_side(*(partial(without, fold) for fold in folds)), strict=True):
         of_fold = issues[fold_of == fold]
-        found |= zip(of_fold, _horizons_of(record, without(fold), of_fold, observed), strict=True)
+        found |= zip(of_fold, _horizons_of(record, outlook, of_fold, observed), strict=True)
     return [found[issued_at] for issued_at in issues]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from energy_demand.boosting import lgb
+from energy_demand.boosting import lgb, train
 from energy_demand.model.stages import error_stage
 from energy_demand.model.stages.response_features import SPECIAL_DAY, Responses, dew_point
 
@@ -102,7 +102,7 @@ class ResidualStage:
             label=np.clip(residuals[usable], -recipe.largest, recipe.largest),
             feature_name=list(NAMES),
         )
-        return cls(lgb.train(dict(recipe.parameters), data, recipe.trees), recipe.shrink)
+        return cls(train(recipe.parameters, data, recipe.trees), recipe.shrink)
 
     def correction(self, rows: Floats) -> Floats:
         """Percent to add to log gross load."""

@@ -9,13 +9,13 @@ much of the path is known.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from energy_demand.boosting import lgb
+from energy_demand.boosting import lgb, train
 from energy_demand.data.irradiance import clear_sky, under_clouds
 from energy_demand.data.weather_path import (
     CLOUD,
@@ -32,6 +32,7 @@ from energy_demand.data.weather_path import (
     WeatherPath,
 )
 from energy_demand.model.weather.climate import clock, naive
+from energy_demand.parallel import side_by_side
 from energy_demand.region import centre
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def fit_radiation(
     recipe = recipe or RadiationRecipe()
     main, *others = region.sites
     places = {MAIN_RADIATION: centre((main,)), REST_RADIATION: centre(others or (main,))}
-    boosters: dict[str, lgb.Booster] = {}
+    learnt_from: dict[str, lgb.Dataset] = {}
     path = observed.until(before, len(observed.periods))
     for name in RADIATION:
         measured = path.column(name)
@@ -148,9 +149,11 @@ def fit_radiation(
         usable = ~np.isnan(measured) & (clear > 0.0)
         if usable.sum() >= recipe.fewest_hours:
             rows = _features(path.values, clear, hour, day)[usable]
-            data = lgb.Dataset(rows, label=measured[usable])
-            boosters[name] = lgb.train(dict(recipe.parameters), data, recipe.trees)
-    return RadiationGuess(places, boosters, region.zone)
+            learnt_from[name] = lgb.Dataset(rows, label=measured[usable])
+    boosters = side_by_side(
+        *(partial(train, recipe.parameters, data, recipe.trees) for data in learnt_from.values())
+    )
+    return RadiationGuess(places, dict(zip(learnt_from, boosters, strict=True)), region.zone)
 
 
 def radiation_columns(values: Floats, clear: Floats, hour: Floats, day: Floats) -> dict[str, Floats]:

@@ -7,12 +7,13 @@ learn from recorded runs and the weather observed afterwards.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from energy_demand.boosting import lgb
+from energy_demand.boosting import lgb, train
 from energy_demand.data.weather_path import COLUMN, MAIN, REST
 from energy_demand.model.weather.climate import fit_climate
 from energy_demand.model.weather.issues import (
@@ -30,6 +31,7 @@ from energy_demand.model.weather.issues import (
 from energy_demand.model.weather.outlook import Outlook
 from energy_demand.model.weather.past_errors import FIRST
 from energy_demand.model.weather.radiation import RadiationRecipe, fit_radiation
+from energy_demand.parallel import side_by_side
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
@@ -122,9 +124,11 @@ def fit_guesses(
     climate = fit_climate(observed, zone)
     hours = _training_hours(observed, issued, recipe)
     issues = _simulated(observed, hours, zone, recipe)
-    guesses = {name: _fit_guess(name, issues, observed, climate, recipe) for name in (MAIN, REST)}
+    guesses = side_by_side(
+        *(partial(_fit_guess, name, issues, observed, climate, recipe) for name in (MAIN, REST))
+    )
     radiation = fit_radiation(observed, hours[-1], region, recipe.radiation)
-    return Outlook(climate, guesses, {}, radiation, zone)
+    return Outlook(climate, dict(zip((MAIN, REST), guesses, strict=True)), {}, radiation, zone)
 
 
 def fit_corrections(
@@ -183,15 +187,16 @@ def _corrections(
     issues = guessing.with_radiation(issues)
     actual = windows(observed, issues.hours, 0, len(LEADS))[:, 1:]
     features = issues.correction_features()
-    corrections: dict[str, lgb.Booster] = {}
-
+    learnt_from: dict[str, lgb.Dataset] = {}
     for name in CORRECTED:
         errors = actual[..., COLUMN[name]] - issues.forecast_at_leads[..., COLUMN[name]]
         known = ~np.isnan(errors)
         if known.sum() > recipe.fewest_runs * len(LEADS) / 2:
-            data = lgb.Dataset(features[known], label=errors[known])
-            corrections[name] = lgb.train(dict(recipe.correction), data, recipe.correction_trees)
-    return corrections
+            learnt_from[name] = lgb.Dataset(features[known], label=errors[known])
+    boosters = side_by_side(
+        *(partial(train, recipe.correction, data, recipe.correction_trees) for data in learnt_from.values())
+    )
+    return dict(zip(learnt_from, boosters, strict=True))
 
 
 def _training_hours(observed: WeatherPath, issued: IssuedWeather, recipe: OutlookRecipe) -> pd.DatetimeIndex:
@@ -252,4 +257,4 @@ def _fit_guess(
         usable[:, 0] = True
         residuals = np.nan_to_num(residuals)
     data = lgb.Dataset(features[usable], label=residuals[usable])
-    return lgb.train(dict(recipe.guess), data, recipe.guess_trees)
+    return train(recipe.guess, data, recipe.guess_trees)
