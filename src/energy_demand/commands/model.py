@@ -10,12 +10,15 @@ import typer
 
 from energy_demand.commands import options
 from energy_demand.commands.options import (
+    DaskAddress,
     FirstDay,
     Json,
     LastDay,
     Now,
     Weather,
+    WorkerCount,
     check_window,
+    check_workers,
     choice,
     settings_at,
 )
@@ -164,6 +167,8 @@ def backtest(
     output: Annotated[
         Path | None, typer.Option(metavar="PARQUET", help="Write one row per hour to this file.")
     ] = None,
+    workers: WorkerCount = None,
+    dask: DaskAddress = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -172,21 +177,29 @@ def backtest(
     Demand that was revised is seen as known at each issue where its earlier values are stored; `vintages` in
     the JSON is as_known if every hour was stored within a day of its end, else as_revised.
 
+    A run that was cut off goes on from its last finished fit when the same command is given again.
+
     Example: energy-demand backtest --protocol day-ahead --start 2024-06-01 --end 2024-06-30
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.evaluation.backtest import Protocol  # noqa: PLC0415
     from energy_demand.evaluation.losses import Loss  # noqa: PLC0415
     from energy_demand.jobs.backtest import run_backtest  # noqa: PLC0415
+    from energy_demand.jobs.fan_out.workers import workers_of  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.scores import print_backtest  # noqa: PLC0415
 
     settings = settings_at(now)
     chosen, without = choice(Protocol, "--protocol", protocol), choice(Loss, "--loss", loss)
     check_window(start, end, weather, output=output)
+    check_workers(workers, dask)
     if without.needs_runs and (weather or chosen.weather) != "as_issued":
         raise typer.BadParameter(f"--loss {loss} needs --weather as_issued; observed weather has no runs")
-    with opened(settings) as database, progress_bars() as progress:
+    with (
+        workers_of(workers, dask) as chosen_workers,
+        opened(settings) as database,
+        progress_bars() as progress,
+    ):
         err.print(f"database: {database.label}", soft_wrap=True)
         result = run_backtest(
             database,
@@ -199,6 +212,7 @@ def backtest(
             refit_days=refit_days,
             loss=without,
             progress=progress,
+            workers=chosen_workers,
         )
     (print_json if as_json else print_backtest)(result.body)
     if output is not None:

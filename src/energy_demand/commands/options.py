@@ -50,7 +50,23 @@ Weather = Annotated[
         help="Weather as forecast at the issue time, or as observed; default: as_issued where it is stored.",
     ),
 ]
+WorkerCount = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, metavar="N", help="Share the fits among N processes of this machine, by Dask."
+    ),
+]
+DaskAddress = Annotated[
+    str | None,
+    typer.Option("--dask", metavar="tcp://HOST:8786", help="Share the fits among a Dask cluster's workers."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def check_workers(count: int | None, address: str | None) -> None:
+    """Refuse both at once."""
+    if count is not None and address is not None:
+        raise typer.BadParameter("--workers starts a cluster here, --dask uses another one; give one of them")
 
 
 def current_settings(**overrides: Any) -> Settings:

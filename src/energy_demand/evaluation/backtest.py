@@ -132,6 +132,28 @@ def _predictions(protocol: Protocol, first: date, last: date, zone: ZoneInfo) ->
             yield Predict((period - 24 * HOUR).to_pydatetime(), pd.DatetimeIndex([period]))
 
 
+def by_fit(events: Iterable[Fit | Predict]) -> list[list[Fit | Predict]]:
+    """The events in parts that do not depend on each other: each fit with the forecasts made from it."""
+    parts: list[list[Fit | Predict]] = []
+    for event in events:
+        if isinstance(event, Fit) or not parts:
+            parts.append([])
+        parts[-1].append(event)
+    return parts
+
+
+def record_with(loss: Loss, record: Record, events: Iterable[Fit | Predict]) -> Record:
+    """The record that the events of a backtest see under a loss that changes the record itself.
+
+    Raises:
+        ValueError: there is no forecast event.
+    """
+    issues = [event.issued_at for event in events if isinstance(event, Predict)]
+    if not issues:
+        raise ValueError("the backtest has no forecast event")
+    return with_provider_change(record, issues[len(issues) // 2]) if loss is Loss.PROVIDER_CHANGE else record
+
+
 def walk_forward(
     record: Record,
     events: Iterable[Fit | Predict],
@@ -172,15 +194,58 @@ def walk_forward(
             where weather is observed.
     """
     events = list(events)
-    issues = [event.issued_at for event in events if isinstance(event, Predict)]
-    if not issues:
-        raise ValueError("the backtest has no forecast event")
-    if loss is Loss.PROVIDER_CHANGE:
-        record = with_provider_change(record, issues[len(issues) // 2])
-    run = Walk(record, availability or protocol.availability, weather, recipe or Recipe(), loss)
+    record = record_with(loss, record, events)
+    parts = by_fit(events)
+    unfitted = not isinstance(parts[0][0], Fit)
+    return pd.concat(
+        [
+            walk_part(
+                record,
+                part,
+                fits_before=max(number - unfitted, 0),
+                protocol=protocol,
+                weather=weather,
+                availability=availability,
+                recipe=recipe,
+                loss=loss,
+                model=model,
+                refine=refine,
+                progress=progress,
+                observe=observe,
+            )
+            for number, part in enumerate(parts)
+        ],
+        ignore_index=True,
+    )
+
+
+def walk_part(
+    record: Record,
+    part: Iterable[Fit | Predict],
+    *,
+    fits_before: int,
+    protocol: Protocol,
+    weather: Weather,
+    availability: Availability | None = None,
+    recipe: Recipe | None = None,
+    loss: Loss = Loss.NOTHING,
+    model: Forecaster | None = None,
+    refine: Callable[[Forecaster], Forecaster] = lambda model: model,
+    progress: Callable[[Fit | Predict], None] = lambda event: None,  # noqa: ARG005
+    observe: Observer = lambda model, stages: None,  # noqa: ARG005
+) -> pd.DataFrame:
+    """`walk_forward` through one part of `by_fit`; the record is that of `record_with`."""
+    run = Walk(
+        record,
+        availability or protocol.availability,
+        weather,
+        recipe or Recipe(),
+        loss,
+        fits_before=fits_before,
+    )
     if model is not None:
         run.serve(model)
-    for event in events:
+    for event in part:
         progress(event)
         if isinstance(event, Fit):
             run.fit(event, refine)
@@ -206,6 +271,7 @@ class Walk:
         *,
         refresh: bool = True,
         late: timedelta = timedelta(0),
+        fits_before: int = 0,
     ) -> None:
         if loss.needs_runs and weather != "as_issued":
             raise ValueError(f"a loss of {loss.value} needs weather as issued")
@@ -223,7 +289,7 @@ class Walk:
         self._states: list[Forecaster] = []  # earlier states of the model, oldest first, the served one first
         self._past: Responses
         self._target_responses: Responses
-        self._versions = 0
+        self._versions = fits_before
         self._pending: list[pd.DataFrame] = []
         self._lags: list[pd.DataFrame] = []  # demand columns of the pending hours, as known at their issue
         self._done: list[pd.DataFrame] = []

@@ -53,20 +53,25 @@ class Distributions:
         """The columns of `QUANTILES`, a row for each hour in the order of the forecasts."""
         return pd.DataFrame(np.concatenate(self._quantiles), columns=list(QUANTILES))
 
-    def days(self, actual: pd.Series) -> pd.DataFrame:
-        """A row for each whole day, as `day_scores` takes it.
+    def days(self) -> pd.DataFrame:
+        """A row for each whole day: its `first` and `last` period, the quantiles of its energy and peak."""
+        return pd.DataFrame(self._days)
 
-        Args:
-            actual: MWh by period; NaN where unknown.
-        """
-        days = pd.DataFrame(self._days)
-        if days.empty:
-            return days
-        spans = [actual.loc[first:last] for first, last in zip(days["first"], days["last"], strict=True)]
-        return days.assign(
-            energy_actual_mwh=[span.sum(skipna=False) for span in spans],
-            peak_actual_mwh=[span.max(skipna=False) for span in spans],
-        )
+
+def with_actual(days: pd.DataFrame, actual: pd.Series) -> pd.DataFrame:
+    """Rows of `Distributions.days` with what came, as `day_scores` takes them.
+
+    Args:
+        days: see there.
+        actual: MWh by period; NaN where unknown.
+    """
+    if days.empty:
+        return days
+    spans = [actual.loc[first:last] for first, last in zip(days["first"], days["last"], strict=True)]
+    return days.assign(
+        energy_actual_mwh=[span.sum(skipna=False) for span in spans],
+        peak_actual_mwh=[span.max(skipna=False) for span in spans],
+    )
 
 
 def distribution_scores(hours: pd.DataFrame, zone: ZoneInfo, kinds: Mapping[str, Booleans]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,22 @@ import pandas as pd
 from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.data.record_store import load_record
 from energy_demand.database import operator_forecasts, repository
-from energy_demand.evaluation.backtest import Fit, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.backtest import (
+    Fit,
+    Predict,
+    Protocol,
+    by_fit,
+    record_with,
+    schedule,
+    walk_part,
+)
 from energy_demand.evaluation.beside_operator import with_issued_operator
 from energy_demand.evaluation.distribution_scores import (
     Distributions,
     day_scores,
     distribution_scores,
     kinds_of_days,
+    with_actual,
 )
 from energy_demand.evaluation.losses import Loss, without_operator
 from energy_demand.evaluation.report import (
@@ -27,6 +37,8 @@ from energy_demand.evaluation.report import (
     summary,
     with_operator_forecast,
 )
+from energy_demand.jobs.fan_out.kept_parts import KeptParts, digest_of
+from energy_demand.jobs.fan_out.workers import THIS_PROCESS
 from energy_demand.jobs.past_days import check_past_days, vintages_read
 from energy_demand.outputs import write_output
 from energy_demand.timeaxis import local_day
@@ -39,6 +51,7 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
+    from energy_demand.jobs.fan_out.workers import Workers
     from energy_demand.model.train import Recipe, Weather
 
 
@@ -76,16 +89,19 @@ def run_backtest(
     loss: Loss = Loss.NOTHING,
     recipe: Recipe | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
+    workers: Workers = THIS_PROCESS,
 ) -> Backtest:
     """Walk forward through the local days `start` to `end`, both included.
 
     Forecasts see demand as it was known at their issue as far as that is stored; scores use the newest
-    values.
+    values. Each fit with its forecasts is a part of its own, done by `workers`; finished parts are kept in
+    the home folder until the whole backtest is.
 
     Raises:
         PastDaysError: the days cannot be scored, or have too little before them; nothing was fitted.
         NoDemandError: nothing is stored.
         TooFewRowsError: a fit has too little to learn from.
+        WorkersError: the workers were lost; what they had finished is kept.
     """
     began = time.perf_counter()
     weather = weather or protocol.weather
@@ -96,31 +112,30 @@ def run_backtest(
     days = (end - start).days + 1
     issues = [event.issued_at for event in events if isinstance(event, Predict)]
 
-    fitting: list[float] = []
+    seen = record_with(loss, record, events)
+    questions = {
+        number: Question(part, number, protocol, weather, recipe, loss)
+        for number, part in enumerate(by_fit(events))
+    }
+    kept = KeptParts(settings.home / "backtests", digest_of(pickle.dumps(seen), pickle.dumps(questions)))
+    found = {number: part for number in questions if (part := _kept(kept, number))}
+    resumed = len(found)
+    missing = {number: question for number, question in questions.items() if number not in found}
+    done = sum(_forecasts(questions[number].events) for number in found)
 
-    def tell(event: Fit | Predict) -> None:
-        # Told before each event, so the time of a fit has passed when the next one comes.
-        if isinstance(event, Fit):
-            fitting.append(-time.perf_counter())
-        elif fitting and fitting[-1] < 0:
-            fitting[-1] += time.perf_counter()
-        if isinstance(event, Predict):
-            done = (local_day(event.periods[0].to_pydatetime(), zone) - start).days
-            progress("days", min(max(done, 0), days), days)
+    def tell(_event: object) -> None:
+        nonlocal done
+        done += 1
+        progress("days", done * days // len(issues), days)
 
-    distributions = Distributions()
-    hours = walk_forward(
-        record,
-        iter(events),
-        protocol=protocol,
-        weather=weather,
-        recipe=recipe,
-        loss=loss,
-        progress=tell,
-        observe=distributions,
-    )
-    hours = pd.concat([hours, distributions.hours()], axis=1)
-    progress("days", days, days)
+    for number, part in workers.each(walk, seen, missing, tell):
+        found[number] = part
+        kept.write(number, {"hours": part.hours, "days": part.days}, {"fit_seconds": part.fit_seconds})
+        done = sum(_forecasts(questions[number].events) for number in found)
+        progress("days", done * days // len(issues), days)
+    parts = [found[number] for number in questions]
+    hours = pd.concat([part.hours for part in parts], ignore_index=True)
+    of_days = pd.concat([part.days for part in parts], ignore_index=True)
     operator = load_operator_forecast(database, settings, record, now)
     truth = pd.Series(record.truth_mwh, index=record.periods)
     scored = with_operator_forecast(hours, operator, truth, zone, protocol.availability)
@@ -145,17 +160,93 @@ def run_backtest(
         "publication_delay_hours": protocol.availability.delay_hours,
         "vintages": vintages_read(database, settings, record, issues[0], issues[-1]),
         "loss": loss.value,
-        "fits": len(fitting),
-        "seconds_per_fit": round(sum(fitting) / len(fitting), 1),
+        "fits": len(parts),
+        "resumed_fits": resumed,
+        "seconds_per_fit": round(sum(part.fit_seconds for part in parts) / len(parts), 1),
         **summary(scored, totals, zone),
         "distribution": {
             **distribution_scores(scored, zone, kinds_of_days(record, pd.DatetimeIndex(scored["period"]))),
-            "days": day_scores(distributions.days(scored.set_index("period")["actual_mwh"])),
+            "days": day_scores(with_actual(of_days, scored.set_index("period")["actual_mwh"])),
         },
         "operator_forecast": operator_comparison(scored, zone),
         "seconds": round(seconds, 1),
     }
+    kept.forget()
     return Backtest(body, scored)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One fit of a backtest and the forecasts from it: what a worker is asked.
+
+    Attributes:
+        events: the fit and its forecasts.
+        fits_before: of the backtest.
+        protocol: when forecasts are issued.
+        weather: that they use.
+        recipe: of the fit; the served one by default.
+        loss: data that the forecasts lack.
+    """
+
+    events: list[Fit | Predict]
+    fits_before: int
+    protocol: Protocol
+    weather: Weather
+    recipe: Recipe | None
+    loss: Loss
+
+
+@dataclass(frozen=True)
+class Part:
+    """The answer to a question.
+
+    Attributes:
+        hours: `walk_forward`'s columns and those of `QUANTILES`.
+        days: of `Distributions.days`.
+        fit_seconds: that the fit took.
+    """
+
+    hours: pd.DataFrame
+    days: pd.DataFrame
+    fit_seconds: float
+
+
+def walk(record: Record, question: Question, tell: Callable[[object], None]) -> Part:
+    """Fit, and forecast; `tell` is called before each forecast."""
+    began, fitted = time.perf_counter(), 0.0
+
+    def event(each: Fit | Predict) -> None:
+        nonlocal fitted
+        if isinstance(each, Predict):
+            fitted = fitted or time.perf_counter()
+            tell(each)
+
+    distributions = Distributions()
+    hours = walk_part(
+        record,
+        question.events,
+        fits_before=question.fits_before,
+        protocol=question.protocol,
+        weather=question.weather,
+        recipe=question.recipe,
+        loss=question.loss,
+        progress=event,
+        observe=distributions,
+    )
+    hours = pd.concat([hours, distributions.hours()], axis=1)
+    return Part(hours, distributions.days(), fitted - began)
+
+
+def _kept(parts: KeptParts, number: int) -> Part | None:
+    found = parts.read(number)
+    if found is None:
+        return None
+    frames, body = found
+    return Part(frames["hours"], frames["days"], body["fit_seconds"])
+
+
+def _forecasts(events: list[Fit | Predict]) -> int:
+    return sum(isinstance(event, Predict) for event in events)
 
 
 def load_postings(database: Database, record: Record, now: datetime) -> pd.DataFrame:

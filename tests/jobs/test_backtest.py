@@ -1,0 +1,109 @@
+"""The backtest job: the same bytes wherever its fits are made; finished fits are kept when it is cut off."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+from pandas.testing import assert_frame_equal
+
+from energy_demand.database.engine import opened
+from energy_demand.evaluation.backtest import Protocol
+from energy_demand.jobs.backtest import Backtest, run_backtest
+from energy_demand.jobs.fan_out.workers import THIS_PROCESS, workers_of
+from records import QUICK
+from support import PRESENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("fits")
+
+MEASURED = ("seconds", "seconds_per_fit")
+
+
+def backtest(settings, each=THIS_PROCESS, **more) -> Backtest:
+    with opened(settings) as database:
+        return run_backtest(
+            database,
+            settings,
+            PRESENT,
+            protocol=Protocol.DAY_AHEAD,
+            weather=None,
+            start=date(2025, 2, 26),
+            end=date(2025, 3, 7),
+            refit_days=4,
+            recipe=QUICK,
+            workers=each,
+            **more,
+        )
+
+
+@pytest.fixture(scope="module")
+def whole(filled) -> Backtest:
+    return backtest(filled)
+
+
+def assert_same(one: Backtest, other: Backtest, **different) -> None:
+    assert_frame_equal(one.hours, other.hours, check_exact=True)
+    expected = {name: value for name, value in other.body.items() if name not in MEASURED}
+    assert {name: value for name, value in one.body.items() if name not in MEASURED} == expected | different
+
+
+def folders(settings) -> list[Path]:
+    root = settings.home / "backtests"
+    return list(root.iterdir()) if root.exists() else []
+
+
+def test_two_workers_give_the_same_bytes_as_this_process(filled, whole):
+    assert (whole.body["fits"], whole.body["resumed_fits"]) == (3, 0)
+    with workers_of(2) as two:
+        assert_same(backtest(filled, two), whole)
+    assert folders(filled) == []
+
+
+class CutOff:
+    """This process, until it has finished some parts."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def each(self, function, shared, tasks, tell):
+        for found in THIS_PROCESS.each(function, shared, tasks, tell):
+            if self._left == 0:
+                raise KeyboardInterrupt
+            self._left -= 1
+            yield found
+
+
+def test_a_backtest_that_was_cut_off_goes_on_from_its_finished_fits(filled, whole):
+    with pytest.raises(KeyboardInterrupt):
+        backtest(filled, CutOff(after=2))
+    (folder,) = folders(filled)
+    assert sorted(path.name for path in folder.iterdir()) == ["0000", "0001"]
+    (folder / "0001" / "hours.parquet").write_bytes(b"half")  # a part that is not whole is made again
+    days: list[int] = []
+    again = backtest(filled, progress=lambda _step, done, _total: days.append(done))
+    assert_same(again, whole, resumed_fits=1)
+    assert (days[0], days[-1]) == (5, 10)
+    assert folders(filled) == []
+
+
+def test_parts_of_another_question_are_not_taken(filled, whole):
+    with pytest.raises(KeyboardInterrupt):
+        backtest(filled, CutOff(after=1))
+    with opened(filled) as database:
+        other = run_backtest(
+            database,
+            filled,
+            PRESENT,
+            protocol=Protocol.DAY_AHEAD,
+            weather=None,
+            start=date(2025, 2, 27),
+            end=date(2025, 2, 28),
+            refit_days=4,
+            recipe=QUICK,
+        )
+    assert other.body["resumed_fits"] == 0
+    assert_same(backtest(filled), whole, resumed_fits=1)
