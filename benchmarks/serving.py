@@ -13,13 +13,11 @@ import argparse
 import contextlib
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
@@ -27,14 +25,10 @@ from answers import answer_alone
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.schemas import EXAMPLE, FeatureRow
 from load_client import Load, post, run_load
+from processes import BIN, service, started, trained, until_ready
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-BIN = Path(sys.executable).parent
 MODEL_URI = "models:/energy-demand-lgbm@champion"
 WARM_UP_SECONDS = 3.0
-START_SECONDS = 90.0
 
 
 def main() -> None:
@@ -49,7 +43,7 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Load], float]:
     """The typical load on each of the three, and the milliseconds of a batch."""
     with contextlib.ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        home = arguments.home or _trained(stack, logs)
+        home = arguments.home or trained(stack, logs)
         environment = {**os.environ, "ENERGY_DEMAND_HOME": str(home), "OMP_NUM_THREADS": "1"}
         body = json.dumps(EXAMPLE).encode()
 
@@ -57,16 +51,16 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Load], float]:
         table = {"dataframe_split": {"columns": list(BOOSTER_COLUMNS), "data": [row]}}
         start = stack.enter_context
         ports = {
-            "ceiling": start(_started(_ceiling(), environment, logs / "ceiling")),
-            "service": start(_started(_service(arguments.workers), environment, logs / "service")),
-            "mlflow": start(_started(_mlflow(), environment, logs / "mlflow", path="/ping")),
+            "ceiling": start(started(_ceiling(), environment, logs / "ceiling")),
+            "service": start(started(service(arguments.workers), environment, logs / "service")),
+            "mlflow": start(started(_mlflow(), environment, logs / "mlflow", path="/ping")),
         }
         requests = {
             "ceiling": post(ports["ceiling"], "/predict", body),
             "service": post(ports["service"], "/predict", body),
             "mlflow": post(ports["mlflow"], "/invocations", json.dumps(table).encode()),
         }
-        _until_ready(ports["service"])
+        until_ready(ports["service"])
         measured: dict[str, list[Load]] = {name: [] for name in ports}
         for number in range(1 + arguments.rounds):
             for name, port in ports.items():
@@ -136,90 +130,11 @@ def _ceiling() -> list[str]:
     ]  # fmt: skip
 
 
-def _service(workers: int) -> list[str]:
-    return [str(BIN / "energy-demand"), "serve", "--workers", str(workers)]
-
-
 def _mlflow() -> list[str]:
     return [
         str(BIN / "mlflow"), "models", "serve", "--model-uri", MODEL_URI, "--env-manager", "local",
         "--host", "127.0.0.1", "--port", "{port}",
     ]  # fmt: skip
-
-
-@contextlib.contextmanager
-def _started(
-    command: list[str], environment: dict[str, str], log: Path, *, path: str = "/health"
-) -> Iterator[int]:
-    """A server on a free port, once it answers."""
-    port = _free_port()
-    home = environment["ENERGY_DEMAND_HOME"]
-    settings = {
-        "API_PORT": str(port),
-        "PROMETHEUS_PORT": str(_free_port()),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow/mlflow.db",
-        "PATH": f"{BIN}{os.pathsep}{environment['PATH']}",
-    }
-    if command[0].endswith("energy-demand"):
-        del settings["MLFLOW_TRACKING_URI"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [part.format(port=port) for part in command],
-            env={**environment, **settings},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _wait_for(port, path, process, log)
-        yield port
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)
-
-
-def _until_ready(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while httpx.get(f"http://127.0.0.1:{port}/ready").status_code != 200:
-        if time.monotonic() > deadline:
-            sys.exit("the service did not load a champion; is one trained in --home?")
-        time.sleep(0.2)
-
-
-def _wait_for(port: int, path: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200:
-                return
-        time.sleep(0.2)
-    sys.exit(f"{process.args} did not start:\n{log.read_text()[-2000:]}")
-
-
-def _trained(stack: contextlib.ExitStack, logs: Path) -> Path:
-    """A home with a champion: the demo's, trained on synthetic data."""
-    home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    home.chmod(0o755)
-    environment = {**os.environ, "ENERGY_DEMAND_HOME": str(home / "home")}
-    with (logs / "demo").open("wb") as output:
-        subprocess.run(
-            [str(BIN / "energy-demand"), "demo"], env=environment, stdout=output, stderr=output, check=True
-        )
-    trained = home / "home-demo"
-    stop = [str(BIN / "energy-demand"), "db", "stop"]
-    stack.callback(subprocess.run, stop, env={**os.environ, "ENERGY_DEMAND_HOME": str(trained)}, check=False)
-    return trained
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _arguments() -> argparse.Namespace:
