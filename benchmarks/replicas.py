@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/replicas.py [--json] [--home DIR] [--replicas 1 2] [--seconds S]
 
 One run, one machine: the service without a balancer, then that many replicas behind nginx, each one process,
-on one database. Then, with the most replicas, one is killed with SIGKILL in the middle of the load; afterwards
+on one database. Then, with the most replicas, one is killed (SIGKILL) in the middle of the load. Afterwards
 another one starts and logs what the killed one's journal holds. Every request has an id of its own;
 `logged_twice` counts the rows beyond one for an id. Without `--home` it first trains a champion on synthetic
 data.
