@@ -23,6 +23,7 @@ from energy_demand.sandbox.worlds.world import (
     FloatArray,
     IntArray,
     hour_number,
+    new_york,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class SyntheticWorld:
         self.weather = SyntheticWeather(seed, disturbances, models)
         self.hourly = SyntheticDemand(seed, self.weather, disturbances, _FIRST_HOUR)
         self.daily = DailyTotals(self.hourly)
+        self.grids = new_york(self.hourly, self.daily)
         self.operator = SyntheticOperator(seed, self.hourly)
 
 
