@@ -146,6 +146,20 @@ def missing_hours(connection: sa.Connection, sites: Sequence[str], start: dateti
     return hours * len(sites) - int(whole)
 
 
+def lacking_variables(
+    connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime
+) -> dict[str, frozenset[str]]:
+    """By site, in the order of `sites`, the variables without a value in any hour of [start, end]."""
+    counts = ", ".join(f'count("{name}") AS "{name}"' for name in WEATHER_VARIABLES)
+    query = sa.text(
+        f"SELECT site, {counts} FROM raw_weather "  # noqa: S608
+        "WHERE site = ANY(:sites) AND timestamp BETWEEN :start AND :end GROUP BY site"
+    )
+    rows = connection.execute(query, {"sites": list(sites), "start": start, "end": end}).mappings()
+    known = {row["site"]: frozenset(name for name in WEATHER_VARIABLES if row[name]) for row in rows}
+    return {site: frozenset(WEATHER_VARIABLES) - known.get(site, frozenset()) for site in sites}
+
+
 def read_weather(
     connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
 ) -> pd.DataFrame:
