@@ -23,6 +23,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,7 @@ def main() -> None:
     """Check, compute what is not there yet, and print one JSON object."""
     options = read_options()
     with answer_alone():
+        source()
         try:
             inputs = checked(options)
         except InputError as error:
@@ -206,9 +208,8 @@ def used_site(folder: Path, start: date, end: date) -> Site:
         if window.isin(times).mean() >= COVERED and (times < window[0]).sum() >= DAYS_BEFORE * 24:
             latitude, longitude = site.place
             return Site(name=site.name, latitude=latitude, longitude=longitude, weight=1.0)
-    raise InputError(
-        f"{folder / OBSERVED_FILE}: no site has temperature of {start} to {end} and of {DAYS_BEFORE} days before"
-    )
+    span = f"{start} to {end} and {DAYS_BEFORE} days before"
+    raise InputError(f"{folder / OBSERVED_FILE}: no site has temperature of {span}")
 
 
 def scored_region(region: Input, options: argparse.Namespace, work: Path) -> dict[str, Any]:
@@ -300,10 +301,10 @@ def settings_for(
     """Settings of the region alone, whatever the environment says."""
     file = folder / "regions.toml"
     site, zone = region.site, region.region.zone.key
+    place = f"latitude = {site.latitude}, longitude = {site.longitude}, weight = {site.weight}"
     file.write_text(
-        f'[[region]]\ncode = "{region.code}"\nname = "{region.code} by one site"\nzone = "{zone}"\nsites = [\n'
-        f'  {{ name = "{site.name}", latitude = {site.latitude}, longitude = {site.longitude}, weight = 1.0 }},\n'
-        "]\n"
+        f'[[region]]\ncode = "{region.code}"\nname = "{region.code} by one site"\nzone = "{zone}"\n'
+        f'sites = [{{ name = "{site.name}", {place} }}]\n'
     )
     return settings_of(
         energy_demand_home=home,
@@ -390,16 +391,19 @@ def present(options: argparse.Namespace) -> datetime:
 
 def digest(region: Input, options: argparse.Namespace) -> str:
     """Of all that a region's scores depend on."""
-    parts = [
-        digest_of_files(region),
-        repr(region.site),
-        f"{options.start} {options.end} {options.refit_days}",
-        Path(__file__).read_text(encoding="utf-8"),
-    ]
-    package = Path(energy_demand.__file__).parent
-    for room in ("data", "evaluation", "model"):
-        parts += [file.read_text(encoding="utf-8") for file in sorted((package / room).rglob("*.py"))]
+    window = f"{options.start} {options.end} {options.refit_days}"
+    parts = [digest_of_files(region), repr(region.site), window, source()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def source() -> str:
+    """This script and what fits, forecasts and scores, as they are when the run begins."""
+    package = Path(energy_demand.__file__).parent
+    rooms = [
+        file for room in ("data", "evaluation", "model") for file in sorted((package / room).rglob("*.py"))
+    ]
+    return "\0".join(file.read_text(encoding="utf-8") for file in (Path(__file__), *rooms))
 
 
 def digest_of_files(region: Input) -> str:
