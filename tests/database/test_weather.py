@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.database import state
 from energy_demand.database import weather as weather_rows
 from energy_demand.database.repository import Written
 
@@ -250,3 +251,23 @@ def test_a_site_that_began_later_is_missing_until_then(database):
     put_hours(database, range(4, 10))
     assert missing(database) == 4
     assert missing(database, first=4) == 0
+
+
+def test_a_variable_that_no_hour_has_is_told_by_site(database):
+    put(database, weather({0: 1.0, 1: None}), at(1000))
+    put(database, whole(2, 3.0, "archive", **dict.fromkeys(WEATHER_VARIABLES[1:])), at(1000))
+    put(database, whole(0, 3.0, "archive", cloud_cover=None).assign(site="buffalo"), at(1000))
+    rest = frozenset(WEATHER_VARIABLES) - {"temperature_2m"}
+    with database.transaction() as connection:
+        lacking = weather_rows.lacking_variables(connection, ["buffalo", "albany", "utica"], at(0), at(5))
+        later = weather_rows.lacking_variables(connection, ["albany"], at(1), at(1))
+        summary = state.weather_summary(connection, at(1000))
+    assert list(lacking.items()) == [
+        ("buffalo", frozenset({"cloud_cover"})),
+        ("albany", rest),
+        ("utica", frozenset(WEATHER_VARIABLES)),
+    ]
+    assert later == {"albany": frozenset(WEATHER_VARIABLES)}
+    assert summary["buffalo"]["lacking"] == ["cloud_cover"]
+    assert summary["albany"]["lacking"] == [name for name in WEATHER_VARIABLES if name in rest]
+    assert summary["albany"]["rows"] == 3

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from energy_demand import locks
+from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.database.storable import storable
 from energy_demand.database.tables import quarantine, source_state, watermark, weather_run
 
@@ -83,19 +84,29 @@ def demand_summary(connection: sa.Connection, respondent: str, as_of: datetime) 
 
 
 def weather_summary(connection: sa.Connection, as_of: datetime) -> dict[str, dict[str, Any]]:
-    """By site: rows, first and last hour observed, and the newest forecast known at `as_of`."""
+    """By site: rows, first and last hour observed, and the newest forecast known at `as_of`.
+
+    `lacking` are the variables that no observed hour has.
+    """
+    counts = ", ".join(f'count("{name}") AS "{name}"' for name in WEATHER_VARIABLES)
     rows = connection.execute(
         sa.text(
-            "SELECT coalesce(w.site, f.site) AS site, w.rows, w.first, w.last, f.forecasts, "
-            "f.newest_forecast FROM (SELECT site, count(*) AS rows, min(timestamp) AS first, "
-            "max(timestamp) AS last "
+            "SELECT coalesce(w.observed_site, f.site) AS site, w.*, f.forecasts, "  # noqa: S608
+            "f.newest_forecast FROM (SELECT site AS observed_site, count(*) AS rows, "
+            f"min(timestamp) AS first, max(timestamp) AS last, {counts} "
             "FROM raw_weather WHERE known_at <= :as_of GROUP BY site) w FULL JOIN "
             "(SELECT site, count(DISTINCT issued_at) AS forecasts, max(issued_at) AS newest_forecast "
-            "FROM weather_forecast WHERE known_at <= :as_of GROUP BY site) f ON f.site = w.site ORDER BY 1"
+            "FROM weather_forecast WHERE known_at <= :as_of GROUP BY site) f ON f.site = w.observed_site "
+            "ORDER BY 1"
         ),
         {"as_of": as_of},
     )
-    return {row.pop("site"): row for row in map(dict, rows.mappings())}
+    shown = ("rows", "first", "last", "forecasts", "newest_forecast")
+    return {
+        row["site"]: {name: row[name] for name in shown}
+        | {"lacking": [name for name in WEATHER_VARIABLES if row["rows"] and not row[name]]}
+        for row in rows.mappings()
+    }
 
 
 def operator_summary(

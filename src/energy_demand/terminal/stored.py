@@ -43,8 +43,9 @@ def _add_data(table: Table, body: dict[str, Any]) -> None:
         forecasts = f"{weather['forecasts'] or 0:,} forecasts as issued"
         newest = weather["newest_forecast"]
         until = f", newest {newest:%Y-%m-%dT%H:%MZ}" if newest else ""
+        lacks = f"; never observed: {', '.join(weather['lacking'])}" if weather["lacking"] else ""
         table.add_row(
-            f"weather {site}", f"{weather['rows'] or 0:,} hours {_span(weather)}, {forecasts}{until}"
+            f"weather {site}", f"{weather['rows'] or 0:,} hours {_span(weather)}, {forecasts}{until}{lacks}"
         )
     operator = body["operator"]
     if operator is not None:
