@@ -123,7 +123,7 @@ def test_runs_of_another_model_are_not_mixed_in(database):
     assert found["temperature_2m"].tolist() == [4.0]
 
 
-def test_what_became_of_a_run_is_known_by_its_model_and_start(database):
+def test_what_became_of_a_run_is_known_by_its_model_start_and_region(database):
     row = {
         "model": "ecmwf_ifs",
         "run_at": at(0),
@@ -133,15 +133,19 @@ def test_what_became_of_a_run_is_known_by_its_model_and_start(database):
         "lacking": "",
         "reason": "HTTP 500",
         "asked_at": at(9),
+        "respondent": "NY",
     }
     with database.transaction() as connection:
         weather_rows.record_runs(connection, [row])
         weather_rows.record_runs(
             connection, [row | {"status": "complete", "reason": None, "asked_at": at(10)}]
         )
-        found = weather_rows.run_states(connection, "ecmwf_ifs", at(0), at(5))
-        assert weather_rows.run_states(connection, "gfs_seamless", at(0), at(5)) == {}
+        weather_rows.record_runs(connection, [row | {"respondent": "PJM"}])
+        elsewhere = weather_rows.run_states(connection, "PJM", "ecmwf_ifs", at(0), at(5))
+        found = weather_rows.run_states(connection, "NY", "ecmwf_ifs", at(0), at(5))
+        assert weather_rows.run_states(connection, "NY", "gfs_seamless", at(0), at(5)) == {}
     assert found == {at(0): weather_rows.RunState("complete", at(10))}
+    assert elsewhere == {at(0): weather_rows.RunState("failed", at(9))}
 
 
 def test_the_archive_replaces_what_the_forecast_api_filled_in_and_not_the_reverse(database):

@@ -106,17 +106,18 @@ def record_runs(connection: sa.Connection, rows: Sequence[dict[str, object]]) ->
         for column in weather_run.columns
         if not column.primary_key and column.name != "issued_at"
     }
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["model", "run_at"], set_=updated), list(rows)
-    )
+    key = [column.name for column in weather_run.primary_key]
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=updated), list(rows))
 
 
 def run_states(
-    connection: sa.Connection, model: str, start: datetime, end: datetime
+    connection: sa.Connection, respondent: str, model: str, start: datetime, end: datetime
 ) -> dict[datetime, RunState]:
-    """The runs of a model that start in [start, end] and were asked for before."""
+    """The runs of a model that start in [start, end] and were asked for before for this region."""
     query = sa.select(weather_run).where(
-        weather_run.c.model == model, weather_run.c.run_at.between(start, end)
+        weather_run.c.respondent == respondent,
+        weather_run.c.model == model,
+        weather_run.c.run_at.between(start, end),
     )
     return {
         row.run_at: RunState(row.status, row.asked_at, frozenset(row.lacking.split(",")) - {""})

@@ -52,7 +52,7 @@ class Service:
         self._settings = settings
         self.metrics = ServingMetrics()
         self.models = ModelHolder(
-            Registry(settings), ChampionCache(settings.home / "models"), _clock, settings.region
+            Registry(settings), ChampionCache(settings.models_folder), _clock, settings.region
         )
         self.requests = RequestLog(self.metrics, lambda: self.models.version)
         spool = Spool(settings.home / "spool", settings.prediction_spool_mb << 20)
