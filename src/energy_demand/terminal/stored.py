@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,6 +12,19 @@ from energy_demand.database.decisions import outcome_in_words
 from energy_demand.terminal.console import out
 from energy_demand.terminal.monitoring import contest_lines
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+REGION_COLUMNS = (
+    "region",
+    "hours",
+    "missing",
+    "newest demand",
+    "newest weather",
+    "champion, MAPE",
+    "drift",
+    "retraining",
+)
 UNKNOWN = {
     "database": "unknown; the database cannot be read",
     "mlflow": "unknown; MLflow cannot be read",
@@ -29,6 +42,50 @@ def print_status(body: dict[str, Any]) -> None:
     if "database" not in body["problems"]:
         _add_monitoring(table, body)
     out.print(table)
+
+
+def print_status_of_regions(bodies: dict[str, dict[str, Any]]) -> None:
+    """Print the result of `status` for several regions, a line each."""
+    found = [body for body in bodies.values() if "error" not in body]
+    for name in ("database", "mlflow"):
+        label = next((body[name] for body in found if body[name]), None)
+        out.print(f"{name:<8}  {escape(label or UNKNOWN[name])}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for name in REGION_COLUMNS:
+        table.add_column(name)
+    for code, body in bodies.items():
+        table.add_row(code, *map(escape, _cells(body)))
+    out.print(table)
+
+
+def _cells(body: dict[str, Any]) -> list[str]:
+    """What the table of regions says of one."""
+    if "error" in body:
+        return ["cannot be used"]
+    cells = ["unknown"] * (len(REGION_COLUMNS) - 1)
+    if "database" not in body["problems"]:
+        demand, check, retraining = body["demand"], body["last_drift_check"], body["last_retraining"]
+        newest = [weather["newest_forecast"] for weather in body["weather"].values()]
+        weather = min(newest) if newest and None not in newest else None
+        cells = [
+            f"{demand['rows']:,}",
+            f"{demand['missing_hours']:,}",
+            _at(demand["last"]),
+            _at(weather),
+            "unknown",
+            "none" if check is None else f"{check['drift_share']:.2f}",
+            "none" if retraining is None else retraining["outcome"],
+        ]
+    champion = body["champion"]
+    if "mlflow" not in body["problems"]:
+        cells[4] = (
+            "none" if champion is None else f"version {champion['version']}, {_percent(champion['mape'])}"
+        )
+    return cells
+
+
+def _at(moment: datetime | None) -> str:
+    return "none" if moment is None else f"{moment:%Y-%m-%dT%H:%MZ}"
 
 
 def _add_data(table: Table, body: dict[str, Any]) -> None:
