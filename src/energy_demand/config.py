@@ -201,9 +201,11 @@ def _in_place(given: dict[str, Any]) -> dict[str, Any]:
         return given
     if own is None and code in NEW_YORK_RESPONDENTS:
         return given
-    from energy_demand.region_catalogue import find, unknown_region  # noqa: PLC0415  (only where it is read)
+    from energy_demand.region_catalogue import find, read_regions, unknown_region  # noqa: PLC0415
 
     file = None if own is None else Path(own)
+    if file is not None and not given.get("eia_regions"):
+        read_regions(file)  # with several regions a fault in one entry is that region's alone
     entry = find(code, file)
     if entry is None:
         if given.keys() >= PLACE:

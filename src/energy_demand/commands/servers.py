@@ -52,7 +52,7 @@ def sandbox(
 
     Then, in another shell: export SANDBOX_URL=http://127.0.0.1:8090
     """
-    from energy_demand.recorded_data import recorded_world  # noqa: PLC0415
+    from energy_demand.recorded_data import recorded_world, synthetic_areas  # noqa: PLC0415
     from energy_demand.sandbox import errors, server, strictness  # noqa: PLC0415
     from energy_demand.sandbox.worlds import synthetic  # noqa: PLC0415
 
@@ -63,7 +63,7 @@ def sandbox(
             world: Any = recorded_world(data)
         else:
             disturbances = [synthetic.Disturbance.parse(text) for text in disturb or ()]
-            world = synthetic.SyntheticWorld(seed, disturbances)
+            world = synthetic.SyntheticWorld(seed, disturbances, areas=synthetic_areas())
         server.run(
             world,
             host=host,

@@ -303,10 +303,10 @@ def _grid(folder: Path, authority: Authority) -> Grid:
     rows = read_file(folder / DEMAND_FILE, {"period", *HOURLY_COLUMNS.values()})
     hourly = RecordedSeries(hours_of(rows["period"]), columns_of(rows, HOURLY_COLUMNS))
     zone = authority.zone
-    return Grid(authority.name, zone, _timezone(zone), authority.region, hourly, DailySums(hourly, zone))
+    return Grid(authority.name, zone, eia_timezone(zone), authority.region, hourly, DailySums(hourly, zone))
 
 
-def _timezone(zone: ZoneInfo) -> str:
+def eia_timezone(zone: ZoneInfo) -> str:
     """EIA's name of a zone; the zone's own where EIA has no totals in it."""
     days = (datetime(2019, month, 15, tzinfo=zone) for month in (1, 7))
     january, july = (day.utcoffset() or timedelta() for day in days)
