@@ -29,6 +29,7 @@ def show(first: str = "overview") -> None:
         ],
         position="top",
     )
+    widgets.choose_region()
     try:
         kind = store.read(queries.kind)
         if kind == "synthetic":

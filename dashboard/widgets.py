@@ -32,6 +32,17 @@ NO_FORECASTS = (
 )
 
 
+def choose_region() -> None:
+    """The choice of the shown region, where there are several; also in the address, as `?region=`."""
+    if len(store.every_region().regions) == 1:
+        return
+    found = store.usable_regions()
+    with st.container(width=220):
+        st.selectbox("Region", list(found.done), key=store.REGION, bind="query-params")
+    for code, reason in found.failed.items():
+        st.warning(f"{code} cannot be shown: {reason}", icon=":material/cloud_off:")
+
+
 @contextmanager
 def warn_on_failure() -> Iterator[None]:
     """A part of a page that may fail: shows the reason as a warning and keeps the rest of the page."""

@@ -112,7 +112,7 @@ def each_region(
     if region is not None or len(settings.regions) == 1:
         work(of_region(settings, region), Emit(as_json=as_json))
         return
-    from energy_demand.jobs.by_region import by_region  # noqa: PLC0415
+    from energy_demand.by_region import by_region  # noqa: PLC0415
     from energy_demand.terminal.console import print_json  # noqa: PLC0415
 
     bodies: dict[str, Body] = {}

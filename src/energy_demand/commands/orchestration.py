@@ -296,7 +296,7 @@ def worker() -> None:
     prepare_flows(settings)
     from energy_demand.orchestration.deployments import serve_deployments  # noqa: PLC0415
 
-    serve_deployments(settings.region.zone.key)
+    serve_deployments(settings)
 
 
 def _retrain(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from energy_demand.by_region import by_region
 from energy_demand.database.engine import Database, open_database
 from energy_demand.errors import UserError
-from energy_demand.jobs.by_region import by_region
 from energy_demand.monitoring.prometheus_metrics import ServingMetrics
 from energy_demand.serving.forecasts import STATEMENT_SECONDS
 from energy_demand.serving.http.answers import BadFieldError, NotReadyError, read_body
