@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.markup import escape
 from rich.table import Table
@@ -15,15 +15,16 @@ from energy_demand.terminal.monitoring import contest_lines
 if TYPE_CHECKING:
     from datetime import datetime
 
-REGION_COLUMNS = (
-    "region",
-    "hours",
-    "missing",
-    "newest demand",
-    "newest weather",
-    "champion, MAPE",
-    "drift",
-    "retraining",
+REGION_COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("region", "left"),
+    ("hours", "right"),
+    ("missing", "right"),
+    ("demand", "right"),
+    ("weather", "right"),
+    ("champion", "right"),
+    ("MAPE", "right"),
+    ("drift", "right"),
+    ("retraining", "left"),
 )
 UNKNOWN = {
     "database": "unknown; the database cannot be read",
@@ -51,41 +52,41 @@ def print_status_of_regions(bodies: dict[str, dict[str, Any]]) -> None:
         label = next((body[name] for body in found if body[name]), None)
         out.print(f"{name:<8}  {escape(label or UNKNOWN[name])}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for name in REGION_COLUMNS:
-        table.add_column(name)
+    for name, justify in REGION_COLUMNS:
+        table.add_column(name, no_wrap=True, justify=justify)
     for code, body in bodies.items():
         table.add_row(code, *map(escape, _cells(body)))
     out.print(table)
+    if found:
+        out.print("demand, weather: age of the newest hour and of the newest forecast as issued")
 
 
 def _cells(body: dict[str, Any]) -> list[str]:
-    """What the table of regions says of one."""
+    """What the table of regions says of one, but for its code."""
     if "error" in body:
-        return ["cannot be used"]
-    cells = ["unknown"] * (len(REGION_COLUMNS) - 1)
+        return [*["-"] * (len(REGION_COLUMNS) - 2), "unusable"]
+    stored, champion, drift, retraining = ["unknown"] * 4, ["unknown"] * 2, "unknown", "unknown"
     if "database" not in body["problems"]:
-        demand, check, retraining = body["demand"], body["last_drift_check"], body["last_retraining"]
+        now, demand = body["now"], body["demand"]
         newest = [weather["newest_forecast"] for weather in body["weather"].values()]
         weather = min(newest) if newest and None not in newest else None
-        cells = [
+        stored = [
             f"{demand['rows']:,}",
             f"{demand['missing_hours']:,}",
-            _at(demand["last"]),
-            _at(weather),
-            "unknown",
-            "none" if check is None else f"{check['drift_share']:.2f}",
-            "none" if retraining is None else retraining["outcome"],
+            _age(demand["last"], now),
+            _age(weather, now),
         ]
-    champion = body["champion"]
+        check, last = body["last_drift_check"], body["last_retraining"]
+        drift = "none" if check is None else f"{check['drift_share']:.2f}"
+        retraining = "none" if last is None else last["outcome"]
     if "mlflow" not in body["problems"]:
-        cells[4] = (
-            "none" if champion is None else f"version {champion['version']}, {_percent(champion['mape'])}"
-        )
-    return cells
+        serves = body["champion"]
+        champion = ["none", ""] if serves is None else [serves["version"], _percent(serves["mape"])]
+    return [*stored, *champion, drift, retraining]
 
 
-def _at(moment: datetime | None) -> str:
-    return "none" if moment is None else f"{moment:%Y-%m-%dT%H:%MZ}"
+def _age(moment: datetime | None, now: datetime) -> str:
+    return "none" if moment is None else f"{(now - moment).total_seconds() / 3600:.0f} h"
 
 
 def _add_data(table: Table, body: dict[str, Any]) -> None:
