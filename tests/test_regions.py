@@ -104,7 +104,7 @@ def test_1_a_backfill_stores_each_region_and_names_those_that_failed(call, envir
     hours = counted(
         environment, "SELECT respondent, count(*) FROM raw_demand WHERE series = 'D' GROUP BY respondent"
     )
-    assert hours["NY"] == hours["ERCO"] > 3000
+    assert hours["NY"] == hours["ERCO"] + 1 > 3000, "the first day begins an hour later in Texas"
     runs = counted(
         environment,
         "SELECT respondent, count(*) FROM weather_run WHERE status = 'complete' GROUP BY respondent",
@@ -133,7 +133,7 @@ def test_3_status_has_a_line_for_each_region(call):
     assert list(errors(err)) == ["XYZ"]
     lines = {line.split()[0]: line.split() for line in out.splitlines() if line.startswith(REGIONS)}
     assert list(lines) == list(REGIONS)
-    assert lines["NY"][1] == lines["ERCO"][1] != "0"
+    assert (lines["NY"][1], lines["ERCO"][1]) == ("3,248", "3,247")
     assert (lines["ERCO"][5], lines["XYZ"][-1], lines["MINE"][1]) == ("1", "unusable", "0")
     status, out, _ = call("status", "--json")
     bodies = json.loads(out)["regions"]
@@ -194,6 +194,7 @@ def service(environment) -> Iterator[Server]:
     server = Server(Path(given.pop("energy_demand_home")), given.pop("database_url"), **given)
     yield server.start()
     server.stop()
+    server.client.close()
 
 
 def test_8_the_service_answers_for_each_region(service):
