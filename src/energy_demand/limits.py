@@ -19,7 +19,7 @@ HOLDOUT_DAYS, SHADOW_DAYS, PROBATION_DAYS = 28, 28, 28
 def mae_limit_mwh(respondent: str) -> float:
     """The MAE above which a region's model is called wrong, MWh.
 
-    The limit is of New York's size. Of another region it says nothing: the ratio to the champion's holdout error
-    counts alone.
+    The limit is of New York's size and says nothing of another region, where the ratio to the champion's
+    holdout error counts alone.
     """
     return PERFORMANCE_MAE_THRESHOLD if respondent in NEW_YORK_CODES else math.inf
