@@ -83,6 +83,11 @@ def zone() -> str:
     return settings().region.zone.key
 
 
+def place() -> str:
+    """Whose time is shown, in words."""
+    return zone().rpartition("/")[2].replace("_", " ")
+
+
 def respondent() -> str:
     """The shown region."""
     return settings().region.respondent

@@ -112,7 +112,7 @@ def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
         row = logged.iloc[0]
         quality = str(row["quality"])
         issued = (
-            f"Issued {row['issued_at'].tz_convert(region.zone):%a %d %b %H:%M} New York time "
+            f"Issued {row['issued_at'].tz_convert(region.zone):%a %d %b %H:%M} {store.place()} time "
             f"({row['issued_at']:%H:%M} UTC) by version {row['model_version']}, {row['source']}."
         )
         hours = logged.drop(columns=["id"]).rename(columns={"predicted_demand": "predicted"})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from energy_demand.errors import UserError
+from energy_demand.logs import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +25,7 @@ class RegionsFailedError(UserError, RuntimeError):
 
 @dataclass(frozen=True)
 class ByRegion(Generic[T]):
-    """What a job gave for each region, and why it failed for others; both by code."""
+    """What a job gave for each region, and why it failed for others, without secrets; both by code."""
 
     done: dict[str, T] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -49,9 +50,9 @@ def by_region(settings: Settings, codes: Iterable[str], work: Callable[[Settings
         try:
             outcome.done[code] = work(settings.for_region(code))
         except UserError as error:
-            outcome.failed[code] = str(error)
+            outcome.failed[code] = redact(str(error))
         except Exception as error:  # noqa: BLE001
             # A fault of ours must not keep the other regions waiting either; its traceback is in the log.
             _log.exception("the job of %s failed", code)
-            outcome.failed[code] = f"{type(error).__name__}: {error}"
+            outcome.failed[code] = redact(f"{type(error).__name__}: {error}")
     return outcome

@@ -44,7 +44,8 @@ def forecast(
         int | None, typer.Option(metavar="N", help="Forecast the next N hours, up to 48.")
     ] = None,
     day: Annotated[
-        str | None, typer.Option(metavar="tomorrow|DATE", help="Forecast all hours of a New York day.")
+        str | None,
+        typer.Option(metavar="tomorrow|DATE", help="Forecast all hours of a local day of the region."),
     ] = None,
     as_of: Annotated[
         datetime | None,
