@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from energy_demand.config import FIRST_REGION
 from energy_demand.registry.local_cache import ChampionCache
 from energy_demand.registry.registry import Registry
 from energy_demand.serving.forecasts import Forecasts
@@ -48,5 +49,6 @@ class ServedRegion:
         if model is None:
             trouble = self.models.problem is not None
             why = "see the service's log" if trouble else "run `energy-demand train` to train one"
-            raise NotReadyError(f"no model serves yet; {why}")
+            of = "" if self.code == FIRST_REGION else f" of {self.code}"
+            raise NotReadyError(f"no model{of} serves yet; {why}")
         return model
