@@ -75,6 +75,7 @@ class Registry:
         self._home = settings.home
         self._name = settings.model_name
         self._region = settings.region.respondent
+        self._is_alone = settings.eia_regions in {(), (settings.eia_region,)}
         self._sites = [site.name for site in settings.region.sites]
         self.uri, self.label = self._store.uri, self._store.label
 
@@ -143,12 +144,12 @@ class Registry:
     def no_champion(self) -> NoChampionError:
         """The error for a region that no model serves yet; says so if there is one under the former name.
 
-        Models of all regions were once registered under the name that is New York's.
+        Models of all regions were once registered under the name that is New York's, by homes of one region.
         """
         message = "no model serves yet; run `energy-demand train` first"
         if self._name != MODEL_NAME:
             message = f"no model of {self._region} serves yet; run `energy-demand train` first"
-            if self._named(MODEL_NAME) is not None:
+            if self._is_alone and self._named(MODEL_NAME) is not None:
                 message += (
                     f" (models of {self._region} are registered as {self._name}; {MODEL_NAME}, which has a "
                     "champion, is New York's name)"
