@@ -334,7 +334,7 @@ class Simulation:
         with database.transaction() as connection:
             stored = {name: connection.scalar(sa.text(query), values) for name, query in STORED.items()}
             sources = {row["source"]: row for row in state.source_states(connection)}
-            runs = state.run_counts(connection, now - TRAILING)
+            runs = state.run_counts(connection, NEW_YORK.respondent, now - TRAILING)
         when = f"{now:%m-%d %H}"
         for report in reports:
             outcome.failed_sources.update(report.failures.keys())

@@ -29,10 +29,12 @@ def show(first: str = "overview") -> None:
         ],
         position="top",
     )
+    widgets.choose_region()
     try:
         kind = store.read(queries.kind)
         if kind == "synthetic":
-            st.info("Synthetic data. These are not real New York figures.", icon=":material/science:")
+            whose = {"NY": "New York"}.get(store.respondent(), store.respondent())
+            st.info(f"Synthetic data. These are not real {whose} figures.", icon=":material/science:")
         fixed = store.settings().energy_demand_now
         if fixed is not None:
             st.caption(f"The present is fixed at {fixed:%Y-%m-%d %H:%M} UTC; later data is not shown.")

@@ -36,7 +36,12 @@ class Sign:
     sentence: str
 
 
-def model_sign(recent: Mapping[str, Any] | None, champion: str | None, test_mae: float | None) -> Sign:
+def model_sign(
+    recent: Mapping[str, Any] | None,
+    champion: str | None,
+    test_mae: float | None,
+    limit_mwh: float = PERFORMANCE_MAE_THRESHOLD,
+) -> Sign:
     """The model's current error.
 
     Args:
@@ -44,6 +49,7 @@ def model_sign(recent: Mapping[str, Any] | None, champion: str | None, test_mae:
             answered, of any version; None: no database.
         champion: the champion's version; None: none serves.
         test_mae: the champion's holdout MAE (MWh), if known.
+        limit_mwh: the region's MAE limit.
     """
     title = "Model"
     if champion is None:
@@ -58,7 +64,7 @@ def model_sign(recent: Mapping[str, Any] | None, champion: str | None, test_mae:
             f"`energy-demand forecast --scheduled` at 09:00 each day.{holdout}",
         )
     mae, mape = float(recent["mae"]), float(recent["mape"])
-    limits = [PERFORMANCE_MAE_THRESHOLD] + ([] if test_mae is None else [WORSE_RATIO * test_mae])
+    limits = [limit_mwh] + ([] if test_mae is None else [WORSE_RATIO * test_mae])
     bad = mae > min(limits)
     ratio = "" if test_mae is None else f", {mae / test_mae:.2f} × its holdout MAE"
     return Sign(

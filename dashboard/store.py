@@ -15,6 +15,7 @@ import streamlit as st
 from psycopg.errors import UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import ProgrammingError
 
+from energy_demand.by_region import ByRegion, by_region
 from energy_demand.config import Settings, load_settings
 from energy_demand.database.engine import Database, DatabaseUnavailableError, open_database
 from energy_demand.errors import UserError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+REGION = "region"  # the key of the choice, also in the address
 HELD_SECONDS = 60
 STATEMENT_SECONDS = 10.0
 RUNS = 100  # newest, that are shown
@@ -51,9 +53,24 @@ class NoTablesError(UserError, RuntimeError):
 
 
 @st.cache_resource(show_spinner=False)
-def settings() -> Settings:
-    """The settings, read once."""
+def every_region() -> Settings:
+    """The settings of all regions, read once."""
     return load_settings()
+
+
+@st.cache_resource(show_spinner=False)
+def usable_regions() -> ByRegion[Settings]:
+    """The settings of each region, and why others cannot be shown."""
+    every = every_region()
+    return by_region(every, every.regions, lambda of: of)
+
+
+def settings() -> Settings:
+    """The settings of the shown region."""
+    every = every_region()
+    if len(every.regions) == 1:
+        return every
+    return usable_regions().done.get(st.session_state.get(REGION, ""), every)
 
 
 def now() -> datetime:
@@ -66,6 +83,11 @@ def zone() -> str:
     return settings().region.zone.key
 
 
+def place() -> str:
+    """Whose time is shown, in words."""
+    return zone().rpartition("/")[2].replace("_", " ")
+
+
 def respondent() -> str:
     """The shown region."""
     return settings().region.respondent
@@ -74,7 +96,9 @@ def respondent() -> str:
 @st.cache_resource(show_spinner=False, on_release=Database.close)
 def database() -> Database:
     """The application's database, read-only."""
-    return open_database(settings(), migrate_now=False, read_only=True, statement_seconds=STATEMENT_SECONDS)
+    return open_database(
+        every_region(), migrate_now=False, read_only=True, statement_seconds=STATEMENT_SECONDS
+    )
 
 
 def _named(query: Callable[..., Any]) -> str:
@@ -108,38 +132,67 @@ def read(query: Callable[Concatenate[sa.Connection, P], T], *given: P.args, **na
     return answer
 
 
-@st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
 def runs() -> list[RunSummary]:
-    """The newest training runs, newest first.
+    """The newest training runs of the shown region, newest first.
 
     Raises:
         RegistryUnavailableError: MLflow cannot be reached.
     """
-    return run_history(settings(), RUNS)
+    return _runs(respondent())
 
 
-@st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
 def champion_version() -> str | None:
     """The champion's version; None if there is none.
 
     Raises:
         RegistryUnavailableError: MLflow cannot be reached.
     """
-    return Registry(settings()).champion_version()
+    return champion_and_previous()[0]
 
 
-@st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
 def champion_and_previous() -> tuple[str | None, str | None]:
     """The champion's version and that of the champion before it; None where there is none.
 
     Raises:
         RegistryUnavailableError: MLflow cannot be reached.
     """
+    return _champion_and_previous(respondent())
+
+
+def forecast(issued_at: datetime, day: date, version: str) -> Forecast:
+    """A version's forecast of a local day from what was known at `issued_at`; nothing is logged.
+
+    Raises:
+        UserError: it cannot be made, or the database or MLflow cannot be reached.
+    """
+    return _forecast(respondent(), issued_at, day, version)
+
+
+def contributions(version: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """SHAP values of feature rows by a version's base booster, MWh; see `BaseBooster.contributions`."""
+    return _contributions(respondent(), version, rows)
+
+
+def importance(version: str, kind: str) -> dict[str, float]:
+    """Importance of each column of a version's base booster, by `gain` or `split`."""
+    return _importance(respondent(), version, kind)
+
+
+# What follows is cached by the region, which is that of the settings.
+
+
+@st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
+def _runs(region: str) -> list[RunSummary]:  # noqa: ARG001
+    return run_history(settings(), RUNS)
+
+
+@st.cache_data(ttl=HELD_SECONDS, show_spinner=False)
+def _champion_and_previous(region: str) -> tuple[str | None, str | None]:  # noqa: ARG001
     return Registry(settings()).champion_and_previous()
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the model …")
-def _model(version: str) -> Champion:
+def _model(region: str, version: str) -> Champion:  # noqa: ARG001
     """A registered version with its forecaster; to be used under `_boosters` only.
 
     Raises:
@@ -149,30 +202,23 @@ def _model(version: str) -> Champion:
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner="Forecasting …")
-def forecast(issued_at: datetime, day: date, version: str) -> Forecast:
-    """A version's forecast of a local day from what was known at `issued_at`; nothing is logged.
-
-    Raises:
-        UserError: it cannot be made, or the database or MLflow cannot be reached.
-    """
+def _forecast(region: str, issued_at: datetime, day: date, version: str) -> Forecast:
     periods = hours_of_day(day, issued_at, settings().region.zone)
-    champion = _model(version)
+    champion = _model(region, version)
     with _boosters:
         return forecast_stored(database(), settings(), issued_at, periods, champion)
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner=False)
-def contributions(version: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """SHAP values of feature rows by a version's base booster, MWh; see `BaseBooster.contributions`."""
-    base = _model(version).forecaster.base
+def _contributions(region: str, version: str, rows: pd.DataFrame) -> pd.DataFrame:
+    base = _model(region, version).forecaster.base
     with _boosters:
         return base.contributions(rows)
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner=False)
-def importance(version: str, kind: str) -> dict[str, float]:
-    """Importance of each column of a version's base booster, by `gain` or `split`."""
-    booster = _model(version).forecaster.booster
+def _importance(region: str, version: str, kind: str) -> dict[str, float]:
+    booster = _model(region, version).forecaster.booster
     with _boosters:
         values = booster.feature_importance(importance_type=kind)
     return dict(zip(BOOSTER_COLUMNS, map(float, values), strict=True))

@@ -26,10 +26,25 @@ DAY_AHEAD_LEADS = (16, 40)
 DEFAULT_DAYS = 30
 COLOURS: dict[str, Any] = {"good": "green", "bad": "red", "unknown": "gray"}
 ICONS = {"good": ":material/check_circle:", "bad": ":material/error:", "unknown": ":material/help:"}
-NO_FORECASTS = (
-    "There is no scheduled forecast to score yet. Run `energy-demand forecast --scheduled` at 09:00 New York "
-    "time each day, or keep `energy-demand worker` running."
-)
+
+
+def choose_region() -> None:
+    """The choice of the shown region, where there are several; also in the address, as `?region=`."""
+    if len(store.every_region().regions) == 1:
+        return
+    found = store.usable_regions()
+    with st.container(width=220):
+        st.selectbox("Region", list(found.done), key=store.REGION, bind="query-params")
+    for code, reason in found.failed.items():
+        st.warning(f"{code} cannot be shown: {reason}", icon=":material/cloud_off:")
+
+
+def no_forecasts() -> str:
+    """What a page says that has nothing to score."""
+    return (
+        "There is no scheduled forecast to score yet. Run `energy-demand forecast --scheduled` at 09:00 "
+        f"{store.place()} time each day, or keep `energy-demand worker` running."
+    )
 
 
 @contextmanager
@@ -65,7 +80,7 @@ def judged_filters() -> Judged | None:
     left, middle, right = st.columns([2, 1, 2])
     with left:
         chosen = st.date_input(
-            "Days (New York)",
+            f"Days ({store.place()})",
             value=(max(first, min(last, today) - timedelta(days=DEFAULT_DAYS - 1)), last),
             min_value=first,
             max_value=last,
@@ -104,7 +119,7 @@ def judged_filters() -> Judged | None:
 
 
 def download(rows: pd.DataFrame, name: str, what: str) -> None:
-    """A button that downloads exactly these rows as CSV; hours in UTC and in New York time."""
+    """A button that downloads exactly these rows as CSV; hours in UTC and in the region's time."""
     st.download_button(
         f"{what} as CSV ({len(rows):,} rows)",
         data=as_csv(rows, store.zone()),

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from energy_demand import cli, config
+from energy_demand.by_region import RegionsFailedError, by_region
 from energy_demand.config import NEW_YORK_RESPONDENTS, PLACE, SettingsError, load_settings, settings_of
 from energy_demand.data.eia_client import PREDECESSORS
 from energy_demand.doctor.machine import given_settings
@@ -124,6 +125,144 @@ def test_authorities_that_retired_say_when():
         "WACM": "2026-03-31",
         "WAUW": "2026-03-31",
     }
+
+
+# Several regions.
+
+
+def several(*codes: str, **given: object):
+    return settings_of(eia_regions=codes, **given)
+
+
+def test_the_first_region_is_the_default_one_and_each_has_its_own_facts_names_and_folders(tmp_path):
+    settings = several("PJM", "ERCO", "NY", energy_demand_home=tmp_path)
+    assert (settings.eia_region, settings.regions) == ("PJM", ("PJM", "ERCO", "NY"))
+    assert settings.for_region("PJM") is settings
+    erco, york = settings.for_region("ERCO"), settings.for_region("NY")
+    assert (settings.region, erco.region, york.region) == (region_of("PJM"), region_of("ERCO"), NEW_YORK)
+    assert [each.model_name for each in (settings, erco, york)] == [
+        "energy-demand-lgbm-PJM",
+        "energy-demand-lgbm-ERCO",
+        "energy-demand-lgbm",
+    ]
+    assert york.models_folder == tmp_path / "models"
+    assert erco.models_folder == tmp_path / "models" / "ERCO"
+    assert york.reference_path == settings_of(energy_demand_home=tmp_path).reference_path
+    paths = {each.reference_path for each in (settings, erco, york)}
+    assert len(paths | {each.drift_report_path for each in (settings, erco, york)}) == 6
+    assert set(erco.regions) == set(settings.regions)
+
+
+def test_one_region_alone_is_as_it_was(tmp_path):
+    assert settings_of().regions == ("NY",)
+    assert settings_of(eia_region="PJM").regions == ("PJM",)
+    given = {"energy_demand_home": tmp_path}
+    assert settings_of(**given).picture_path == several("NY", **given).picture_path
+
+
+def test_eia_region_is_the_default_one_wherever_it_is_listed():
+    assert several("NY", "PJM", eia_region="PJM").regions == ("PJM", "NY")
+
+
+def test_all_are_those_that_are_not_retired_new_york_first():
+    codes = several("all").regions
+    assert codes[0] == "NY"
+    assert set(codes) == {code for code, entry in CATALOGUE.items() if entry.retired is None}
+    assert several("all", eia_region="ERCO").regions[0] == "ERCO"
+
+
+def test_sites_that_are_set_and_the_operator_s_forecast_are_of_their_own_region_alone():
+    settings = several("NY", "PJM", weather_tz="UTC", operator_forecast="nyiso")
+    assert settings.region.zone.key == "UTC"
+    pjm = settings.for_region("PJM")
+    assert (pjm.region.zone.key, pjm.operator_forecast) == ("America/New_York", None)
+    assert several("NY", "PJM", operator_forecast="nyiso").for_region("NY").operator_forecast == "nyiso"
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ({"EIA_REGIONS": "NY,NY"}, "EIA_REGIONS: NY is there twice"),
+        ({"EIA_REGIONS": "ny,PJM"}, "EIA_REGIONS: 'ny' is not a region's code; write it in capitals"),
+        ({"EIA_REGIONS": "all,PJM"}, "EIA_REGIONS: `all` stands alone"),
+        (
+            {"EIA_REGIONS": "PJM,ERCO", "EIA_REGION": "NY"},
+            "EIA_REGIONS: EIA_REGION, the default region, is NY and not among PJM,ERCO",
+        ),
+        (
+            {"EIA_REGIONS": "PJN,NY"},
+            "EIA_REGION: PJN is not in the catalogue of regions; did you mean PNM or PJM?",
+        ),
+    ],
+    ids=["one twice", "small letters", "all and one", "another default", "an unknown default"],
+)
+def test_a_list_of_regions_that_cannot_be_used_is_refused(variables, fault, monkeypatch):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).startswith(fault)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_is_read_from_the_environment(monkeypatch):
+    monkeypatch.setenv("EIA_REGIONS", " NY, PJM ,ERCO")
+    assert load_settings().regions == ("NY", "PJM", "ERCO")
+
+
+def failures(settings) -> dict[str, str]:
+    return by_region(settings, settings.regions, lambda of: of.region).failed
+
+
+def test_an_unknown_region_fails_alone():
+    assert failures(several("NY", "XYZQ", "PJM")) == {
+        "XYZQ": "EIA_REGIONS: XYZQ is not in the catalogue of regions. `energy-demand regions` lists them; "
+        "describe another one in REGIONS_FILE"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            OWN.replace("America/Chicago", "America/Chicagoo"),
+            "entry PJM: zone: 'America/Chicagoo' is not a time",
+        ),
+        (OWN + OWN, "entry PJM: code: there are two entries with it; remove one"),
+    ],
+    ids=["a fault", "one code twice"],
+)
+def test_a_fault_in_an_entry_of_one_s_own_is_that_region_s_alone(text, fault, own):
+    file = own(text + OWN.replace('"PJM"', '"MINE"').replace("philadelphia", "camden"))
+    failed = failures(several("NY", "PJM", "MINE", "ERCO", regions_file=file))
+    assert list(failed) == ["PJM"]
+    assert fault in failed["PJM"]
+
+
+def test_a_site_at_two_places_is_refused_with_both_regions(own):
+    file = own(OWN.replace('"PJM"', '"MINE"').replace("39.95", "39.99"))
+    failed = failures(several("NY", "PJM", "MINE", regions_file=file))
+    assert list(failed) == ["MINE"]
+    assert failed["MINE"].startswith("MINE and PJM both have a site philadelphia, at 39.99, -75.17 and at ")
+
+
+def test_a_region_that_is_not_listed_is_not_to_be_had():
+    with pytest.raises(RegionError, match=r"^ERCO is not among the regions that are forecast \(NY, PJM\)"):
+        several("NY", "PJM").for_region("ERCO")
+
+
+def test_a_bug_in_one_region_stops_no_other_and_is_logged(caplog):
+    def work(of):
+        if of.eia_region == "PJM":
+            raise KeyError("oops")
+        return of.eia_region
+
+    settings = several("NY", "PJM", "ERCO")
+    outcome = by_region(settings, settings.regions, work)
+    assert outcome.done == {"NY": "NY", "ERCO": "ERCO"}
+    with pytest.raises(RegionsFailedError, match=r"^PJM: KeyError: 'oops'$"):
+        outcome.raise_failures()
+    assert "Traceback" in caplog.text
 
 
 # New York.

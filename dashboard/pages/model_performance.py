@@ -32,10 +32,10 @@ OPERATOR_ROWS = {
 def show() -> None:
     """The page."""
     st.subheader("Model Performance")
-    st.caption("Scores the forecasts scheduled at 09:00 New York time, one for each hour.")
+    st.caption(f"Scores the forecasts scheduled at 09:00 {store.place()} time, one for each hour.")
     which = widgets.judged_filters()
     if which is None:
-        st.info(widgets.NO_FORECASTS)
+        st.info(widgets.no_forecasts())
         return
     days = store.read(queries.days, which)
     if days.empty:

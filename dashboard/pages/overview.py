@@ -17,6 +17,7 @@ from energy_demand.database.watched import champion_share
 from energy_demand.errors import UserError
 from energy_demand.evaluation.beside_operator import COMBINATION, OUR_WEIGHT, beside_operator
 from energy_demand.jobs.operator_combination import read_known
+from energy_demand.limits import mae_limit_mwh
 from energy_demand.model.forecast import WHAT_ANSWERED
 from energy_demand.model.forecaster import PREDICTED, ROOFTOP_MWH
 from energy_demand.timeaxis import HOUR, day_periods, local_day, utc_index
@@ -111,7 +112,7 @@ def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
         row = logged.iloc[0]
         quality = str(row["quality"])
         issued = (
-            f"Issued {row['issued_at'].tz_convert(region.zone):%a %d %b %H:%M} New York time "
+            f"Issued {row['issued_at'].tz_convert(region.zone):%a %d %b %H:%M} {store.place()} time "
             f"({row['issued_at']:%H:%M} UTC) by version {row['model_version']}, {row['source']}."
         )
         hours = logged.drop(columns=["id"]).rename(columns={"predicted_demand": "predicted"})
@@ -153,7 +154,9 @@ def _model_sign(now: datetime) -> Sign:
     version = store.champion_version()
     own = next((run.metrics.get("test_mae") for run in store.runs() if run.serves), None)
     week = Judged(store.respondent(), store.zone(), now - WEEK, now, now, widgets.DAY_AHEAD_LEADS, own=True)
-    return model_sign(queries.over_all(store.read(queries.days, week)), version, own)
+    return model_sign(
+        queries.over_all(store.read(queries.days, week)), version, own, mae_limit_mwh(store.respondent())
+    )
 
 
 def _links() -> None:

@@ -64,6 +64,11 @@ def promql(text: str, ref: str = "A") -> prometheus.Dataquery:
     return query.format(PromQueryFormat.TIME_SERIES).editor_mode(QueryEditorMode.CODE)
 
 
+def of_region(text: str) -> str:
+    """A function of one metric, for the chosen region alone."""
+    return text.replace(")", '{region="$respondent"})')
+
+
 def steps(first: str, **others: float) -> dashboards.ThresholdsConfig:
     """Threshold colours in ascending order: each begins at its value."""
     colours = [Threshold(None, first), *(Threshold(value, colour) for colour, value in others.items())]
@@ -225,7 +230,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
             "MAE",
             "Mean absolute error of the champion's own 09:00 forecasts for the hours of the last week. "
             "An alert fires above 1,500 MWh for an hour.",
-            "max(model_mae_mwh)",
+            of_region("max(model_mae_mwh)"),
             MWH,
             0,
             steps("green", red=1500),
@@ -233,7 +238,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         number(
             "MAPE",
             "Mean absolute percentage error of the same forecasts.",
-            "max(model_mape_percent)",
+            of_region("max(model_mape_percent)"),
             "percent",
             2,
             steps("green", orange=4, red=8),
@@ -242,7 +247,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
             "Drift share",
             "Share of drifted features in the last drift check: the mean over the three feature groups. "
             "Above 0.3 is drift.",
-            "max(drift_share)",
+            of_region("max(drift_share)"),
             "percentunit",
             0,
             steps("green", red=0.3),
@@ -250,7 +255,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         number(
             "Data freshness",
             "Hours since the newest valid hour of demand. An alert fires above 48.",
-            "min(data_freshness_hours)",
+            of_region("min(data_freshness_hours)"),
             "suffix:h",
             1,
             steps("green", orange=6, red=48),
@@ -279,7 +284,9 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
             PROMETHEUS,
             MWH,
         )
-        .with_target(promql("max(predicted_demand_mwh)").range().legend_format("newest prediction"))
+        .with_target(
+            promql(of_region("max(predicted_demand_mwh)")).range().legend_format("newest prediction")
+        )
         .height(9)
         .span(8),
         lines(
@@ -307,7 +314,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         number(
             "Retrainings requested",
             "Drift checks that asked for a retraining, since the database was created.",
-            "max(retrain_triggered_total)",
+            of_region("max(retrain_triggered_total)"),
             "short",
             0,
             steps("blue"),
@@ -344,7 +351,7 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         number(
             "Feature rows",
             "Rows of the features table, one per hour.",
-            "max(feature_rows)",
+            of_region("max(feature_rows)"),
             "short",
             0,
             steps("red", green=1000),
@@ -359,8 +366,10 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
             PROMETHEUS,
             "percent",
         )
-        .with_target(promql("max(challenger_gain_percent)").range().legend_format("gain"))
-        .with_target(promql("max(challenger_shadow_days)", "B").range().legend_format("days in the shadow"))
+        .with_target(promql(of_region("max(challenger_gain_percent)")).range().legend_format("gain"))
+        .with_target(
+            promql(of_region("max(challenger_shadow_days)"), "B").range().legend_format("days in the shadow")
+        )
         .override_by_query(
             "B",
             [
@@ -390,7 +399,7 @@ def written() -> str:
         .timepicker(dashboards.TimePicker().refresh_intervals(["30s", "1m", "5m", "15m", "1h"]))
         .with_variable(
             dashboards.QueryVariable("respondent")
-            .label("Respondent")
+            .label("Region")
             .datasource(POSTGRESQL)
             .query(respondents)
             .refresh(VariableRefresh.ON_DASHBOARD_LOAD)

@@ -21,13 +21,18 @@ __version__ = "0.1.0"
 
 
 def forecast(
-    *, hours: int | None = None, day: date | str | None = None, settings: Settings | None = None
+    *,
+    hours: int | None = None,
+    day: date | str | None = None,
+    region: str | None = None,
+    settings: Settings | None = None,
 ) -> Forecast:
     """The forecast by the model that serves, issued now, from what is stored; it is not logged.
 
     Args:
         hours: the next N hours, up to 48; 24 where neither is given.
         day: all hours of a local day: a date, or `tomorrow`.
+        region: one of `EIA_REGIONS`; the default region where it is left out.
         settings: where database and registry are; from the environment and `.env` by default.
 
     Returns:
@@ -36,6 +41,7 @@ def forecast(
 
     Raises:
         NoChampionError: no model serves yet.
+        RegionError: the region is not among them, or cannot be used.
         ForecastError: the hours cannot be forecast.
         DatabaseUnavailableError, RegistryUnavailableError: one of them cannot be reached.
     """
@@ -46,6 +52,8 @@ def forecast(
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
 
     settings = settings or load_settings()
+    if region is not None:
+        settings = settings.for_region(region)
     issued_at = settings.present()
     periods = asked_hours(settings, issued_at, hours=hours, day=day)
     registry = Registry(settings)

@@ -77,7 +77,7 @@ def main() -> None:
     try:
         typer.main.get_command(app)()  # calling `app` would replace our excepthook with Typer's
     except UserError as error:
-        sys.stderr.write(f"error: {redact(str(error))}\n")
+        sys.stderr.write("".join(f"error: {line}\n" for line in redact(str(error)).splitlines()))
         sys.exit(1)
 
 

@@ -139,6 +139,9 @@ SANDBOX_PATHS = {
 
 # The names under which EIA serves New York.
 NEW_YORK_RESPONDENTS = frozenset({"NY", "NYIS"})
+# The region whose names and folders have no code in them, because it was there first.
+FIRST_REGION = "NY"
+ALL_REGIONS = "all"
 REGION_CODE = r"^[A-Z0-9]+$"
 # What a region that is not in the catalogue needs.
 PLACE = frozenset({"weather_tz", "weather_site", "weather_lat", "weather_lon", "weather_further_sites"})
@@ -177,6 +180,17 @@ def _stripped(given: dict[str, Any]) -> dict[str, Any]:
     return {name: texts.get(name, value) for name, value in given.items() if texts.get(name, value) != ""}
 
 
+def _with_default_region(given: dict[str, Any]) -> dict[str, Any]:
+    """With the first of EIA_REGIONS as the default region where EIA_REGION is not given."""
+    listed = _listed(given.get("eia_regions"))
+    if given.get("eia_region") or not isinstance(listed, (list, tuple)) or not listed:
+        return given
+    first = listed[0]
+    if not isinstance(first, str) or not re.match(REGION_CODE, first):  # `all`, or its own check refuses it
+        return given
+    return {**given, "eia_region": first}
+
+
 def _in_place(given: dict[str, Any]) -> dict[str, Any]:
     """With the region's entry in the catalogue where time zone, sites and country are not given.
 
@@ -187,9 +201,11 @@ def _in_place(given: dict[str, Any]) -> dict[str, Any]:
         return given
     if own is None and code in NEW_YORK_RESPONDENTS:
         return given
-    from energy_demand.region_catalogue import find, unknown_region  # noqa: PLC0415  (only where it is read)
+    from energy_demand.region_catalogue import find, read_regions, unknown_region  # noqa: PLC0415
 
     file = None if own is None else Path(own)
+    if file is not None and not given.get("eia_regions"):
+        read_regions(file)  # with several regions a fault in one entry is that region's alone
     entry = find(code, file)
     if entry is None:
         if given.keys() >= PLACE:
@@ -232,6 +248,28 @@ def _of_the_region(value: str | None, info: ValidationInfo) -> str | None:
     return value
 
 
+def _codes(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """Codes of regions, the default region first; or `all` alone."""
+    if value in ((), (ALL_REGIONS,)):
+        return value
+    if ALL_REGIONS in value:
+        raise ValueError("`all` stands alone; leave the other regions out")
+    for code in value:
+        if not re.match(REGION_CODE, code):
+            raise ValueError(f"{code!r} is not a region's code; write it in capitals, like NY,PJM")
+        if value.count(code) > 1:
+            raise ValueError(f"{code} is there twice; remove one")
+    default = info.data.get("eia_region")
+    if default is None:  # refused by its own check
+        return value
+    if default not in value:
+        raise ValueError(
+            f"EIA_REGION, the default region, is {default} and not among {','.join(value)}; add {default}, "
+            "or leave EIA_REGION out"
+        )
+    return (default, *(code for code in value if code != default))
+
+
 def _http_url(value: str) -> str:
     if not value.startswith(HTTP_SCHEMES):
         raise ValueError(f"{value!r} is no address; it starts with http:// or https://")
@@ -254,6 +292,9 @@ class Settings(BaseSettings):
         None, description="Key of EIA's API; free at eia.gov/opendata."
     )
     eia_region: str = Field("NY", pattern=REGION_CODE, description="EIA respondent.")
+    eia_regions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_codes)] = (
+        Field((), description="All regions that are forecast, or `all`; unset: EIA_REGION alone.")
+    )
     regions_file: Path | None = Field(
         None, description="Regions of one's own, in the form of the catalogue; they replace its entries."
     )
@@ -355,7 +396,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, given: dict[str, Any]) -> dict[str, Any]:
-        given = _in_place(_stripped(given))
+        given = _in_place(_with_default_region(_stripped(given)))
         paid = bool(given.get("open_meteo_api_key"))
         root = str(given.get("sandbox_url") or "").rstrip("/")
         if not root.startswith(HTTP_SCHEMES):  # none, or one that its own check refuses
@@ -372,17 +413,31 @@ class Settings(BaseSettings):
     @property
     def reference_path(self) -> Path:
         """What drift is measured against; in the project's `data/`, or in the home folder that was set."""
-        return self._files / "data" / "reference" / "reference_features.parquet"
+        return self._own(self._files / "data" / "reference") / "reference_features.parquet"
 
     @property
     def drift_report_path(self) -> Path:
         """The newest page on drift; likewise."""
-        return self._files / "reports" / "latest_drift.html"
+        return self._own(self._files / "reports") / "latest_drift.html"
 
     @property
     def picture_path(self) -> Path:
         """Where `forecast` writes its picture by default; likewise."""
-        return self._files / "reports" / "forecast.png"
+        return self._own(self._files / "reports") / "forecast.png"
+
+    @property
+    def models_folder(self) -> Path:
+        """This machine's copies of the models that served last; in the home folder."""
+        return self._own(self.home / "models")
+
+    @property
+    def model_name(self) -> str:
+        """The name of the region's registered model."""
+        return MODEL_NAME if self.eia_region == FIRST_REGION else f"{MODEL_NAME}-{self.eia_region}"
+
+    def _own(self, folder: Path) -> Path:
+        """The region's own folder in a folder: New York's is the folder itself."""
+        return folder if self.eia_region == FIRST_REGION else folder / self.eia_region
 
     @property
     def _files(self) -> Path:
@@ -401,6 +456,55 @@ class Settings(BaseSettings):
         )
         sites = (first, *self.weather_further_sites)
         return Region(self.eia_region, ZoneInfo(self.weather_tz), self.holiday_country, sites)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The codes of all regions that are forecast, the default region first.
+
+        Raises:
+            RegionError: EIA_REGIONS is `all`, and REGIONS_FILE cannot be used.
+        """
+        if self.eia_regions != (ALL_REGIONS,):
+            return self.eia_regions or (self.eia_region,)
+        from energy_demand.region_catalogue import active  # noqa: PLC0415  (only where it is read)
+
+        others = (code for code in active(self.regions_file) if code != self.eia_region)
+        return (self.eia_region, *others)
+
+    def for_region(self, code: str) -> Settings:
+        """The settings of one of `regions`; time zone, sites and holidays that are set are the default's.
+
+        Raises:
+            RegionError: the region is not among `regions`, not in the catalogue, has a fault there, or has a
+                site whose name another region before it gives to another place.
+        """
+        if code == self.eia_region:
+            return self
+        from energy_demand.region_catalogue import check_shared_sites, further_region  # noqa: PLC0415  (as above)
+
+        if code not in self.regions:
+            raise RegionError(
+                f"{code} is not among the regions that are forecast ({', '.join(self.regions)}); "
+                "EIA_REGIONS says which"
+            )
+        region = further_region(code, self.regions_file)
+        before = self.regions[1 : self.regions.index(code)]
+        check_shared_sites(region, self.region, before, self.regions_file)
+        first, *further = region.sites
+        return self.model_copy(
+            update={
+                "eia_region": code,
+                "eia_regions": (code, *(each for each in self.regions if each != code)),
+                "weather_tz": region.zone.key,
+                "weather_site": first.name,
+                "weather_lat": first.latitude,
+                "weather_lon": first.longitude,
+                "weather_weight": first.weight,
+                "weather_further_sites": tuple(further),
+                "holiday_country": region.country,
+                "operator_forecast": self.operator_forecast if code in NEW_YORK_RESPONDENTS else None,
+            }
+        )
 
     @property
     def weather_models(self) -> tuple[WeatherModel, ...]:

@@ -6,8 +6,10 @@ the catalogue's with the same code.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
+import re
 import tomllib
 from collections import Counter
 from datetime import date  # noqa: TC003  (pydantic reads it)
@@ -22,8 +24,9 @@ from energy_demand.errors import RegionError
 from energy_demand.region import Region, Site, existing_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+CODE = r"^[A-Z0-9]+$"
 CATALOGUE = Path(__file__).with_name("regions.toml")
 UNITED_STATES = "US"
 # The contiguous United States, degrees: the Florida Keys to Minnesota's angle, Cape Flattery to Maine.
@@ -57,7 +60,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    code: str = Field(pattern=r"^[A-Z0-9]+$")
+    code: str = Field(pattern=CODE)
     name: str = Field(min_length=1)
     kind: Literal["authority", "region"] = "authority"
     zone: Annotated[str, AfterValidator(existing_zone)]
@@ -112,10 +115,13 @@ def find(code: str, own: Path | None = None) -> Entry | None:
     """The region with this code, from the file `own` if it is there, or None.
 
     Raises:
-        RegionError: the file cannot be used.
+        RegionError: the file cannot be read, or the region's entry in it has a fault.
     """
-    mine = {} if own is None else read_regions(own)
-    return mine.get(code) or _catalogue().get(code)
+    mine = {} if own is None else _read(own)
+    entry = mine.get(code) or _catalogue().get(code)
+    if isinstance(entry, RegionError):
+        raise entry
+    return entry
 
 
 def region_of(code: str, own: Path | None = None) -> Region:
@@ -130,14 +136,76 @@ def region_of(code: str, own: Path | None = None) -> Region:
     return entry.region
 
 
+def further_region(code: str, own: Path | None = None) -> Region:
+    """As `region_of`, for a region that is not the default one, so that settings cannot describe it.
+
+    Raises:
+        RegionError: likewise.
+    """
+    entry = find(code, own)
+    if entry is None:
+        raise _unknown("EIA_REGIONS", code, own, "describe another one in REGIONS_FILE")
+    return entry.region
+
+
+def active(own: Path | None = None) -> list[str]:
+    """The codes of all regions that are not retired, also of those whose entry in `own` has a fault.
+
+    Raises:
+        RegionError: the file cannot be read.
+    """
+    known: dict[str, Entry | RegionError] = {**_catalogue(), **({} if own is None else _read(own))}
+    return sorted(
+        code for code, entry in known.items() if isinstance(entry, RegionError) or entry.retired is None
+    )
+
+
+def check_shared_sites(region: Region, default: Region, before: Iterable[str], own: Path | None) -> None:
+    """Refuse a region with a site that another one has under the same name at another place.
+
+    Weather is stored by the name of its site.
+
+    Args:
+        region: the one to check.
+        default: the default region, whose sites may be set.
+        before: codes of more regions; one that cannot be used has no sites.
+        own: a file of one's own.
+
+    Raises:
+        RegionError: naming both regions.
+    """
+    taken = {site.name: (default.respondent, site) for site in default.sites}
+    for code in before:
+        with contextlib.suppress(RegionError):
+            taken = {site.name: (code, site) for site in region_of(code, own).sites} | taken
+    for site in region.sites:
+        other, there = taken.get(site.name, ("", site))
+        if (site.latitude, site.longitude) != (there.latitude, there.longitude):
+            raise RegionError(
+                f"{region.respondent} and {other} both have a site {site.name}, at {site.latitude}, "
+                f"{site.longitude} and at {there.latitude}, {there.longitude}; weather is stored by the name "
+                "of its site, so give one of them another name"
+            )
+
+
 def unknown_region(code: str, own: Path | None = None) -> RegionError:
-    """The error for a code that is nowhere, with the nearest codes."""
-    near = difflib.get_close_matches(code, entries(own), n=NEAR_CODES, cutoff=0.5)
+    """The error for an EIA_REGION that is nowhere, with the nearest codes."""
+    return _unknown(
+        "EIA_REGION",
+        code,
+        own,
+        "describe another one in REGIONS_FILE, or set WEATHER_TZ, WEATHER_SITE, WEATHER_LAT, WEATHER_LON and "
+        "WEATHER_FURTHER_SITES",
+    )
+
+
+def _unknown(setting: str, code: str, own: Path | None, remedy: str) -> RegionError:
+    known = _catalogue().keys() | (set() if own is None else _read(own).keys())
+    near = difflib.get_close_matches(code, sorted(known), n=NEAR_CODES, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else "."
     return RegionError(
-        f"EIA_REGION: {code} is not in the catalogue of regions{hint} `energy-demand regions` lists them; "
-        "describe another one in REGIONS_FILE, or set WEATHER_TZ, WEATHER_SITE, WEATHER_LAT, WEATHER_LON and "
-        "WEATHER_FURTHER_SITES"
+        f"{setting}: {code} is not in the catalogue of regions{hint} `energy-demand regions` lists them; "
+        f"{remedy}"
     )
 
 
@@ -152,6 +220,20 @@ def read_regions(file: Path) -> dict[str, Entry]:
     Raises:
         RegionError: it cannot be read, or an entry has a fault.
     """
+    found: dict[str, Entry] = {}
+    for code, entry in _read(file).items():
+        if isinstance(entry, RegionError):
+            raise entry
+        found[code] = entry
+    return found
+
+
+def _read(file: Path) -> dict[str, Entry | RegionError]:
+    """The regions in a file by code, or the fault of one: it must not keep the others from being used.
+
+    Raises:
+        RegionError: the file cannot be read, or has an entry without a usable code.
+    """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -165,12 +247,18 @@ def read_regions(file: Path) -> dict[str, Entry]:
         raise RegionError(f"{file}: {next(iter(content))}: unknown; each entry starts with [[region]]")
     if not isinstance(listed, list) or not listed:
         raise RegionError(f"{file}: no entry; each starts with [[region]]")
-    found: dict[str, Entry] = {}
+    found: dict[str, Entry | RegionError] = {}
     for number, fields in enumerate(listed, start=1):
-        entry = _entry(file, number, fields)
-        if entry.code in found:
-            raise RegionError(f"{file}, entry {entry.code}: code: there are two entries with it; remove one")
-        found[entry.code] = entry
+        code = fields.get("code") if isinstance(fields, dict) else None
+        try:
+            entry: Entry | RegionError = _entry(file, number, fields)
+        except RegionError as error:
+            if not isinstance(code, str) or not re.match(CODE, code):
+                raise
+            entry = error
+        if code in found:
+            entry = RegionError(f"{file}, entry {code}: code: there are two entries with it; remove one")
+        found[str(code)] = entry
     return found
 
 

@@ -213,3 +213,25 @@ def delete_everything(connection: sa.Connection) -> None:
 def test_settings_reach_the_script_by_the_environment_alone():
     given = make_settings(database_url="postgresql://nobody@127.0.0.1:9/nothing")
     assert Dashboard.variables(given)["DATABASE_URL"] == "postgresql://nobody@127.0.0.1:9/nothing"
+
+
+def test_the_region_of_the_address_is_shown_and_an_unknown_one_is_named(shown, environment, monkeypatch):
+    environment(shown)
+    monkeypatch.setenv("EIA_REGIONS", "NY,ERCO,XYZ")
+    app = AppTest.from_function(_script, default_timeout=60, kwargs={"page": "overview"})
+    app.query_params["region"] = "ERCO"
+    app.run()
+    assert not app.exception
+    (choice,) = [each for each in app.selectbox if each.label == "Region"]
+    assert (choice.value, choice.options) == ("ERCO", ["NY", "ERCO"])
+    assert "Tomorrow, Thursday 13 March 2025: ERCO" in said(app)
+    assert "XYZ cannot be shown: EIA_REGIONS: XYZ is not in the catalogue" in said(app)
+    assert "no model of ERCO" in said(app) or "no model serves" in said(app)
+    choice.select("NY").run()
+    assert "Tomorrow, Thursday 13 March 2025: NY" in said(app)
+    assert "by version 1, scheduled" in said(app)
+
+
+def test_one_region_needs_no_choice(shown, environment):
+    environment(shown)
+    assert not [each for each in run().selectbox if each.label == "Region"]

@@ -56,7 +56,7 @@ def booster(monkeypatch) -> Booster:
         return "forecast"
 
     forecaster = SimpleNamespace(base=SimpleNamespace(contributions=contributions), booster=booster)
-    monkeypatch.setattr(store, "_model", lambda _version: SimpleNamespace(forecaster=forecaster))
+    monkeypatch.setattr(store, "_model", lambda _region, _version: SimpleNamespace(forecaster=forecaster))
     monkeypatch.setattr(store, "forecast_stored", forecast_stored)
     monkeypatch.setattr(store, "settings", make_settings)
     monkeypatch.setattr(store, "database", lambda: None)
@@ -66,9 +66,9 @@ def booster(monkeypatch) -> Booster:
 def test_a_booster_is_asked_by_one_thread_at_a_time(booster):
     tomorrow = local_day(PRESENT.replace(day=PRESENT.day + 1), make_settings().region.zone)
     asked = [
-        lambda: store.forecast.__wrapped__(PRESENT, tomorrow, "1"),
-        lambda: store.contributions.__wrapped__("1", pd.DataFrame()),
-        lambda: store.importance.__wrapped__("1", "gain"),
+        lambda: store._forecast.__wrapped__("NY", PRESENT, tomorrow, "1"),
+        lambda: store._contributions.__wrapped__("NY", "1", pd.DataFrame()),
+        lambda: store._importance.__wrapped__("NY", "1", "gain"),
     ] * THREADS
     with ThreadPoolExecutor(len(asked)) as pool:
         for answer in [pool.submit(each) for each in asked]:
@@ -78,7 +78,7 @@ def test_a_booster_is_asked_by_one_thread_at_a_time(booster):
 
 
 def test_the_importance_of_each_column_is_named(booster):
-    assert store.importance.__wrapped__("1", "gain") == dict.fromkeys(BOOSTER_COLUMNS, 1.0)
+    assert store._importance.__wrapped__("NY", "1", "gain") == dict.fromkeys(BOOSTER_COLUMNS, 1.0)
 
 
 def test_no_page_takes_a_model_out_of_the_store():

@@ -16,9 +16,10 @@ import pytest
 
 from energy_demand import config
 from energy_demand.config import Settings
-from energy_demand.data.eia_client import EIAClient, EIADialect, names_on_record
+from energy_demand.data.eia_client import EIAClient, EIADialect, daily_timezone, names_on_record
 from energy_demand.errors import UserError
 from energy_demand.http import UpstreamError
+from energy_demand.region_catalogue import entries
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
@@ -443,3 +444,22 @@ def test_an_answer_without_an_error_has_no_fault(body):
 def test_the_kind_of_data_is_told(client):
     client.fetch_demand("2024-12-01T00", "2024-12-01T01")
     assert client.data_kind == "synthetic"
+
+
+@pytest.mark.parametrize(
+    ("zone", "name"),
+    [
+        ("America/New_York", "Eastern"),
+        ("America/Chicago", "Central"),
+        ("America/Denver", "Mountain"),
+        ("America/Phoenix", "Arizona"),
+        ("America/Los_Angeles", "Pacific"),
+        ("Pacific/Honolulu", None),
+    ],
+)
+def test_daily_totals_are_asked_for_in_the_regions_own_zone(zone, name):
+    assert daily_timezone(ZoneInfo(zone)) == name
+
+
+def test_every_zone_of_the_catalogue_has_daily_totals():
+    assert all(daily_timezone(ZoneInfo(entry.zone)) for entry in entries().values())

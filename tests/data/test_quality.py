@@ -219,6 +219,15 @@ def test_daily_totals_are_checked_like_hours():
     ]
 
 
+def test_a_daily_total_may_be_as_large_as_its_hours_together():
+    rows = [row("2024-05-01", "2250000"), row("2024-05-02", "51539520000")]
+    good, broken = check_daily(
+        rows, respondents=["NY"], series=["D"], start=date(2024, 5, 1), end=date(2024, 5, 3)
+    )
+    assert good["value"].tolist() == [2_250_000.0]
+    assert [breach for breach, _ in broken] == [Breach.ABSURD]
+
+
 POISON = [
     pytest.param("\x00", id="a NUL"),
     pytest.param("\ud800", id="half a surrogate pair"),

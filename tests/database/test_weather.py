@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.database import state
 from energy_demand.database import weather as weather_rows
 from energy_demand.database.repository import Written
 
@@ -122,7 +123,7 @@ def test_runs_of_another_model_are_not_mixed_in(database):
     assert found["temperature_2m"].tolist() == [4.0]
 
 
-def test_what_became_of_a_run_is_known_by_its_model_and_start(database):
+def test_what_became_of_a_run_is_known_by_its_model_start_and_region(database):
     row = {
         "model": "ecmwf_ifs",
         "run_at": at(0),
@@ -132,15 +133,19 @@ def test_what_became_of_a_run_is_known_by_its_model_and_start(database):
         "lacking": "",
         "reason": "HTTP 500",
         "asked_at": at(9),
+        "respondent": "NY",
     }
     with database.transaction() as connection:
         weather_rows.record_runs(connection, [row])
         weather_rows.record_runs(
             connection, [row | {"status": "complete", "reason": None, "asked_at": at(10)}]
         )
-        found = weather_rows.run_states(connection, "ecmwf_ifs", at(0), at(5))
-        assert weather_rows.run_states(connection, "gfs_seamless", at(0), at(5)) == {}
+        weather_rows.record_runs(connection, [row | {"respondent": "PJM"}])
+        elsewhere = weather_rows.run_states(connection, "PJM", "ecmwf_ifs", at(0), at(5))
+        found = weather_rows.run_states(connection, "NY", "ecmwf_ifs", at(0), at(5))
+        assert weather_rows.run_states(connection, "NY", "gfs_seamless", at(0), at(5)) == {}
     assert found == {at(0): weather_rows.RunState("complete", at(10))}
+    assert elsewhere == {at(0): weather_rows.RunState("failed", at(9))}
 
 
 def test_the_archive_replaces_what_the_forecast_api_filled_in_and_not_the_reverse(database):
@@ -250,3 +255,23 @@ def test_a_site_that_began_later_is_missing_until_then(database):
     put_hours(database, range(4, 10))
     assert missing(database) == 4
     assert missing(database, first=4) == 0
+
+
+def test_a_variable_that_no_hour_has_is_told_by_site(database):
+    put(database, weather({0: 1.0, 1: None}), at(1000))
+    put(database, whole(2, 3.0, "archive", **dict.fromkeys(WEATHER_VARIABLES[1:])), at(1000))
+    put(database, whole(0, 3.0, "archive", cloud_cover=None).assign(site="buffalo"), at(1000))
+    rest = frozenset(WEATHER_VARIABLES) - {"temperature_2m"}
+    with database.transaction() as connection:
+        lacking = weather_rows.lacking_variables(connection, ["buffalo", "albany", "utica"], at(0), at(5))
+        later = weather_rows.lacking_variables(connection, ["albany"], at(1), at(1))
+        summary = state.weather_summary(connection, at(1000))
+    assert list(lacking.items()) == [
+        ("buffalo", frozenset({"cloud_cover"})),
+        ("albany", rest),
+        ("utica", frozenset(WEATHER_VARIABLES)),
+    ]
+    assert later == {"albany": frozenset(WEATHER_VARIABLES)}
+    assert summary["buffalo"]["lacking"] == ["cloud_cover"]
+    assert summary["albany"]["lacking"] == [name for name in WEATHER_VARIABLES if name in rest]
+    assert summary["albany"]["rows"] == 3

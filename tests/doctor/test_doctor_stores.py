@@ -75,7 +75,7 @@ def test_the_newest_weather_runs(settings, database, whole, state):
     for number, kind in enumerate(kinds, start=2):
         run = f"CAST(:now AS timestamptz) - interval '{6 * number} hours'"
         reason = "'HTTP 503 of the server'" if kind == "failed" else "NULL"
-        values = f"'ecmwf_ifs', {run}, {run} + interval '7 hours', '{kind}', 0, '', {reason}, :now"
+        values = f"'ecmwf_ifs', {run}, {run} + interval '7 hours', '{kind}', 0, '', {reason}, :now, 'NY'"
         execute(database, f"INSERT INTO weather_run VALUES ({values})")
     found = lines(settings)["weather runs"]
     assert found.state is state, found

@@ -100,8 +100,8 @@ def test_the_contest_shows_gain_and_days_each_on_its_own_axis():
     (panel,) = [panel for panel in DASHBOARD["panels"] if panel["title"] == "Contest"]
     shown = {target["refId"]: (target["expr"], target["legendFormat"]) for target in panel["targets"]}
     assert shown == {
-        "A": ("max(challenger_gain_percent)", "gain"),
-        "B": ("max(challenger_shadow_days)", "days in the shadow"),
+        "A": ('max(challenger_gain_percent{region="$respondent"})', "gain"),
+        "B": ('max(challenger_shadow_days{region="$respondent"})', "days in the shadow"),
     }
     assert panel["fieldConfig"]["defaults"]["unit"] == "percent"
     (days,) = panel["fieldConfig"]["overrides"]
@@ -130,8 +130,8 @@ def test_each_alert_compares_as_prometheus_does(name):
         assert asked == 'up{job="energy-demand-api"} or absent(up{job="energy-demand-api"}) - 1'
         assert (sign, limit) == ("<", 1)
     elif name == "NoForecastForTomorrow":  # the condition on the hour comes last in both
-        value, condition = asked.rsplit(" and on () ", 1)
-        assert theirs == f"{value} {sign} {limit} and on () {condition}"
+        value, condition = asked.rsplit(" and on (region) ", 1)
+        assert theirs == f"{value} {sign} {limit} and on (region) {condition}"
     else:
         assert theirs in {f"{asked} {sign} {limit}", f"({asked}) {sign} {limit}"}
 

@@ -16,9 +16,10 @@ from energy_demand.monitoring.state_metrics import StateCollector
 from logged import HOUR, away, row
 from support import PRESENT, make_settings
 
-AWAY = {"database_up": 0.0, "region_local_hour": 9.0}
+AWAY = {"database_up": 0.0, "region_usable": 1.0, "region_local_hour": 9.0}
 EMPTY = {
     "database_up": 1.0,
+    "region_usable": 1.0,
     "region_local_hour": 9.0,
     "retrain_triggered_total": 0.0,
     "forecast_tomorrow_hours": 0.0,
@@ -34,15 +35,21 @@ def _every_scrape_looks(monkeypatch):
 
 @pytest.fixture
 def scrape(settings):
-    """Gives name → value, as Prometheus would see them; a name with a label is `name{value}`."""
+    """Gives name → value, as Prometheus would see them; a name with one more label is `name{value}`."""
     registry = CollectorRegistry()
+
+    def scraped() -> dict[str, float]:
+        samples = [each for metric in registry.collect() for each in metric.samples]
+        assert {each.labels.get("region") for each in samples if each.name != "database_up"} <= {"NY"}
+        values = {}
+        for each in samples:
+            labels = [value for name, value in each.labels.items() if name != "region"]
+            values[f"{each.name}{{{labels[0]}}}" if labels else each.name] = each.value
+        return values
+
     with closing(StateCollector(settings)) as collector:
         registry.register(collector)
-        yield lambda: {
-            f"{each.name}{{{next(iter(each.labels.values()))}}}" if each.labels else each.name: each.value
-            for metric in registry.collect()
-            for each in metric.samples
-        }
+        yield scraped
 
 
 def store(database, table: sa.Table, **values: object) -> None:
@@ -231,3 +238,27 @@ def test_scrapes_close_together_share_one_query(settings, database, monkeypatch)
             "drift_detected",
             "last_drift_check_timestamp_seconds",
         }
+
+
+def test_each_region_has_its_own_samples_and_one_that_is_unknown_is_not_usable(settings, database):
+    period = PRESENT - 5 * HOUR
+    known = {"known_at": period + HOUR, "ingested_at": PRESENT}
+    demand(database, 2)
+    store(
+        database, raw_demand, respondent="ERCO", series="D", period=period, value=1.0, origin="ERCO", **known
+    )
+    several = settings.model_copy(update={"eia_regions": ("NY", "ERCO", "XYZ")})
+    registry = CollectorRegistry()
+    with closing(StateCollector(several)) as collector:
+        registry.register(collector)
+        assert [
+            registry.get_sample_value("data_freshness_hours", {"region": code}) for code in several.regions
+        ] == [2.0, 5.0, None]
+        assert [registry.get_sample_value("region_usable", {"region": code}) for code in several.regions] == [
+            1.0,
+            1.0,
+            0.0,
+        ]
+        assert [
+            registry.get_sample_value("region_local_hour", {"region": code}) for code in several.regions
+        ] == [9.0, 8.0, None]

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from short import NOTHING_LISTENS
 from sqlalchemy.pool import NullPool
 
-from energy_demand.config import TELEMETRY_OFF
+from energy_demand.config import TELEMETRY_OFF, settings_of
 from energy_demand.database.engine import opened
 from energy_demand.database.job_runs import Job, job_lock
 from support import PRESENT
@@ -151,7 +151,7 @@ def test_an_upstream_that_is_back_a_moment_later_is_asked_again(flows, count, mo
 def test_the_deployments_have_the_schedules_of_the_contract():
     from energy_demand.orchestration.deployments import deployments  # noqa: PLC0415
 
-    found = {each.name: each for each in deployments("America/New_York")}
+    found = {each.name: each for each in deployments(settings_of())}
     schedules = {
         name: [(each.schedule.cron, each.schedule.timezone) for each in deployment.schedules or []]
         for name, deployment in found.items()
@@ -163,6 +163,22 @@ def test_the_deployments_have_the_schedules_of_the_contract():
         "retrain": [],
     }
     assert all(each.concurrency_limit is None for each in found.values())
+
+
+def test_each_region_has_deployments_of_its_own_in_its_time_and_one_that_is_unknown_has_none(caplog):
+    from energy_demand.orchestration.deployments import deployments  # noqa: PLC0415
+
+    found = {each.name: each for each in deployments(settings_of(eia_regions=("NY", "ERCO", "XYZ")))}
+    assert found.keys() == {
+        *("data-ingestion", "drift-check", "forecast", "retrain"),
+        *("data-ingestion-ERCO", "drift-check-ERCO", "forecast-ERCO", "retrain-ERCO"),
+    }
+    (morning,) = found["forecast-ERCO"].schedules
+    assert (morning.schedule.cron, morning.schedule.timezone) == ("0,20,40 9 * * *", "America/Chicago")
+    assert {name: each.parameters for name, each in found.items() if each.parameters} == {
+        name: {"region": "ERCO"} for name in found if name.endswith("-ERCO")
+    }
+    assert "no flows of XYZ are scheduled: EIA_REGIONS: XYZ is not in the catalogue" in caplog.text
 
 
 def test_a_worker_without_a_server_says_what_to_do(tmp_path):

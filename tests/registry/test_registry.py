@@ -523,3 +523,16 @@ def test_the_summary_of_the_champion_is_the_same_with_and_without_a_copy(registr
     assert first == registry.champion_summary()
     assert (first["version"], first["mape"]) == ("1", 1.5)
     assert first["trained_through"] == registry.load("1").forecaster.trained_through
+
+
+def test_a_region_without_a_model_is_told_of_the_one_under_the_former_name(registry, register, tmp_path):
+    registry.apply_verdict(register().run_id, FIRST)
+    alone = Registry(make_settings(energy_demand_home=tmp_path, eia_region="PJM"))
+    with pytest.raises(NoChampionError, match=r"^no model of PJM serves yet; .* is New York's name\)$"):
+        alone.champion()
+    several = make_settings(energy_demand_home=tmp_path, eia_regions=("NY", "PJM"))
+    assert Registry(several).champion_version() == "1"
+    with pytest.raises(
+        NoChampionError, match=r"^no model of PJM serves yet; run `energy-demand train` first$"
+    ):
+        Registry(several.for_region("PJM")).champion()

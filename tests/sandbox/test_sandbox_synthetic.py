@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from energy_demand.recorded_data import synthetic_areas
+from energy_demand.region_catalogue import entries
 from energy_demand.sandbox.errors import DisturbanceError
 from energy_demand.sandbox.worlds.disturbances import Disturbance
 from energy_demand.sandbox.worlds.models import MODELS, Model
@@ -301,3 +303,47 @@ def test_a_disturbance_that_cannot_be_read_is_an_error_that_quotes_it(text):
         Disturbance.parse(text)
     assert caught.value.text == text
     assert repr(text) in str(caught.value)
+
+
+AREAS = synthetic_areas()
+
+
+def test_every_region_of_the_catalogue_but_new_york_has_an_area():
+    assert AREAS.keys() | {"NY", "NYIS"} == entries().keys()
+
+
+def test_new_york_is_the_same_beside_other_areas():
+    beside = SyntheticWorld(seed=3, areas={"ERCO": AREAS["ERCO"]})
+    week = hours("2024-07-01", "2024-07-08")
+    np.testing.assert_array_equal(beside.hourly.values("D", week), WORLD.hourly.values("D", week))
+    assert list(beside.grids) == ["NY", "NYIS", "ERCO"]
+
+
+def test_another_area_has_its_own_weather_clock_and_size():
+    world = SyntheticWorld(seed=3, areas={code: AREAS[code] for code in ("ERCO", "TEX", "BPAT")})
+    demand = {code: grid.hourly.values("D", YEAR) for code, grid in world.grids.items()}
+    assert all(np.isfinite(each).all() and each.min() > 0 for each in demand.values())
+    assert 35_000 < demand["ERCO"].mean() < 80_000
+    np.testing.assert_array_equal(demand["ERCO"], demand["TEX"])  # one grid under two names
+    summer = (hours("2024-06-01", "2024-09-01"), hours("2024-01-01", "2024-03-01"))
+    texas, north = (
+        [world.grids[code].hourly.values("D", part).mean() for part in summer] for code in ("ERCO", "BPAT")
+    )
+    assert texas[0] / texas[1] > 1.3 > north[0] / north[1], "Texas cools more than the north-west"
+    assert np.corrcoef(demand["ERCO"], demand["NY"])[0, 1] < 0.97
+    # The night's valley is at the same hour of the area's own clock.
+    local = pd.DatetimeIndex(YEAR * 3600 * 10**9, tz="UTC") - pd.Timedelta(hours=1)
+    valley = {
+        code: pd.Series(demand[code]).groupby(local.tz_convert(world.grids[code].zone).hour).mean().idxmin()
+        for code in ("NY", "ERCO", "BPAT")
+    }
+    assert all(1 <= hour <= 5 for hour in valley.values()), valley
+
+
+def test_daily_totals_are_of_the_area_s_own_days():
+    grid = SyntheticWorld(seed=3, areas={"ERCO": AREAS["ERCO"]}).grids["ERCO"]
+    assert (grid.zone.key, grid.timezone, grid.files_region) == ("America/Chicago", "Central", None)
+    day = np.array([(datetime(2024, 3, 10, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days])
+    first = hour_number(datetime(2024, 3, 10, tzinfo=grid.zone))
+    periods = np.arange(first + 1, first + 24)  # 23 hours: the clocks go forward
+    assert grid.daily.values("D", day)[0] == grid.hourly.values("D", periods).sum()

@@ -32,6 +32,7 @@ CONTRACT = {
     "prediction_log_dropped_rows_total": "counter",
     "database_up": "gauge",
     "region_local_hour": "gauge",
+    "region_usable": "gauge",
     "forecast_tomorrow_hours": "gauge",
     "feature_rows": "gauge",
     "retrain_triggered_total": "counter",
@@ -82,7 +83,7 @@ def test_predictions_are_counted_and_timed_and_the_newest_one_shown(service):
         answer = service.client.post("/predict", json={**EXAMPLE, "temperature": degrees}).json()
     wait_until(lambda: predicted(service) == before + 3, what="the count")
     wait_until(
-        lambda: service.metric("predicted_demand_mwh") == {"": answer["predicted_demand_mwh"]},
+        lambda: service.metric("predicted_demand_mwh") == {'region="NY"': answer["predicted_demand_mwh"]},
         what="the gauge",
     )
     assert service.metric("prediction_latency_seconds_count")['route="/predict"'] == before + 3
@@ -102,7 +103,7 @@ def test_a_refusal_is_counted_as_an_error_of_its_route(service):
 
 def test_state_is_told_from_the_database_and_the_process(service):
     assert service.metric("database_up") == {"": 1.0}
-    assert service.metric("data_freshness_hours") == {"": 1.0}
+    assert service.metric("data_freshness_hours") == {'region="NY"': 1.0}
     assert list(service.metric("model_version").values()) == [1.0]
     wait_until(lambda: service.metric("prediction_log_spool_bytes") == {"": 0.0}, what="an empty spool")
     assert service.metric("prediction_log_dropped_rows_total") == {"": 0.0}
@@ -135,7 +136,7 @@ def test_a_thousand_unknown_paths_and_odd_methods_add_no_series(service):
 
 
 def test_a_method_that_nobody_knows_is_counted_as_other():
-    metrics = ServingMetrics()
+    metrics = ServingMetrics(["NY"])
     for number in range(1000):
         metrics.count(f"M{number}", None, 405, None)
     labels = {"method": "other", "route": "unmatched", "status": "405"}

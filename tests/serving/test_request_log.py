@@ -49,7 +49,7 @@ def answered(log: RequestLog, route: str | None, status: int = 200, method: str 
 
 def test_a_request_is_one_line_with_id_version_and_latency(log_as_json):
     written = log_as_json()
-    log = RequestLog(ServingMetrics(), lambda: "7")
+    log = RequestLog(ServingMetrics(["NY"]), lambda: "7")
     before = datetime.now(UTC)
     answered(log, "/predict")
     assert written() == []
@@ -73,7 +73,7 @@ def test_a_request_is_one_line_with_id_version_and_latency(log_as_json):
 def test_a_line_names_the_version_that_served_when_it_was_answered(log_as_json):
     written = log_as_json()
     versions = iter(["1", "2"])
-    log = RequestLog(ServingMetrics(), lambda: next(versions))
+    log = RequestLog(ServingMetrics(["NY"]), lambda: next(versions))
     answered(log, "/predict")
     answered(log, "/predict")
     log.flush()
@@ -81,7 +81,7 @@ def test_a_line_names_the_version_that_served_when_it_was_answered(log_as_json):
 
 
 def test_a_request_is_counted_once_however_often_the_log_is_flushed():
-    metrics = ServingMetrics()
+    metrics = ServingMetrics(["NY"])
     log = RequestLog(metrics, lambda: None)
     for status in (200, 422, 422):
         answered(log, "/predict", status)
@@ -97,7 +97,7 @@ def test_a_request_is_counted_once_however_often_the_log_is_flushed():
 
 
 def test_what_is_under_way_is_shown_until_it_is_answered():
-    metrics = ServingMetrics()
+    metrics = ServingMetrics(["NY"])
     log = RequestLog(metrics, lambda: None)
     log.begin()
     log.begin()

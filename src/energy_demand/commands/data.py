@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from energy_demand.commands.by_region import EachRegion, each_region
 from energy_demand.commands.options import FirstDay, Json, LastDay, Now, current_settings, settings_at
 
 if TYPE_CHECKING:
+    from energy_demand.commands.by_region import Emit
     from energy_demand.config import Settings
 
 
@@ -31,6 +34,7 @@ def backfill(
         Path | None,
         typer.Option(help="With --source bulk: folder of downloaded files; default: download them."),
     ] = None,
+    region: EachRegion = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -45,23 +49,29 @@ def backfill(
     settings = settings_at(now)
     if end < start:
         raise typer.BadParameter(f"--end {end} is before --start {start}")
-    span = backfill_span(settings, start, end, settings.present())
-    _ingest(settings, span, as_json=as_json, bulk=source is Source.BULK, bulk_folder=folder)
+    present = settings.present()
+    backfill_span(settings, start, end, present)  # days that cannot be asked for are so of every region
+
+    def work(of: Settings, emit: Emit) -> None:
+        span = backfill_span(of, start, end, present)
+        _ingest(of, span, emit, bulk=source is Source.BULK, bulk_folder=folder)
+
+    each_region(settings, region, work, as_json=as_json)
 
 
-def ingest(now: Now = None, as_json: Json = False) -> None:
+def ingest(region: EachRegion = None, now: Now = None, as_json: Json = False) -> None:
     """Fetch new data, and the last weeks again to pick up revisions; each source alone.
 
     Example: energy-demand ingest
     """
-    _ingest(settings_at(now), None, as_json=as_json)
+    each_region(settings_at(now), region, lambda of, emit: _ingest(of, None, emit), as_json=as_json)
 
 
-def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None:
+def _ingest(settings: Settings, span: Any, emit: Emit, **how: Any) -> None:
     from energy_demand.data.ingestion.ingest import trailing_span  # noqa: PLC0415
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.ingestion import run_ingestion  # noqa: PLC0415
-    from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
+    from energy_demand.terminal.console import err, progress_bars  # noqa: PLC0415
 
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
@@ -71,11 +81,13 @@ def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None
             outcome = run_ingestion(database, settings, span, now, progress, **how)
     if outcome.report.is_empty:  # only why
         outcome.raise_failures()
-    body = outcome.to_json()
-    if as_json:
-        print_json(body)
-        outcome.raise_failures()
-        return
+    emit(outcome.to_json(), partial(_print_ingested, settings))
+    outcome.raise_failures()
+
+
+def _print_ingested(settings: Settings, body: dict[str, Any]) -> None:
+    from energy_demand.terminal.console import out  # noqa: PLC0415
+
     operator = ("operator",) if settings.operator_forecast else ()
     for name in ("demand", "daily", "weather", "forecasts", *operator, "features"):
         out.print(f"{name:<10} {body[name]['new']:>9,} new {body[name]['revised']:>7,} revised")
@@ -88,11 +100,10 @@ def _ingest(settings: Settings, span: Any, *, as_json: bool, **how: Any) -> None
     ):
         if body[name]:
             out.print(f"{name.removeprefix('runs_'):<10} {body[name]:>9,} {meaning}")
-    outcome.raise_failures()
 
 
-def status(now: Now = None, as_json: Json = False) -> None:
-    """Show what is stored, what is missing, and which model serves.
+def status(region: EachRegion = None, now: Now = None, as_json: Json = False) -> None:
+    """Show what is stored, what is missing, and which model serves; of several regions a line each.
 
     Example: energy-demand status
 
@@ -100,14 +111,17 @@ def status(now: Now = None, as_json: Json = False) -> None:
     """
     from energy_demand.errors import UserError  # noqa: PLC0415
     from energy_demand.jobs.status import status as read_status  # noqa: PLC0415
-    from energy_demand.terminal.console import print_json  # noqa: PLC0415
-    from energy_demand.terminal.stored import print_status  # noqa: PLC0415
+    from energy_demand.terminal.stored import print_status, print_status_of_regions  # noqa: PLC0415
 
     settings = settings_at(now)
-    body = read_status(settings, settings.present())
-    (print_json if as_json else print_status)(body)
-    if body["problems"]:
-        raise UserError("; ".join(body["problems"].values()))
+
+    def work(of: Settings, emit: Emit) -> None:
+        body = read_status(of, settings.present())
+        emit(body, print_status)
+        if body["problems"]:
+            raise UserError("; ".join(body["problems"].values()))
+
+    each_region(settings, region, work, as_json=as_json, table=print_status_of_regions)
 
 
 def regions(as_json: Json = False) -> None:
@@ -120,7 +134,7 @@ def regions(as_json: Json = False) -> None:
     from energy_demand.terminal.regions import print_regions  # noqa: PLC0415
 
     # Whatever EIA_REGION is: this is where to look if it is wrong.
-    own = current_settings(eia_region="NY").regions_file
+    own = current_settings(eia_region="NY", eia_regions=()).regions_file
     listed = entries(own).values()
     if as_json:
         print_json({"regions": [entry.model_dump() for entry in listed]})

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from energy_demand.commands.by_region import OneRegion, of_region
 from energy_demand.commands.options import Json, check_word, current_settings
 
 AREAS = ("machine", "upstreams", "stores", "services")
@@ -21,6 +22,7 @@ def doctor(
         Path | None,
         typer.Option(metavar="DIR", help="Keep what the upstreams answered in this folder, without secrets."),
     ] = None,
+    region: OneRegion = None,
     as_json: Json = False,
 ) -> None:
     """Say what is wrong and what to do: machine, upstreams, stores, services. Changes nothing.
@@ -43,7 +45,7 @@ def doctor(
             raise typer.BadParameter("--record keeps what the upstreams answered; add --only upstreams")
         recording.check_folder(record)
     with err.status("asking"):
-        found = examine(current_settings, areas)
+        found = examine(lambda: of_region(current_settings(), region), areas)
     body = found.to_json()
     (print_json if as_json else print_examination)(body)
     if record is not None and found.now is not None:

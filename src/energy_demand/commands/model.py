@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand.commands import options
+from energy_demand.commands.by_region import EachRegion, OneRegion, each_region, of_region
 from energy_demand.commands.options import (
     DaskAddress,
     FirstDay,
@@ -24,17 +25,18 @@ from energy_demand.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from energy_demand.commands.by_region import Emit
     from energy_demand.config import Settings
 
 
-def train(now: Now = None, as_json: Json = False) -> None:
+def train(region: EachRegion = None, now: Now = None, as_json: Json = False) -> None:
     """Train on all known data, register the model, and promote it if it passes the contest.
 
     Example: energy-demand train
     """
     from energy_demand.commands.orchestration import retrain  # noqa: PLC0415
 
-    retrain(now, as_json)
+    retrain(region, now, as_json)
 
 
 def forecast(
@@ -42,7 +44,8 @@ def forecast(
         int | None, typer.Option(metavar="N", help="Forecast the next N hours, up to 48.")
     ] = None,
     day: Annotated[
-        str | None, typer.Option(metavar="tomorrow|DATE", help="Forecast all hours of a New York day.")
+        str | None,
+        typer.Option(metavar="tomorrow|DATE", help="Forecast all hours of a local day of the region."),
     ] = None,
     as_of: Annotated[
         datetime | None,
@@ -64,6 +67,14 @@ def forecast(
         bool,
         typer.Option("--scheduled", help="The morning job: ingest, then log tomorrow's forecast once."),
     ] = False,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region",
+            metavar="CODE",
+            help="The region; default: EIA_REGION, with --scheduled all of EIA_REGIONS.",
+        ),
+    ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -84,11 +95,11 @@ def forecast(
                 "--scheduled forecasts tomorrow as of now; leave out --hours, --day, --as-of, --picture, "
                 "--explain and --quantiles"
             )
-        _morning(settings_at(now), as_json=as_json)
+        each_region(settings_at(now), region, _morning, as_json=as_json)
         return
     if hours is not None and day is not None:
         raise typer.BadParameter("give --hours or --day, not both")
-    settings = settings_at(now)
+    settings = of_region(settings_at(now), region)
     present = settings.present()
     issued_at = as_of or present
     if issued_at > present:
@@ -117,14 +128,14 @@ def forecast(
         )
 
 
-def _morning(settings: Settings, *, as_json: bool) -> None:
+def _morning(settings: Settings, emit: Emit) -> None:
     """Run the flow `forecast` in this process."""
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.job_runs import Job  # noqa: PLC0415
     from energy_demand.jobs.job_lock import run_exclusively  # noqa: PLC0415
     from energy_demand.jobs.scheduled_forecast import NothingNewError, run_scheduled_forecast  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
-    from energy_demand.terminal.console import err, out, print_json, progress_bars  # noqa: PLC0415
+    from energy_demand.terminal.console import err, out, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.forecasts import peak_sentence  # noqa: PLC0415
 
     with opened(settings) as database, progress_bars() as progress:
@@ -139,12 +150,11 @@ def _morning(settings: Settings, *, as_json: bool) -> None:
         )
     if outcome is None:
         raise AssertionError("only scheduled runs are caught up")
-    if as_json:
-        print_json(outcome.to_json())
-    elif outcome.forecast is None:
-        out.print(f"the forecast for {outcome.day} was already logged; nothing changed")
+    if outcome.forecast is None:
+        line = f"the forecast for {outcome.day} was already logged; nothing changed"
     else:
-        out.print(f"logged: {peak_sentence(outcome.forecast, settings.region.zone)}")
+        line = f"logged: {peak_sentence(outcome.forecast, settings.region.zone)}"
+    emit(outcome.to_json(), lambda _body: out.print(line))
     if outcome.trouble is not None:
         raise NothingNewError(outcome.trouble)
 
@@ -169,6 +179,7 @@ def backtest(
     ] = None,
     workers: WorkerCount = None,
     dask: DaskAddress = None,
+    region: OneRegion = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -189,7 +200,7 @@ def backtest(
     from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.scores import print_backtest  # noqa: PLC0415
 
-    settings = settings_at(now)
+    settings = of_region(settings_at(now), region)
     chosen, without = choice(Protocol, "--protocol", protocol), choice(Loss, "--loss", loss)
     check_window(start, end, weather, output=output)
     check_workers(workers, dask)

@@ -41,7 +41,7 @@ Now = Annotated[
         parser=moment, metavar="TIME", help="Use this time as the present; same as ENERGY_DEMAND_NOW."
     ),
 ]
-FirstDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="First day, New York time.")]
+FirstDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="First day, in the region's time.")]
 LastDay = Annotated[date, typer.Option(parser=day, metavar="DATE", help="Last day, included.")]
 Weather = Annotated[
     str | None,

@@ -5,11 +5,19 @@ from __future__ import annotations
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from energy_demand.commands import options
+from energy_demand.commands.by_region import (
+    ChosenRegion,
+    EachRegion,
+    OneRegion,
+    each_region,
+    of_chosen,
+    of_region,
+)
 from energy_demand.commands.options import (
     FirstDay,
     Json,
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from energy_demand.commands.by_region import Emit
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
     from energy_demand.evaluation.injection import BadPromotion, Injection
@@ -37,6 +46,7 @@ def drift(
     check_only: Annotated[
         bool, typer.Option("--check-only", help="Store the decision, but judge no model and do not retrain.")
     ] = False,
+    region: EachRegion = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -44,16 +54,19 @@ def drift(
 
     Example: energy-demand drift --check-only
     """
+    each_region(settings_at(now), region, partial(_drift, check_only), as_json=as_json)
+
+
+def _drift(check_only: bool, settings: Settings, emit: Emit) -> None:
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.job_runs import Job  # noqa: PLC0415
     from energy_demand.jobs.daily_check import run_daily_check  # noqa: PLC0415
     from energy_demand.jobs.drift_check import run_check  # noqa: PLC0415
     from energy_demand.jobs.job_lock import run_exclusively  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
-    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
+    from energy_demand.terminal.console import err  # noqa: PLC0415
     from energy_demand.terminal.monitoring import print_drift, print_retrained  # noqa: PLC0415
 
-    settings = settings_at(now)
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
         present = settings.present()
@@ -68,33 +81,37 @@ def drift(
             )
         if found is None:
             raise AssertionError("only scheduled runs are caught up")
-        if not as_json:
-            print_drift(found.to_json())
+        emit.early(found.to_json(), print_drift)
         decision, retrained = found.decision, None
         if decision.retrain and decision.trigger is not None and not check_only:
             retrained = _retrain(database, settings, present, decision.trigger, decision.reason)
-    if as_json:
-        print_json({**found.to_json(), "retraining": None if retrained is None else retrained.to_json()})
-    elif retrained is not None:
-        print_retrained(retrained.to_json())
+
+    def text(body: dict[str, Any]) -> None:
+        if body["retraining"] is not None:
+            print_retrained(body["retraining"])
+
+    emit({**found.to_json(), "retraining": None if retrained is None else retrained.to_json()}, text)
 
 
-def retrain(now: Now = None, as_json: Json = False) -> None:
+def retrain(region: EachRegion = None, now: Now = None, as_json: Json = False) -> None:
     """Retrain now, and promote the new model once it is proven to be no worse than the champion.
 
     Example: energy-demand retrain
     """
+    each_region(settings_at(now), region, _retrain_by_hand, as_json=as_json)
+
+
+def _retrain_by_hand(settings: Settings, emit: Emit) -> None:
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.retraining import BY_HAND  # noqa: PLC0415
     from energy_demand.monitoring.retraining_policy import Trigger  # noqa: PLC0415
-    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
+    from energy_demand.terminal.console import err  # noqa: PLC0415
     from energy_demand.terminal.monitoring import print_retrained  # noqa: PLC0415
 
-    settings = settings_at(now)
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
         outcome = _retrain(database, settings, settings.present(), Trigger.MANUAL, BY_HAND)
-    (print_json if as_json else print_retrained)(outcome.to_json())
+    emit(outcome.to_json(), print_retrained)
 
 
 def rollback(
@@ -102,6 +119,7 @@ def rollback(
         str | None,
         typer.Option(metavar="VERSION", help="Roll back to this version; default: the previous champion."),
     ] = None,
+    region: ChosenRegion = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -114,7 +132,7 @@ def rollback(
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, out, print_json  # noqa: PLC0415
 
-    settings = settings_at(now)
+    settings = of_chosen(settings_at(now), region)
     with opened(settings) as database:
         registry = Registry(settings)
         err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
@@ -134,6 +152,7 @@ def contest(
     drop: Annotated[
         bool, typer.Option("--drop", help="End the challenger's contest; the champion keeps serving.")
     ] = False,
+    region: EachRegion = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -141,21 +160,29 @@ def contest(
 
     Example: energy-demand contest
     """
+    if promote and drop:
+        raise typer.BadParameter("--promote and --drop exclude each other")
+    decision = True if promote else False if drop else None
+    settings = settings_at(now)
+    if decision is not None:
+        of_chosen(settings, region)
+    each_region(settings, region, partial(_contest, decision), as_json=as_json)
+
+
+def _contest(promote: bool | None, settings: Settings, emit: Emit) -> None:
+    """Show a region's contest, after the decision on its challenger; None: none is made."""
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.database.job_runs import Job, job_lock  # noqa: PLC0415
     from energy_demand.jobs.contest_state import contest_state, read_shadows  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
-    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
+    from energy_demand.terminal.console import err  # noqa: PLC0415
     from energy_demand.terminal.monitoring import print_contest  # noqa: PLC0415
 
-    if promote and drop:
-        raise typer.BadParameter("--promote and --drop exclude each other")
-    settings = settings_at(now)
     with opened(settings) as database:
         registry, present = Registry(settings), settings.present()
         err.print(f"database: {database.label}\nmlflow:   {registry.label}", soft_wrap=True)
         decided = None
-        if promote or drop:
+        if promote is not None:
             from energy_demand.jobs.shadow import decide_by_hand  # noqa: PLC0415
 
             with job_lock(database, Job.RETRAIN, settings.region.respondent):
@@ -165,7 +192,7 @@ def contest(
             "decided": decided,
             **contest_state(read_shadows(database, registry, settings, present), present),
         }
-    (print_json if as_json else print_contest)(body)
+    emit(body, print_contest)
 
 
 def replay(
@@ -193,6 +220,7 @@ def replay(
     output: Annotated[
         Path | None, typer.Option(metavar="PARQUET", help="Write one row per hour to this file.")
     ] = None,
+    region: OneRegion = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -211,7 +239,7 @@ def replay(
     from energy_demand.terminal.pictures import save_replay  # noqa: PLC0415
     from energy_demand.terminal.scores import print_replay  # noqa: PLC0415
 
-    settings = settings_at(now)
+    settings = of_region(settings_at(now), region)
     chosen = choice(ReplayPolicy, "--policy", policy)
     injected = None if inject is None else _injection(inject)
     check_window(start, end, weather, picture=picture, output=output)
@@ -268,7 +296,7 @@ def worker() -> None:
     prepare_flows(settings)
     from energy_demand.orchestration.deployments import serve_deployments  # noqa: PLC0415
 
-    serve_deployments(settings.region.zone.key)
+    serve_deployments(settings)
 
 
 def _retrain(

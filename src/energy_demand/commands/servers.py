@@ -15,7 +15,8 @@ from energy_demand.errors import UserError
 
 def sandbox(
     data: Annotated[
-        Path | None, typer.Option(help="Folder of recorded files; default: synthetic data.")
+        Path | None,
+        typer.Option(help="Folder of recorded files: New York's, or of regions; default: synthetic data."),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; anyone who reaches it may call.")
@@ -51,17 +52,18 @@ def sandbox(
 
     Then, in another shell: export SANDBOX_URL=http://127.0.0.1:8090
     """
+    from energy_demand.recorded_data import recorded_world, synthetic_areas  # noqa: PLC0415
     from energy_demand.sandbox import errors, server, strictness  # noqa: PLC0415
-    from energy_demand.sandbox.worlds import recorded, synthetic  # noqa: PLC0415
+    from energy_demand.sandbox.worlds import synthetic  # noqa: PLC0415
 
     if data is not None and disturb:
         raise typer.BadParameter("--disturb changes synthetic data only; leave out --data or --disturb")
     try:
         if data is not None:
-            world: Any = recorded.RecordedWorld(data)
+            world: Any = recorded_world(data)
         else:
             disturbances = [synthetic.Disturbance.parse(text) for text in disturb or ()]
-            world = synthetic.SyntheticWorld(seed, disturbances)
+            world = synthetic.SyntheticWorld(seed, disturbances, areas=synthetic_areas())
         server.run(
             world,
             host=host,

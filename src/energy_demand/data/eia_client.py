@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,14 @@ SERIES = (DEMAND, "DF")  # and the operator's own day-ahead forecast
 PAGE_ROWS = 5000
 HOURLY_ROUTE = "electricity/rto/region-data/data/"
 DAILY_ROUTE = "electricity/rto/daily-region-data/data/"
-DAILY_TIMEZONE = "Eastern"
+# EIA's names of the zones of its daily totals, by their offset from UTC in January and July.
+DAILY_TIMEZONES = {
+    (-5, -4): "Eastern",
+    (-6, -5): "Central",
+    (-7, -6): "Mountain",
+    (-7, -7): "Arizona",
+    (-8, -7): "Pacific",
+}
 PERIOD_FORMAT = "%Y-%m-%dT%H"
 KEY_FAULTS = frozenset({"API_KEY_MISSING", "API_KEY_INVALID", "API_KEY_DISABLED", "API_KEY_UNAUTHORIZED"})
 THROTTLED = frozenset({403, 429})
@@ -159,12 +166,17 @@ class EIAClient(UpstreamClient):
     def fetch_daily_rows(self, first: date, last: date, series: Sequence[str]) -> list[dict[str, Any]]:
         """Daily totals of the local days `first` to `last`, both included, as EIA wrote them.
 
+        EIA has none of days in a time zone outside of the contiguous United States: then there are no rows.
+
         Raises:
             UpstreamError: EIA did not return what was requested.
         """
+        timezone = daily_timezone(self._settings.region.zone)
+        if timezone is None:
+            return []
         asking = [
             ("frequency", "daily"),
-            ("facets[timezone][]", DAILY_TIMEZONE),
+            ("facets[timezone][]", timezone),
             ("start", first.isoformat()),
             ("end", last.isoformat()),
         ]
@@ -284,6 +296,13 @@ def _server_side(code: Any) -> bool:
         return int(code) >= 500 or int(code) == 429
     except (TypeError, ValueError):
         return False
+
+
+def daily_timezone(zone: ZoneInfo) -> str | None:
+    """EIA's name of a time zone; None where it has no daily totals in it."""
+    days = (datetime(2019, month, 15, tzinfo=zone) for month in (1, 7))
+    january, july = (day.utcoffset() or timedelta() for day in days)
+    return DAILY_TIMEZONES.get((january // HOUR, july // HOUR))
 
 
 def names_on_record(respondent: str) -> list[str]:

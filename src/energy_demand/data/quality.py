@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # No respondent of EIA, the whole country included, has used this much in an hour.
 ABSURD_MWH = 1_000_000.0
+HOURS_OF_A_LONG_DAY = 25
 # Shares of a total by which rounded zones may differ from it.
 LARGEST_DISAGREEMENT = 0.01
 LARGEST_INTEGER = 2**53
@@ -74,7 +75,11 @@ _COLUMN_OF = {
 
 
 def demand_contract(
-    respondents: Sequence[str], series: Sequence[str], start: datetime, end: datetime
+    respondents: Sequence[str],
+    series: Sequence[str],
+    start: datetime,
+    end: datetime,
+    largest: float = ABSURD_MWH,
 ) -> pa.DataFrameSchema:
     """The schema of demand rows that answer a request for periods from `start` to `end`."""
     checks = {
@@ -84,7 +89,7 @@ def demand_contract(
         Breach.WRONG_SERIES: lambda name: name.isin(series),
         Breach.NOT_A_NUMBER: lambda value: value.notna(),
         Breach.NEGATIVE: lambda value: ~(value < 0),
-        Breach.ABSURD: lambda value: ~(value > ABSURD_MWH),
+        Breach.ABSURD: lambda value: ~(value > largest),
     }
     columns: dict[str, list[pa.Check]] = {}
     for breach, check in checks.items():
@@ -127,7 +132,8 @@ def check_daily(
         `day` (a date), `series`, `value` (MWh); and the broken rows.
     """
     first, last = (datetime.combine(day, time(0), tzinfo=UTC) for day in (start, end))
-    good, broken = _split(rows, DAY_FORMAT, demand_contract(respondents, series, first, last))
+    largest = HOURS_OF_A_LONG_DAY * ABSURD_MWH
+    good, broken = _split(rows, DAY_FORMAT, demand_contract(respondents, series, first, last, largest))
     return good.assign(day=good["period"].dt.date)[["day", "series", "value"]], broken
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from energy_demand import locks
+from energy_demand.columns import WEATHER_VARIABLES
 from energy_demand.database.storable import storable
 from energy_demand.database.tables import quarantine, source_state, watermark, weather_run
 
@@ -82,20 +83,32 @@ def demand_summary(connection: sa.Connection, respondent: str, as_of: datetime) 
     return dict(row.mappings().one())
 
 
-def weather_summary(connection: sa.Connection, as_of: datetime) -> dict[str, dict[str, Any]]:
-    """By site: rows, first and last hour observed, and the newest forecast known at `as_of`."""
+def weather_summary(
+    connection: sa.Connection, sites: Sequence[str], as_of: datetime
+) -> dict[str, dict[str, Any]]:
+    """By site: rows, first and last hour observed, and the newest forecast known at `as_of`.
+
+    `lacking` are the variables that no observed hour has.
+    """
+    counts = ", ".join(f'count("{name}") AS "{name}"' for name in WEATHER_VARIABLES)
     rows = connection.execute(
         sa.text(
-            "SELECT coalesce(w.site, f.site) AS site, w.rows, w.first, w.last, f.forecasts, "
-            "f.newest_forecast FROM (SELECT site, count(*) AS rows, min(timestamp) AS first, "
-            "max(timestamp) AS last "
-            "FROM raw_weather WHERE known_at <= :as_of GROUP BY site) w FULL JOIN "
+            "SELECT coalesce(w.observed_site, f.site) AS site, w.*, f.forecasts, "  # noqa: S608
+            "f.newest_forecast FROM (SELECT site AS observed_site, count(*) AS rows, "
+            f"min(timestamp) AS first, max(timestamp) AS last, {counts} "
+            "FROM raw_weather WHERE site = ANY(:sites) AND known_at <= :as_of GROUP BY site) w FULL JOIN "
             "(SELECT site, count(DISTINCT issued_at) AS forecasts, max(issued_at) AS newest_forecast "
-            "FROM weather_forecast WHERE known_at <= :as_of GROUP BY site) f ON f.site = w.site ORDER BY 1"
+            "FROM weather_forecast WHERE site = ANY(:sites) AND known_at <= :as_of GROUP BY site) f "
+            "ON f.site = w.observed_site ORDER BY 1"
         ),
-        {"as_of": as_of},
+        {"as_of": as_of, "sites": list(sites)},
     )
-    return {row.pop("site"): row for row in map(dict, rows.mappings())}
+    shown = ("rows", "first", "last", "forecasts", "newest_forecast")
+    return {
+        row["site"]: {name: row[name] for name in shown}
+        | {"lacking": [name for name in WEATHER_VARIABLES if row["rows"] and not row[name]]}
+        for row in rows.mappings()
+    }
 
 
 def operator_summary(
@@ -114,14 +127,15 @@ def operator_summary(
     return found if found["postings"] else None
 
 
-def run_counts(connection: sa.Connection, since: datetime) -> dict[str, int]:
-    """How many runs issued after `since` are `complete`, `incomplete`, `missing`, `failed`.
+def run_counts(connection: sa.Connection, respondent: str, since: datetime) -> dict[str, int]:
+    """How many runs of a region issued after `since` are `complete`, `incomplete`, `missing`, `failed`.
 
     `lacking` are those that are complete but for variables that they have nowhere.
     """
     lacks = sa.and_(weather_run.c.status == "complete", weather_run.c.lacking != "")
     status = sa.case((lacks, "lacking"), else_=weather_run.c.status)
-    query = sa.select(status, sa.func.count()).where(weather_run.c.issued_at > since).group_by(status)
+    of_region = weather_run.c.respondent == respondent, weather_run.c.issued_at > since
+    query = sa.select(status, sa.func.count()).where(*of_region).group_by(status)
     return dict(connection.execute(query).tuples().all())
 
 
@@ -170,9 +184,11 @@ def record_error(connection: sa.Connection, source: str, subject: str, now: date
     )
 
 
-def source_states(connection: sa.Connection) -> list[dict[str, Any]]:
-    """Every source with its newest hour, missing hours, last success and last error."""
+def source_states(connection: sa.Connection, subject: str | None = None) -> list[dict[str, Any]]:
+    """Every source with its newest hour, missing hours, last success and error; of one region, or all."""
     query = sa.select(source_state).order_by(source_state.c.source, source_state.c.subject)
+    if subject is not None:
+        query = query.where(source_state.c.subject == subject)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 

@@ -154,8 +154,8 @@ weather_forecast = sa.Table(
     sa.Index(None, "timestamp", "issued_at"),
 )
 
-# What became of each run of a weather model that was asked for. `lacking` names variables that the model does
-# not have, `missing_values` counts nulls that a whole run has not.
+# What became of each run of a weather model that a region asked for. `lacking` names variables that the model
+# does not have, `missing_values` counts nulls that a whole run has not.
 weather_run = sa.Table(
     "weather_run",
     metadata,
@@ -167,7 +167,8 @@ weather_run = sa.Table(
     _text("lacking"),
     _text("reason", optional=True),
     _moment("asked_at"),
-    sa.PrimaryKeyConstraint("model", "run_at"),
+    _text("respondent"),
+    sa.PrimaryKeyConstraint("model", "run_at", "respondent"),
     sa.CheckConstraint("status IN ('complete', 'incomplete', 'missing', 'failed')", name="status"),
 )
 

@@ -175,7 +175,7 @@ def watched(
     return Watched(
         newest=_newest_demand(connection, respondent, now),
         observed=_newest_observed(connection, sites, now),
-        forecast=_newest_forecast(connection, model, now),
+        forecast=_newest_forecast(connection, respondent, model, now),
         operator=None if operator is None else _newest_operator(connection, operator, now),
         champion_share=champion_share(connection, respondent, zone.key, now),
         sources=_sources(connection, respondent),
@@ -225,11 +225,18 @@ def _newest_observed(connection: sa.Connection, sites: Sequence[str], now: datet
     return min(known) if len(known) == len(sites) else None
 
 
-def _newest_forecast(connection: sa.Connection, model: str, now: datetime) -> datetime | None:
+def _newest_forecast(
+    connection: sa.Connection, respondent: str, model: str, now: datetime
+) -> datetime | None:
     runs = weather_run.c
     found: datetime | None = connection.scalar(
         sa.select(runs.issued_at)
-        .where(runs.model == model, runs.status.in_(("complete", "incomplete")), runs.issued_at <= now)
+        .where(
+            runs.respondent == respondent,
+            runs.model == model,
+            runs.status.in_(("complete", "incomplete")),
+            runs.issued_at <= now,
+        )
         .order_by(runs.issued_at.desc())
         .limit(1)
     )

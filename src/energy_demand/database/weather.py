@@ -106,17 +106,18 @@ def record_runs(connection: sa.Connection, rows: Sequence[dict[str, object]]) ->
         for column in weather_run.columns
         if not column.primary_key and column.name != "issued_at"
     }
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["model", "run_at"], set_=updated), list(rows)
-    )
+    key = [column.name for column in weather_run.primary_key]
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=updated), list(rows))
 
 
 def run_states(
-    connection: sa.Connection, model: str, start: datetime, end: datetime
+    connection: sa.Connection, respondent: str, model: str, start: datetime, end: datetime
 ) -> dict[datetime, RunState]:
-    """The runs of a model that start in [start, end] and were asked for before."""
+    """The runs of a model that start in [start, end] and were asked for before for this region."""
     query = sa.select(weather_run).where(
-        weather_run.c.model == model, weather_run.c.run_at.between(start, end)
+        weather_run.c.respondent == respondent,
+        weather_run.c.model == model,
+        weather_run.c.run_at.between(start, end),
     )
     return {
         row.run_at: RunState(row.status, row.asked_at, frozenset(row.lacking.split(",")) - {""})
@@ -144,6 +145,20 @@ def missing_hours(connection: sa.Connection, sites: Sequence[str], start: dateti
     whole = connection.execute(query, {"sites": list(sites), "start": start, "end": end}).scalar_one()
     hours = int((end - start).total_seconds() // 3600) + 1
     return hours * len(sites) - int(whole)
+
+
+def lacking_variables(
+    connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime
+) -> dict[str, frozenset[str]]:
+    """By site, in the order of `sites`, the variables without a value in any hour of [start, end]."""
+    counts = ", ".join(f'count("{name}") AS "{name}"' for name in WEATHER_VARIABLES)
+    query = sa.text(
+        f"SELECT site, {counts} FROM raw_weather "  # noqa: S608
+        "WHERE site = ANY(:sites) AND timestamp BETWEEN :start AND :end GROUP BY site"
+    )
+    rows = connection.execute(query, {"sites": list(sites), "start": start, "end": end}).mappings()
+    known = {row["site"]: frozenset(name for name in WEATHER_VARIABLES if row[name]) for row in rows}
+    return {site: frozenset(WEATHER_VARIABLES) - known.get(site, frozenset()) for site in sites}
 
 
 def read_weather(

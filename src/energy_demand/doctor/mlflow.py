@@ -37,13 +37,13 @@ def look_at_mlflow(settings: Settings, now: datetime) -> list[Finding]:
         if not file.is_file():
             found = f"the store {file} is not there yet"
             return [not_checked("MLflow", found, "Run `energy-demand train` once there is data; it makes it")]
-        registered = _from_sqlite(file)
+        registered = _from_sqlite(file, settings.model_name)
     else:
         from energy_demand.registry.champion_alias import AliasUnknownError  # noqa: PLC0415
 
         label = uri
         try:
-            found_there = _from_address(uri)
+            found_there = _from_address(uri, settings.model_name)
         except AliasUnknownError as error:
             remedy = "Check MLFLOW_TRACKING_URI, and the login if the server wants one"
             return [failure("MLflow", f"{label}: {error}", expected, remedy)]
@@ -77,14 +77,14 @@ def _champion(settings: Settings, registered: _Registered, now: datetime) -> lis
     expected = "a model that serves"
     if version is None or run_id is None:
         return [warning(name, "none yet", expected, "Run `energy-demand train`")]
-    cached = ChampionCache(settings.home / "models").find(version, run_id)
+    cached = ChampionCache(settings.models_folder).find(version, run_id)
     if cached is None:
         remedy = "`energy-demand status` loads it from MLflow and keeps a copy"
         return [not_checked(name, f"version {version}; no copy of it on this machine", remedy)]
     try:
         cached.load()
     except ModelRefusedError as error:
-        remedy = f"Delete {settings.home / 'models' / (version + '.json')}; if that does not help, "
+        remedy = f"Delete {settings.models_folder / (version + '.json')}; if that does not help, "
         remedy += "`energy-demand train`, or `energy-demand rollback`"
         return [failure(name, f"version {version}: {error}", "files that fit this version", remedy)]
     trained = parse_moment(cached.trained_through)
@@ -103,16 +103,16 @@ ALIAS_QUERY = (
 )
 
 
-def _from_sqlite(file: Path) -> _Registered:
+def _from_sqlite(file: Path, model: str) -> _Registered:
     """From the file, opened for reading alone."""
-    from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME, MODEL_NAME  # noqa: PLC0415
+    from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME  # noqa: PLC0415
 
     with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=HTTP_SECONDS)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
         if not {"experiments", "registered_model_aliases", "model_versions"} <= tables:
             return _Registered(None, None, None)
         stage = connection.execute(EXPERIMENT_QUERY.format("?"), [MLFLOW_EXPERIMENT_NAME]).fetchone()
-        alias = connection.execute(ALIAS_QUERY.format("?", "?"), [MODEL_NAME, CHAMPION_ALIAS]).fetchone()
+        alias = connection.execute(ALIAS_QUERY.format("?", "?"), [model, CHAMPION_ALIAS]).fetchone()
     return _registered(stage, alias)
 
 
@@ -121,18 +121,18 @@ def _registered(stage: Any, alias: Any) -> _Registered:
     return _Registered(None if stage is None else str(stage[0]), version, run_id)
 
 
-def _from_address(uri: str) -> _Registered | None:
+def _from_address(uri: str, model: str) -> _Registered | None:
     """From a server or a database; None where it is of another kind."""
     scheme = uri.partition(":")[0]
     if scheme in {"http", "https"}:
-        return _from_server(uri)
+        return _from_server(uri, model)
     if scheme.startswith("postgresql"):
-        return _from_postgresql(uri)
+        return _from_postgresql(uri, model)
     if scheme.startswith("sqlite"):
         file = _file_of(uri)
         if not file.is_file():
             raise FileNotFoundError(f"{file} is not there")
-        return _from_sqlite(file.resolve())
+        return _from_sqlite(file.resolve(), model)
     return None
 
 
@@ -144,7 +144,7 @@ def _file_of(uri: str) -> Path:
     return Path(unquote(name.removeprefix("file:")) if name.startswith("file:") else name)
 
 
-def _from_server(uri: str) -> _Registered:
+def _from_server(uri: str, model: str) -> _Registered:
     import httpx  # noqa: PLC0415
 
     from energy_demand.config import MLFLOW_EXPERIMENT_NAME  # noqa: PLC0415
@@ -164,15 +164,15 @@ def _from_server(uri: str) -> _Registered:
     except (ValueError, AttributeError):
         raise ConnectionError(f"HTTP {answer.status_code}, but not from MLflow") from None
     stage = None if experiment is None else experiment.get("lifecycle_stage", "active")
-    alias = read_alias(uri)
+    alias = read_alias(uri, model)
     return _Registered(stage, *((None, None) if alias is None else (alias.version, alias.run_id)))
 
 
-def _from_postgresql(uri: str) -> _Registered:
+def _from_postgresql(uri: str, model: str) -> _Registered:
     import sqlalchemy as sa  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME, MODEL_NAME  # noqa: PLC0415
+    from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME  # noqa: PLC0415
 
     try:
         options = {"connect_timeout": int(HTTP_SECONDS), "options": "-c default_transaction_read_only=on"}
@@ -185,7 +185,7 @@ def _from_postgresql(uri: str) -> _Registered:
                 return _Registered(None, None, None)
             named = {"experiment": MLFLOW_EXPERIMENT_NAME}
             stage = connection.execute(sa.text(EXPERIMENT_QUERY.format(":experiment")), named).first()
-            named = {"model": MODEL_NAME, "alias": CHAMPION_ALIAS}
+            named = {"model": model, "alias": CHAMPION_ALIAS}
             alias = connection.execute(sa.text(ALIAS_QUERY.format(":model", ":alias")), named).first()
     except SQLAlchemyError as error:
         raise ConnectionError(str(getattr(error, "orig", None) or error)) from None

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from energy_demand.columns import WEATHER_VARIABLES
+from energy_demand.data.eia_client import daily_timezone
 from energy_demand.data.weather_client import RUN_DAYS
 from energy_demand.timeaxis import floor_hour, local_day
 from energy_demand.weather_models import BLEND
@@ -94,7 +95,7 @@ def eia_daily(settings: Settings, now: datetime) -> Question:
     today = local_day(now, settings.region.zone)
     asking = [
         ("frequency", "daily"),
-        ("facets[timezone][]", "Eastern"),
+        ("facets[timezone][]", daily_timezone(settings.region.zone) or "Eastern"),
         ("start", (today - timedelta(days=EIA_DAYS)).isoformat()),
         ("end", today.isoformat()),
     ]

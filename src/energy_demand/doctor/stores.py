@@ -66,7 +66,8 @@ NEWEST = (
     ),
     Newest(
         "weather stored",
-        "SELECT min(newest) FROM (SELECT max(timestamp) AS newest FROM raw_weather GROUP BY site) AS sites",
+        "SELECT min(newest) FROM (SELECT max(timestamp) AS newest FROM raw_weather "
+        "WHERE site = ANY(:sites) GROUP BY site) AS sites",
         timedelta(hours=12),
         timedelta(days=7),
         BACKFILL,
@@ -74,7 +75,8 @@ NEWEST = (
     ),
     Newest(
         "weather forecasts stored",
-        "SELECT max(issued_at) FROM weather_run WHERE status IN ('complete', 'incomplete')",
+        "SELECT max(issued_at) FROM weather_run WHERE status IN ('complete', 'incomplete') "
+        "AND respondent = :respondent",
         timedelta(hours=18),
         timedelta(days=3),
         BACKFILL,
@@ -284,7 +286,11 @@ def _newest(what: Newest, settings: Settings, now: datetime, connection: sa.Conn
     import sqlalchemy as sa  # noqa: PLC0415
 
     statement = sa.text(what.query)
-    known = {"respondent": settings.region.respondent} if ":respondent" in what.query else {}
+    given = {
+        "respondent": settings.region.respondent,
+        "sites": [site.name for site in settings.region.sites],
+    }
+    known = {name: value for name, value in given.items() if f":{name}" in what.query}
     newest: datetime | None = connection.scalar(statement, known)
     expected = f"not older than {age(what.late.total_seconds())}"
     if newest is None:
@@ -304,9 +310,11 @@ def _runs(settings: Settings, now: datetime, connection: sa.Connection) -> list[
     name, model = "weather runs", settings.weather_models[0].name
     statement = sa.text(
         "SELECT status, count(*), (array_agg(reason ORDER BY run_at DESC))[1] FROM weather_run "
-        "WHERE model = :model AND run_at > :since GROUP BY status ORDER BY status"
+        "WHERE respondent = :respondent AND model = :model AND run_at > :since "
+        "GROUP BY status ORDER BY status"
     )
-    rows = connection.execute(statement, {"model": model, "since": now - RUNS_SPAN}).all()
+    asked = {"respondent": settings.region.respondent, "model": model, "since": now - RUNS_SPAN}
+    rows = connection.execute(statement, asked).all()
     if not rows:
         remedy = "Run `energy-demand ingest`; OPEN_METEO_MODELS says which model is used"
         return [not_checked(name, f"none of {model} in the last {RUNS_SPAN.days} days", remedy)]

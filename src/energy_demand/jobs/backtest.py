@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from energy_demand.columns import OPERATOR, SYSTEM
+from energy_demand.config import NEW_YORK_RESPONDENTS
 from energy_demand.data.record_store import load_record
 from energy_demand.database import operator_forecasts, repository
 from energy_demand.evaluation.backtest import (
@@ -41,7 +42,7 @@ from energy_demand.jobs.fan_out.kept_parts import KeptParts, digest_of
 from energy_demand.jobs.fan_out.workers import THIS_PROCESS
 from energy_demand.jobs.past_days import check_past_days, vintages_read
 from energy_demand.outputs import write_output
-from energy_demand.timeaxis import local_day
+from energy_demand.timeaxis import HOUR, local_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,6 +253,8 @@ def _forecasts(events: list[Fit | Predict]) -> int:
 def load_postings(database: Database, record: Record, now: datetime) -> pd.DataFrame:
     """The operator's forecast of the system over the whole record, posting by posting."""
     first, last = record.periods[0].to_pydatetime(), record.periods[-1].to_pydatetime()
+    if record.region.respondent not in NEW_YORK_RESPONDENTS:  # the operator is New York's
+        last = first - HOUR
     with database.transaction() as connection:
         return operator_forecasts.read_postings(connection, OPERATOR, SYSTEM, first, last, now)
 

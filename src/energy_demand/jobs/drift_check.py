@@ -6,7 +6,7 @@ It never retrains. The decision and its reason are stored, also when no retraini
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from energy_demand.data.record_store import load_record
 from energy_demand.database import decisions, predictions
 from energy_demand.errors import UserError
+from energy_demand.limits import mae_limit_mwh
 from energy_demand.monitoring.circumstances import find_circumstances
 from energy_demand.monitoring.concept_drift import daily_residuals, run_charts
 from energy_demand.monitoring.diagnosis import USUAL_DAYS
@@ -125,7 +126,8 @@ def run_check(database: Database, registry: Registry, settings: Settings, now: d
         zone=zone,
         circumstances=circumstances,
     )
-    decision = decide(evidence, Policy.of_days(settings.retrain_max_age_days, settings.retrain_cooldown_days))
+    policy = Policy.of_days(settings.retrain_max_age_days, settings.retrain_cooldown_days)
+    decision = decide(evidence, replace(policy, mae_mwh=mae_limit_mwh(settings.region.respondent)))
     check = {
         "respondent": respondent,
         "check_timestamp": now,

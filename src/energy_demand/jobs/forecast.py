@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from energy_demand.config import FORECAST_HORIZON_HOURS
+from energy_demand.config import FIRST_REGION, FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import predictions
 from energy_demand.jobs.fallback_ladder import best_available
@@ -54,9 +54,9 @@ def run_forecast(
     forecast = forecast_stored(
         database, settings, issued_at, periods, champion, lambda: registry.previous(champion)
     )
-    request_id = (
-        request_id
-        or f"command {utc_text(issued_at)} v{forecast.model_version} {utc_text(periods[0])} {len(periods)}"
+    request_id = request_id or (
+        f"command {_of_region(settings)}{utc_text(issued_at)} v{forecast.model_version} "
+        f"{utc_text(periods[0])} {len(periods)}"
     )
     source = source or ("request" if issued_at >= now else "backfill")
     with database.transaction() as connection:
@@ -64,6 +64,11 @@ def run_forecast(
             connection, forecast.log_rows(source, request_id, now, settings.region.respondent)
         )
     return forecast
+
+
+def _of_region(settings: Settings) -> str:
+    """What tells a region's requests from those of others; New York's have no code in them."""
+    return "" if settings.eia_region == FIRST_REGION else f"{settings.eia_region} "
 
 
 def asked_hours(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from energy_demand.data.feature_store import refresh_features
 from energy_demand.data.ingestion.ingest import IngestInterruptedError, ingest, looking_back
 from energy_demand.data.truth import refresh_truth
 from energy_demand.database import predictions
+from energy_demand.jobs.history_check import history_warnings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from energy_demand.data.ingestion.ingest import Progress, Report, Span
     from energy_demand.database.engine import Database
     from energy_demand.database.repository import Written
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,14 @@ class IngestionOutcome:
         report: by kind of row.
         features: feature rows.
         actuals: predictions whose actual value is new or changed.
+        warnings: after a backfill, what is wrong with the stored history as a whole.
     """
 
     span: Span
     report: Report
     features: Written
     actuals: int
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The body of `ingest --json`."""
@@ -43,6 +49,7 @@ class IngestionOutcome:
             **self.report.to_json(),
             "features": asdict(self.features),
             "actuals": self.actuals,
+            "warnings": list(self.warnings),
             "start": self.span.start,
             "end": self.span.end,
         }
@@ -92,4 +99,7 @@ def run_ingestion(
     actuals = database.run(
         lambda connection: predictions.fill_actuals(connection, settings.region.respondent, since, now)
     )
-    return IngestionOutcome(span, report, features, actuals)
+    warnings = tuple(history_warnings(database, settings, now)) if span.history else ()
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return IngestionOutcome(span, report, features, actuals, warnings)

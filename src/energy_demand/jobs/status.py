@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.columns import OPERATOR, SYSTEM
+from energy_demand.config import NEW_YORK_RESPONDENTS
 from energy_demand.database import decisions, state
 from energy_demand.database.daily_totals import EIA_DAILY, missing_totals
 from energy_demand.database.engine import opened
@@ -86,21 +87,25 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
     """
     # A single model's errors are in the metrics and its change is an alert: here they would cost a second.
     states = model_states if len(settings.weather_models) > 1 else running_states
+    respondent, sites = settings.region.respondent, [site.name for site in settings.region.sites]
     with database.transaction() as connection:
-        check = decisions.last_check(connection, settings.region.respondent, now)
-        retrainings = decisions.retrainings(connection, settings.region.respondent, now, 1)
+        check = decisions.last_check(connection, respondent, now)
+        retrainings = decisions.retrainings(connection, respondent, now, 1)
+        operator = None
+        if respondent in NEW_YORK_RESPONDENTS:  # the operator is New York's
+            operator = state.operator_summary(connection, OPERATOR, SYSTEM, now)
         return {
             "data": database.kind(),
-            "demand": state.demand_summary(connection, settings.region.respondent, now),
-            "weather": state.weather_summary(connection, now),
-            "operator": state.operator_summary(connection, OPERATOR, SYSTEM, now),
+            "demand": state.demand_summary(connection, respondent, now),
+            "weather": state.weather_summary(connection, sites, now),
+            "operator": operator,
             "sources": [
                 source | {"missing_days": missing_totals(connection, settings, now)}
-                if (source["source"], source["subject"]) == (EIA_DAILY, settings.region.respondent)
+                if (source["source"], source["subject"]) == (EIA_DAILY, respondent)
                 else source
-                for source in state.source_states(connection)
+                for source in state.source_states(connection, respondent)
             ],
-            "weather_runs": state.run_counts(connection, now - RUNS_SHOWN),
+            "weather_runs": state.run_counts(connection, respondent, now - RUNS_SHOWN),
             "weather_models": [each.to_json() for each in states(connection, settings, now)],
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,

@@ -6,9 +6,12 @@ scraped process sums them. Labels are route templates, so no caller can add a se
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 UNMATCHED = "unmatched"
@@ -23,9 +26,9 @@ class Series(NamedTuple):
 
 
 class ServingMetrics:
-    """The metrics of one serving process, in a registry of its own."""
+    """The metrics of one serving process, in a registry of its own; those of the models are there at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, regions: Iterable[str]) -> None:
         self.registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -45,7 +48,10 @@ class ServingMetrics:
             registry=self.registry,
         )
         self.predicted_demand = gauge(
-            "predicted_demand_mwh", "The newest prediction; for a forecast, its peak hour.", mode="mostrecent"
+            "predicted_demand_mwh",
+            "The newest prediction of each region; for a forecast, its peak hour.",
+            "region",
+            mode="mostrecent",
         )
         self._requests = counter(
             "http_requests_total",
@@ -62,14 +68,25 @@ class ServingMetrics:
         )
         self.in_flight = gauge("http_requests_in_flight", "Requests in progress.")
         self.forecasts = counter(
-            "forecasts_total", "Forecasts by the model or fallback that made them.", "quality"
+            "forecasts_total",
+            "Forecasts by region and the model or fallback that made them.",
+            "region",
+            "quality",
         )
-        self.reloads = counter("model_reloads_total", "Model reloads, by outcome.", "outcome")
+        self.reloads = counter(
+            "model_reloads_total", "Model reloads, by region and outcome.", "region", "outcome"
+        )
         self.model_version = gauge(
-            "model_version", "Registered version that serves, by process; 0 if none serves.", mode="liveall"
+            "model_version",
+            "Registered version that serves, by region and process; 0 if none serves.",
+            "region",
+            mode="liveall",
         )
         self.model_problem = gauge(
-            "model_problem", "1 while the newest champion is not loaded, by process; else 0.", mode="liveall"
+            "model_problem",
+            "1 while the newest champion is not loaded, by region and process; else 0.",
+            "region",
+            mode="liveall",
         )
         self.spool_bytes = gauge(
             "prediction_log_spool_bytes",
@@ -82,8 +99,9 @@ class ServingMetrics:
         self.logged = counter("prediction_log_rows_total", "Predictions written to the database.")
         self.dropped = counter("prediction_log_dropped_rows_total", "Predictions dropped from the log.")
         self._series: dict[tuple[str, str, int], Series] = {}
-        self.model_version.set(0)
-        self.model_problem.set(0)
+        for region in regions:
+            self.model_version.labels(region).set(0)
+            self.model_problem.labels(region).set(0)
         self.logged.inc(0)
         self.dropped.inc(0)
 

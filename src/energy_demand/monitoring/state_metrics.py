@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from sqlalchemy.exc import ProgrammingError
 
+from energy_demand.by_region import by_region
 from energy_demand.database.engine import Database, open_database
 from energy_demand.database.watched import watched
 from energy_demand.errors import UserError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    import sqlalchemy as sa
     from prometheus_client.metrics_core import Metric
 
     from energy_demand.config import Settings
@@ -36,40 +38,41 @@ _log = logging.getLogger(__name__)
 
 
 class StateCollector:
-    """Queries the database at a scrape; an unknown value is left out, not 0."""
+    """Queries the database at a scrape, for each region; an unknown value is left out, not 0."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._guard = threading.Lock()
         self._database: Database | None = None
-        self._cached: Watched | None = None
+        found = by_region(settings, settings.regions, _Watcher)
+        self._watchers, self._unusable = found.done, list(found.failed)
+        self._is_up = False
         self._queried_at = float("-inf")
-        self._models: list[ModelState] = []
-        self._models_at = float("-inf")
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, because registration must not need a database."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """The stored metrics, whether the database answers, and the local hour."""
+        """The stored metrics of each region, whether the database answers, and each region's local hour."""
         with self._guard:
             if time.monotonic() - self._queried_at > CACHE_SECONDS:
-                self._cached = self._query()
+                self._is_up = self._query()
                 self._queried_at = time.monotonic()
-            now = self._settings.present()
-            local = now.astimezone(self._settings.region.zone)
-            metrics = [
-                _gauge("database_up", "1 if the database can be reached.", float(self._cached is not None)),
-                _gauge(
-                    "region_local_hour",
-                    "The region's local time of day in hours, e.g. 9.5 at 09:30.",
-                    local.hour + local.minute / 60,
-                ),
-            ]
-            if self._cached is None:
-                return metrics
-            return [*metrics, *_stored(self._cached, now), *_of_models(self._models, now)]
+            families = Families()
+            for code in self._settings.regions:
+                families.gauge(
+                    "region_usable",
+                    "1 if the region's settings can be used; 0: it is unknown, or its entry has a fault.",
+                    float(code not in self._unusable),
+                    region=code,
+                )
+            for watcher in self._watchers.values():
+                watcher.add_to(families, stored=self._is_up)
+            up = GaugeMetricFamily(
+                "database_up", "1 if the database can be reached.", value=float(self._is_up)
+            )
+            return [up, *families.all()]
 
     def close(self) -> None:
         """Close the connections."""
@@ -77,28 +80,92 @@ class StateCollector:
             self._database.close()
             self._database = None
 
-    def _query(self) -> Watched | None:
-        region = self._settings.region
+    def _query(self) -> bool:
+        """Read what is stored of every region; False where the database cannot be read."""
         try:
             if self._database is None:
                 self._database = open_database(
                     self._settings, migrate_now=False, statement_seconds=STATEMENT_SECONDS
                 )
+            for watcher in self._watchers.values():
+                with self._database.transaction() as connection:
+                    watcher.read(connection)
+            # Slow, so those of one region at a scrape: of the one whose turn was longest ago.
+            last = min(self._watchers.values(), key=lambda watcher: watcher.models_at)
             with self._database.transaction() as connection:
-                model = self._settings.weather_models[0].name
-                operator, now = self._settings.operator_forecast, self._settings.present()
-                stored = watched(connection, region, model, now, operator)
-                if time.monotonic() - self._models_at > MODELS_SECONDS:
-                    self._models = model_states(connection, self._settings, now)
-                    self._models_at = time.monotonic()
-                return stored
+                last.read_models(connection)
         except (UserError, ProgrammingError) as error:  # ProgrammingError: no tables yet
             _log.warning("database metrics are not exported: %s", error)
             self.close()
-            return None
+            return False
+        return True
 
 
-def _stored(stored: Watched, now: datetime) -> list[Metric]:
+class Families:
+    """Metrics by name, each with a sample for each region."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+
+    def gauge(self, name: str, text: str, value: float | None, **labels: str) -> None:
+        """A sample; nothing where the value is unknown."""
+        if value is not None:
+            family = self._families.setdefault(name, GaugeMetricFamily(name, text, labels=list(labels)))
+            family.add_metric(list(labels.values()), float(value))
+
+    def counter(self, name: str, text: str, value: float, **labels: str) -> None:
+        """A sample of a counter."""
+        family = self._families.setdefault(name, CounterMetricFamily(name, text, labels=list(labels)))
+        family.add_metric(list(labels.values()), value)
+
+    def all(self) -> list[Metric]:
+        """All metrics, in the order of their first samples."""
+        return list(self._families.values())
+
+
+class _Watcher:
+    """What is stored of one region, as last read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._code = settings.eia_region
+        self._stored: Watched | None = None
+        self._models: list[ModelState] = []
+        self.models_at = float("-inf")
+
+    def read(self, connection: sa.Connection) -> None:
+        """Read everything but the weather models."""
+        settings = self._settings
+        self._stored = watched(
+            connection,
+            settings.region,
+            settings.weather_models[0].name,
+            settings.present(),
+            settings.operator_forecast,
+        )
+
+    def read_models(self, connection: sa.Connection) -> None:
+        """Read how the weather models do, unless that was done lately."""
+        if time.monotonic() - self.models_at > MODELS_SECONDS:
+            self._models = model_states(connection, self._settings, self._settings.present())
+            self.models_at = time.monotonic()
+
+    def add_to(self, families: Families, *, stored: bool) -> None:
+        """Add the region's local hour and, if the database could be read, all that is stored."""
+        now = self._settings.present()
+        local = now.astimezone(self._settings.region.zone)
+        families.gauge(
+            "region_local_hour",
+            "The region's local time of day in hours, e.g. 9.5 at 09:30.",
+            local.hour + local.minute / 60,
+            region=self._code,
+        )
+        if stored and self._stored is not None:
+            _add_stored(families, self._code, self._stored, now)
+            _add_models(families, self._code, self._models, now)
+
+
+def _add_stored(families: Families, region: str, stored: Watched, now: datetime) -> None:
     """The metrics of stored rows; unknown values are left out."""
 
     def age(moment: datetime | None) -> float | None:
@@ -174,95 +241,84 @@ def _stored(stored: Watched, now: datetime) -> list[Metric]:
                 stored.check.champion_mae,
             ),
         ]
-    return [
-        CounterMetricFamily(
-            "retrain_triggered", "Drift checks that triggered a retraining.", value=stored.retrainings
-        ),
-        *(_gauge(name, text, float(value)) for name, text, value in gauges if value is not None),
-        *_by_step(stored),
-        _shadow_lags(stored),
-        *_last_runs(
+    families.counter(
+        "retrain_triggered", "Drift checks that triggered a retraining.", stored.retrainings, region=region
+    )
+    for name, text, value in gauges:
+        families.gauge(name, text, value, region=region)
+    for step in stored.by_step:
+        families.gauge(
+            "forecast_mae_mwh",
+            "MAE of the last week's scheduled forecasts, by what answered, MWh.",
+            step.mae,
+            region=region,
+            quality=step.quality,
+        )
+        families.gauge(
+            "forecast_mape_percent",
+            "MAPE of the last week's scheduled forecasts, by what answered, percent.",
+            step.mape,
+            region=region,
+            quality=step.quality,
+        )
+    for shadow in stored.shadows:
+        families.gauge(
+            "shadow_forecast_lag_hours",
+            "Hours from the shadow's newest forecast to the newest scheduled one, by the shadow's role.",
+            shadow.hours,
+            region=region,
+            role=shadow.role,
+        )
+    for flow in stored.flows:
+        _add_last_run(
+            families,
             "flow",
-            [(run.flow, run.last_success, run.failed) for run in stored.flows],
+            (flow.flow, flow.last_success, flow.failed),
             "Start time of the flow's newest successful run.",
-        ),
-        *_last_runs(
+            region,
+        )
+    for source in stored.sources:
+        _add_last_run(
+            families,
             "source",
-            [(run.source, run.last_success, run.failed) for run in stored.sources],
+            (source.source, source.last_success, source.failed),
             "When the source was last read to its end.",
-        ),
-    ]
+            region,
+        )
 
 
-def _of_models(models: list[ModelState], now: datetime) -> list[Metric]:
+def _add_models(families: Families, region: str, models: list[ModelState], now: datetime) -> None:
     """How each listed weather model does."""
-    ages = GaugeMetricFamily(
-        "weather_model_age_hours", "Hours since the model's newest stored run was issued.", labels=["model"]
-    )
-    changed = GaugeMetricFamily(
-        "weather_model_changed",
-        "1 if the model's errors changed in the last six weeks: another level or spread.",
-        labels=["model"],
-    )
-    errors = GaugeMetricFamily(
-        "weather_model_error_celsius",
-        "Mean error of the model's newest temperatures at the main site, last week, °C.",
-        labels=["model"],
-    )
     for model in models:
         if model.newest_run is None:
             continue
-        ages.add_metric([model.model], (now - model.newest_run).total_seconds() / 3600)
-        changed.add_metric([model.model], float(model.state == "changed"))
-        if model.mean_error is not None:
-            errors.add_metric([model.model], model.mean_error)
-    return [ages, changed, errors]
+        labels = {"region": region, "model": model.model}
+        families.gauge(
+            "weather_model_age_hours",
+            "Hours since the model's newest stored run was issued.",
+            (now - model.newest_run).total_seconds() / 3600,
+            **labels,
+        )
+        families.gauge(
+            "weather_model_changed",
+            "1 if the model's errors changed in the last six weeks: another level or spread.",
+            float(model.state == "changed"),
+            **labels,
+        )
+        families.gauge(
+            "weather_model_error_celsius",
+            "Mean error of the model's newest temperatures at the main site, last week, °C.",
+            model.mean_error,
+            **labels,
+        )
 
 
-def _by_step(stored: Watched) -> list[Metric]:
-    """The errors of the last week by the step of the fallback ladder that answered."""
-    metrics: list[Metric] = []
-    for name, text, field in (
-        ("forecast_mae_mwh", "MAE of the last week's scheduled forecasts, by what answered, MWh.", "mae"),
-        (
-            "forecast_mape_percent",
-            "MAPE of the last week's scheduled forecasts, by what answered, percent.",
-            "mape",
-        ),
-    ):
-        family = GaugeMetricFamily(name, text, labels=["quality"])
-        for step in stored.by_step:
-            value = getattr(step, field)
-            if value is not None:
-                family.add_metric([step.quality], value)
-        metrics.append(family)
-    return metrics
-
-
-def _shadow_lags(stored: Watched) -> Metric:
-    """How far each model in the shadow is behind the scheduled forecast."""
-    family = GaugeMetricFamily(
-        "shadow_forecast_lag_hours",
-        "Hours from the shadow's newest forecast to the newest scheduled one, by the shadow's role.",
-        labels=["role"],
-    )
-    for shadow in stored.shadows:
-        family.add_metric([shadow.role], shadow.hours)
-    return family
-
-
-def _last_runs(what: str, runs: Iterable[tuple[str, datetime | None, bool]], success: str) -> list[Metric]:
-    """Of each flow or source, whether its last run failed and when it last succeeded."""
-    failures = GaugeMetricFamily(
-        f"{what}_failed", f"1 if the {what}'s last finished run failed.", labels=[what]
-    )
-    successes = GaugeMetricFamily(f"{what}_last_success_timestamp_seconds", success, labels=[what])
-    for name, last_success, failed in runs:
-        failures.add_metric([name], float(failed))
-        if last_success is not None:
-            successes.add_metric([name], last_success.timestamp())
-    return [failures, successes]
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
+def _add_last_run(
+    families: Families, what: str, run: tuple[str, datetime | None, bool], success: str, region: str
+) -> None:
+    """Of a flow or source, whether its last run failed and when it last succeeded."""
+    name, last_success, failed = run
+    labels = {"region": region, what: name}
+    families.gauge(f"{what}_failed", f"1 if the {what}'s last finished run failed.", float(failed), **labels)
+    at = None if last_success is None else last_success.timestamp()
+    families.gauge(f"{what}_last_success_timestamp_seconds", success, at, **labels)

@@ -1,5 +1,6 @@
 """The Prefect flows. They have no logic: each takes the job lock and calls the job of the same name.
 
+A run is one region's (None: the default region's), so that a region that fails stops no other.
 Without a server they run in the calling process. A task is retried if an external system was unavailable. A
 run ends as `Skipped` if the same job is running or a later run already did its work.
 """
@@ -56,7 +57,11 @@ def _was_away(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
 
 @task(name="ingest", retries=3, retry_delay_seconds=[30, 120, 600], retry_condition_fn=_was_away)
 def ingest_task(
-    start: date | None, end: date | None, days_back: int, scheduled_at: datetime | None
+    start: date | None,
+    end: date | None,
+    days_back: int,
+    scheduled_at: datetime | None,
+    region: str | None = None,
 ) -> dict[str, Any] | None:
     """The ingestion job."""
     if start is None and end is not None:
@@ -71,21 +76,22 @@ def ingest_task(
         outcome.raise_failures()
         return outcome
 
-    return _run(Job.INGESTION, work, scheduled_at)
+    return _run(Job.INGESTION, work, region, scheduled_at)
 
 
 @task(name="check", retries=2, retry_delay_seconds=[30, 300], retry_condition_fn=_was_away)
-def check_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
+def check_task(scheduled_at: datetime | None, region: str | None = None) -> dict[str, Any] | None:
     """Judge the models in the shadow, and check for drift."""
     return _run(
         Job.DRIFT_CHECK,
         lambda settings, database, now, _lock: run_daily_check(database, Registry(settings), settings, now),
+        region,
         scheduled_at,
     )
 
 
 @task(name="train-and-judge", retries=1, retry_delay_seconds=300, retry_condition_fn=_was_away)
-def retrain_task(trigger: str, reason: str) -> dict[str, Any] | None:
+def retrain_task(trigger: str, reason: str, region: str | None = None) -> dict[str, Any] | None:
     """The retraining job."""
     return _run(
         Job.RETRAIN,
@@ -98,46 +104,52 @@ def retrain_task(trigger: str, reason: str) -> dict[str, Any] | None:
             reason=reason,
             check_lock=lock.check,
         ),
+        region,
     )
 
 
 @task(name="forecast-tomorrow", retries=5, retry_delay_seconds=60, retry_condition_fn=_was_away)
-def forecast_task(scheduled_at: datetime | None) -> dict[str, Any] | None:
+def forecast_task(scheduled_at: datetime | None, region: str | None = None) -> dict[str, Any] | None:
     """The morning job."""
     return _run(
         Job.FORECAST,
         lambda settings, database, now, _lock: run_scheduled_forecast(
             database, Registry(settings), settings, now, _silent
         ),
+        region,
         scheduled_at,
     )
 
 
 @flow(name="data-ingestion")
-def data_ingestion_flow(start: date | None = None, end: date | None = None, days_back: int = 7) -> Any:
+def data_ingestion_flow(
+    start: date | None = None, end: date | None = None, days_back: int = 7, region: str | None = None
+) -> Any:
     """Fetch new data and the last `days_back` days again for revisions, or the days `start` to `end`."""
-    return _or_skipped(lambda: ingest_task(start, end, days_back, _scheduled_at()))
+    return _or_skipped(lambda: ingest_task(start, end, days_back, _scheduled_at(), region))
 
 
 @flow(name="drift-check")
-def drift_check_flow() -> Any:
+def drift_check_flow(region: str | None = None) -> Any:
     """Judge the models in the shadow, check for drift, and retrain if the policy asks for it."""
-    found = _or_skipped(lambda: check_task(_scheduled_at()))
+    found = _or_skipped(lambda: check_task(_scheduled_at(), region))
     if isinstance(found, dict) and found["retrain"]:
-        retrain_flow(found["trigger"], found["reason"])
+        retrain_flow(found["trigger"], found["reason"], region)
     return found
 
 
 @flow(name="retrain")
-def retrain_flow(trigger: str = Trigger.MANUAL.value, reason: str = BY_HAND) -> Any:
+def retrain_flow(
+    trigger: str = Trigger.MANUAL.value, reason: str = BY_HAND, region: str | None = None
+) -> Any:
     """Train a challenger, and promote it if it passes the contest, now or after days in the shadow."""
-    return _or_skipped(lambda: retrain_task(trigger, reason))
+    return _or_skipped(lambda: retrain_task(trigger, reason, region))
 
 
 @flow(name="forecast")
-def forecast_flow() -> Any:
+def forecast_flow(region: str | None = None) -> Any:
     """Fetch new data, then log tomorrow's forecast; fails after the forecast if nothing could be fetched."""
-    outcome = _or_skipped(lambda: forecast_task(_scheduled_at()))
+    outcome = _or_skipped(lambda: forecast_task(_scheduled_at(), region))
     if isinstance(outcome, dict) and outcome["trouble"] is not None:
         raise NothingNewError(outcome["trouble"])
     return outcome
@@ -165,10 +177,13 @@ def _run(
         [Settings, Database, datetime, JobLock],
         IngestionOutcome | DriftOutcome | RetrainingOutcome | ScheduledForecast,
     ],
+    region: str | None,
     scheduled_at: datetime | None = None,
 ) -> dict[str, Any] | None:
-    """Run a job under its lock, on the database of the settings; None if there was nothing to do."""
+    """Run a region's job under its lock, on the database of the settings; None if there was nothing to do."""
     settings = load_settings()
+    if region is not None:
+        settings = settings.for_region(region)
     with opened(settings) as database:
         now = settings.present()
         outcome = run_exclusively(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.config import CHAMPION_ALIAS, MODEL_NAME
+from energy_demand.config import CHAMPION_ALIAS
 from energy_demand.registry.home_store import sqlite_file
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class AliasUnknownError(Exception):
     """The store does not answer this way; MLflow's client has to be asked."""
 
 
-def read_alias(uri: str) -> ChampionAlias | None:
-    """The champion of the store at `uri`; None before the first promotion.
+def read_alias(uri: str, model: str) -> ChampionAlias | None:
+    """The champion of a registered model in the store at `uri`; None before the first promotion.
 
     Raises:
         AliasUnknownError: the store wants a login or is of another kind.
@@ -42,19 +42,19 @@ def read_alias(uri: str) -> ChampionAlias | None:
     """
     scheme = uri.partition(":")[0]
     if scheme in {"http", "https"}:
-        return _from_server(uri)
+        return _from_server(uri, model)
     if scheme.partition("+")[0] in {"sqlite", "postgresql"}:
-        return _from_database(uri)
+        return _from_database(uri, model)
     raise AliasUnknownError(uri)
 
 
-def _from_server(uri: str) -> ChampionAlias | None:
+def _from_server(uri: str, model: str) -> ChampionAlias | None:
     import httpx  # noqa: PLC0415
 
     try:
         answer = httpx.get(
             f"{uri.rstrip('/')}/api/2.0/mlflow/registered-models/alias",
-            params={"name": MODEL_NAME, "alias": CHAMPION_ALIAS},
+            params={"name": model, "alias": CHAMPION_ALIAS},
             timeout=TIMEOUT_SECONDS,
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -72,7 +72,7 @@ def _from_server(uri: str) -> ChampionAlias | None:
     raise AliasUnknownError(f"HTTP {answer.status_code}")
 
 
-def _from_database(uri: str) -> ChampionAlias | None:
+def _from_database(uri: str, model: str) -> ChampionAlias | None:
     import sqlalchemy as sa  # noqa: PLC0415
 
     engine = sa.create_engine(uri, poolclass=sa.NullPool)
@@ -84,7 +84,7 @@ def _from_database(uri: str) -> ChampionAlias | None:
         with engine.connect() as connection:
             if not sa.inspect(connection).has_table("registered_model_aliases"):
                 return None
-            return _row(connection, {"name": MODEL_NAME, "alias": CHAMPION_ALIAS})
+            return _row(connection, {"name": model, "alias": CHAMPION_ALIAS})
     finally:
         engine.dispose()
 

@@ -71,8 +71,11 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._store = MlflowStore(settings)
-        self._cache = ChampionCache(settings.home / "models")
+        self._cache = ChampionCache(settings.models_folder)
         self._home = settings.home
+        self._name = settings.model_name
+        self._region = settings.region.respondent
+        self._is_alone = settings.eia_regions in {(), (settings.eia_region,)}
         self._sites = [site.name for site in settings.region.sites]
         self.uri, self.label = self._store.uri, self._store.label
 
@@ -127,7 +130,7 @@ class Registry:
         """
         alias = self._alias()
         if alias is None:
-            raise NoChampionError("no model serves yet; run `energy-demand train` first")
+            raise self.no_champion()
         cached = self._cache.find(alias.version, alias.run_id)
         if cached is not None:
             try:
@@ -137,6 +140,21 @@ class Registry:
         champion = self.load(alias.version)
         self._cache.keep(champion)
         return champion
+
+    def no_champion(self) -> NoChampionError:
+        """The error for a region that no model serves yet; says so if there is one under the former name.
+
+        Models of all regions were once registered under the name that is New York's, by homes of one region.
+        """
+        message = "no model serves yet; run `energy-demand train` first"
+        if self._name != MODEL_NAME:
+            message = f"no model of {self._region} serves yet; run `energy-demand train` first"
+            if self._is_alone and self._named(MODEL_NAME) is not None:
+                message += (
+                    f" (models of {self._region} are registered as {self._name}; {MODEL_NAME}, which has a "
+                    "champion, is New York's name)"
+                )
+        return NoChampionError(message)
 
     def champion_summary(self) -> dict[str, Any] | None:
         """`version`, `run_id`, `trained_through` and `mape` (of the holdout) of the champion; None: none.
@@ -179,18 +197,18 @@ class Registry:
         from energy_demand.registry.serialization import from_texts  # noqa: PLC0415  (imports LightGBM)
 
         with self._store.client() as client:
-            found = client.get_model_version(MODEL_NAME, version)
+            found = client.get_model_version(self._name, version)
             metrics = client.get_run(str(found.run_id)).data.metrics
             texts = self._texts(found)
             if not texts:
                 raise ModelRefusedError(
-                    f"version {version} of {MODEL_NAME}: its files are not where MLflow keeps them; bring "
+                    f"version {version} of {self._name}: its files are not where MLflow keeps them; bring "
                     "them back from a backup, or run `energy-demand train`"
                 )
             try:
                 forecaster = from_texts(texts)
             except ModelRefusedError as error:
-                raise ModelRefusedError(f"version {version} of {MODEL_NAME}: {error}") from error
+                raise ModelRefusedError(f"version {version} of {self._name}: {error}") from error
             previous = found.tags.get(PREVIOUS_TAG)
             champion = Champion(version, str(found.run_id), forecaster, dict(metrics), previous, texts)
             return self._of_these_sites(champion)
@@ -216,11 +234,11 @@ class Registry:
             LookupError: the run has no registered version.
         """
         with self._store.client() as client:
-            found = client.search_model_versions(f"name = '{MODEL_NAME}' and run_id = '{run_id}'")
+            found = client.search_model_versions(f"name = '{self._name}' and run_id = '{run_id}'")
             if not found:
-                raise LookupError(f"run {run_id} has no registered version of {MODEL_NAME}")
+                raise LookupError(f"run {run_id} has no registered version of {self._name}")
             version = str(found[0].version)
-            client.set_model_version_tag(MODEL_NAME, version, VERDICT_TAG, verdict.reason)
+            client.set_model_version_tag(self._name, version, VERDICT_TAG, verdict.reason)
             self._tag_previous(client, version)
             for side, side_scores in (("challenger", verdict.challenger), ("champion", verdict.champion)):
                 if side_scores is not None:
@@ -229,7 +247,7 @@ class Registry:
             if verdict.promoted:
                 self._serve(client, version)
             elif verdict.decided and not self._serves(client, version):  # a repeated one takes nothing away
-                client.set_model_version_tag(MODEL_NAME, version, PROMOTED_TAG, "false")
+                client.set_model_version_tag(self._name, version, PROMOTED_TAG, "false")
         return verdict.promoted
 
     def promote(self, version: str) -> None:
@@ -252,9 +270,9 @@ class Registry:
         """
         champion = self.champion_version()
         if champion is None:
-            raise NoChampionError("no model serves yet; run `energy-demand train` first")
+            raise self.no_champion()
         with self._store.client() as client:
-            before = client.get_model_version(MODEL_NAME, champion).tags.get(PREVIOUS_TAG)
+            before = client.get_model_version(self._name, champion).tags.get(PREVIOUS_TAG)
             registered = {str(each.version) for each in self._versions(client)}
         wanted = to or before
         if wanted is None:
@@ -276,7 +294,7 @@ class Registry:
                     f"version {champion}; this rollback changed nothing"
                 )
             self._serve(client, wanted)
-            client.set_model_version_tag(MODEL_NAME, champion, ROLLED_BACK_TAG, f"to {wanted}")
+            client.set_model_version_tag(self._name, champion, ROLLED_BACK_TAG, f"to {wanted}")
         return wanted, champion
 
     def prune(self, keep: int, others: Collection[str] = ()) -> list[str]:
@@ -292,7 +310,7 @@ class Registry:
             versions = sorted(self._versions(client), key=lambda each: int(each.version))
             gone = [each for each in versions[:-keep] if str(each.version) not in needed]
             for each in gone:
-                client.delete_model_version(MODEL_NAME, str(each.version))
+                client.delete_model_version(self._name, str(each.version))
                 # MLflow's database keeps no `model_id` with a version, but its source.
                 source = each.source or ""
                 if source.startswith(LOGGED_MODEL):
@@ -305,7 +323,7 @@ class Registry:
         try:
             check_sites(champion.forecaster.sites, self._sites)
         except ModelRefusedError as error:
-            raise ModelRefusedError(f"version {champion.version} of {MODEL_NAME}: {error}") from error
+            raise ModelRefusedError(f"version {champion.version} of {self._name}: {error}") from error
         return champion
 
     def _serve(self, client: MlflowClient, version: str) -> None:
@@ -313,16 +331,16 @@ class Registry:
         before = self._champion_version(client)
         if before is not None:
             self._tag_champion(client, before)
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION_ALIAS, version)
-        self._tag_champion(client, client.get_model_version(MODEL_NAME, version))
+        client.set_registered_model_alias(self._name, CHAMPION_ALIAS, version)
+        self._tag_champion(client, client.get_model_version(self._name, version))
 
     def _tag_champion(self, client: MlflowClient, champion: ModelVersion) -> None:
         """Let a version that serves say that it was promoted, and not that it was rolled back."""
         version = str(champion.version)
         if champion.tags.get(PROMOTED_TAG) != "true":
-            client.set_model_version_tag(MODEL_NAME, version, PROMOTED_TAG, "true")
+            client.set_model_version_tag(self._name, version, PROMOTED_TAG, "true")
         if ROLLED_BACK_TAG in champion.tags:
-            client.delete_model_version_tag(MODEL_NAME, version, ROLLED_BACK_TAG)
+            client.delete_model_version_tag(self._name, version, ROLLED_BACK_TAG)
 
     def _serves(self, client: MlflowClient, version: str) -> bool:
         champion = self._champion_version(client)
@@ -331,18 +349,22 @@ class Registry:
     def _tag_previous(self, client: MlflowClient, version: str) -> None:
         before = self._champion_version(client)
         if before is not None and str(before.version) != version:  # a repeated promotion forgets none
-            client.set_model_version_tag(MODEL_NAME, version, PREVIOUS_TAG, str(before.version))
+            client.set_model_version_tag(self._name, version, PREVIOUS_TAG, str(before.version))
 
     def _versions(self, client: MlflowClient) -> list[ModelVersion]:
-        return list(client.search_model_versions(f"name = '{MODEL_NAME}'"))
+        return list(client.search_model_versions(f"name = '{self._name}'"))
 
     def _alias(self) -> ChampionAlias | None:
+        return self._named(self._name)
+
+    def _named(self, model: str) -> ChampionAlias | None:
+        """The champion of a registered model."""
         with self._store.failures():
             try:
-                return read_alias(self.uri)
+                return read_alias(self.uri, model)
             except AliasUnknownError:
                 with self._store.client() as client:
-                    found = self._champion_version(client)
+                    found = _champion_of(client, model)
                     if found is None:
                         return None
                     return ChampionAlias(str(found.version), str(found.run_id), found.tags.get(PREVIOUS_TAG))
@@ -356,19 +378,12 @@ class Registry:
         import mlflow  # noqa: PLC0415
 
         with self._scratch() as folder:
-            uri = f"models:/{MODEL_NAME}/{version.version}"
+            uri = f"models:/{self._name}/{version.version}"
             path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)) / FORECASTER_FOLDER
             return {file.name: file.read_text() for file in path.glob("*")} if path.is_dir() else {}
 
     def _champion_version(self, client: MlflowClient) -> ModelVersion | None:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
-        try:
-            return client.get_model_version_by_alias(MODEL_NAME, CHAMPION_ALIAS)
-        except MlflowException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                return None
-            raise
+        return _champion_of(client, self._name)
 
     def _experiment(self, client: MlflowClient) -> str:
         found = client.get_experiment_by_name(MLFLOW_EXPERIMENT_NAME)
@@ -382,9 +397,9 @@ class Registry:
         )
 
     def _registered(self, client: MlflowClient) -> str:
-        if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
-            client.create_registered_model(MODEL_NAME)
-        return MODEL_NAME
+        if not client.search_registered_models(f"name = '{self._name}'"):
+            client.create_registered_model(self._name)
+        return self._name
 
 
 def get_champion_model(settings: Settings | None = None) -> Forecaster:
@@ -412,6 +427,17 @@ def promote_to_champion(
     """
     registry = registry or Registry(settings or load_settings())
     return registry.apply_verdict(run_id, verdict)
+
+
+def _champion_of(client: MlflowClient, model: str) -> ModelVersion | None:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    try:
+        return client.get_model_version_by_alias(model, CHAMPION_ALIAS)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
 
 
 def _importance(forecaster: Forecaster) -> dict[str, dict[str, float]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME, MODEL_NAME
+from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME
 from energy_demand.registry.champion_alias import PREVIOUS_TAG
 from energy_demand.registry.mlflow_store import MlflowStore
 from energy_demand.registry.registry import PROMOTED_TAG, ROLLED_BACK_TAG, VERDICT_TAG
@@ -78,9 +78,9 @@ def run_history(settings: Settings, limit: int) -> list[RunSummary]:
         )
         versions: dict[str, ModelVersion] = {
             str(version.run_id): version
-            for version in client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=1000)
+            for version in client.search_model_versions(f"name = '{settings.model_name}'", max_results=1000)
         }
-        models = client.search_registered_models(f"name = '{MODEL_NAME}'")
+        models = client.search_registered_models(f"name = '{settings.model_name}'")
         champion = str(models[0].aliases.get(CHAMPION_ALIAS)) if models else None
     history = []
     for run in runs:

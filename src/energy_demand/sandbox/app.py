@@ -22,7 +22,7 @@ from energy_demand.sandbox.nyiso import files as nyiso
 from energy_demand.sandbox.open_meteo import answers as open_meteo
 from energy_demand.sandbox.open_meteo.limits import CallCounts, LimitMiddleware
 from energy_demand.sandbox.strictness import Strictness
-from energy_demand.sandbox.worlds.world import moment_of_hour
+from energy_demand.sandbox.worlds.world import first_hour, last_hour, moment_of_hour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,13 +64,15 @@ def create_app(
     clock = present_of(world, now)
     queue = faults.FaultQueue()
 
+    last = last_hour(world)
+
     def index(_request: Request) -> JSONResponse:
         return JSONResponse(
             {
                 "kind": world.kind,
                 "now": _iso(clock()),
-                "first": _iso(moment_of_hour(world.hourly.first)),
-                "last": None if world.hourly.last is None else _iso(moment_of_hour(world.hourly.last)),
+                "first": _iso(moment_of_hour(first_hour(world))),
+                "last": None if last is None else _iso(moment_of_hour(last)),
             }
         )
 
@@ -103,9 +105,10 @@ def present_of(world: World, now: datetime | Callable[[], datetime] | None) -> C
     """The sandbox's present, UTC: fixed, or the clock where neither `now` nor the record fixes it."""
     if callable(now):
         return now
-    if now is None and world.hourly.last is None:
+    last = last_hour(world)
+    if now is None and last is None:
         return lambda: datetime.now(UTC)
-    fixed = moment_of_hour(world.hourly.last or 0) if now is None else now
+    fixed = moment_of_hour(last or 0) if now is None else now
     utc = fixed.replace(tzinfo=UTC) if fixed.tzinfo is None else fixed.astimezone(UTC)
     return lambda: utc
 

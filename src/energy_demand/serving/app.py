@@ -17,7 +17,6 @@ from pydantic import BeforeValidator
 from starlette.middleware.cors import CORSMiddleware
 
 from energy_demand import __version__
-from energy_demand.config import MODEL_NAME, Settings
 from energy_demand.jobs.forecast import TOMORROW
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.forecast_schemas import ForecastAnswer
@@ -43,9 +42,15 @@ from energy_demand.timeaxis import MAX_LEAD_HOURS, TimeFormatError, parse_day
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from energy_demand.config import Settings
+
 JSON = "application/json"
+NO_MODEL = "none"
 NOT_LOADED = "the newest champion is not loaded; GET /model and the log have the reason"
-FORECAST_PARAMETERS = ("hours", "day", "explain", "quantiles")
+FORECAST_PARAMETERS = ("hours", "day", "explain", "quantiles", "region")
+REGION = "region"
+REGION_TEXT = "One of EIA_REGIONS; default: EIA_REGION, the default region."
+Region = Annotated[str | None, Query(description=REGION_TEXT)]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -118,6 +123,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
                 description="Include 23 quantiles of each hour, of the energy and of the peak of all hours."
             ),
         ] = False,
+        region: Region = None,
     ) -> Response:
         """Forecast the next hours or a whole day from what is known now; `quality` names the method."""
         for name in request.query_params:
@@ -125,17 +131,18 @@ def _add_routes(app: FastAPI, service: Service) -> None:
                 raise BadFieldError(name, f"unknown parameter; use {', '.join(FORECAST_PARAMETERS)}")
         if hours is not None and day is not None:
             raise BadFieldError("day", "give hours or day, not both")
-        answer = await service.forecast(request_id_of(request.scope), hours=hours, day=day)
+        answer = await service.forecast(request_id_of(request.scope), hours=hours, day=day, region=region)
         # Written once, from the forecast itself; a test holds it to `ForecastAnswer`.
         return Response(orjson.dumps(answer.to_json(explain=explain, quantiles=quantiles)), media_type=JSON)
 
-    @app.get("/model", tags=["model"], responses=responses(429, 503, 504))
-    async def model() -> ModelAnswer:
-        """The model that serves in the answering process."""
-        served = service.model()
+    @app.get("/model", tags=["model"], responses=responses(422, 429, 503, 504))
+    async def model(region: Region = None) -> ModelAnswer:
+        """The model that serves a region in the answering process."""
+        of = service.of(region)
+        served = of.model()
         champion = served.champion
         return ModelAnswer(
-            name=MODEL_NAME,
+            name=of.model_name,
             version=served.version,
             run_id=champion.run_id,
             previous_version=None if served.previous is None else served.previous.version,
@@ -144,13 +151,13 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             features=list(BOOSTER_COLUMNS),
             metrics=dict(champion.metrics),
             loaded_at=served.loaded_at,
-            problem=service.models.problem,
+            problem=of.models.problem,
         )
 
-    @app.post("/reload-model", tags=["model"], responses=responses(409, 429, 502, 503, 504))
-    async def reload_model() -> ReloadAnswer:
-        """Load the current champion now; the old model serves until the new one is verified."""
-        served, replaced = await service.reload()
+    @app.post("/reload-model", tags=["model"], responses=responses(409, 422, 429, 502, 503, 504))
+    async def reload_model(region: Region = None) -> ReloadAnswer:
+        """Load a region's current champion now; the old model serves until the new one is verified."""
+        served, replaced = await service.reload(region)
         status: Literal["reloaded", "unchanged"] = "unchanged" if replaced is None else "reloaded"
         return ReloadAnswer(status=status, version=served.version, replaced=replaced)
 
@@ -160,10 +167,11 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         problem = None if service.models.problem is None else NOT_LOADED
         return Health(model_loaded=service.models.served is not None, problem=problem)
 
-    @app.get("/ready", tags=["health"], responses=responses(503))
+    @app.get("/ready", tags=["health"], response_model_exclude_none=True, responses=responses(503))
     async def ready() -> Ready:
-        """Whether a model serves."""
-        return Ready(model_version=service.model().version)
+        """Whether a model serves the default region; and which one serves each other region."""
+        others = {code: version or NO_MODEL for code, version in service.others().items()}
+        return Ready(model_version=service.model().version, regions=others or None)
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
@@ -172,14 +180,23 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     async def predict(request: Request) -> Response:
         """Predict the demand of one hour from its twenty base columns, with the champion's base booster."""
         row = read_body(FeatureRow, await _json_body(request))
-        answer = service.predict(row, request_id_of(request.scope))
+        answer = service.predict(row, request_id_of(request.scope), _region(request))
         return Response(answer.model_dump_json(), media_type=JSON)
 
     async def predict_batch(request: Request) -> Response:
         """Predict up to 10,000 rows at once."""
-        answer = await service.predict_batch(await _json_body(request), request_id_of(request.scope))
+        answer = await service.predict_batch(
+            await _json_body(request), request_id_of(request.scope), _region(request)
+        )
         return Response(answer, media_type=JSON)
 
+    region = {
+        "name": REGION,
+        "in": "query",
+        "required": False,
+        "description": REGION_TEXT,
+        "schema": {"type": "string"},
+    }
     for path, endpoint, asked, answered in (
         ("/predict", predict, FeatureRow, Prediction),
         ("/predict/batch", predict_batch, Batch, Predictions),
@@ -191,9 +208,14 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
             tags=["forecasts"],
             response_model=answered,
             responses=responses(409, 413, 422, 429, 503, 504),
-            openapi_extra=body_of(asked),
+            openapi_extra={**body_of(asked), "parameters": [region]},
             route_class_override=DirectRoute,
         )
+
+
+def _region(request: Request) -> str | None:
+    """The region that the address names; most name none, and this route must be quick."""
+    return request.query_params.get(REGION) if request.scope["query_string"] else None
 
 
 def _day(text: object) -> object:

@@ -236,7 +236,7 @@ class ModelHolder:
 
     def _load(self, version: str | None) -> ServedModel:
         if version is None:
-            raise NoChampionError("no model serves yet; run `energy-demand train` first")
+            raise self._registry.no_champion()
         if self.served is not None and self.served.version == version and self._refused != version:
             self.problem, self._refused = None, None
             if self._without_previous:  # it was kept; now the registry can give the one before it, too

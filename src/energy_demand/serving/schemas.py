@@ -270,10 +270,14 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """A model serves."""
+    """A model serves the default region."""
 
     status: Literal["ready"] = "ready"
     model_version: str
+    regions: dict[str, str] | None = Field(
+        None,
+        description="The version that serves each other region, or none; absent where there is one region.",
+    )
 
 
 class FieldProblem(BaseModel):

@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from energy_demand.by_region import by_region
 from energy_demand.database.engine import Database, open_database
 from energy_demand.errors import UserError
 from energy_demand.monitoring.prometheus_metrics import ServingMetrics
-from energy_demand.registry.local_cache import ChampionCache
-from energy_demand.registry.registry import Registry
-from energy_demand.serving.forecasts import STATEMENT_SECONDS, Forecasts
-from energy_demand.serving.http.answers import NotReadyError, read_body
-from energy_demand.serving.model_holder import ModelHolder, ReloadInProgressError, ServedModel
+from energy_demand.serving.forecasts import STATEMENT_SECONDS
+from energy_demand.serving.http.answers import BadFieldError, NotReadyError, read_body
+from energy_demand.serving.model_holder import ReloadInProgressError
 from energy_demand.serving.prediction_log import PredictionLog
-from energy_demand.serving.predictions import Answerer
 from energy_demand.serving.request_log import FLUSH_SECONDS, RequestLog
 from energy_demand.serving.retention import archive_predictions
 from energy_demand.serving.schemas import Batch
+from energy_demand.serving.served_region import ServedRegion
 from energy_demand.serving.spool import Spool
 from energy_demand.serving.work import WorkThread
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.jobs.operator_combination import CombinedForecast
+    from energy_demand.serving.model_holder import ModelHolder, ServedModel
     from energy_demand.serving.schemas import FeatureRow, Prediction
 
 FORECASTS_WAITING = 8
@@ -50,15 +50,17 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.metrics = ServingMetrics()
-        self.models = ModelHolder(
-            Registry(settings), ChampionCache(settings.home / "models"), _clock, settings.region
-        )
+        self.metrics = ServingMetrics(settings.regions)
         self.requests = RequestLog(self.metrics, lambda: self.models.version)
         spool = Spool(settings.home / "spool", settings.prediction_spool_mb << 20)
         self.log = PredictionLog(spool, self._open_database)
-        self._answerer = Answerer(settings, self.log, _clock)
-        self._forecasts = Forecasts(settings)
+        self._default = ServedRegion(settings, self.log, _clock)
+        others = by_region(settings, settings.regions[1:], lambda of: ServedRegion(of, self.log, _clock))
+        self.regions = {self._default.code: self._default, **others.done}
+        self._unusable = others.failed
+        for code, reason in self._unusable.items():
+            _log.error("%s is not served: %s", code, reason)
+            self.metrics.model_problem.labels(code).set(1)
         self._forecast_thread = WorkThread("forecast", FORECASTS_WAITING)
         self._batch_thread = WorkThread("batch", BATCHES_WAITING)
         self._stopping, self._looked = threading.Event(), threading.Event()
@@ -70,7 +72,6 @@ class Service:
         if settings.prediction_log_retention_days is not None:
             self._followers.append(self._repeat("archive", ARCHIVE_SECONDS, self._archive))
         self._shown = (0, 0)
-        self._newest_mwh: float | None = None
 
     def start(self) -> None:
         """Begin to log, and look for the champion; waits for the first look, but not for long.
@@ -89,44 +90,73 @@ class Service:
         for work in (self._forecast_thread, self._batch_thread):
             work.close()
         self.log.close()
-        self._forecasts.close()
+        for served in self.regions.values():
+            served.forecasts.close()
         self.requests.flush()
         self._show()
 
-    def model(self) -> ServedModel:
-        """The model that serves.
+    @property
+    def models(self) -> ModelHolder:
+        """The model of the default region."""
+        return self._default.models
+
+    @models.setter
+    def models(self, models: ModelHolder) -> None:
+        self._default.models = models
+
+    def of(self, region: str | None) -> ServedRegion:
+        """A region that is served; None: the default one.
+
+        Raises:
+            BadFieldError: it is not among EIA_REGIONS.
+            NotReadyError: it is, and cannot be used.
+        """
+        if region is None:
+            return self._default
+        served = self.regions.get(region)
+        if served is None:
+            if region in self._unusable:
+                raise NotReadyError(f"{region} is not served: {self._unusable[region]}")
+            raise BadFieldError("region", f"{region} is not served; use {', '.join(self.regions)}")
+        return served
+
+    def model(self, region: str | None = None) -> ServedModel:
+        """The model that serves a region.
 
         Raises:
             NotReadyError: none does yet.
+            BadFieldError: the region is not served.
         """
-        model = self.models.served
-        if model is None:
-            trouble = self.models.problem is not None
-            why = "see the service's log" if trouble else "run `energy-demand train` to train one"
-            raise NotReadyError(f"no model serves yet; {why}")
-        return model
+        return self.of(region).model()
 
-    def predict(self, row: FeatureRow, request_id: str) -> Prediction:
+    def others(self) -> dict[str, str | None]:
+        """Which version serves each region but the default one; None: none does."""
+        codes = self._settings.regions[1:]
+        return {code: self.regions[code].models.version if code in self.regions else None for code in codes}
+
+    def predict(self, row: FeatureRow, request_id: str, region: str | None = None) -> Prediction:
         """Answer one row; for the event loop's thread."""
-        answer = self._answerer.one(self.model(), row, request_id)
-        self._newest_mwh = answer.predicted_demand_mwh
+        served = self.of(region)
+        answer = served.answerer.one(served.model(), row, request_id)
+        served.newest_mwh = answer.predicted_demand_mwh
         return answer
 
-    async def predict_batch(self, body: bytes, request_id: str) -> bytes:
+    async def predict_batch(self, body: bytes, request_id: str, region: str | None = None) -> bytes:
         """Answer a batch, from JSON to JSON.
 
         Raises:
             BadBodyError: the body is no `Batch`.
         """
-        model = self.model()
+        served = self.of(region)
+        model = served.model()
         answer, lines = await self._batch_thread.run(
-            lambda: self._answerer.many(model, read_body(Batch, body), request_id)
+            lambda: served.answerer.many(model, read_body(Batch, body), request_id)
         )
         self.log.add(lines)
         return answer
 
     async def forecast(
-        self, request_id: str, *, hours: int | None, day: date | str | None
+        self, request_id: str, *, hours: int | None, day: date | str | None, region: str | None = None
     ) -> CombinedForecast:
         """The best forecast of the next hours or of a whole day.
 
@@ -134,33 +164,35 @@ class Service:
             ForecastError: the hours cannot be forecast.
             NoForecastError: no rung of the ladder could answer.
             DatabaseUnavailableError: the database is away and nothing was read of it before.
+            BadFieldError: the region is not served.
         """
-        issued_at, model = self._settings.present(), self.models.served
+        served = self.of(region)
+        issued_at, model = self._settings.present(), served.models.served
 
         def work() -> tuple[CombinedForecast, list[bytes]]:
-            forecast = self._forecasts.make(model, issued_at, hours=hours, day=day)
-            rows = forecast.ours.log_rows(SOURCE, request_id, _clock(), self._settings.region.respondent)
+            forecast = served.forecasts.make(model, issued_at, hours=hours, day=day)
+            rows = forecast.ours.log_rows(SOURCE, request_id, _clock(), served.code)
             return forecast, [orjson.dumps(row) for row in rows]
 
         forecast, lines = await self._forecast_thread.run(work)
         self.log.add(lines)
-        self.metrics.forecasts.labels(forecast.ours.quality).inc()
-        self._newest_mwh = forecast.ours.peak["predicted_demand_mwh"]
+        self.metrics.forecasts.labels(served.code, forecast.ours.quality).inc()
+        served.newest_mwh = forecast.ours.peak["predicted_demand_mwh"]
         return forecast
 
-    async def reload(self) -> tuple[ServedModel, str | None]:
-        """Let the present champion serve; see `ModelHolder.reload`."""
-        outcome = "failed"
+    async def reload(self, region: str | None = None) -> tuple[ServedModel, str | None]:
+        """Let the present champion of a region serve; see `ModelHolder.reload`."""
+        served, outcome = self.of(region), "failed"
         try:
-            served, replaced = await asyncio.to_thread(self.models.reload)
+            model, replaced = await asyncio.to_thread(served.models.reload)
             outcome = "same" if replaced is None else "replaced"
         except ReloadInProgressError:
             outcome = "busy"
             raise
         finally:
-            self.metrics.reloads.labels(outcome).inc()
-            self._show_version()
-        return served, replaced
+            self.metrics.reloads.labels(served.code, outcome).inc()
+            self._show_version(served)
+        return model, replaced
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], None]) -> threading.Thread:
         def loop() -> None:
@@ -176,28 +208,40 @@ class Service:
         return threading.Thread(target=loop, name=name, daemon=True)
 
     def _follow_alias(self) -> None:
-        first = self.models.served is None
+        """Follow the aliases of all regions, the default one first."""
+        for served in self.regions.values():
+            try:
+                self._follow(served)
+            except Exception:  # noqa: BLE001
+                _log.exception("the champion of %s could not be followed; retrying", served.code)
+            if self._stopping.is_set():
+                return
+
+    def _follow(self, served: ServedRegion) -> None:
+        first = served.models.served is None
         try:
-            if self.models.look():
+            if served.models.look():
                 if first:
                     # What was made until now stays: the collector need not go through it again and again.
                     gc.collect()
                     gc.freeze()
-                self.metrics.reloads.labels("followed").inc()
+                self.metrics.reloads.labels(served.code, "followed").inc()
         finally:
-            self._looked.set()
-        self._show_version()
+            if served is self._default:
+                self._looked.set()
+        self._show_version(served)
 
-    def _show_version(self) -> None:
-        model = self.models.served
-        if model is not None:
-            self.metrics.model_version.set(float(model.version))
-        self.metrics.model_problem.set(0 if self.models.problem is None else 1)
+    def _show_version(self, served: ServedRegion) -> None:
+        models = served.models
+        if models.served is not None:
+            self.metrics.model_version.labels(served.code).set(float(models.served.version))
+        self.metrics.model_problem.labels(served.code).set(0 if models.problem is None else 1)
 
     def _show(self) -> None:
         """Bring the gauges up to date: once a second, not once a request."""
-        if self._newest_mwh is not None:
-            self.metrics.predicted_demand.set(self._newest_mwh)
+        for served in self.regions.values():
+            if served.newest_mwh is not None:
+                self.metrics.predicted_demand.labels(served.code).set(served.newest_mwh)
         self.metrics.spool_bytes.set(self.log.spool_bytes())
         self.metrics.in_memory.set(self.log.in_memory)
         written, dropped = self.log.written, self.log.dropped

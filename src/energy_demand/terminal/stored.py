@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,6 +12,20 @@ from energy_demand.database.decisions import outcome_in_words
 from energy_demand.terminal.console import out
 from energy_demand.terminal.monitoring import contest_lines
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+REGION_COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("region", "left"),
+    ("hours", "right"),
+    ("missing", "right"),
+    ("demand", "right"),
+    ("weather", "right"),
+    ("champion", "right"),
+    ("MAPE", "right"),
+    ("drift", "right"),
+    ("retraining", "left"),
+)
 UNKNOWN = {
     "database": "unknown; the database cannot be read",
     "mlflow": "unknown; MLflow cannot be read",
@@ -31,6 +45,50 @@ def print_status(body: dict[str, Any]) -> None:
     out.print(table)
 
 
+def print_status_of_regions(bodies: dict[str, dict[str, Any]]) -> None:
+    """Print the result of `status` for several regions, a line each."""
+    found = [body for body in bodies.values() if "error" not in body]
+    for name in ("database", "mlflow"):
+        label = next((body[name] for body in found if body[name]), None)
+        out.print(f"{name:<8}  {escape(label or UNKNOWN[name])}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for name, justify in REGION_COLUMNS:
+        table.add_column(name, no_wrap=True, justify=justify)
+    for code, body in bodies.items():
+        table.add_row(code, *map(escape, _cells(body)))
+    out.print(table)
+    if found:
+        out.print("demand, weather: age of the newest hour and of the newest forecast as issued")
+
+
+def _cells(body: dict[str, Any]) -> list[str]:
+    """What the table of regions says of one, but for its code."""
+    if "error" in body:
+        return [*["-"] * (len(REGION_COLUMNS) - 2), "unusable"]
+    stored, champion, drift, retraining = ["unknown"] * 4, ["unknown"] * 2, "unknown", "unknown"
+    if "database" not in body["problems"]:
+        now, demand = body["now"], body["demand"]
+        newest = [weather["newest_forecast"] for weather in body["weather"].values()]
+        weather = min(newest) if newest and None not in newest else None
+        stored = [
+            f"{demand['rows']:,}",
+            f"{demand['missing_hours']:,}",
+            _age(demand["last"], now),
+            _age(weather, now),
+        ]
+        check, last = body["last_drift_check"], body["last_retraining"]
+        drift = "none" if check is None else f"{check['drift_share']:.2f}"
+        retraining = "none" if last is None else last["outcome"]
+    if "mlflow" not in body["problems"]:
+        serves = body["champion"]
+        champion = ["none", ""] if serves is None else [serves["version"], _percent(serves["mape"])]
+    return [*stored, *champion, drift, retraining]
+
+
+def _age(moment: datetime | None, now: datetime) -> str:
+    return "none" if moment is None else f"{(now - moment).total_seconds() / 3600:.0f} h"
+
+
 def _add_data(table: Table, body: dict[str, Any]) -> None:
     demand = body["demand"]
     table.add_row("data", body["data"] or "none yet; run `energy-demand backfill`")
@@ -43,8 +101,9 @@ def _add_data(table: Table, body: dict[str, Any]) -> None:
         forecasts = f"{weather['forecasts'] or 0:,} forecasts as issued"
         newest = weather["newest_forecast"]
         until = f", newest {newest:%Y-%m-%dT%H:%MZ}" if newest else ""
+        lacks = f"; never observed: {', '.join(weather['lacking'])}" if weather["lacking"] else ""
         table.add_row(
-            f"weather {site}", f"{weather['rows'] or 0:,} hours {_span(weather)}, {forecasts}{until}"
+            f"weather {site}", f"{weather['rows'] or 0:,} hours {_span(weather)}, {forecasts}{until}{lacks}"
         )
     operator = body["operator"]
     if operator is not None:

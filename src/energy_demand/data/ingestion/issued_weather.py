@@ -152,7 +152,9 @@ class _ModelFailedError(Exception):
 def _ingest_model(run: IngestionRun, client: WeatherClient, model: WeatherModel) -> None:
     wanted_at = _moments(run, model)
     oldest = min(islice(model.runs_before(min(wanted_at)), RUNS_FOR_A_MOMENT))
-    known = run.database.run(lambda connection: weather.run_states(connection, model.name, oldest, run.now))
+    known = run.database.run(
+        lambda connection: weather.run_states(connection, run.respondent, model.name, oldest, run.now)
+    )
     progress = _Progress(model, known)
     if not run.span.history:
         wanted_at |= progress.unfinished()
@@ -230,7 +232,7 @@ def _store(
     known_at = good["issued_at"] if len(good) and run.span.history else run.now
     runs = [_with_usable_rows(found, model, good) for found in runs]
     rows = good.assign(model=model.name, known_at=known_at, ingested_at=run.now) if len(good) else good
-    states = [_state_row(model, found, run.now) for found in runs]
+    states = [_state_row(run, model, found) for found in runs]
 
     def store(connection: sa.Connection) -> tuple[Written, int]:
         state.lock_ingestion(connection)
@@ -260,7 +262,7 @@ def _with_usable_rows(found: ModelRun, model: WeatherModel, good: pd.DataFrame) 
     return replace(found, frame=None, error=error)
 
 
-def _state_row(model: WeatherModel, found: ModelRun, now: datetime) -> dict[str, object]:
+def _state_row(run: IngestionRun, model: WeatherModel, found: ModelRun) -> dict[str, object]:
     return {
         "model": model.name,
         "run_at": found.run,
@@ -269,7 +271,8 @@ def _state_row(model: WeatherModel, found: ModelRun, now: datetime) -> dict[str,
         "missing_values": found.missing,
         "lacking": ",".join(found.lacking),
         "reason": None if found.error is None else _reason(found.error)[:LONGEST_REASON],
-        "asked_at": now,
+        "asked_at": run.now,
+        "respondent": run.respondent,
     }
 
 

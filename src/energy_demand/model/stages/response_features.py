@@ -2,7 +2,7 @@
 
 They contain no demand. A row depends on its hour's calendar and on the weather path up to and including its
 hour, so the same columns serve observed and forecast weather. Unknown values are NaN; smoothed columns keep
-their last value meanwhile.
+their last value meanwhile. Humidity and clouds that a whole path lacks are estimated from its temperature.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from energy_demand.data.weather_path import (
     WIND,
     WeatherPath,
 )
+from energy_demand.model.stages.estimated_weather import with_estimates
 from energy_demand.model.stages.rooftop_solar import rooftop_generation
 from energy_demand.model.stages.special_days import special_day_columns
 from energy_demand.region import NEW_YORK, centre
@@ -139,7 +140,8 @@ def responses_of(paths: Sequence[WeatherPath], region: Region, last: int | None 
     periods = paths[0].periods
     shown = slice(None) if last is None else slice(max(0, len(periods) - last), None)
     local = (periods - pd.Timedelta(HOUR)).tz_convert(region.zone)
-    clear = clear_sky(periods, *centre(region.sites)) / WATTS_PER_KILOWATT
+    watts = clear_sky(periods, *centre(region.sites))
+    paths, clear = [with_estimates(path, region, watts) for path in paths], watts / WATTS_PER_KILOWATT
     local_shown = local[shown]
     calendar: dict[str, tuple[str, Floats]] = {}
     _calendar(

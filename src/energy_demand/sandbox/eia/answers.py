@@ -1,11 +1,11 @@
-"""EIA API v2 as the product meets it: hourly and daily series of the New York grid, page by page."""
+"""EIA API v2 as the product meets it: hourly and daily series of its respondents, page by page."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from starlette.responses import JSONResponse
@@ -16,7 +16,6 @@ from energy_demand.sandbox.eia.query import DAILY, HOURLY, EiaQuery, Form, read_
 from energy_demand.sandbox.errors import Refusal
 from energy_demand.sandbox.worlds.noise import stream, uniform
 from energy_demand.sandbox.worlds.world import (
-    NEW_YORK,
     BoolArray,
     FloatArray,
     IntArray,
@@ -31,17 +30,17 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from energy_demand.sandbox.strictness import Strictness
-    from energy_demand.sandbox.worlds.world import Series, World
+    from energy_demand.sandbox.worlds.world import Grid, Series, World
+
+    _Key = tuple[int, int, str]
 
 NOT_FOUND = {"error": "Not found.", "code": 404}  # EIA sends this body under HTTP 500
-RESPONDENTS = {"NY": "New York", "NYIS": "New York Independent System Operator"}
 _TYPE_NAMES = {
     "D": "Demand",
     "DF": "Day-ahead demand forecast",
     "NG": "Net generation",
     "TI": "Total interchange",
 }
-_TIMEZONE = "Eastern"
 _SOURCE = "Source: Form EIA-930\n    Product: Hourly Electric Grid Monitor"
 _INCOMPLETE = {
     "warning": "incomplete return",
@@ -52,16 +51,21 @@ _INCOMPLETE = {
 
 @dataclass(frozen=True)
 class _Table:
-    """One of EIA's two tables: its query form, its contents and its newest step at a given time."""
+    """One of EIA's two tables: its query form, its contents and its newest step of a grid at a given time."""
 
     command: str
     form: Form
     date_format: str
     description: str
-    fixed: dict[str, str]
-    series: Callable[[World], Series]
-    newest: Callable[[datetime], int]
+    series: Callable[[Grid], Series]
+    newest: Callable[[Grid, datetime], int]
     steps_in_hours: bool
+
+    def fixed(self, grid: Grid) -> dict[str, str | None]:
+        """The fields that all rows of a grid share."""
+        if self.steps_in_hours:
+            return {}
+        return {"timezone": grid.timezone, "timezone-description": grid.timezone}
 
 
 _TABLES = (
@@ -71,9 +75,8 @@ _TABLES = (
         date_format='YYYY-MM-DD"T"HH24',
         description="Hourly demand, day-ahead demand forecast, net generation, and interchange by "
         f"balancing authority.  \n    {_SOURCE}",
-        fixed={},
-        series=lambda world: world.hourly,
-        newest=hour_number,
+        series=lambda grid: grid.hourly,
+        newest=lambda _grid, now: hour_number(now),
         steps_in_hours=True,
     ),
     _Table(
@@ -82,9 +85,8 @@ _TABLES = (
         date_format="YYYY-MM-DD",
         description="Daily demand, day-ahead demand forecast, net generation, and interchange by "
         f"balancing authority.  \n    {_SOURCE}",
-        fixed={"timezone": _TIMEZONE, "timezone-description": _TIMEZONE},
-        series=lambda world: world.daily,
-        newest=lambda now: day_number(now.astimezone(NEW_YORK).date() - timedelta(days=1)),
+        series=lambda grid: grid.daily,
+        newest=lambda grid, now: day_number(now.astimezone(grid.zone).date() - timedelta(days=1)),
         steps_in_hours=False,
     ),
 )
@@ -131,20 +133,23 @@ def key_refusal(*, missing: bool) -> Refusal:
 def _answer(
     table: _Table, world: World, now: datetime, query: EiaQuery, strict: Strictness
 ) -> dict[str, Any]:
-    series = table.series(world)
     publication = Publication(strict.seed) if strict.publication and table.steps_in_hours else None
-    newest = table.newest(now) if publication is None else publication.newest(now)
-    newest = newest if series.last is None else min(series.last, newest)
-    first = series.first if query.first is None else max(query.first, series.first)
-    last = newest if query.last is None else min(query.last, newest)
-    respondents, names = _wanted(query, series)
-    steps = np.arange(first, last + 1) if names and respondents else np.empty(0, np.int64)
-    chosen = _present(series, names, steps, len(respondents))
-    order = _order(chosen, query, names, len(respondents), strict)
+    grids = _wanted(query, world)
+    columns = {
+        who: _Column(
+            table.series(grid), table.newest(grid, now) if publication is None else publication.newest(now)
+        )
+        for who, grid in grids.items()
+    }
+    there = {name for column in columns.values() for name in column.series.names}
+    names = [name for name in _TYPE_NAMES if name in there and name in query.facets.get("type", there)]
+    steps = _steps(query, list(columns.values())) if names else np.empty(0, np.int64)
+    chosen = _present(list(columns.values()), names, steps)
+    order = _order(chosen, query, names, len(grids), strict)
     page = chosen[order][query.offset : query.offset + query.length]
 
-    def values(name: str, hours: IntArray) -> FloatArray:
-        final = series.values(name, hours)
+    def values(who: str, name: str, hours: IntArray) -> FloatArray:
+        final = columns[who].series.values(name, hours)
         return final if publication is None else publication.served(name, final, hours, now)
 
     top = {"warnings": [_INCOMPLETE]} if query.offset + page.size < chosen.size else {}
@@ -153,7 +158,7 @@ def _answer(
             "total": str(chosen.size),
             "dateFormat": table.date_format,
             "frequency": table.form.frequency,
-            "data": _rows(table, values, respondents, names, steps, page, with_value=query.with_value),
+            "data": _rows(table, values, grids, names, steps, page, with_value=query.with_value),
             "description": table.description,
         },
         "request": {"command": table.command, "params": query.echo},
@@ -162,20 +167,57 @@ def _answer(
     }
 
 
-def _wanted(query: EiaQuery, series: Series) -> tuple[list[str], list[str]]:
-    """The respondents and series that the facets select, in the row order within a step."""
-    if _TIMEZONE not in query.facets.get("timezone", [_TIMEZONE]):
-        return [], []
-    respondents = [name for name in RESPONDENTS if name in query.facets.get("respondent", RESPONDENTS)]
-    return respondents, [name for name in series.names if name in query.facets.get("type", series.names)]
+class _Column(NamedTuple):
+    """A grid's series, and the newest step that is published of them."""
+
+    series: Series
+    newest: int
+
+    @property
+    def last(self) -> int:
+        """The last step there is."""
+        return self.newest if self.series.last is None else min(self.series.last, self.newest)
+
+    def present(self, name: str, steps: IntArray) -> BoolArray:
+        """Which of `steps` have a published value."""
+        inside = (steps >= self.series.first) & (steps <= self.last)
+        if name not in self.series.names:
+            return np.zeros(steps.size, dtype=bool)
+        there: BoolArray = inside & self.series.present(name, steps)
+        return there
 
 
-def _present(series: Series, names: list[str], steps: IntArray, respondents: int) -> IntArray:
+def _wanted(query: EiaQuery, world: World) -> dict[str, Grid]:
+    """The grids that the facets select, in the row order within a step."""
+    asked, zones = query.facets.get("respondent"), query.facets.get("timezone")
+    return {
+        who: grid
+        for who, grid in world.grids.items()
+        if (asked is None or who in asked) and (zones is None or grid.timezone in zones)
+    }
+
+
+def _steps(query: EiaQuery, columns: list[_Column]) -> IntArray:
+    """Every step from the first to the last that a row may have."""
+    first = min(column.series.first for column in columns)
+    last = max(column.last for column in columns)
+    first = first if query.first is None else max(query.first, first)
+    last = last if query.last is None else min(query.last, last)
+    return np.arange(first, last + 1)
+
+
+def _present(columns: list[_Column], names: list[str], steps: IntArray) -> IntArray:
     """Flat positions (step × respondent × series) of the rows there are."""
     if steps.size == 0:
         return np.empty(0, np.int64)
-    there: BoolArray = np.stack([series.present(name, steps) for name in names], axis=1)
-    return np.flatnonzero(np.tile(there, (1, respondents)))
+    known: dict[_Key, BoolArray] = {}  # New York's two respondents are one grid
+    for column in columns:
+        for name in names:
+            key = (id(column.series), column.newest, name)
+            if key not in known:
+                known[key] = column.present(name, steps)
+    rows = [known[id(column.series), column.newest, name] for column in columns for name in names]
+    return np.flatnonzero(np.stack(rows, axis=1))
 
 
 def _order(
@@ -204,8 +246,8 @@ def _order(
 
 def _rows(
     table: _Table,
-    values_of: Callable[[str, IntArray], FloatArray],
-    respondents: list[str],
+    values_of: Callable[[str, str, IntArray], FloatArray],
+    grids: dict[str, Grid],
     names: list[str],
     steps: IntArray,
     page: IntArray,
@@ -214,22 +256,21 @@ def _rows(
 ) -> list[dict[str, str | None]]:
     if page.size == 0:
         return []
-    step, rest = np.divmod(page, len(respondents) * len(names))
-    name = rest % len(names)
+    series = [(who, name) for who in grids for name in names]
+    step, rest = np.divmod(page, len(series))
     values = np.empty(page.size)
-    for line, series_name in enumerate(names):
-        values[name == line] = values_of(series_name, steps[step[name == line]])
+    for line, (who, name) in enumerate(series):
+        values[rest == line] = values_of(who, name, steps[step[rest == line]])
     periods = np.datetime_as_string(steps[step].astype(f"datetime64[{table.form.unit}]"))
     heads: list[dict[str, str | None]] = [
         {
             "respondent": who,
-            "respondent-name": RESPONDENTS[who],
+            "respondent-name": grids[who].name,
             "type": what,
             "type-name": _TYPE_NAMES[what],
-            **table.fixed,
+            **table.fixed(grids[who]),
         }
-        for who in respondents
-        for what in names
+        for who, what in series
     ]
     columns = zip(periods.tolist(), rest.tolist(), values.tolist(), strict=True)
     if not with_value:

@@ -1,7 +1,8 @@
 """EIA's six-month files, generated from the same world as the API: one CSV of hourly rows a half-year.
 
 The columns are the first sixteen of EIA's and its last; the fuels between them are left out. The files also
-have rows of an invented authority, so that a reader has to skip rows.
+have rows of an invented authority, so that a reader has to skip rows. An authority's rows are those of the
+half-year's days in its own time zone.
 """
 
 from __future__ import annotations
@@ -19,20 +20,26 @@ from starlette.routing import Route
 
 from energy_demand.sandbox.eia.publication import Publication
 from energy_demand.sandbox.worlds.noise import share
-from energy_demand.sandbox.worlds.world import NEW_YORK, SECONDS_PER_HOUR, FloatArray, IntArray, hour_number
+from energy_demand.sandbox.worlds.world import (
+    SECONDS_PER_HOUR,
+    FloatArray,
+    IntArray,
+    day_number,
+    hour_number,
+    local_midnight,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from zoneinfo import ZoneInfo
 
     from starlette.requests import Request
 
     from energy_demand.sandbox.strictness import Strictness
-    from energy_demand.sandbox.worlds.world import Series, World
+    from energy_demand.sandbox.worlds.world import Grid, Series, World
 
-AUTHORITY = "NYIS"
-INVENTED = "NOWH"  # no real authority has this name; a twentieth of New York
+INVENTED = "NOWH"  # no real authority has this name; a twentieth of the first one
 _INVENTED_SHARE = 0.05
-_REGION = "NY"
 _REBUILT = time(14, 40)  # UTC, daily
 _MOVED = "/moved.html"  # nothing is there
 _NAME = re.compile(r"EIA930_BALANCE_([12]\d{3})_(Jan_Jun|Jul_Dec)\.csv")
@@ -67,11 +74,9 @@ def routes(world: World, clock: Callable[[], datetime], strict: Strictness) -> l
     def file(request: Request) -> Response:
         name = request.path_params["name"]
         named = _NAME.fullmatch(name)
-        built = _rebuilt(clock()) if strict.six_month_files else _Built.now(clock())
-        if named:
-            hours = _hours(world.hourly, built.newest_forecast, int(named[1]), named[2])
-            if hours.size:
-                return Response(_text(world.hourly, hours, built, publication), media_type="text/csv")
+        tables = list(_tables(world, clock(), int(named[1]), named[2], publication, strict)) if named else []
+        if tables:
+            return Response(_text(tables), media_type="text/csv")
         return _elsewhere(name, strict.seed) if strict.six_month_files else HTMLResponse(_NOT_FOUND, 404)
 
     return [Route("/eia/sixMonthFiles/{name:path}", file)]
@@ -90,13 +95,35 @@ class _Built(NamedTuple):
         return cls(now, hour_number(now), hour_number(now))
 
 
-def _rebuilt(now: datetime) -> _Built:
+class _Table(NamedTuple):
+    """The rows of an authority: its hours, and columns × hours of values."""
+
+    authority: str
+    grid: Grid
+    hours: IntArray
+    values: FloatArray
+
+
+def _tables(
+    world: World, now: datetime, year: int, half: str, publication: Publication | None, strict: Strictness
+) -> Iterator[_Table]:
+    """What every authority has of the half-year."""
+    for authority, grid in world.grids.items():
+        if grid.files_region is None:
+            continue
+        built = _rebuilt(now, grid.zone) if strict.six_month_files else _Built.now(now)
+        hours = _hours(grid, built.newest_forecast, year, half)
+        if hours.size:
+            yield _Table(authority, grid, hours, _columns(grid.hourly, hours, built, publication))
+
+
+def _rebuilt(now: datetime, zone: ZoneInfo) -> _Built:
     """The last rebuilding: demand to the end of yesterday, the operator's forecast to the end of today."""
     at = now.replace(hour=_REBUILT.hour, minute=_REBUILT.minute, second=0, microsecond=0)
     if at > now:
         at -= timedelta(days=1)
-    today = at.astimezone(NEW_YORK).date()
-    return _Built(at, _midnight(today + timedelta(days=1)), _midnight(today))
+    today = day_number(at.astimezone(zone).date())
+    return _Built(at, local_midnight(today + 1, zone), local_midnight(today, zone))
 
 
 def _elsewhere(name: str, seed: int) -> Response:
@@ -106,23 +133,20 @@ def _elsewhere(name: str, seed: int) -> Response:
     return HTMLResponse(_NOT_FOUND)
 
 
-def _hours(series: Series, newest: int, year: int, half: str) -> IntArray:
+def _hours(grid: Grid, newest: int, year: int, half: str) -> IntArray:
     """The hours that end within the half-year's local days, as far as they are on record."""
     begin, end = (date(year, 1, 1), date(year, 7, 1)) if half == "Jan_Jun" else _later_half(year)
-    newest = newest if series.last is None else min(series.last, newest)
-    return np.arange(max(_midnight(begin) + 1, series.first), min(_midnight(end), newest) + 1)
+    first, last = (local_midnight(day_number(day), grid.zone) for day in (begin, end))
+    newest = newest if grid.hourly.last is None else min(grid.hourly.last, newest)
+    return np.arange(max(first + 1, grid.hourly.first), min(last, newest) + 1)
 
 
 def _later_half(year: int) -> tuple[date, date]:
     return date(year, 7, 1), date(year + 1, 1, 1)
 
 
-def _midnight(day: date) -> int:
-    return hour_number(datetime.combine(day, time(0), tzinfo=NEW_YORK))
-
-
-def _text(series: Series, hours: IntArray, built: _Built, publication: Publication | None) -> str:
-    heads = list(_heads(hours))
+def _columns(series: Series, hours: IntArray, built: _Built, publication: Publication | None) -> FloatArray:
+    """The numbers of each hour in the order of the file's columns."""
     forecast = _column(series, "DF", hours)
     known = hours <= built.newest_demand
     demand, generation, interchange = (
@@ -133,31 +157,36 @@ def _text(series: Series, hours: IntArray, built: _Built, publication: Publicati
     imputed = np.where(known, _imputed(demand), np.nan)
     adjusted = np.where(np.isnan(imputed), demand, imputed)
     nothing = np.full(hours.size, np.nan)
-    columns = np.stack(
+    return np.stack(
         [
             *(forecast, demand, generation, interchange, interchange),
             *(imputed, nothing, nothing),
             *(adjusted, generation, interchange),
         ]
     )
+
+
+def _text(tables: Sequence[_Table]) -> str:
     text = io.StringIO()
     text.write(",".join(f'"{name}"' for name in _COLUMNS) + "\n")
     # Numbers with a thousands comma are quoted, all others are not: EIA's way too.
     lines = csv.writer(text, lineterminator="\n")
-    for authority, part in ((INVENTED, _INVENTED_SHARE), (AUTHORITY, 1.0)):
-        rows = np.round(columns * part).T.tolist()
-        for head, row in zip(heads, rows, strict=True):
-            lines.writerow([authority, *head, *map(_number, row), _REGION])
+    invented = tables[0]._replace(authority=INVENTED, values=tables[0].values * _INVENTED_SHARE)
+    for table in (invented, *tables):
+        rows = np.round(table.values).T.tolist()
+        for head, row in zip(_heads(table.hours, table.grid.zone), rows, strict=True):
+            lines.writerow([table.authority, *head, *map(_number, row), table.grid.files_region])
     return text.getvalue()
 
 
-def _heads(hours: IntArray) -> Iterator[tuple[str, int, str, str]]:
+def _heads(hours: IntArray, zone: ZoneInfo) -> Iterator[tuple[str, int, str, str]]:
     """Data date, hour number and both times of each hour; the hour before a midnight is the day's last."""
     for hour in hours.tolist():
         ends = datetime.fromtimestamp(hour * SECONDS_PER_HOUR, tz=UTC)
-        begins = datetime.fromtimestamp((hour - 1) * SECONDS_PER_HOUR, tz=NEW_YORK)
-        number = hour - _midnight(begins.date())  # counts through a clock change: 23 or 25 then
-        yield f"{begins:%m/%d/%Y}", number, _clock(ends.astimezone(NEW_YORK)), _clock(ends)
+        begins = datetime.fromtimestamp((hour - 1) * SECONDS_PER_HOUR, tz=zone)
+        # Counts through a clock change: 23 or 25 then.
+        number = hour - local_midnight(day_number(begins.date()), zone)
+        yield f"{begins:%m/%d/%Y}", number, _clock(ends.astimezone(zone)), _clock(ends)
 
 
 def _clock(moment: datetime) -> str:

@@ -27,6 +27,7 @@ from energy_demand.sandbox.worlds.world import (
     IntArray,
     Place,
     nearest_site,
+    new_york,
 )
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ FORECAST_MODELS = frozenset({BLEND, IFS})
 # Radiation was recorded at one point inland, which stands for every site but the city. A folder may lack it.
 RADIATION_FILE, RADIATION = "ny_radiation_observed_hourly.parquet", "shortwave_radiation"
 
-_HOURLY_COLUMNS = {"D": "demand_mwh", "DF": "day_ahead_forecast_mwh"}
-_DAILY_COLUMNS = {**_HOURLY_COLUMNS, "NG": "net_generation_mwh", "TI": "total_interchange_mwh"}
+HOURLY_COLUMNS = {"D": "demand_mwh", "DF": "day_ahead_forecast_mwh"}
+_DAILY_COLUMNS = {**HOURLY_COLUMNS, "NG": "net_generation_mwh", "TI": "total_interchange_mwh"}
 _SNOW_WATER_MM_PER_CM = 10 / 7  # Open-Meteo: 7 cm of snow are 10 mm of water
 
 
@@ -79,7 +80,7 @@ class RecordedWeather:
         self, observed: pd.DataFrame, forecasts: pd.DataFrame, radiation: pd.DataFrame | None = None
     ) -> None:
         self._observed = {
-            str(site): _Table(
+            str(site): WeatherTable(
                 rows
                 if radiation is None or site == FORECAST_SITE
                 else rows.merge(radiation[["time", RADIATION]], on="time", how="left")
@@ -90,7 +91,7 @@ class RecordedWeather:
         issued = _seconds(ordered["issued_at"])
         self._issues, starts = np.unique(issued, return_index=True)
         self._bounds = np.append(starts, len(ordered))
-        self._forecast = _Table(ordered)
+        self._forecast = WeatherTable(ordered)
         self._derived = DerivedModels(
             lambda hours: self.observed(SITES[FORECAST_SITE], VARIABLES, hours), self._newest_recorded
         )
@@ -172,25 +173,26 @@ class RecordedWorld:
     kind: Literal["recorded"] = "recorded"
 
     def __init__(self, data_dir: Path) -> None:
-        hourly = _read(data_dir / DEMAND_FILE, {"period", *_HOURLY_COLUMNS.values()})
-        daily = _read(data_dir / DAILY_FILE, {"date_eastern", *_DAILY_COLUMNS.values()})
-        observed = _read(data_dir / OBSERVED_FILE, {"site", "time"})
-        forecasts = _read(data_dir / FORECAST_FILE, {"issued_at", "time", "rain", "showers", "snowfall"})
+        hourly = read_file(data_dir / DEMAND_FILE, {"period", *HOURLY_COLUMNS.values()})
+        daily = read_file(data_dir / DAILY_FILE, {"date_eastern", *_DAILY_COLUMNS.values()})
+        observed = read_file(data_dir / OBSERVED_FILE, {"site", "time"})
+        forecasts = read_file(data_dir / FORECAST_FILE, {"issued_at", "time", "rain", "showers", "snowfall"})
         water = forecasts["rain"] + forecasts["showers"] + forecasts["snowfall"] * _SNOW_WATER_MM_PER_CM
         days = pd.to_datetime(daily["date_eastern"]).to_numpy().astype("datetime64[D]").astype(np.int64)
-        self.hourly = RecordedSeries(_hours(hourly["period"]), _columns(hourly, _HOURLY_COLUMNS))
-        self.daily = RecordedSeries(days, _columns(daily, _DAILY_COLUMNS))
+        self.hourly = RecordedSeries(hours_of(hourly["period"]), columns_of(hourly, HOURLY_COLUMNS))
+        self.daily = RecordedSeries(days, columns_of(daily, _DAILY_COLUMNS))
         file = data_dir / RADIATION_FILE
-        radiation = _read(file, {"time", RADIATION}) if file.is_file() else None
+        radiation = read_file(file, {"time", RADIATION}) if file.is_file() else None
         self.weather = RecordedWeather(observed, forecasts.assign(precipitation=water), radiation)
+        self.grids = new_york(self.hourly, self.daily)
         self.operator = _operator(data_dir / OPERATOR_FILE)
 
 
-class _Table:
+class WeatherTable:
     """Rows of weather: their hours, and one float column for each variable the record has."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        self._hours = _hours(rows["time"])
+        self._hours = hours_of(rows["time"])
         # Two decimals undo what single precision added to the published figures.
         self._columns = {
             name: np.round(rows[name].to_numpy(np.float64), 2) for name in VARIABLES if name in rows
@@ -206,6 +208,11 @@ class _Table:
         """The variables the record has."""
         return frozenset(self._columns)
 
+    @property
+    def variables_known(self) -> frozenset[str]:
+        """Those of them with a value in any hour."""
+        return frozenset(name for name, values in self._columns.items() if not np.isnan(values).all())
+
     def take(self, rows: slice, variables: Sequence[str], hours: IntArray) -> FloatArray:
         """The values of `variables` at `hours` (consecutive) out of `rows`."""
         found = _nothing(variables, hours)
@@ -219,7 +226,12 @@ class _Table:
         return found
 
 
-def _read(path: Path, needed: set[str]) -> pd.DataFrame:
+def read_file(path: Path, needed: set[str]) -> pd.DataFrame:
+    """A recorded file.
+
+    Raises:
+        SandboxDataError: It is missing, cannot be read, or lacks a needed column or any row.
+    """
     if not path.is_file():
         raise SandboxDataError(path, "no such file in the recorded data folder")
     try:
@@ -236,10 +248,11 @@ def _operator(path: Path) -> RecordedOperator | None:
     if not path.exists():
         return None
     zones = {name.upper() for name in OPERATOR_ZONES}
-    return RecordedOperator(_read(path, {"issued_at", "period", "posted_on_time", *zones}))
+    return RecordedOperator(read_file(path, {"issued_at", "period", "posted_on_time", *zones}))
 
 
-def _columns(frame: pd.DataFrame, names: dict[str, str]) -> dict[str, FloatArray]:
+def columns_of(frame: pd.DataFrame, names: dict[str, str]) -> dict[str, FloatArray]:
+    """The values of each series."""
     return {series: frame[column].to_numpy(np.float64) for series, column in names.items()}
 
 
@@ -247,7 +260,8 @@ def _seconds(times: pd.Series[pd.Timestamp]) -> IntArray:
     return pd.DatetimeIndex(times).as_unit("s").asi8
 
 
-def _hours(times: pd.Series[pd.Timestamp]) -> IntArray:
+def hours_of(times: pd.Series[pd.Timestamp]) -> IntArray:
+    """The number of each hour."""
     return _seconds(times) // SECONDS_PER_HOUR
 
 

@@ -1,11 +1,13 @@
-"""Synthetic demand of New York: calendar × season, weather response, solar, growth and noise, in MWh.
+"""Synthetic demand of New York or another area: calendar × season, weather, solar, growth and noise, in MWh.
 
 A plausible stand-in, not an estimate: the constants were set by eye so that level, shape and spread look
-like the real grid's (mean 17 GW, mild nights 13 GW, summer peaks 25 to 31 GW).
+like the real grid's (mean 17 GW, mild nights 13 GW, summer peaks 25 to 31 GW). Another area has the weather,
+the time zone and the holidays of its own, and the same people in another number.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -34,8 +36,10 @@ from energy_demand.sandbox.worlds.world import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
 
     from energy_demand.sandbox.worlds.synthetic_weather import SyntheticWeather
+    from energy_demand.sandbox.worlds.world import Place
 
 # Share of the state's people near each site: the city and its suburbs have two thirds.
 _SITE_WEIGHTS = {"new_york_city": 0.66, "albany": 0.10, "buffalo": 0.13, "syracuse": 0.11}
@@ -60,6 +64,33 @@ _MEMORY_HOURS = 72  # how long buildings remember the weather
 _DAY_FROM, _DAY_TO = 5, 22  # offices wake and empty over four hours
 
 
+@dataclass(frozen=True)
+class Area:
+    """Who uses the demand, and where.
+
+    Attributes:
+        sites: places and their shares of the people; the sun sets where the first one is.
+        zone: of its clocks.
+        country: of its holidays.
+        level_mwh: mean of a mild spring weekday in 2020.
+        key: what tells its chance from New York's.
+    """
+
+    sites: tuple[tuple[Place, float], ...]
+    zone: ZoneInfo
+    country: str
+    level_mwh: float
+    key: tuple[str, ...] = ()
+
+
+NEW_YORK_STATE = Area(
+    sites=tuple((SITES[name], weight) for name, weight in _SITE_WEIGHTS.items()),
+    zone=NEW_YORK,
+    country="US",
+    level_mwh=_MILD_LEVEL_MWH,
+)
+
+
 class SyntheticDemand:
     """`D`, `DF`, `NG` and `TI` of any hour-ending period as a pure function of the seed."""
 
@@ -67,9 +98,16 @@ class SyntheticDemand:
     last = None
 
     def __init__(
-        self, seed: int, weather: SyntheticWeather, disturbances: Sequence[Disturbance], first: int
+        self,
+        seed: int,
+        weather: SyntheticWeather,
+        disturbances: Sequence[Disturbance],
+        first: int,
+        area: Area = NEW_YORK_STATE,
     ) -> None:
         self.first = first
+        self._area = area
+        self._size = area.level_mwh / _MILD_LEVEL_MWH
         self._seed = seed
         self._weather = weather
         self._disturbances = tuple(disturbances)
@@ -102,13 +140,13 @@ class SyntheticDemand:
     def _expected(self, periods: IntArray) -> FloatArray:
         """Demand without chance, MWh."""
         years = (periods - climate.HOURS_PER_YEAR * 50) / climate.HOURS_PER_YEAR  # since 2020
-        hour, weekday, off = _calendar(periods - 1)
-        temperature, dew_point, radiation = self._state_weather(periods)
+        hour, weekday, off = _calendar(periods - 1, self._area)
+        temperature, dew_point, radiation = self._area_weather(periods)
         day = np.clip(np.minimum(hour - _DAY_FROM, _DAY_TO - hour) / 4.0, 0.0, 1.0)
         shape = np.where(off, _WEEKEND[hour], _WEEKDAY[hour])
         shape = shape + _MONDAY_MORNING * ((weekday == 0) & (hour < 10))
         shape = shape + _FRIDAY_EVENING * ((weekday == 4) & (hour >= 17))
-        sun = climate.sun_height(SITES["new_york_city"], periods, minutes=-30.0)
+        sun = climate.sun_height(self._area.sites[0][0], periods, minutes=-30.0)
         evening = np.exp(-0.5 * ((hour - 18.5) / 2.4) ** 2)
         dark = _DARK_MWH * evening / (1.0 + np.exp(sun / 0.06))
         heating = _HEATING_MWH_PER_DEGREE * _softplus(15.0 - temperature, 1.5)
@@ -120,27 +158,24 @@ class SyntheticDemand:
         solar = _SOLAR_MWH_PER_WATT * built * radiation
         growth = 1.0 + _GROWTH_PER_YEAR * years
         expected: FloatArray = growth * (_MILD_LEVEL_MWH * shape + dark + heating + cooling) - solar
-        return expected
+        return self._size * expected
 
-    def _state_weather(self, periods: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Temperature and dew point as buildings feel them, and radiation, weighted over the state.
+    def _area_weather(self, periods: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Temperature and dew point as buildings feel them, and radiation, weighted over the area.
 
         Only weather up to the end of each period enters.
         """
         hours = np.arange(periods[0] - _MEMORY_HOURS, periods[-1] + 1)
         names = ("temperature_2m", "dew_point_2m", "shortwave_radiation")
-        state = sum(
-            (
-                weight * self._weather.observed(SITES[site], names, hours)
-                for site, weight in _SITE_WEIGHTS.items()
-            ),
+        weather = sum(
+            (weight * self._weather.observed(place, names, hours) for place, weight in self._area.sites),
             start=np.zeros((len(names), hours.size)),
         )
-        temperature, dew_point = (np.convolve(line, _memory(), mode="valid") for line in state[:2])
-        return temperature, dew_point, state[2, _MEMORY_HOURS:]
+        temperature, dew_point = (np.convolve(line, _memory(), mode="valid") for line in weather[:2])
+        return temperature, dew_point, weather[2, _MEMORY_HOURS:]
 
     def _noise(self, name: str, first: int, kernel: FloatArray) -> FloatArray:
-        return smooth(stream(self._seed, "demand", name), first, BLOCK_HOURS, kernel)
+        return smooth(stream(self._seed, "demand", *self._area.key, name), first, BLOCK_HOURS, kernel)
 
 
 def _memory() -> FloatArray:
@@ -157,14 +192,14 @@ def _softplus(degrees: FloatArray, width: float) -> FloatArray:
     return bent
 
 
-def _calendar(starts: IntArray) -> tuple[IntArray, IntArray, BoolArray]:
-    """Local hour, weekday (Monday 0) and whether it is a weekend or US holiday, of the hours' starts."""
+def _calendar(starts: IntArray, area: Area) -> tuple[IntArray, IntArray, BoolArray]:
+    """Local hour, weekday (Monday 0) and whether it is a weekend or holiday, of the hours' starts."""
     local = pd.DatetimeIndex(pd.to_datetime(starts * SECONDS_PER_HOUR, unit="s", utc=True)).tz_convert(
-        NEW_YORK
+        area.zone
     )
     hour, weekday = (np.asarray(part, dtype=np.int64) for part in (local.hour, local.dayofweek))
     days = local.tz_localize(None).to_numpy().astype("datetime64[D]")
     years = range(int(local.year.min()), int(local.year.max()) + 1)
-    feasts = np.array(sorted(holidays.country_holidays("US", years=years)), dtype="datetime64[D]")
+    feasts = np.array(sorted(holidays.country_holidays(area.country, years=years)), dtype="datetime64[D]")
     off: BoolArray = (weekday >= 5) | np.isin(days, feasts)
     return hour, weekday, off

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -147,6 +147,34 @@ class OperatorFiles(Protocol):
         """
 
 
+class Grid(NamedTuple):
+    """One of EIA's respondents and its series.
+
+    Attributes:
+        name: in EIA's words.
+        zone: of its days.
+        timezone: EIA's name of the zone of its daily totals.
+        files_region: the region of its rows in the six-month files; None: it has no rows there.
+        hourly: a step is the hour's end.
+        daily: totals; a step is a calendar day of `zone`.
+    """
+
+    name: str
+    zone: ZoneInfo
+    timezone: str
+    files_region: str | None
+    hourly: Series
+    daily: Series
+
+
+def new_york(hourly: Series, daily: Series) -> dict[str, Grid]:
+    """New York's two respondents, which are one grid: the region, and the authority of the files."""
+    return {
+        "NY": Grid("New York", NEW_YORK, "Eastern", None, hourly, daily),
+        "NYIS": Grid("New York Independent System Operator", NEW_YORK, "Eastern", "NY", hourly, daily),
+    }
+
+
 class World(Protocol):
     """All data of the upstreams; the routes decide which part is served at a given time."""
 
@@ -155,12 +183,8 @@ class World(Protocol):
         """Stamped on every answer."""
 
     @property
-    def hourly(self) -> Series:
-        """Hourly series; a step is the hour's end."""
-
-    @property
-    def daily(self) -> Series:
-        """Daily totals; a step is a New York calendar day."""
+    def grids(self) -> Mapping[str, Grid]:
+        """EIA's respondents by code, in the order in which rows of one hour come."""
 
     @property
     def weather(self) -> Weather:
@@ -169,6 +193,18 @@ class World(Protocol):
     @property
     def operator(self) -> OperatorFiles | None:
         """The grid operator's forecast files; None where the record has none."""
+
+
+def first_hour(world: World) -> int:
+    """The first hour of any respondent."""
+    return min(grid.hourly.first for grid in world.grids.values())
+
+
+def last_hour(world: World) -> int | None:
+    """The last hour of any respondent; None where time goes on."""
+    ends = [grid.hourly.last for grid in world.grids.values()]
+    known = [end for end in ends if end is not None]
+    return max(known) if len(known) == len(ends) else None
 
 
 def hour_number(moment: datetime) -> int:
@@ -191,6 +227,6 @@ def date_of(day: int) -> date:
     return _EPOCH_DAY + timedelta(days=day)
 
 
-def local_midnight(day: int) -> int:
-    """The hour number at which a day begins in New York."""
-    return hour_number(datetime.combine(date_of(day), time(0), tzinfo=NEW_YORK))
+def local_midnight(day: int, zone: ZoneInfo = NEW_YORK) -> int:
+    """The hour number at which a day begins in `zone`."""
+    return hour_number(datetime.combine(date_of(day), time(0), tzinfo=zone))
