@@ -179,7 +179,24 @@ def test_6_the_morning_job_logs_tomorrow_for_each_region_in_its_own_time(call, e
     assert counted(environment, query) == {"NY scheduled": 24, "ERCO request": 24}
 
 
-def test_7_nothing_is_undone_for_a_region_that_is_not_named(call):
+def test_7_the_regions_jobs_run_in_processes_of_their_own_too(call):
+    found = {}
+    for more in ((), ("--workers", "2")):
+        status, out, err = call("drift", "--check-only", "--json", *more)
+        assert status == 1
+        assert set(errors(err)) == {"XYZ", "MINE"}
+        found[more] = json.loads(out)["regions"]
+        assert set(found[more]) == set(REGIONS)
+    (one, several) = ({code: body.get("decision") for code, body in each.items()} for each in found.values())
+    assert one == several
+    assert one["NY"] is not None
+    status, out, err = call("drift", "--check-only", "--workers", "2")
+    assert status == 1
+    assert {line for line in out.splitlines() if line.endswith(":")} >= {"NY:", "ERCO:"}
+    assert "--workers is for --scheduled" in call("forecast", "--workers", "2")[2]
+
+
+def test_8_nothing_is_undone_for_a_region_that_is_not_named(call):
     for arguments in (["rollback"], ["contest", "--drop"]):
         status, _, err = call(*arguments)
         assert (status, "--region is missing; nothing was changed" in err) == (1, True)
@@ -197,7 +214,7 @@ def service(environment) -> Iterator[Server]:
     server.client.close()
 
 
-def test_8_the_service_answers_for_each_region(service):
+def test_9_the_service_answers_for_each_region(service):
     def ask(path: str, **parameters: object):
         return service.client.get(path, params=parameters)
 
@@ -225,7 +242,7 @@ def test_8_the_service_answers_for_each_region(service):
     assert unknown.json()["detail"] == "region: PJM is not served; use NY, ERCO, MINE"
 
 
-def test_9_each_metric_has_a_sample_for_each_region(service):
+def test_10_each_metric_has_a_sample_for_each_region(service):
     def regions(name: str) -> dict[str, float]:
         found = service.metric(name)
         return {

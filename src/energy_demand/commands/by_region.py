@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +14,7 @@ import typer
 from energy_demand.errors import RegionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from energy_demand.config import Settings
 
@@ -96,6 +100,7 @@ def each_region(
     *,
     as_json: bool,
     table: Callable[[dict[str, Body]], None] | None = None,
+    workers: int | None = None,
 ) -> None:
     """Run `work` for the region that `--region` names, or for all.
 
@@ -105,6 +110,7 @@ def each_region(
         work: does the job of one region and hands its body on, before it raises what failed.
         table: prints the bodies of several regions as one table; a failed region's has its `error` alone.
         as_json: print one JSON object instead; of several regions `{"regions": {code: body}}`.
+        workers: do the jobs of several regions in so many processes; `work` must be of a module then.
 
     Raises:
         UserError: the job failed; of several regions with a line for each that failed.
@@ -112,7 +118,7 @@ def each_region(
     if region is not None or len(settings.regions) == 1:
         work(of_region(settings, region), Emit(as_json=as_json))
         return
-    from energy_demand.by_region import by_region  # noqa: PLC0415
+    from energy_demand.by_region import ByRegion, by_region  # noqa: PLC0415
     from energy_demand.terminal.console import print_json  # noqa: PLC0415
 
     bodies: dict[str, Body] = {}
@@ -122,7 +128,17 @@ def each_region(
         kept = None if table is None and not as_json else partial(bodies.__setitem__, code)
         work(of, Emit(as_json=as_json, heading=f"{code}:", kept=kept))
 
-    outcome = by_region(settings, settings.regions, one)
+    if workers is None:
+        outcome = by_region(settings, settings.regions, one)
+    else:
+        outcome = ByRegion()
+        for code, answer in _answers(settings, work, workers, as_json=as_json):
+            sys.stdout.write(answer.printed)
+            sys.stderr.write(answer.errors)
+            if answer.body is not None:
+                bodies[code] = answer.body
+            if answer.failure is not None:
+                outcome.failed[code] = answer.failure
     failed: dict[str, Body] = {code: {"error": reason} for code, reason in outcome.failed.items()}
     answers = {code: body for code in settings.regions if (body := bodies.get(code, failed.get(code)))}
     if as_json:
@@ -130,3 +146,48 @@ def each_region(
     elif table is not None:
         table(answers)
     outcome.raise_failures()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a region's job gave in a process of its own.
+
+    Attributes:
+        body: of its answer, where it is JSON.
+        printed: on standard output.
+        errors: on standard error.
+        failure: why it failed, without secrets; None if it did not.
+    """
+
+    body: Body | None
+    printed: str
+    errors: str
+    failure: str | None
+
+
+def _answers(
+    settings: Settings, work: Callable[[Settings, Emit], None], workers: int, *, as_json: bool
+) -> Iterator[tuple[str, Answer]]:
+    """Code and answer of each region, as they are finished."""
+    from energy_demand.jobs.fan_out.workers import silent, workers_of  # noqa: PLC0415
+
+    tasks = dict(enumerate(settings.regions))
+    with workers_of(min(workers, len(tasks))) as several:
+        for number, answer in several.each(answered, (settings, work, as_json), tasks, silent):
+            yield tasks[number], answer
+
+
+def answered(
+    job: tuple[Settings, Callable[[Settings, Emit], None], bool], code: str, _tell: Callable[[object], None]
+) -> Answer:
+    """Do a region's job, and keep what it prints; for a worker."""
+    from energy_demand.by_region import by_region  # noqa: PLC0415
+
+    settings, work, as_json = job
+    bodies: list[Body] = []
+    emit = Emit(as_json=as_json, heading=f"{code}:", kept=bodies.append if as_json else None)
+    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(io.StringIO()) as errors:
+        outcome = by_region(settings, [code], lambda of: work(of, emit))
+    return Answer(
+        bodies[0] if bodies else None, printed.getvalue(), errors.getvalue(), outcome.failed.get(code)
+    )

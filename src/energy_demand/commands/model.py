@@ -16,6 +16,7 @@ from energy_demand.commands.options import (
     Json,
     LastDay,
     Now,
+    RegionWorkers,
     Weather,
     WorkerCount,
     check_window,
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
 
 
-def train(region: EachRegion = None, now: Now = None, as_json: Json = False) -> None:
+def train(
+    region: EachRegion = None, workers: RegionWorkers = None, now: Now = None, as_json: Json = False
+) -> None:
     """Train on all known data, register the model, and promote it if it passes the contest.
 
     Example: energy-demand train
     """
     from energy_demand.commands.orchestration import retrain  # noqa: PLC0415
 
-    retrain(region, now, as_json)
+    retrain(region, workers, now, as_json)
 
 
 def forecast(
@@ -75,6 +78,7 @@ def forecast(
             help="The region; default: EIA_REGION, with --scheduled all of EIA_REGIONS.",
         ),
     ] = None,
+    workers: RegionWorkers = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -95,8 +99,10 @@ def forecast(
                 "--scheduled forecasts tomorrow as of now; leave out --hours, --day, --as-of, --picture, "
                 "--explain and --quantiles"
             )
-        each_region(settings_at(now), region, _morning, as_json=as_json)
+        each_region(settings_at(now), region, _morning, as_json=as_json, workers=workers)
         return
+    if workers is not None:
+        raise typer.BadParameter("--workers is for --scheduled, which forecasts every region")
     if hours is not None and day is not None:
         raise typer.BadParameter("give --hours or --day, not both")
     settings = of_region(settings_at(now), region)

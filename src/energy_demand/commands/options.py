@@ -56,6 +56,10 @@ WorkerCount = Annotated[
         "--workers", min=1, metavar="N", help="Share the fits among N processes of this machine, by Dask."
     ),
 ]
+RegionWorkers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Do the jobs of several regions in N processes."),
+]
 DaskAddress = Annotated[
     str | None,
     typer.Option("--dask", metavar="tcp://HOST:8786", help="Share the fits among a Dask cluster's workers."),

@@ -23,6 +23,7 @@ from energy_demand.commands.options import (
     Json,
     LastDay,
     Now,
+    RegionWorkers,
     Weather,
     check_window,
     choice,
@@ -47,6 +48,7 @@ def drift(
         bool, typer.Option("--check-only", help="Store the decision, but judge no model and do not retrain.")
     ] = False,
     region: EachRegion = None,
+    workers: RegionWorkers = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +56,7 @@ def drift(
 
     Example: energy-demand drift --check-only
     """
-    each_region(settings_at(now), region, partial(_drift, check_only), as_json=as_json)
+    each_region(settings_at(now), region, partial(_drift, check_only), as_json=as_json, workers=workers)
 
 
 def _drift(check_only: bool, settings: Settings, emit: Emit) -> None:
@@ -93,12 +95,14 @@ def _drift(check_only: bool, settings: Settings, emit: Emit) -> None:
     emit({**found.to_json(), "retraining": None if retrained is None else retrained.to_json()}, text)
 
 
-def retrain(region: EachRegion = None, now: Now = None, as_json: Json = False) -> None:
+def retrain(
+    region: EachRegion = None, workers: RegionWorkers = None, now: Now = None, as_json: Json = False
+) -> None:
     """Retrain now, and promote the new model once it is proven to be no worse than the champion.
 
     Example: energy-demand retrain
     """
-    each_region(settings_at(now), region, _retrain_by_hand, as_json=as_json)
+    each_region(settings_at(now), region, _retrain_by_hand, as_json=as_json, workers=workers)
 
 
 def _retrain_by_hand(settings: Settings, emit: Emit) -> None:
