@@ -134,7 +134,7 @@ def test_3_status_has_a_line_for_each_region(call):
     lines = {line.split()[0]: line.split() for line in out.splitlines() if line.startswith(REGIONS)}
     assert list(lines) == list(REGIONS)
     assert (lines["NY"][1], lines["ERCO"][1]) == ("3,248", "3,247")
-    assert (lines["ERCO"][5], lines["XYZ"][-1], lines["MINE"][1]) == ("1", "unusable", "0")
+    assert (lines["ERCO"][7], lines["XYZ"][-1], lines["MINE"][1]) == ("1", "unusable", "0")
     status, out, _ = call("status", "--json")
     bodies = json.loads(out)["regions"]
     assert list(bodies) == list(REGIONS)

@@ -265,7 +265,7 @@ def test_a_variable_that_no_hour_has_is_told_by_site(database):
     with database.transaction() as connection:
         lacking = weather_rows.lacking_variables(connection, ["buffalo", "albany", "utica"], at(0), at(5))
         later = weather_rows.lacking_variables(connection, ["albany"], at(1), at(1))
-        summary = state.weather_summary(connection, at(1000))
+        summary = state.weather_summary(connection, ["albany", "buffalo"], at(1000))
     assert list(lacking.items()) == [
         ("buffalo", frozenset({"cloud_cover"})),
         ("albany", rest),

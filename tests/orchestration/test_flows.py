@@ -95,10 +95,11 @@ def test_a_check_is_stored_and_where_nothing_is_to_be_done_nothing_is_retrained(
 def test_a_check_that_asks_for_it_is_followed_by_a_retraining_with_its_reason(flows, monkeypatch):
     asked = []
     found = {"retrain": True, "trigger": "drift", "reason": "drift share 0.42, above 0.30"}
-    monkeypatch.setattr(flows, "check_task", lambda scheduled_at: found)
-    monkeypatch.setattr(flows, "retrain_task", lambda trigger, reason: asked.append((trigger, reason)) or {})
+    monkeypatch.setattr(flows, "check_task", lambda scheduled_at, region: found)
+    monkeypatch.setattr(flows, "retrain_task", lambda *given: asked.append(given) or {})
     assert flows.drift_check_flow(return_state=True).name == "Completed"
-    assert asked == [("drift", "drift share 0.42, above 0.30")]
+    assert flows.drift_check_flow("ERCO", return_state=True).name == "Completed"
+    assert asked == [("drift", "drift share 0.42, above 0.30", region) for region in (None, "ERCO")]
 
 
 def test_a_retraining_without_enough_rows_fails_and_is_logged_as_skipped(flows, settings, database):
