@@ -47,17 +47,13 @@ def test_a_path_with_humidity_and_clouds_stays_the_very_same():
     assert with_estimates(path, NEW_YORK, CLEAR) is path
 
 
-@pytest.mark.parametrize("hours", [1, 300])
-def test_a_column_with_a_value_in_any_hour_is_not_filled(hours):
-    humidity, clouds = np.full(HOURS, np.nan), np.full(HOURS, np.nan)
-    humidity[:hours], clouds[:hours] = 60.0, 40.0
-    found = with_estimates(path_of(**{HUMIDITY: humidity}), NEW_YORK, CLEAR)
-    np.testing.assert_array_equal(found.column(HUMIDITY), humidity)
-    assert not np.isnan(found.column(CLOUD)).all()
-    found = with_estimates(path_of(**{CLOUD: clouds}), NEW_YORK, CLEAR)
-    np.testing.assert_array_equal(found.column(CLOUD), clouds)
-    assert np.isnan(found.column(MAIN_RADIATION)).all()
-    assert not np.isnan(found.column(HUMIDITY)).all()
+@pytest.mark.parametrize("name", [HUMIDITY, CLOUD, WIND])
+@pytest.mark.parametrize("hours", [1, HOURS])
+def test_a_path_with_anything_beside_temperature_in_any_hour_stays_the_very_same(name, hours):
+    known = np.full(HOURS, np.nan)
+    known[:hours] = 40.0
+    path = path_of(**{name: known})
+    assert with_estimates(path, NEW_YORK, CLEAR) is path
 
 
 def test_measured_radiation_stays_and_wind_is_never_made_up():

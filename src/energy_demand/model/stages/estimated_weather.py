@@ -1,11 +1,10 @@
 """Humidity, clouds and sun from temperature, for records that have nothing else. Pure.
 
-Where a path has no humidity at all, the dew point is taken for the lowest temperature of the last 24 hours
-(Allen et al. 1998, FAO irrigation paper 56, equation 48). Where it has no cloud cover at all, an hour counts
-as cloudier than usual where the air warmed less than usual at this time of the day: clouds keep the sun from
-the ground by day, and warmth at the ground by night. The sun shines through these clouds where no radiation
-is known either. None of it is a measurement; the model learns what it is worth. A column that has a value in
-any hour stays as it is, so a record with gaps is not touched.
+The dew point is taken for the lowest temperature of the last 24 hours (Allen et al. 1998, FAO irrigation
+paper 56, equation 48). An hour counts as cloudier than usual where the air warmed less than usual at this time of
+the day: clouds keep the sun from the ground by day, and warmth at the ground by night. The sun shines through
+these clouds where no radiation is known either. None of it is a measurement; the model learns what it is
+worth. A path with humidity, clouds or wind in any hour stays as it is, so a record with gaps is not touched.
 
 Every value depends on its hour and on the 16 days before it, never on later hours.
 """
@@ -24,11 +23,9 @@ from energy_demand.data.weather_path import (
     HUMIDITY,
     MAIN,
     MAIN_CLOUD,
-    MAIN_RADIATION,
-    PATH_COLUMNS,
     RADIATION,
     REST,
-    REST_RADIATION,
+    WIND,
     WeatherPath,
 )
 
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from energy_demand.arrays import Floats
     from energy_demand.region import Region
 
+OBSERVED_BESIDE = (HUMIDITY, CLOUD, MAIN_CLOUD, WIND)  # beside temperature
 DAY_HOURS = 24
 RISE_HOURS = 3  # over which the air warms or cools
 USUAL_DAYS = 15  # whose mean at the same hour is the usual rise
@@ -44,33 +42,25 @@ USUAL_COVER, COVER_PER_DEGREE = 50.0, 10.0  # percent
 
 
 def with_estimates(path: WeatherPath, region: Region, clear: Floats) -> WeatherPath:
-    """The path with humidity and cloud cover estimated, each where no hour has it.
+    """The path with humidity, clouds and sun estimated where it has temperature alone.
 
     Args:
         path: with temperature.
         region: its sites give the weight of the main one.
         clear: clear-sky irradiance of each hour, W/m².
     """
-    lacks = {name for name in PATH_COLUMNS if np.isnan(path.column(name)).all()}
-    if HUMIDITY not in lacks and CLOUD not in lacks:
+    if not all(np.isnan(path.column(name)).all() for name in OBSERVED_BESIDE):
         return path
     main, rest = path.column(MAIN), path.column(REST)
     share = region.sites[0].weight / sum(site.weight for site in region.sites)
-    values = path.values.copy()
     temperature = pd.Series(share * main + (1.0 - share) * rest)
-    if HUMIDITY in lacks:
-        values[:, COLUMN[HUMIDITY]] = humidity_of(temperature)
-    if CLOUD in lacks:
-        cover = clouds_of(temperature)
-        sun = under_clouds(clear, cover / 100.0)
-        for name, estimate in (
-            (CLOUD, cover),
-            (MAIN_CLOUD, cover),
-            (MAIN_RADIATION, sun),
-            (REST_RADIATION, sun),
-        ):
-            if name in lacks or (name in RADIATION and not _by_day(path.column(name))):
-                values[:, COLUMN[name]] = estimate
+    cover = clouds_of(temperature)
+    estimates = {HUMIDITY: humidity_of(temperature), CLOUD: cover, MAIN_CLOUD: cover}
+    sun = under_clouds(clear, cover / 100.0)
+    estimates |= {name: sun for name in RADIATION if not _by_day(path.column(name))}
+    values = path.values.copy()
+    for name, estimate in estimates.items():
+        values[:, COLUMN[name]] = estimate
     return WeatherPath(path.periods, values)
 
 

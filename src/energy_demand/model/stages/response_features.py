@@ -2,7 +2,7 @@
 
 They contain no demand. A row depends on its hour's calendar and on the weather path up to and including its
 hour, so the same columns serve observed and forecast weather. Unknown values are NaN; smoothed columns keep
-their last value meanwhile. Humidity and clouds that a whole path lacks are estimated from its temperature.
+their last value meanwhile. Of a path with temperature alone, humidity, clouds and sun are estimated.
 """
 
 from __future__ import annotations
