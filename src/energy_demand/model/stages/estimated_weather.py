@@ -1,10 +1,11 @@
 """Humidity, clouds and sun from temperature, for records that have nothing else. Pure.
 
 The dew point is taken for the lowest temperature of the last 24 hours (Allen et al. 1998, FAO irrigation
-paper 56, equation 48). An hour counts as cloudier than usual where the air warmed less than usual at this time of
-the day: clouds keep the sun from the ground by day, and warmth at the ground by night. The sun shines through
-these clouds where no radiation is known either. None of it is a measurement; the model learns what it is
-worth. A path with humidity, clouds or wind in any hour stays as it is, so a record with gaps is not touched.
+paper 56, equation 48). An hour counts as cloudier than usual where the air warmed less than usual at this
+time of the day: clouds keep the sun from the ground by day, and warmth at the ground by night. The sun
+shines through these clouds where no radiation is known either. None of it is a measurement; the model
+learns what it is worth. A path with humidity, clouds or wind in any hour stays as it is, so a record with
+gaps is not touched.
 
 Every value depends on its hour and on the 16 days before it, never on later hours.
 """
