@@ -193,7 +193,7 @@ def used_site(folder: Path, start: date, end: date) -> Site:
     """The first recorded site that covers the window: the mean by population where there is one.
 
     On 2017-05 … 2017-12 this mean alone was as good as any mixture with the other sites in the mean of ISNE,
-    PJM, ERCO and SWPP (2.04 % against 2.05 to 2.07 %).
+    PJM, ERCO and SWPP (2.04 % against 2.05 to 2.06 %).
 
     Raises:
         InputError: there is none.
