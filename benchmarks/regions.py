@@ -100,7 +100,7 @@ class Input:
 
 def main() -> None:
     """Check, compute what is not there yet, and print one JSON object."""
-    options = read_options()
+    options = arguments()
     with answer_alone():
         source()
         try:
@@ -109,19 +109,17 @@ def main() -> None:
             sys.stderr.write(f"{error}\n")
             sys.exit(2)
         work = options.work or load_settings().home / "regions"
-        rows = {each.code: scored_region(each, options, work) for each in inputs}
-    window = {"start": options.start.isoformat(), "end": options.end.isoformat()}
-    answer = {
-        "protocol": Protocol.DAY_AHEAD.value,
-        "weather": "observed",
-        "window": window,
-        "refit_days": options.refit_days,
-        "regions": rows,
-    }
+        answer = {
+            "protocol": Protocol.DAY_AHEAD.value,
+            "weather": "observed",
+            "window": {"start": options.start.isoformat(), "end": options.end.isoformat()},
+            "refit_days": options.refit_days,
+            "regions": {each.code: scored_region(each, options, work) for each in inputs},
+        }
     print(json.dumps(answer, indent=1))
 
 
-def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object, as without it")

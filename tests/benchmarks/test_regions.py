@@ -53,7 +53,7 @@ def options(tmp_path):
     """Options for a folder of data."""
 
     def given(*more: str):
-        return regions.read_options(["--data", str(tmp_path / "data"), *more])
+        return regions.arguments(["--data", str(tmp_path / "data"), *more])
 
     return given
 
