@@ -24,7 +24,8 @@ from answers import answer_alone
 from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
-from energy_demand.evaluation.backtest import Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.backtest import walk_forward
+from energy_demand.evaluation.schedule import Predict, Protocol, schedule
 from energy_demand.model.metrics import scores
 from energy_demand.model.stages import response_features as groups
 from energy_demand.model.stages.adaptive_regression import AdaptiveRegression, RegressionRecipe

@@ -32,7 +32,7 @@ from energy_demand.data.weather_path import (
     WIND,
     WeatherPath,
 )
-from energy_demand.evaluation.backtest import Fit, Protocol, schedule
+from energy_demand.evaluation.schedule import Fit, Protocol, schedule
 from energy_demand.model.stages.response_features import dew_point, smoothed
 from energy_demand.model.stages.special_days import special_day_columns
 from energy_demand.timeaxis import HOUR, hourly, local_days

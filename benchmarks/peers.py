@@ -41,7 +41,7 @@ from answers import answer_alone
 from energy_demand.config import load_settings
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
-from energy_demand.evaluation.backtest import Protocol
+from energy_demand.evaluation.schedule import Protocol
 from energy_demand.jobs.backtest import run_backtest
 from energy_demand.jobs.past_days import check_past_days
 from peer_inputs import Inputs, peer_inputs, refits

@@ -39,8 +39,8 @@ from energy_demand.data.screening import screen, truth_flags
 from energy_demand.database import repository
 from energy_demand.database.embedded import EmbeddedServer
 from energy_demand.database.engine import opened
-from energy_demand.evaluation.backtest import Protocol
 from energy_demand.evaluation.combination import combined
+from energy_demand.evaluation.schedule import Protocol
 from energy_demand.jobs.backtest import run_backtest
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.recorded_data import authorities

@@ -12,8 +12,9 @@ import pytest
 
 from energy_demand.data.record import make_record
 from energy_demand.data.screening import screen
-from energy_demand.evaluation.backtest import COLUMNS, Fit, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.backtest import COLUMNS, walk_forward
 from energy_demand.evaluation.losses import Loss
+from energy_demand.evaluation.schedule import Fit, Predict, Protocol, schedule
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import local_midnight
 from records import QUICK, altered_after, synthetic_record

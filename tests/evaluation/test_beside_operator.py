@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energy_demand.data.issued_operator import late_before
-from energy_demand.evaluation.backtest import Protocol
 from energy_demand.evaluation.beside_operator import (
     COMBINATION,
     ISSUED,
@@ -24,6 +23,7 @@ from energy_demand.evaluation.beside_operator import (
     with_issued_operator,
 )
 from energy_demand.evaluation.combination import FIRST_WEIGHT
+from energy_demand.evaluation.schedule import Protocol
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, day_periods, days_periods, horizon_periods
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energy_demand.data.weather_path import COLUMN, HUMIDITY, MAIN
-from energy_demand.evaluation.backtest import Predict, Protocol, Walk, schedule, walk_forward
+from energy_demand.evaluation.backtest import Walk, walk_forward
 from energy_demand.evaluation.losses import CHANGED_BY, CHANGED_ERROR, Loss, with_provider_change
+from energy_demand.evaluation.schedule import Predict, Protocol, schedule
 from energy_demand.timeaxis import HOUR, Availability
 from records import synthetic_record
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from energy_demand.evaluation.backtest import Protocol
 from energy_demand.evaluation.beside_operator import (
     COMBINATION,
     ISSUED,
@@ -20,6 +19,7 @@ from energy_demand.evaluation.beside_operator import (
 from energy_demand.evaluation.losses import without_operator
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
 from energy_demand.evaluation.report import operator_comparison
+from energy_demand.evaluation.schedule import Protocol
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import Availability, day_ahead_issue, day_periods, days_periods
 

@@ -9,7 +9,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from energy_demand.database.engine import opened
-from energy_demand.evaluation.backtest import Protocol
+from energy_demand.evaluation.schedule import Protocol
 from energy_demand.jobs.backtest import Backtest, run_backtest
 from energy_demand.jobs.fan_out.workers import THIS_PROCESS, workers_of
 from records import QUICK

@@ -15,7 +15,8 @@ import pytest
 from energy_demand.data.ingestion.ingest import backfill_span
 from energy_demand.data.record_store import load_record
 from energy_demand.database.engine import opened
-from energy_demand.evaluation.backtest import Fit, Predict, Protocol, walk_forward
+from energy_demand.evaluation.backtest import walk_forward
+from energy_demand.evaluation.schedule import Fit, Predict, Protocol
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.recorded_data import authorities
 from energy_demand.sandbox.app import create_app

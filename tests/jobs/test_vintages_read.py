@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from short import SHORT
 
-from energy_demand.evaluation.backtest import Protocol
 from energy_demand.evaluation.injection import Injection, Kind
 from energy_demand.evaluation.policy_replay import ReplayPolicy
+from energy_demand.evaluation.schedule import Protocol
 from energy_demand.jobs.backtest import run_backtest
 from energy_demand.jobs.replay import run_replay
 from support import PRESENT

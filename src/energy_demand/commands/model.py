@@ -199,8 +199,8 @@ def backtest(
     Example: energy-demand backtest --protocol day-ahead --start 2024-06-01 --end 2024-06-30
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
-    from energy_demand.evaluation.backtest import Protocol  # noqa: PLC0415
     from energy_demand.evaluation.losses import Loss  # noqa: PLC0415
+    from energy_demand.evaluation.schedule import Protocol  # noqa: PLC0415
     from energy_demand.jobs.backtest import run_backtest  # noqa: PLC0415
     from energy_demand.jobs.fan_out.workers import workers_of  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415

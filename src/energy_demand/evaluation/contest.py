@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from energy_demand.data.weather_path import MAIN
-from energy_demand.evaluation.backtest import COLUMNS, Predict, Protocol, schedule, walk_forward
+from energy_demand.evaluation.backtest import COLUMNS, walk_forward
+from energy_demand.evaluation.schedule import Predict, Protocol, schedule
 from energy_demand.timeaxis import HOUR, day_ahead_issue, local_day, local_days, utc_index
 
 if TYPE_CHECKING:

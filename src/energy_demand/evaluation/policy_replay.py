@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from energy_demand.evaluation.backtest import Predict, Walk
+from energy_demand.evaluation.backtest import Walk
 from energy_demand.evaluation.contest import (
     Promotion,
     best_of_year,
@@ -33,6 +33,7 @@ from energy_demand.evaluation.rollback import (
     gain_deviation,
     judge_promotion,
 )
+from energy_demand.evaluation.schedule import Predict
 from energy_demand.limits import PROBATION_DAYS, SHADOW_DAYS
 from energy_demand.model.forecast import CHAMPION
 from energy_demand.model.metrics import coverage, scores

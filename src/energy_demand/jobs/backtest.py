@@ -13,15 +13,7 @@ from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.config import NEW_YORK_RESPONDENTS
 from energy_demand.data.record_store import load_record
 from energy_demand.database import operator_forecasts, repository
-from energy_demand.evaluation.backtest import (
-    Fit,
-    Predict,
-    Protocol,
-    by_fit,
-    record_with,
-    schedule,
-    walk_part,
-)
+from energy_demand.evaluation.backtest import record_with, walk_part
 from energy_demand.evaluation.beside_operator import with_issued_operator
 from energy_demand.evaluation.distribution_scores import (
     Distributions,
@@ -38,6 +30,7 @@ from energy_demand.evaluation.report import (
     summary,
     with_operator_forecast,
 )
+from energy_demand.evaluation.schedule import Fit, Predict, Protocol, by_fit, schedule
 from energy_demand.jobs.fan_out.kept_parts import KeptParts, digest_of
 from energy_demand.jobs.fan_out.workers import THIS_PROCESS
 from energy_demand.jobs.past_days import check_past_days, vintages_read

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.screening import screen, truth_flags
-from energy_demand.evaluation.backtest import Protocol
+from energy_demand.evaluation.schedule import Protocol
 from energy_demand.model.base.training import BaseRecipe
 from energy_demand.model.train import base_rows
 from energy_demand.pipeline import files

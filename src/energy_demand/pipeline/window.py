@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from energy_demand.errors import UserError
-from energy_demand.evaluation.backtest import Predict, Protocol, schedule
+from energy_demand.evaluation.schedule import Predict, Protocol, schedule
 from energy_demand.timeaxis import HOUR, local_day
 
 if TYPE_CHECKING:
