@@ -67,6 +67,7 @@ DATABASE_MODULES = (
 # What the functions on the list are made of.
 PARTS = {"repository.upsert"}
 GRAFANA = Path(__file__).parents[1] / "infra/grafana/dashboards/energy-demand.json"
+WHOLE = " (whole record)"
 SHOWN = (7, 30, 90)  # days of a page: a week, the pages' default, a season
 
 
@@ -493,7 +494,7 @@ def _status() -> list[Query]:
     }
     return [
         *(Query(name, "status", call) for name, call in calls.items()),
-        Query("state.weather_summary", "status", lambda c, a, _: state.weather_summary(c, a.now)),
+        Query("state.weather_summary", "status", lambda c, a, _: state.weather_summary(c, a.sites, a.now)),
     ]
 
 
@@ -522,7 +523,7 @@ def _dashboard() -> list[Query]:
 
     calls: dict[str, Callable[[sa.Connection, Asked, Any], Any]] = {
         "dashboard.kind": lambda c, _a, _: pages.kind(c),
-        "dashboard.counts": lambda c, a, _: pages.counts(c, a.code, a.now),
+        "dashboard.counts": lambda c, a, _: pages.counts(c, a.code, a.sites, a.now),
         "dashboard.newest_forecast": newest,
         "dashboard.demand": lambda c, a, _: pages.demand(c, a.code, a.now - 2 * DAY, a.now),
         "dashboard.judged_span": lambda c, a, _: pages.judged_span(c, a.code, a.zone, a.now),
@@ -550,8 +551,9 @@ def _dashboard() -> list[Query]:
 def _doctor() -> list[Query]:
     def look(text: str) -> Callable[[sa.Connection, Asked, Any], Any]:
         def run(connection: sa.Connection, asked: Asked, _: None) -> object:
-            known = {"respondent": asked.code} if ":respondent" in text else {}
-            return connection.scalar(sa.text(text), known)
+            values = {"respondent": asked.code, "sites": asked.sites}
+            given = {name: value for name, value in values.items() if f":{name}" in text}
+            return connection.scalar(sa.text(text), given)
 
         return run
 
@@ -612,4 +614,4 @@ def _history() -> list[Query]:
             c, a.code, "D", beginning, a.now, DAY
         ),
     }
-    return [Query(f"{name} (whole record)", "training", call, "history") for name, call in calls.items()]
+    return [Query(name + WHOLE, "training", call, "history") for name, call in calls.items()]

@@ -29,6 +29,7 @@ from energy_demand.database.tables import (
 from energy_demand.model.forecaster import ROOFTOP_MWH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 HOUR = sa.literal_column("interval '1 hour'", sa.Interval)
@@ -70,10 +71,10 @@ def kind(connection: sa.Connection) -> str | None:
     return connection.scalar(sa.select(database_stamp.c.kind))
 
 
-def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[str, Any]:
+def counts(connection: sa.Connection, respondent: str, sites: Sequence[str], now: datetime) -> dict[str, Any]:
     """`demand_rows`, `newest_demand` (screening does not doubt it), `predictions`, `weather_rows`.
 
-    Forecasts of models in the shadow do not count as predictions.
+    Forecasts of models in the shadow do not count as predictions. Weather is that of the sites.
     """
     demand = raw_demand.c
     known = (demand.respondent == respondent, demand.series == "D", demand.known_at <= now)
@@ -94,7 +95,7 @@ def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[st
             )
         ),
         "weather_rows": connection.scalar(
-            sa.select(sa.func.count()).select_from(raw_weather).where(raw_weather.c.known_at <= now)
+            sa.select(sa.func.count()).where(raw_weather.c.site.in_(sites), raw_weather.c.known_at <= now)
         ),
     }
 

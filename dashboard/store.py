@@ -93,6 +93,11 @@ def respondent() -> str:
     return settings().region.respondent
 
 
+def sites() -> tuple[str, ...]:
+    """The names of its weather sites."""
+    return tuple(site.name for site in settings().region.sites)
+
+
 @st.cache_resource(show_spinner=False, on_release=Database.close)
 def database() -> Database:
     """The application's database, read-only."""

@@ -139,7 +139,7 @@ def _signs(now: datetime) -> None:
     respondent, region_zone = store.respondent(), store.settings().region.zone
     with widgets.warn_on_failure():
         widgets.show_sign(_model_sign(now))
-    stored = store.read(queries.counts, respondent, now)
+    stored = store.read(queries.counts, respondent, store.sites(), now)
     check = store.read(decisions.last_check, respondent, now)
     retrained = store.read(decisions.retrainings, respondent, now, RETRAININGS)
     for sign in (
@@ -184,7 +184,7 @@ def _links() -> None:
 
 
 def _counts(now: datetime) -> None:
-    stored = store.read(queries.counts, store.respondent(), now)
+    stored = store.read(queries.counts, store.respondent(), store.sites(), now)
     check = store.read(decisions.last_check, store.respondent(), now)
     newest = stored["newest_demand"]
     answered = store.read(champion_share, store.respondent(), store.zone(), now)

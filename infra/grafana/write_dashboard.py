@@ -329,10 +329,13 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
         )
         .with_target(
             Sql(
-                'SELECT period AS "time", value AS "actual"\n'
-                "FROM raw_demand\n"
-                "WHERE respondent = ${respondent:sqlstring} AND series = 'D' AND $__timeFilter(period)\n"
-                "AND (respondent, period) NOT IN (SELECT respondent, period FROM truth_flag)\n"
+                'SELECT d.period AS "time", d.value AS "actual"\n'
+                "FROM raw_demand d\n"
+                "WHERE d.respondent = ${respondent:sqlstring} AND d.series = 'D'\n"
+                "AND $__timeFilter(d.period)\n"
+                "AND NOT EXISTS (\n"
+                "  SELECT FROM truth_flag f WHERE f.respondent = d.respondent AND f.period = d.period\n"
+                ")\n"
                 "ORDER BY 1"
             )
         )
@@ -385,7 +388,13 @@ def panels() -> list[stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
 
 def written() -> str:
     """The contents of the dashboard file."""
-    respondents = "SELECT DISTINCT respondent FROM raw_demand ORDER BY 1"
+    # One search of the index for each, where DISTINCT would read every hour of all of them.
+    respondents = (
+        "WITH RECURSIVE known (respondent) AS (SELECT min(respondent) FROM raw_demand UNION ALL "
+        "SELECT (SELECT min(d.respondent) FROM raw_demand d WHERE d.respondent > known.respondent) "
+        "FROM known WHERE known.respondent IS NOT NULL) "
+        "SELECT respondent FROM known WHERE respondent IS NOT NULL ORDER BY 1"
+    )
     page = (
         dashboards.Dashboard("Energy demand")
         .uid("energy-demand")

@@ -112,7 +112,7 @@ def test_filters_choose(connection):
 def test_another_region_has_nothing(connection):
     other = replace(WHICH, respondent="CAL")
     assert queries.hours(connection, other).empty
-    assert queries.counts(connection, "CAL", PRESENT)["demand_rows"] == 0
+    assert queries.counts(connection, "CAL", [], PRESENT)["demand_rows"] == 0
     assert queries.judged_span(connection, "CAL", ZONE, PRESENT) is None
 
 
@@ -257,7 +257,7 @@ def test_checks_and_features_are_those_of_the_span(connection):
 def test_forecasts_in_the_shadow_are_shown_to_nobody(connection):
     everything = connection.scalar(sa.select(sa.func.count()).select_from(prediction_log))
     assert everything > FORECAST_HOURS
-    assert queries.counts(connection, "NY", PRESENT)["predictions"] == FORECAST_HOURS
+    assert queries.counts(connection, "NY", ["albany"], PRESENT)["predictions"] == FORECAST_HOURS
     tomorrow = PRESENT + 15 * HOUR  # midnight in New York
     shown = queries.newest_forecast(connection, "NY", tomorrow, tomorrow + 24 * HOUR, 24, PRESENT)
     assert set(shown["source"]) == {"scheduled"}

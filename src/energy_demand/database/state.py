@@ -91,15 +91,28 @@ def weather_summary(
     `lacking` are the variables that no observed hour has.
     """
     counts = ", ".join(f'count("{name}") AS "{name}"' for name in WEATHER_VARIABLES)
+    # Issue by issue: one search of the index for each, where a count would read all hours of all runs.
+    first_issue = (
+        "SELECT min(f.issued_at) FROM weather_forecast f WHERE f.model = {0}.model AND f.site = {0}.site "
+        "AND f.known_at <= :as_of"
+    )
     rows = connection.execute(
         sa.text(
-            "SELECT coalesce(w.observed_site, f.site) AS site, w.*, f.forecasts, "  # noqa: S608
-            "f.newest_forecast FROM (SELECT site AS observed_site, count(*) AS rows, "
+            "WITH RECURSIVE listed AS (SELECT unnest(CAST(:sites AS text[])) AS site), "  # noqa: S608
+            "used (model) AS (SELECT min(model) FROM weather_forecast UNION ALL "
+            "SELECT (SELECT min(f.model) FROM weather_forecast f WHERE f.model > used.model) "
+            "FROM used WHERE used.model IS NOT NULL), "
+            "of_site AS (SELECT model, site FROM used CROSS JOIN listed WHERE model IS NOT NULL), "
+            f"issue (model, site, issued_at) AS (SELECT model, site, ({first_issue.format('of_site')}) "
+            f"FROM of_site UNION ALL SELECT model, site, ({first_issue.format('issue')} "
+            "AND f.issued_at > issue.issued_at) FROM issue WHERE issue.issued_at IS NOT NULL), "
+            "f AS (SELECT site, count(DISTINCT issued_at) AS forecasts, max(issued_at) AS newest_forecast "
+            "FROM issue WHERE issued_at IS NOT NULL GROUP BY site), "
+            "w AS (SELECT site AS observed_site, count(*) AS rows, "
             f"min(timestamp) AS first, max(timestamp) AS last, {counts} "
-            "FROM raw_weather WHERE site = ANY(:sites) AND known_at <= :as_of GROUP BY site) w FULL JOIN "
-            "(SELECT site, count(DISTINCT issued_at) AS forecasts, max(issued_at) AS newest_forecast "
-            "FROM weather_forecast WHERE site = ANY(:sites) AND known_at <= :as_of GROUP BY site) f "
-            "ON f.site = w.observed_site ORDER BY 1"
+            "FROM raw_weather WHERE site = ANY(:sites) AND known_at <= :as_of GROUP BY site) "
+            "SELECT coalesce(w.observed_site, f.site) AS site, w.*, f.forecasts, f.newest_forecast "
+            "FROM w FULL JOIN f ON f.site = w.observed_site ORDER BY 1"
         ),
         {"as_of": as_of, "sites": list(sites)},
     )

@@ -68,7 +68,8 @@ def _superseded(table: sa.Table) -> sa.Table:
     )
 
 
-# The current value of each hour. `origin` is the respondent that EIA gave it under.
+# The current value of each hour. `origin` is the respondent that EIA gave it under. The key carries what is
+# read with it: rows are stored in the order in which they came, a region's among those of all others.
 raw_demand = sa.Table(
     "raw_demand",
     metadata,
@@ -79,7 +80,7 @@ raw_demand = sa.Table(
     _moment("known_at"),
     _moment("ingested_at"),
     _text("origin"),
-    sa.PrimaryKeyConstraint("respondent", "series", "period"),
+    sa.PrimaryKeyConstraint("respondent", "series", "period", postgresql_include=["value", "known_at"]),
 )
 
 raw_demand_revision = _superseded(raw_demand)
@@ -100,7 +101,7 @@ raw_demand_daily = sa.Table(
 raw_demand_daily_revision = _superseded(raw_demand_daily)
 
 # What was observed. `source` is `archive`, `forecast_api` until the archive arrives, or `mixed` where the
-# archive has some of the variables only.
+# archive has some of the variables only. The key carries what is read with it, as that of `raw_demand`.
 raw_weather = sa.Table(
     "raw_weather",
     metadata,
@@ -110,9 +111,10 @@ raw_weather = sa.Table(
     _text("source"),
     _moment("known_at"),
     _moment("ingested_at"),
-    sa.PrimaryKeyConstraint("site", "timestamp"),
+    sa.PrimaryKeyConstraint("site", "timestamp", postgresql_include=[*WEATHER_VARIABLES, "known_at"]),
 )
 raw_weather_revision = _superseded(raw_weather)
+sa.Index(None, raw_weather_revision.c.site, raw_weather_revision.c.superseded_at)
 
 # Hours whose served value cannot be demand, as the causal screening saw them; the raw value stays.
 demand_flag = sa.Table(
@@ -186,6 +188,7 @@ operator_forecast = sa.Table(
     _moment("known_at"),
     _moment("ingested_at"),
     sa.PrimaryKeyConstraint("operator", "zone", "period", "lead_days", "issued_at"),
+    sa.Index(None, "operator", "zone", "issued_at"),
 )
 
 # Rows that broke the data contract, with the reason; never silently away.
@@ -199,6 +202,7 @@ quarantine = sa.Table(
     sa.Column("payload", JSONB, nullable=False),
     _moment("seen_at"),
     _moment("released_at", optional=True),
+    sa.Index("ix_quarantine_open", "subject", postgresql_where=sa.text("released_at IS NULL")),
     sa.Index("uq_quarantine_row", "source", "subject", "reason", sa.text("md5(payload::text)"), unique=True),
 )
 

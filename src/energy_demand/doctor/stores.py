@@ -66,8 +66,8 @@ NEWEST = (
     ),
     Newest(
         "weather stored",
-        "SELECT min(newest) FROM (SELECT max(timestamp) AS newest FROM raw_weather "
-        "WHERE site = ANY(:sites) GROUP BY site) AS sites",
+        "SELECT min(newest) FROM unnest(CAST(:sites AS text[])) AS region (site) CROSS JOIN LATERAL "
+        "(SELECT max(timestamp) AS newest FROM raw_weather w WHERE w.site = region.site) AS of_site",
         timedelta(hours=12),
         timedelta(days=7),
         BACKFILL,
@@ -102,7 +102,7 @@ NEWEST = (
 
 OPERATOR_NEWEST = Newest(
     "operator forecasts stored",
-    "SELECT max(issued_at) FROM operator_forecast WHERE zone = 'NYISO'",
+    "SELECT max(issued_at) FROM operator_forecast WHERE operator = 'nyiso' AND zone = 'NYISO'",
     timedelta(hours=30),  # the alert OperatorForecastLate
     None,
     BACKFILL,
