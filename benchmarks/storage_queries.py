@@ -444,6 +444,9 @@ def _checks() -> list[Query]:
         "predictions.read_scheduled": lambda c, a, _: predictions.read_scheduled(
             c, a.code, a.zone, a.now - month, a.now
         ),
+        "predictions.read_points": lambda c, a, _: predictions.read_points(
+            c, a.code, a.zone, a.now - 240 * DAY, a.now
+        ),
         "predictions.read_demand_ages": lambda c, a, _: predictions.read_demand_ages(
             c, a.code, a.zone, a.now - month, a.now
         ),

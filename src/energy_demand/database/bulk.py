@@ -50,6 +50,8 @@ def copy_in(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame) -> 
     )
     with _cursor(connection).copy(statement) as copy:
         copy.write(buffer.getbuffer())
+    # Without it a few rows count as thousands, and the table that they are joined with is read whole.
+    connection.exec_driver_sql(f"ANALYZE {INCOMING}")
 
 
 def copy_out(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from energy_demand.database.state import demand_summary
-from energy_demand.database.tables import raw_demand_daily
+from energy_demand.database.tables import raw_demand, raw_demand_daily
 from energy_demand.timeaxis import HOUR, local_day
 
 if TYPE_CHECKING:
@@ -33,7 +32,13 @@ def missing_totals(connection: sa.Connection, settings: Settings, now: datetime)
     Days before the first stored hour of demand are not missing.
     """
     respondent, zone = settings.region.respondent, settings.region.zone
-    first_stored = demand_summary(connection, respondent, now)["first"]
+    demand = raw_demand.c
+    first_stored = connection.scalar(
+        sa.select(demand.period)
+        .where(demand.respondent == respondent, demand.series == "D", demand.known_at <= now)
+        .order_by(demand.period)
+        .limit(1)
+    )
     if first_stored is None:
         return []
     last = local_day(now - DAILY_WITHIN, zone) - timedelta(days=1)

@@ -122,13 +122,16 @@ def fill_actuals(connection: sa.Connection, respondent: str, since: datetime, no
     """
     return connection.execute(
         sa.text(
+            # Demand is looked up once for each hour, of which there are many predictions.
             "UPDATE prediction_log p SET actual_demand = k.value FROM ("
-            "SELECT q.id, CASE WHEN f.period IS NULL THEN d.value END AS value FROM prediction_log q "
-            "LEFT JOIN raw_demand d ON d.respondent = q.respondent AND d.series = 'D' "
+            "SELECT q.timestamp, CASE WHEN f.period IS NULL THEN d.value END AS value FROM ("
+            "SELECT DISTINCT timestamp FROM prediction_log "
+            "WHERE respondent = :respondent AND timestamp > :since AND timestamp <= :now) q "
+            "LEFT JOIN raw_demand d ON d.respondent = :respondent AND d.series = 'D' "
             "AND d.period = q.timestamp AND d.known_at <= :now "
-            "LEFT JOIN truth_flag f ON f.respondent = q.respondent AND f.period = q.timestamp "
-            "WHERE q.respondent = :respondent AND q.timestamp > :since AND q.timestamp <= :now) k "
-            "WHERE p.id = k.id AND p.actual_demand IS DISTINCT FROM k.value"
+            "LEFT JOIN truth_flag f ON f.respondent = :respondent AND f.period = q.timestamp) k "
+            "WHERE p.respondent = :respondent AND p.timestamp > :since AND p.timestamp <= :now "
+            "AND p.timestamp = k.timestamp AND p.actual_demand IS DISTINCT FROM k.value"
         ),
         {"respondent": respondent, "since": since, "now": now},
     ).rowcount
@@ -167,6 +170,24 @@ def read_scheduled(
     frame = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in columns])
     others = {"timestamp", "issued_at", "model_version", "quality"}
     return frame.astype({name: float for name in frame.columns if name not in others})
+
+
+def read_points(
+    connection: sa.Connection, respondent: str, zone: str, start: datetime, now: datetime
+) -> pd.DataFrame:
+    """Of the forecasts of `read_scheduled`: timestamp, issued_at, predicted_demand, quality, by timestamp.
+
+    For them no demand is looked up.
+    """
+    rows = scored_forecasts(zone, now).c
+    columns = [rows.timestamp, rows.issued_at, rows.predicted.label("predicted_demand"), rows.quality]
+    query = (
+        sa.select(*columns)
+        .where(rows.respondent == respondent, rows.timestamp > start)
+        .order_by(rows.timestamp)
+    )
+    frame = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in columns])
+    return frame.astype({"predicted_demand": float})
 
 
 def read_demand_ages(

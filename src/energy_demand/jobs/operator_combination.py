@@ -105,7 +105,7 @@ def read_known(
     respondent, zone = region.respondent, region.zone.key
     postings = operator_forecasts.read_postings(connection, OPERATOR, SYSTEM, start, end, issued_at)
     truth = repository.read_truth(connection, respondent, start, issued_at, issued_at)
-    logged = predictions.read_scheduled(connection, respondent, zone, start, issued_at)
+    logged = predictions.read_points(connection, respondent, zone, start, issued_at)
     own = logged["quality"].isin(OWN_ANSWERS if quality in OWN_ANSWERS else ())
     ours = logged.loc[own, ["timestamp", "issued_at", "predicted_demand"]]
     return KnownOperator(
@@ -145,7 +145,7 @@ def live_scores(
     start = begin - timedelta(days=LEARNT_DAYS)
     postings = operator_forecasts.read_postings(connection, OPERATOR, SYSTEM, start, end, now)
     truth = repository.read_truth(connection, respondent, start, end, now)
-    logged = predictions.read_scheduled(connection, respondent, zone.key, start, now)
+    logged = predictions.read_points(connection, respondent, zone.key, start, now)
     logged = logged[logged["quality"].isin(OWN_ANSWERS) & (logged["timestamp"] <= end)]
     if postings.empty or logged.empty:
         return None
