@@ -235,7 +235,7 @@ def _measured(
         "p95_ms": round(float(np.percentile(milliseconds, 95)), 2),
         "call_p95_ms": round(float(np.percentile(calls, 95)), 2),
         "rows": int(np.median([count for count in rows if count is not None])) if any(rows) else None,
-        "rows_per_second": round(sum(filter(None, rows)) / seconds) if query.about == "history" else None,
+        "rows_per_second": round(sum(filter(None, rows)) / seconds) or None,
         "statements": len(statements),
         "buffers": sum(plan["buffers"] for plan in statements),
         "whole": sorted({name for plan in statements for name in plan["whole"]}),

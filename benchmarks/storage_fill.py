@@ -332,7 +332,7 @@ def _demand(database: Database, extent: Extent) -> None:
             for series in ("D", "DF")
         ),
         f"INSERT INTO raw_demand_daily_revision ({daily}, superseded_at) SELECT r.region, 'D', r.zone, {day}, "
-        f"23 * {value}, h.period, h.period, h.period + interval '2 days' {some} 0.01 "
+        f"23 * {value}, h.period, h.period, h.period + interval '2 days' {some} 0.1 "
         "AND extract(hour FROM h.period AT TIME ZONE 'UTC') = 18",
     ):
         with database.transaction() as connection:
@@ -383,6 +383,7 @@ def _log_predictions(database: Database, extent: Extent) -> None:
         "upper_95, actual_demand, model_version, quality, source, request_id, features_json, "
         "prediction_made_at"
     )
+    stored = "round((h.demand * r.size)::numeric)::double precision"  # as in raw_demand
     local_nine = "((d.day::date + time '09:00') AT TIME ZONE r.zone)"
     midnight = "((d.day::date + 1)::timestamp AT TIME ZONE r.zone)"
     for source, version, issued, first, hours, request, more in (
@@ -402,7 +403,7 @@ def _log_predictions(database: Database, extent: Extent) -> None:
             f"CASE WHEN period < :now THEN demand END, {version}, "
             "CASE WHEN random() < 0.97 THEN 'champion' ELSE 'last_week' END, "
             f"'{source}', request, features, issued + interval '1 minute' FROM ("
-            f"SELECT r.region, h.period, {issued} AS issued, {values} AS p, h.demand * r.size AS demand, "
+            f"SELECT r.region, h.period, {issued} AS issued, {values} AS p, {stored} AS demand, "
             f"{request} AS request, jsonb_build_object({features}) AS features, d.day "
             "FROM generate_series(CAST(:start AS timestamptz), CAST(:end AS timestamptz) - interval '1 hour', "
             "interval '1 day') AS d (day) CROSS JOIN filled_regions r "

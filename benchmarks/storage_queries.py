@@ -1,8 +1,8 @@
 """Every query that the product makes, as a call of the function that makes it; for `storage.py`.
 
 A query that looks at a window of one region (`window`) is what somebody waits for. One that reads a whole
-record (`history`) is a training's or a replay's. A test fails where a public function of the database package
-or of the dashboard's queries is not called here.
+record (`history`) is a training's, a replay's or a summary. A test fails where a public function of the
+database package or of the dashboard's queries is not called here.
 """
 
 from __future__ import annotations
@@ -497,7 +497,12 @@ def _status() -> list[Query]:
     }
     return [
         *(Query(name, "status", call) for name, call in calls.items()),
-        Query("state.weather_summary", "status", lambda c, a, _: state.weather_summary(c, a.sites, a.now)),
+        Query(
+            "state.weather_summary",
+            "status",
+            lambda c, a, _: state.weather_summary(c, a.sites, a.now),
+            about="history",
+        ),
     ]
 
 
@@ -526,7 +531,6 @@ def _dashboard() -> list[Query]:
 
     calls: dict[str, Callable[[sa.Connection, Asked, Any], Any]] = {
         "dashboard.kind": lambda c, _a, _: pages.kind(c),
-        "dashboard.counts": lambda c, a, _: pages.counts(c, a.code, a.sites, a.now),
         "dashboard.newest_forecast": newest,
         "dashboard.demand": lambda c, a, _: pages.demand(c, a.code, a.now - 2 * DAY, a.now),
         "dashboard.judged_span": lambda c, a, _: pages.judged_span(c, a.code, a.zone, a.now),
@@ -548,7 +552,16 @@ def _dashboard() -> list[Query]:
         ),
         "operator_combination.live_scores": scores,
     }
-    return [Query(name, "dashboard", call) for name, call in calls.items()]
+    return [
+        *(Query(name, "dashboard", call) for name, call in calls.items()),
+        # Counts all rows of a region, for the line of numbers below the first page.
+        Query(
+            "dashboard.counts",
+            "dashboard",
+            lambda c, a, _: pages.counts(c, a.code, a.sites, a.now),
+            about="history",
+        ),
+    ]
 
 
 def _doctor() -> list[Query]:

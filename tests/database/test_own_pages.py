@@ -63,7 +63,7 @@ def test_an_upgrade_keeps_every_row_and_a_downgrade_gives_the_keys_back(create_d
         for statement in ROWS:
             connection.exec_driver_sql(statement)
         before = contents(connection)
-        keys = {table: key(connection, table) for table in ("raw_demand", "raw_weather")}
+        keys = {table: key(connection, table) for table in ("raw_demand", "raw_weather", "operator_forecast")}
     assert migrate(database) is True
     with database.transaction() as connection:
         assert contents(connection) == before

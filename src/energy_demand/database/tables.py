@@ -187,7 +187,10 @@ operator_forecast = sa.Table(
     _number("forecast_mwh"),
     _moment("known_at"),
     _moment("ingested_at"),
-    sa.PrimaryKeyConstraint("operator", "zone", "period", "lead_days", "issued_at"),
+    sa.PrimaryKeyConstraint(
+        *("operator", "zone", "period", "lead_days", "issued_at"),
+        postgresql_include=["forecast_mwh", "known_at"],
+    ),
     sa.Index(None, "operator", "zone", "issued_at"),
 )
 

@@ -1,9 +1,10 @@
 """Let one region's rows be read without the pages of all others.
 
-Rows are stored in the order in which they come, every region's beside one another. The keys of demand and of
-observed weather carry what is read with them, so that a window is read from neighbouring pages of the index
-alone. Such reads need pages that are marked as visible to all: vacuum comes after thousands of new rows, not
-after a fifth of the table. The other indexes are for questions whose answers are few rows of a large table.
+Rows are stored in the order in which they come, every region's beside one another. The keys of demand, of
+observed weather and of the operator's forecast carry what is read with them, so that a window is read from
+neighbouring pages of the index alone. Such reads need pages that are marked as visible to all: vacuum comes
+after thousands of new rows, not after a fifth of the table. The other indexes are for questions whose answers
+are few rows of a large table.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ WEATHER = (
 KEYS = {
     "raw_demand": ("respondent, series, period", "value, known_at"),
     "raw_weather": ('site, "timestamp"', WEATHER),
+    "operator_forecast": ("operator, zone, period, lead_days, issued_at", "forecast_mwh, known_at"),
 }
 VISIBLE_SOON = "autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000"
 
@@ -36,7 +38,7 @@ def _replace_key(table: str, columns: str, more: str) -> None:
 
 
 def upgrade() -> None:
-    """Widen two keys and add four indexes."""
+    """Widen three keys and add three indexes."""
     for table, (columns, more) in KEYS.items():
         _replace_key(table, columns, f" INCLUDE ({more})")
         op.execute(f"ALTER TABLE {table} SET ({VISIBLE_SOON})")
