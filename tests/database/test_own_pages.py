@@ -52,7 +52,7 @@ def test_an_upgrade_keeps_every_row_and_a_downgrade_gives_the_keys_back(create_d
     config = _alembic_config()
     with database.transaction() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0009")
+        command.upgrade(config, "0010")
         connection.execute(
             sa.text(
                 "CREATE TEMPORARY TABLE hours AS SELECT CAST(:now AS timestamptz) - n * interval '1 hour' "
@@ -71,7 +71,7 @@ def test_an_upgrade_keeps_every_row_and_a_downgrade_gives_the_keys_back(create_d
         assert key(connection, "raw_demand") == f"{keys['raw_demand']} INCLUDE (value, known_at)"
         assert all(name in key(connection, "raw_weather") for name in (*WEATHER_VARIABLES, "known_at"))
         config.attributes["connection"] = connection
-        command.downgrade(config, "0009")
+        command.downgrade(config, "0010")
         assert contents(connection) == before
         assert {table: key(connection, table) for table in keys} == keys
     database.close()
