@@ -295,7 +295,8 @@ def _weather_runs(database: Database, extent: Extent) -> None:
             connection.execute(
                 sa.text(
                     "INSERT INTO weather_run (model, run_at, issued_at, status, missing_values, lacking, "
-                    "asked_at) VALUES (:model, :run, :issued, 'complete', 0, '', :issued)"
+                    "asked_at, respondent) SELECT :model, :run, :issued, 'complete', 0, '', :issued, region "
+                    "FROM filled_regions"
                 ),
                 given,
             )

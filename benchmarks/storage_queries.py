@@ -224,7 +224,7 @@ def _ingestion() -> list[Query]:  # noqa: C901  (a list)
     def run_row(asked: Asked) -> dict[str, object]:
         at = {"run_at": asked.now, "issued_at": asked.now, "asked_at": asked.now}
         words = {"status": "complete", "missing_values": 0, "lacking": "", "reason": None}
-        return {"model": asked.model, **at, **words}
+        return {"model": asked.model, "respondent": asked.code, **at, **words}
 
     def broken(asked: Asked) -> dict[str, Any]:
         row = {"source": "eia", "subject": asked.code, "reason": "negative demand", "seen_at": asked.now}
@@ -273,7 +273,7 @@ def _ingestion() -> list[Query]:  # noqa: C901  (a list)
             c, a.code, a.zone, daily_totals.SERIES, (a.now - 31 * DAY).date(), a.now.date()
         ),
         "weather.missing_hours": lambda c, a, _: weather.missing_hours(c, a.sites, a.now - 31 * DAY, a.now),
-        "weather.run_states": lambda c, a, _: weather.run_states(c, a.model, a.now - 31 * DAY, a.now),
+        "weather.run_states": lambda c, a, _: weather.run_states(c, a.code, a.model, a.now - 31 * DAY, a.now),
         "weather.record_runs": lambda c, a, _: weather.record_runs(c, [run_row(a)]),
         "operator_forecasts.stored_days": lambda c, a, _: operator_forecasts.stored_days(
             c, OPERATOR, SYSTEM, a.zone, (a.now - fourteen).date(), a.now.date()
@@ -491,8 +491,8 @@ def _status() -> list[Query]:
     calls: dict[str, Callable[[sa.Connection, Asked, Any], Any]] = {
         "state.demand_summary": lambda c, a, _: state.demand_summary(c, a.code, a.now),
         "state.operator_summary": lambda c, a, _: state.operator_summary(c, OPERATOR, SYSTEM, a.now),
-        "state.run_counts": lambda c, a, _: state.run_counts(c, a.now - 14 * DAY),
-        "state.source_states": lambda c, _a, _: state.source_states(c),
+        "state.run_counts": lambda c, a, _: state.run_counts(c, a.code, a.now - 14 * DAY),
+        "state.source_states": lambda c, a, _: state.source_states(c, a.code),
         "weather_models.running_states": lambda c, a, _: running_states(c, a.settings, a.now),
     }
     return [
