@@ -623,6 +623,7 @@ def _history() -> list[Query]:
         "weather.read_weather_runs": lambda c, a, _: weather.read_weather_runs(
             c, a.model, a.sites, beginning, a.now, a.now
         ),
+        "weather.lacking_variables": lambda c, a, _: weather.lacking_variables(c, a.sites, beginning, a.now),
         "repository.read_vintages": lambda c, a, _: repository.read_vintages(
             c, a.code, "D", beginning, a.now, a.now
         ),
