@@ -190,10 +190,10 @@ def test_a_process_is_healthy_even_without_a_model_and_says_so(settings_inside):
 
 
 def test_a_fault_inside_shows_no_more_than_an_id_that_the_log_explains(settings_inside, monkeypatch, caplog):
-    def fail(_: Service) -> None:
+    def fail(_: Service, region: str | None) -> None:
         raise RuntimeError("postgresql://user:hunter2@db/x in /srv/secret.py")
 
-    monkeypatch.setattr(Service, "model", fail)
+    monkeypatch.setattr(Service, "of", fail)
     with caplog.at_level(logging.ERROR):
         answer = ask_inside(create_app(settings_inside), "GET", "/model", headers={"X-Request-ID": "broken"})
     assert (answer.status_code, answer.json().keys()) == (500, {"detail", "request_id"})
@@ -205,7 +205,7 @@ def test_a_fault_inside_shows_no_more_than_an_id_that_the_log_explains(settings_
 
 
 def test_work_over_its_time_is_given_up(settings_inside, monkeypatch):
-    async def sleep(_: Service) -> None:
+    async def sleep(_: Service, region: str | None) -> None:
         await asyncio.sleep(20)
 
     monkeypatch.setattr(Service, "reload", sleep)

@@ -386,8 +386,8 @@ def test_a_problem_is_in_the_metric_and_none_is_none(registry, home, promote):
     )
     service.models = ModelHolder(registry, ChampionCache(home / "models"), now, NEW_YORK)
     service._follow_alias()
-    assert service.metrics.registry.get_sample_value("model_problem") == 0
+    assert service.metrics.registry.get_sample_value("model_problem", {"region": "NY"}) == 0
     promote(2)
     registry.damaged = {"2"}
     service._follow_alias()
-    assert service.metrics.registry.get_sample_value("model_problem") == 1
+    assert service.metrics.registry.get_sample_value("model_problem", {"region": "NY"}) == 1

@@ -92,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
         )
     app.add_middleware(Headed)
     app.add_middleware(Observed, requests=service.requests)
-    app.openapi = described(app)  # type: ignore[method-assign]
+    app.openapi = described(app, settings.regions)  # type: ignore[method-assign]
     return app
 
 

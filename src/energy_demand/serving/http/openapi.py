@@ -10,7 +10,7 @@ from energy_demand.serving.http.middleware import OPEN_PATHS, REQUEST_ID_PATTERN
 from energy_demand.serving.schemas import Batch, FeatureRow, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fastapi import FastAPI
     from pydantic import BaseModel
@@ -49,19 +49,22 @@ def body_of(schema: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """A function that builds the document at the first call and returns it from then on."""
+def described(app: FastAPI, regions: Sequence[str]) -> Callable[[], dict[str, Any]]:
+    """A function that builds the document at the first call and returns it from then on.
+
+    `regions` are the values that the parameter `region` takes.
+    """
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
         if not document:
-            document.update(_document(app))
+            document.update(_document(app, regions))
         return document
 
     return openapi
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, regions: Sequence[str]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
@@ -79,6 +82,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
             operation.setdefault("parameters", []).append(ID_PARAMETER)
             for parameter in operation["parameters"]:
                 _without_null(parameter["schema"])
+                if parameter["name"] == "region":
+                    parameter["schema"]["enum"] = list(regions)
             added = {422} if path in OPEN_PATHS else {401, 403, 422}
             if "requestBody" in operation:
                 added |= {400}
