@@ -23,13 +23,11 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-import energy_demand
 from answers import answer_alone
 from energy_demand.config import load_settings, settings_of
 from energy_demand.data.clocks import forecast_clock
@@ -42,6 +40,7 @@ from energy_demand.database.engine import opened
 from energy_demand.evaluation.combination import combined
 from energy_demand.evaluation.schedule import Protocol
 from energy_demand.jobs.backtest import run_backtest
+from energy_demand.jobs.fan_out.kept_parts import code_digest, digest_of
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.recorded_data import authorities
 from energy_demand.region import Region, Site
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
 
+SCRIPT = Path(__file__).read_text(encoding="utf-8")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FLAGS_FILE = "screened_hours.csv"
 START, END = date(2018, 1, 1), date(2019, 12, 31)
@@ -102,7 +102,7 @@ def main() -> None:
     """Check, compute what is not there yet, and print one JSON object."""
     options = arguments()
     with answer_alone():
-        source()
+        code_digest()  # of the source as it is when the run begins
         try:
             inputs = checked(options)
         except InputError as error:
@@ -247,7 +247,7 @@ def computed(region: Input, options: argparse.Namespace, folder: Path, hours_fil
             )
             backtest_s = time.perf_counter() - began
             backtest.write(hours_file)
-            told = of_operator(database, settings, region, backtest.hours)
+            scores = of_operator(database, settings, region, backtest.hours)
     finally:
         EmbeddedServer(home).stop()
     body = backtest.body
@@ -257,7 +257,7 @@ def computed(region: Input, options: argparse.Namespace, folder: Path, hours_fil
         "hours": body["n_hours"],
         "operator_published_mape": rounded(body["operator"]["mape"]),
         "operator_corrected_mape": rounded(body["operator_bias_corrected"]["mape"]),
-        **told,
+        **scores,
         "base_booster_mape": rounded(body["base_booster"]["mape"]),
         "coverage_80": rounded(body["coverage_80"]),
         "coverage_95": rounded(body["coverage_95"]),
@@ -332,14 +332,14 @@ def of_operator(database: Database, settings: Settings, region: Input, hours: pd
         there = (months >= fault.first) & (months <= fault.last)
         shifted = published.set_axis(published.index + fault.hours * HOUR)
         moved[there] = shifted.reindex(moved.index[there])
-    told = {
+    scores = {
         "combination_mape": rounded(mape(both["combined_mwh"], known["actual_mwh"])),
         "operator_clock": [str(fault) for fault in faults],
     }
     if faults:
         there = moved.reindex(pd.DatetimeIndex(known["period"])).set_axis(known.index)
-        told["operator_moved_mape"] = rounded(mape(there, known["actual_mwh"]))
-    return told
+        scores["operator_moved_mape"] = rounded(mape(there, known["actual_mwh"]))
+    return scores
 
 
 def screening(region: Input) -> dict[str, int] | None:
@@ -390,18 +390,7 @@ def present(options: argparse.Namespace) -> datetime:
 def digest(region: Input, options: argparse.Namespace) -> str:
     """Of all that a region's scores depend on."""
     window = f"{options.start} {options.end} {options.refit_days}"
-    parts = [digest_of_files(region), repr(region.site), window, source()]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-@cache
-def source() -> str:
-    """This script and what fits, forecasts and scores, as they are when the run begins."""
-    package = Path(energy_demand.__file__).parent
-    rooms = [
-        file for room in ("data", "evaluation", "model") for file in sorted((package / room).rglob("*.py"))
-    ]
-    return "\0".join(file.read_text(encoding="utf-8") for file in (Path(__file__), *rooms))
+    return digest_of(digest_of_files(region), repr(region.site), window, SCRIPT)
 
 
 def digest_of_files(region: Input) -> str:
@@ -411,14 +400,14 @@ def digest_of_files(region: Input) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-_told: dict[str, int] = {}
+_reported: dict[str, int] = {}
 
 
 def progress(code: str, done: int, total: int) -> None:
     """A line for each tenth of the days."""
     tenth = 10 * done // max(total, 1)
-    if _told.get(code) != tenth:
-        _told[code] = tenth
+    if _reported.get(code) != tenth:
+        _reported[code] = tenth
         say(f"{code}: {done} of {total} days")
 
 

@@ -15,37 +15,30 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import uuid
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from answers import answer_alone
+from balancer import NGINX, balancer
 from energy_demand.config import load_settings
 from energy_demand.database.engine import opened
 from energy_demand.serving.schemas import EXAMPLE
 from load_client import Load, post, run_load
-from processes import free_port, launched, service, trained, until_ready, wait_for
+from processes import launched, service, trained, until_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import subprocess
 
 BODY = json.dumps(EXAMPLE).encode()
 KEY = "of-this-benchmark"  # behind a proxy the service asks for one
-TEMPLATE = Path(__file__).parents[1] / "infra" / "nginx" / "balancer.conf.template"
-AROUND = """daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{ access_log off; include {folder}/balancer.conf; }}
-"""
 LOGGED_SECONDS = 60.0
 
 
@@ -58,7 +51,7 @@ def main() -> None:
 
 
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    if shutil.which("nginx") is None:
+    if NGINX is None:
         sys.exit("nginx is not installed; on Debian: apt-get install --no-install-recommends nginx")
     with contextlib.ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -75,9 +68,9 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
         body: dict[str, Any] = {"direct_rps": _rate(ports[0], arguments)}
         body["replicas"] = {}
         for count in sorted(arguments.replicas):
-            with _balancer(ports[:count], logs) as port:
+            with balancer(ports[:count], logs) as port:
                 body["replicas"][str(count)] = {"rps": _rate(port, arguments)}
-        with _balancer(ports, logs) as port:
+        with balancer(ports, logs) as port:
             body["killed"] = _killed(stack, port, running[0][1], environment, logs, arguments)
         body["connections"] = arguments.connections
     return body
@@ -113,7 +106,7 @@ def _killed(
     logs: Path,
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
-    """What came back, and what is logged, where one replica is killed after half of the load."""
+    """The responses, and the rows in the log, where one replica is killed after half of the load."""
     run = uuid.uuid4().hex[:8]
     asked = 0
 
@@ -160,26 +153,6 @@ def _logged(environment: dict[str, str], run: str, answered: int) -> tuple[int, 
             if ids >= answered or time.monotonic() > until:
                 return rows, ids
             time.sleep(1)
-
-
-@contextlib.contextmanager
-def _balancer(ports: Sequence[int], folder: Path) -> Iterator[int]:
-    """The port of nginx before services on these ports, with the file that Compose uses."""
-    port = free_port()
-    servers = " ".join(f"server 127.0.0.1:{each};" for each in ports)
-    filled = Template(TEMPLATE.read_text()).safe_substitute(
-        API_SERVERS=servers, BALANCER_PORT=f"127.0.0.1:{port}"
-    )
-    (folder / "balancer.conf").write_text(filled)
-    (folder / "nginx.conf").write_text(AROUND.format(folder=folder))
-    command = ["nginx", "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
-    process = subprocess.Popen(command)
-    try:
-        wait_for(port, "/health", process, folder / "error.log")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def _arguments() -> argparse.Namespace:

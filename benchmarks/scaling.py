@@ -7,7 +7,7 @@ next regions of the catalogue, a backfill of `--days` days (the real history has
 region, and on the next day the daily run as the schedule starts it: `forecast --scheduled` (ingest, refresh,
 forecast) and `drift --check-only`, each for all regions; `ingest` runs once more before them. `features_s` is
 reading a region's record and building the base booster's training rows, for all of them. Each job is the
-command itself, started anew, with its imports.
+command itself in a process of its own, imports included.
 
 `peak_mb` is the most that one process of a job took; the database server, which works for all of them, is not
 in it. `exponents` are the slopes of log seconds (MB) over log regions, by least squares; 1 is in proportion.

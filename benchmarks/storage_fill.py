@@ -262,7 +262,7 @@ def _observed(database: Database, extent: Extent) -> None:
         extent.start,
         NOW - timedelta(hours=6),
     )
-    # What the forecast API filled in until the archive came: every hour of the year that was read live.
+    # What the forecast API filled in before the archive had it: every hour of the year that was read live.
     _in_chunks(
         database,
         f"INSERT INTO raw_weather_revision (site, timestamp, {NAMES}, source, known_at, ingested_at, "

@@ -14,7 +14,7 @@ from energy_demand.data.record import make_record
 from energy_demand.data.screening import screen
 from energy_demand.evaluation.backtest import COLUMNS, walk_forward
 from energy_demand.evaluation.losses import Loss
-from energy_demand.evaluation.schedule import Fit, Predict, Protocol, schedule
+from energy_demand.evaluation.schedule import Fit, Predict, Protocol, by_fit, schedule
 from energy_demand.region import NEW_YORK
 from energy_demand.timeaxis import local_midnight
 from records import QUICK, altered_after, synthetic_record
@@ -52,6 +52,23 @@ def frozen(record, protocol, model, loss=Loss.NOTHING) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def day_ahead(record) -> pd.DataFrame:
     return backtest(record, Protocol.DAY_AHEAD)
+
+
+def test_each_fit_with_its_forecasts_gives_by_itself_what_it_gives_among_the_others(record, day_ahead):
+    parts = by_fit(schedule(Protocol.DAY_AHEAD, FIRST, LAST, ZONE, 5))
+    assert [len(part) for part in parts] == [1 + 5, 1 + 3]
+    alone = [
+        walk_forward(
+            record,
+            part,
+            protocol=Protocol.DAY_AHEAD,
+            weather="as_issued",
+            recipe=QUICK,
+            fits_before=number,
+        )
+        for number, part in enumerate(parts)
+    ]
+    pd.testing.assert_frame_equal(pd.concat(alone, ignore_index=True), day_ahead, check_exact=True)
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))

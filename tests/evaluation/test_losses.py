@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energy_demand.data.weather_path import COLUMN, HUMIDITY, MAIN
-from energy_demand.evaluation.backtest import Walk, walk_forward
+from energy_demand.evaluation.backtest import Walk, record_with, walk_forward
 from energy_demand.evaluation.losses import CHANGED_BY, CHANGED_ERROR, Loss, with_provider_change
 from energy_demand.evaluation.schedule import Predict, Protocol, schedule
 from energy_demand.timeaxis import HOUR, Availability
@@ -95,10 +95,11 @@ def test_a_loss_of_runs_is_refused_where_weather_is_observed(loss, whole):
 @pytest.mark.usefixtures("fits")
 def test_the_weather_model_changes_in_the_middle_of_the_days(record, trained):
     def run(loss):
-        events = schedule(Protocol.DAY_AHEAD, date(2025, 2, 5), date(2025, 2, 8), record.region.zone)
+        days = schedule(Protocol.DAY_AHEAD, date(2025, 2, 5), date(2025, 2, 8), record.region.zone)
+        events = [event for event in days if isinstance(event, Predict)]
         return walk_forward(
-            record,
-            (event for event in events if isinstance(event, Predict)),
+            record_with(loss, record, events),
+            events,
             protocol=Protocol.DAY_AHEAD,
             weather="as_issued",
             loss=loss,

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("fits")
 MEASURED = ("seconds", "seconds_per_fit")
 
 
-def backtest(settings, each=THIS_PROCESS, **more) -> Backtest:
+def backtest(settings, each=THIS_PROCESS, start=date(2025, 2, 26), end=date(2025, 3, 7), **more) -> Backtest:
     with opened(settings) as database:
         return run_backtest(
             database,
@@ -31,8 +31,8 @@ def backtest(settings, each=THIS_PROCESS, **more) -> Backtest:
             PRESENT,
             protocol=Protocol.DAY_AHEAD,
             weather=None,
-            start=date(2025, 2, 26),
-            end=date(2025, 3, 7),
+            start=start,
+            end=end,
             refit_days=4,
             recipe=QUICK,
             workers=each,
@@ -93,17 +93,6 @@ def test_a_backtest_that_was_cut_off_goes_on_from_its_finished_fits(filled, whol
 def test_parts_of_another_question_are_not_taken(filled, whole):
     with pytest.raises(KeyboardInterrupt):
         backtest(filled, CutOff(after=1))
-    with opened(filled) as database:
-        other = run_backtest(
-            database,
-            filled,
-            PRESENT,
-            protocol=Protocol.DAY_AHEAD,
-            weather=None,
-            start=date(2025, 2, 27),
-            end=date(2025, 2, 28),
-            refit_days=4,
-            recipe=QUICK,
-        )
+    other = backtest(filled, start=date(2025, 2, 27), end=date(2025, 2, 28))
     assert other.body["resumed_fits"] == 0
     assert_same(backtest(filled), whole, resumed_fits=1)

@@ -1,9 +1,8 @@
-"""Parts of a job on a Dask cluster: the same results, and what is said when the cluster is lost or unfit."""
+"""Parts of a job on a Dask cluster: the same results, and the messages of a lost or unfit cluster."""
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from energy_demand.jobs.fan_out import workers
 from energy_demand.jobs.fan_out.kept_parts import code_digest
 from energy_demand.jobs.fan_out.workers import THIS_PROCESS, WorkersError, silent, workers_of
 from energy_demand.jobs.past_days import PastDaysError
+from processes import free_port
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -48,12 +48,6 @@ def scheduler_at(port: int, *, worker: bool = True):
             process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for_worker(port: int) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
@@ -62,16 +56,16 @@ def wait_for_worker(port: int) -> None:
                 return
         except WorkersError:
             time.sleep(0.2)
-    pytest.fail("no worker came")
+    pytest.fail("no worker joined")
 
 
-def told(each, function, shared, tasks=TASKS) -> dict[int, int]:
+def results(each, function, shared, tasks=TASKS) -> dict[int, int]:
     return dict(each.each(function, shared, tasks, silent))
 
 
 def test_a_cluster_gives_what_this_process_gives(local):
-    assert told(local, added, 100) == told(THIS_PROCESS, added, 100) == {1: 101, 2: 102, 3: 103}
-    assert told(local, added, 100, {}) == told(THIS_PROCESS, added, 100, {}) == {}
+    assert results(local, added, 100) == results(THIS_PROCESS, added, 100) == {1: 101, 2: 102, 3: 103}
+    assert results(local, added, 100, {}) == results(THIS_PROCESS, added, 100, {}) == {}
 
 
 def test_this_process_tells_each_step():
@@ -82,7 +76,7 @@ def test_this_process_tells_each_step():
 
 def test_a_killed_worker_changes_nothing(local, tmp_path):
     marker = tmp_path / "killed"
-    assert told(local, killed_once, marker) == {1: 10, 2: 20, 3: 30}
+    assert results(local, killed_once, marker) == {1: 10, 2: 20, 3: 30}
     assert marker.exists()
 
 
@@ -91,12 +85,12 @@ def test_a_part_that_ends_every_worker_is_one_line():
         workers_of(2) as own,
         pytest.raises(WorkersError, match="the same part ended several workers.*0 of 3 parts are kept"),
     ):
-        told(own, killed_always, 0)
+        results(own, killed_always, 0)
 
 
 def test_an_error_of_a_part_is_that_of_the_part(local):
     with pytest.raises(PastDaysError, match=r"part \d has no days"):
-        told(local, failing, 0)
+        results(local, failing, 0)
 
 
 def test_a_lost_scheduler_is_one_line_that_says_what_is_kept(tmp_path):

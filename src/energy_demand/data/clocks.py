@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHIFTS = (-2, -1, 0, 1, 2)  # hours
 FEWEST_DAYS = 10  # of a month, working days for a shape
-FEWEST_YEARS = 2  # others with the same month: of two that differ, none can be said to be the wrong one
+FEWEST_YEARS = 2  # others with the same month: of two that differ, either may be the wrong one
 # Another clock must leave less than this share of what the labelled one leaves: of the squared difference of
 # two shapes, and of the forecast's mean absolute error about its median. In the records of New York, ISNE,
 # PJM, ERCO and SWPP no other clock leaves less than 1.26 and 1.03 times as much in any month with the right

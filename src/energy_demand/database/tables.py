@@ -69,7 +69,7 @@ def _superseded(table: sa.Table) -> sa.Table:
 
 
 # The current value of each hour. `origin` is the respondent that EIA gave it under. The key carries what is
-# read with it: rows are stored in the order in which they came, a region's among those of all others.
+# read with it: rows are stored in the order of their arrival, a region's among those of all others.
 raw_demand = sa.Table(
     "raw_demand",
     metadata,

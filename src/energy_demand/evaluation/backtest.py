@@ -18,7 +18,7 @@ import pandas as pd
 from energy_demand.columns import TARGET_COLUMN
 from energy_demand.data.feature_engineering import DemandHistory, build_features
 from energy_demand.evaluation.losses import Loss, with_provider_change
-from energy_demand.evaluation.schedule import Fit, Predict, Protocol, by_fit
+from energy_demand.evaluation.schedule import Fit, Predict, Protocol
 from energy_demand.model.baselines import seasonal_naive_24, seasonal_naive_168
 from energy_demand.model.forecaster import PREDICTED
 from energy_demand.model.stages.adaptive_regression import REMEMBERED_HOURS
@@ -82,6 +82,7 @@ def walk_forward(
     recipe: Recipe | None = None,
     loss: Loss = Loss.NOTHING,
     model: Forecaster | None = None,
+    fits_before: int = 0,
     refine: Callable[[Forecaster], Forecaster] = lambda model: model,
     progress: Callable[[Fit | Predict], None] = lambda event: None,  # noqa: ARG005
     observe: Observer = lambda model, stages: None,  # noqa: ARG005
@@ -89,8 +90,9 @@ def walk_forward(
     """Run the events.
 
     Args:
-        record: with `truth_mwh`; it may contain more than any event may use.
-        events: of `schedule`.
+        record: with `truth_mwh`; it may contain more than any event may use. With a loss that changes the
+            record itself, that of `record_with`.
+        events: of `schedule`, or one part of `by_fit`.
         protocol: of the events.
         availability: the publication delay of demand; the protocol's by default.
         weather: `observed`: observed weather up to the target hour; `as_issued`: weather as forecast at the
@@ -98,6 +100,7 @@ def walk_forward(
         recipe: of the forecaster.
         loss: data that the forecasts lack.
         model: used before the first fit; with it, `events` may have no fit.
+        fits_before: number of fits in earlier parts, for `model_version`.
         refine: changes each fitted forecaster, for ablations.
         progress: called with each event.
         observe: called with each forecast's model and stages, in order of the rows.
@@ -111,48 +114,6 @@ def walk_forward(
         ValueError: there is no forecast event, the record ends before an event, or weather runs are lost
             where weather is observed.
     """
-    events = list(events)
-    record = record_with(loss, record, events)
-    parts = by_fit(events)
-    unfitted = not isinstance(parts[0][0], Fit)
-    return pd.concat(
-        [
-            walk_part(
-                record,
-                part,
-                fits_before=max(number - unfitted, 0),
-                protocol=protocol,
-                weather=weather,
-                availability=availability,
-                recipe=recipe,
-                loss=loss,
-                model=model,
-                refine=refine,
-                progress=progress,
-                observe=observe,
-            )
-            for number, part in enumerate(parts)
-        ],
-        ignore_index=True,
-    )
-
-
-def walk_part(
-    record: Record,
-    part: Iterable[Fit | Predict],
-    *,
-    fits_before: int,
-    protocol: Protocol,
-    weather: Weather,
-    availability: Availability | None = None,
-    recipe: Recipe | None = None,
-    loss: Loss = Loss.NOTHING,
-    model: Forecaster | None = None,
-    refine: Callable[[Forecaster], Forecaster] = lambda model: model,
-    progress: Callable[[Fit | Predict], None] = lambda event: None,  # noqa: ARG005
-    observe: Observer = lambda model, stages: None,  # noqa: ARG005
-) -> pd.DataFrame:
-    """`walk_forward` through one part of `by_fit`; the record is that of `record_with`."""
     run = Walk(
         record,
         availability or protocol.availability,
@@ -163,7 +124,7 @@ def walk_part(
     )
     if model is not None:
         run.serve(model)
-    for event in part:
+    for event in events:
         progress(event)
         if isinstance(event, Fit):
             run.fit(event, refine)

@@ -59,7 +59,7 @@ class Distributions:
 
 
 def with_actual(days: pd.DataFrame, actual: pd.Series) -> pd.DataFrame:
-    """Rows of `Distributions.days` with what came, as `day_scores` takes them.
+    """Rows of `Distributions.days` with the actual energy and peak, as `day_scores` takes them.
 
     Args:
         days: see there.

@@ -13,7 +13,7 @@ from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.config import NEW_YORK_RESPONDENTS
 from energy_demand.data.record_store import load_record
 from energy_demand.database import operator_forecasts, repository
-from energy_demand.evaluation.backtest import record_with, walk_part
+from energy_demand.evaluation.backtest import record_with, walk_forward
 from energy_demand.evaluation.beside_operator import with_issued_operator
 from energy_demand.evaluation.distribution_scores import (
     Distributions,
@@ -115,7 +115,11 @@ def run_backtest(
     found = {number: part for number in questions if (part := _kept(kept, number))}
     resumed = len(found)
     missing = {number: question for number, question in questions.items() if number not in found}
-    done = sum(_forecasts(questions[number].events) for number in found)
+
+    def finished() -> int:
+        return sum(_forecasts(questions[number].events) for number in found)
+
+    done = finished()
 
     def tell(_event: object) -> None:
         nonlocal done
@@ -125,7 +129,7 @@ def run_backtest(
     for number, part in workers.each(walk, seen, missing, tell):
         found[number] = part
         kept.write(number, {"hours": part.hours, "days": part.days}, {"fit_seconds": part.fit_seconds})
-        done = sum(_forecasts(questions[number].events) for number in found)
+        done = finished()
         progress("days", done * days // len(issues), days)
     parts = [found[number] for number in questions]
     hours = pd.concat([part.hours for part in parts], ignore_index=True)
@@ -216,7 +220,7 @@ def walk(record: Record, question: Question, tell: Callable[[object], None]) -> 
             tell(each)
 
     distributions = Distributions()
-    hours = walk_part(
+    hours = walk_forward(
         record,
         question.events,
         fits_before=question.fits_before,

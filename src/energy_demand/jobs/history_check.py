@@ -1,6 +1,6 @@
 """What is wrong with the stored history as a whole, in words: clocks that are off, weather never observed.
 
-It changes nothing: a forecast works with what there is, and whoever backfilled is told.
+Nothing is changed: forecasts use the data as stored, and `backfill` prints these warnings.
 """
 
 from __future__ import annotations
