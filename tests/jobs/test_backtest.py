@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -11,6 +15,7 @@ from pandas.testing import assert_frame_equal
 from energy_demand.database.engine import opened
 from energy_demand.evaluation.schedule import Protocol
 from energy_demand.jobs.backtest import Backtest, run_backtest
+from energy_demand.jobs.fan_out.kept_parts import digest_of
 from energy_demand.jobs.fan_out.workers import THIS_PROCESS, workers_of
 from records import QUICK
 from support import PRESENT
@@ -18,7 +23,7 @@ from support import PRESENT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("fits")
+pytestmark = pytest.mark.usefixtures("fits", "processes")
 
 MEASURED = ("seconds", "seconds_per_fit")
 
@@ -72,14 +77,21 @@ class CutOff:
     def each(self, function, shared, tasks, tell):
         for found in THIS_PROCESS.each(function, shared, tasks, tell):
             if self._left == 0:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGKILL)
             self._left -= 1
             yield found
 
 
-def test_a_backtest_that_was_cut_off_goes_on_from_its_finished_fits(filled, whole):
-    with pytest.raises(KeyboardInterrupt):
-        backtest(filled, CutOff(after=2))
+def cut_off(settings, after: int) -> None:
+    """A backtest in a process that is killed when so many parts are finished."""
+    process = multiprocessing.get_context("spawn").Process(target=backtest, args=(settings, CutOff(after)))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_backtest_that_was_killed_goes_on_from_its_finished_fits(filled, whole):
+    cut_off(filled, after=2)
     (folder,) = folders(filled)
     assert sorted(path.name for path in folder.iterdir()) == ["0000", "0001"]
     (folder / "0001" / "hours.parquet").write_bytes(b"half")  # a part that is not whole is made again
@@ -91,8 +103,20 @@ def test_a_backtest_that_was_cut_off_goes_on_from_its_finished_fits(filled, whol
 
 
 def test_parts_of_another_question_are_not_taken(filled, whole):
-    with pytest.raises(KeyboardInterrupt):
-        backtest(filled, CutOff(after=1))
+    cut_off(filled, after=1)
     other = backtest(filled, start=date(2025, 2, 27), end=date(2025, 2, 28))
     assert other.body["resumed_fits"] == 0
     assert_same(backtest(filled), whole, resumed_fits=1)
+
+
+def test_a_digest_is_of_the_contents(record):
+    again = replace(record, demand=record.demand.copy(), weather=record.weather.copy())
+    again.issued.fresh(record.periods[:1])  # what an object caches is no part of it
+    assert digest_of(again, [1]) == digest_of(record, [1])
+    revised = record.demand.assign(
+        demand_mwh=record.demand["demand_mwh"].where(record.demand.index != 5, 1.0)
+    )
+    assert digest_of(replace(record, demand=revised), [1]) != digest_of(record, [1])
+    assert digest_of(record, [1]) != digest_of(record, [2]) != digest_of(record, [[2]])
+    with pytest.raises(TypeError, match="no digest of a object"):
+        digest_of(object())

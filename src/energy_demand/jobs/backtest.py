@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -111,7 +110,7 @@ def run_backtest(
         number: Question(part, number, protocol, weather, recipe, loss)
         for number, part in enumerate(by_fit(events))
     }
-    kept = KeptParts(settings.home / "backtests", digest_of(pickle.dumps(seen), pickle.dumps(questions)))
+    kept = KeptParts(settings.home / "backtests", digest_of(seen, questions))
     found = {number: part for number in questions if (part := _kept(kept, number))}
     resumed = len(found)
     missing = {number: question for number, question in questions.items() if number not in found}

@@ -9,16 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, timedelta
+from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pydantic import BaseModel
 
 _BODY = "body.json"
+# What is the same text wherever it is equal.
+_PLAIN = (str, bytes, int, float, Enum, date, timedelta, ZoneInfo, BaseModel)
 FOLDERS_KEPT = 5
 
 
@@ -63,12 +69,47 @@ class KeptParts:
         return self._folder / f"{number:04}"
 
 
-def digest_of(*parts: bytes | str) -> str:
-    """A digest of the code of this package and of what else is given."""
+def digest_of(*values: object) -> str:
+    """A digest of the code of this package and of the contents of values; equal in every process.
+
+    A pickle would not do: equal objects are pickled differently, by what they share and what they cache.
+
+    Raises:
+        TypeError: a value has parts of a kind whose contents are not known here.
+    """
     found = hashlib.sha256(code_digest().encode())
-    for part in parts:
-        found.update(hashlib.sha256(part if isinstance(part, bytes) else part.encode()).digest())
+    for value in values:
+        _feed(found, value)
     return found.hexdigest()[:24]
+
+
+def _feed(found: hashlib._Hash, value: object) -> None:
+    """Add a value's kind and contents to a digest."""
+    found.update(type(value).__name__.encode() + b"\0")
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        value = list(value.items())
+    if isinstance(value, (list, tuple)):
+        _feed(found, len(value))
+        for each in value:
+            _feed(found, each)
+    elif value is None or isinstance(value, _PLAIN):
+        found.update(repr(value).encode() + b"\0")
+    else:
+        found.update(_content(value))
+
+
+def _content(value: object) -> bytes:
+    """The contents of a table, an index of times, or an array of numbers."""
+    if isinstance(value, pd.DataFrame):
+        head = repr([(str(name), str(kind)) for name, kind in value.dtypes.items()]).encode()
+        return head + pd.util.hash_pandas_object(value).to_numpy().tobytes()
+    if isinstance(value, pd.DatetimeIndex):
+        return str(value.dtype).encode() + value.asi8.tobytes()
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return f"{value.dtype} {value.shape}".encode() + value.tobytes()
+    raise TypeError(f"no digest of a {type(value).__name__}")
 
 
 @cache
