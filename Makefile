@@ -54,7 +54,7 @@ budget: $(READY) ## run all tests and record the seconds of each file in tests/b
 	$(MAKE) --no-print-directory test PYTEST_ARGS=--record-budget
 
 lint: $(READY)   ## check style, types, import layers, images, Compose, workflows
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports

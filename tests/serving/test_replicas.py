@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import sqlalchemy as sa
-from balancer import NGINX, balancer
 from servers import Server, wait_until
 
+from balancer import NGINX, balancer
 from energy_demand.registry.registry import Registry
 from energy_demand.serving.prediction_log import JOURNAL_SECONDS
 from energy_demand.serving.schemas import EXAMPLE
