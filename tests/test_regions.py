@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from servers import Server, wait_until
 from short import FIRST_DAY, LAST_DAY, SHORT
 
+from dask_clusters import scheduler_at, wait_for_worker
 from energy_demand import cli
+from energy_demand.config import TELEMETRY_OFF
 from energy_demand.database.engine import opened
 from energy_demand.jobs.training import run_training
 from energy_demand.recorded_data import synthetic_areas
@@ -20,6 +22,7 @@ from energy_demand.registry.registry import Registry
 from energy_demand.sandbox.app import create_app
 from energy_demand.sandbox.server import serving
 from energy_demand.sandbox.worlds.synthetic import SyntheticWorld
+from processes import free_port
 from support import PRESENT, make_settings
 
 if TYPE_CHECKING:
@@ -196,10 +199,59 @@ def test_7_the_regions_jobs_run_in_processes_of_their_own_too(call):
     status, out, err = call("drift", "--check-only", "--workers", "2")
     assert status == 1
     assert {line for line in out.splitlines() if line.endswith(":")} >= {"NY:", "ERCO:"}
-    assert "--workers is for --scheduled" in call("forecast", "--workers", "2")[2]
+    assert "--workers and --dask are for --scheduled" in call("forecast", "--workers", "2")[2]
 
 
-def test_8_nothing_is_undone_for_a_region_that_is_not_named(call):
+@pytest.fixture(scope="module")
+def on_dask(environment, tmp_path_factory) -> Iterator[dict[str, str]]:
+    """A Dask cluster of one worker, and a registry that it reaches."""
+    port = free_port()
+    registry = f"sqlite:///{environment['ENERGY_DEMAND_HOME']}/mlflow.db"
+    found = {"MLFLOW_TRACKING_URI": registry, "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
+    with scheduler_at(port, **environment, **found):
+        wait_for_worker(port)
+        yield {**found, "DASK_SCHEDULER": f"tcp://127.0.0.1:{port}"}
+
+
+def test_8_the_workers_of_a_dask_cluster_do_the_jobs_too(call, on_dask):
+    address = on_dask["DASK_SCHEDULER"]
+    status, out, err = call("drift", "--check-only", "--json", "--dask", address, **on_dask)
+    assert (status, set(errors(err))) == (1, {"XYZ", "MINE"})
+    here = json.loads(call("drift", "--check-only", "--json", **on_dask)[1])["regions"]
+    there = json.loads(out)["regions"]
+    for code in ("NY", "ERCO"):
+        assert there[code]["reason"] == here[code]["reason"] is not None
+    status, out, _ = call("drift", "--check-only", "--json", "--region", "ERCO", "--dask", address, **on_dask)
+    assert (status, json.loads(out)["reason"]) == (0, here["ERCO"]["reason"])
+    status, _, err = call("train", "--dask", address)
+    assert (status, "--dask needs MLFLOW_TRACKING_URI, so that the workers reach" in err) == (2, True)
+
+
+def test_9_a_scheduled_flow_shares_regions_among_the_workers(environment, on_dask, monkeypatch):
+    for name, value in {**environment, **on_dask, **TELEMETRY_OFF}.items():
+        monkeypatch.setenv(name, value)
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
+
+    from energy_demand.orchestration.flows import regions_flow  # noqa: PLC0415
+
+    with prefect_test_harness(server_startup_timeout=120):
+        state = regions_flow("drift-check", ["NY", "ERCO"], return_state=True)
+        assert state.name == "Completed"
+        checked = state.result()
+        assert list(checked) == ["NY", "ERCO"]
+        assert all(each["reason"] for each in checked.values())
+        state = regions_flow("drift-check", ["XYZ", "ERCO"], return_state=True)
+        assert state.name == "Failed"
+        assert "XYZ: EIA_REGIONS: XYZ is not in the catalogue" in state.message
+        assert "ERCO:" not in state.message
+        monkeypatch.delenv("DASK_SCHEDULER")
+        state = regions_flow("forecast", ["ERCO"], return_state=True)
+        assert "DASK_SCHEDULER is not set" in state.message
+    checks = counted(environment, "SELECT respondent, count(*) FROM drift_log GROUP BY respondent")
+    assert checks["ERCO"] == checks["NY"] + 2, "one by its own command, one beside a region that failed"
+
+
+def test_10_nothing_is_undone_for_a_region_that_is_not_named(call):
     for arguments in (["rollback"], ["contest", "--drop"]):
         status, _, err = call(*arguments)
         assert (status, "--region is missing; nothing was changed" in err) == (1, True)

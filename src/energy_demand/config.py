@@ -354,6 +354,11 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: the embedded one.")
     mlflow_tracking_uri: str | None = Field(None, description="Unset: a store in the home folder.")
+    dask_scheduler: str | None = Field(
+        None,
+        pattern=r"^(tcp|tls)://[^/]+:\d+$",
+        description="Its workers run the scheduled jobs of all but the default region.",
+    )
     api_host: str = Field("127.0.0.1", description="Address that the API and its metrics listen on.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     prometheus_port: int = Field(8001, ge=1, le=65535, description="Port of the metrics.")

@@ -9,8 +9,9 @@ import pytest
 from energy_demand.database.engine import opened
 from energy_demand.evaluation.injection import Injection, Kind
 from energy_demand.evaluation.policy_replay import ReplayPolicy
+from energy_demand.jobs.fan_out.workers import ThisProcess, WorkersError, workers_of
 from energy_demand.jobs.past_days import PastDaysError
-from energy_demand.jobs.replay import run_replay
+from energy_demand.jobs.replay import Replayed, run_replay, run_replays
 from records import QUICK
 from support import PRESENT
 
@@ -56,6 +57,50 @@ def test_the_body_of_a_replay_has_its_figures_and_settings(filled):
     assert (replayed.body["weather"], replayed.body["vintages"]) == ("as_issued", "as_revised")
     assert replayed.body["n_hours"] == 10 * 24 - 1  # over the clock change
     assert replayed.body["inject"] == {"kind": "step", "at": date(2025, 3, 4)}
+
+
+def test_several_policies_are_replayed_side_by_side_and_what_was_finished_is_kept(filled):
+    policies = [ReplayPolicy.NEVER, ReplayPolicy.WEEKLY]
+    window = {"start": date(2025, 3, 1), "end": date(2025, 3, 10), "recipe": QUICK}
+
+    def figures(found: dict[ReplayPolicy, Replayed]) -> dict[ReplayPolicy, object]:
+        timed = {"seconds", "training_seconds"}
+        return {
+            policy: (
+                {name: value for name, value in each.body.items() if name not in timed},
+                each.run.hours.to_parquet(index=False),
+                each.run.checks,
+            )
+            for policy, each in found.items()
+        }
+
+    class Lost(ThisProcess):
+        """Its second part is not finished."""
+
+        def each(self, function, shared, tasks, tell):
+            yield next(iter(super().each(function, shared, tasks, tell)))
+            raise WorkersError("the scheduler was lost")
+
+    alone = {}
+    with opened(filled) as database:
+        for policy in policies:
+            alone[policy] = run_replay(database, filled, PRESENT, policy=policy, **window)
+        with pytest.raises(WorkersError):
+            run_replays(database, filled, PRESENT, policies=policies, workers=Lost(), **window)
+        asked: list[object] = []
+
+        class Counted(ThisProcess):
+            def each(self, function, shared, tasks, tell):
+                asked.extend(question.policy for question in tasks.values())
+                return super().each(function, shared, tasks, tell)
+
+        resumed = run_replays(database, filled, PRESENT, policies=policies, workers=Counted(), **window)
+        with workers_of(2) as two:
+            shared = run_replays(database, filled, PRESENT, policies=policies, workers=two, **window)
+    assert asked == [ReplayPolicy.WEEKLY]
+    assert figures(alone) == figures(resumed) == figures(shared)
+    assert resumed[ReplayPolicy.WEEKLY].body["retrainings"] == 1
+    assert not any((filled.home / "replays").iterdir()), "nothing is kept of a replay that has ended"
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from parts import added, failing, killed_always, killed_once, slow_but_first
 
+from dask_clusters import scheduler_at, wait_for_worker
 from energy_demand.jobs.fan_out import workers
 from energy_demand.jobs.fan_out.kept_parts import code_digest
 from energy_demand.jobs.fan_out.workers import THIS_PROCESS, WorkersError, silent, workers_of
@@ -20,6 +16,7 @@ from processes import free_port
 
 pytestmark = pytest.mark.usefixtures("processes")
 
+HERE = Path(__file__).parent
 TASKS = {1: 1, 2: 2, 3: 3}
 
 
@@ -27,36 +24,6 @@ TASKS = {1: 1, 2: 2, 3: 3}
 def local():
     with workers_of(2) as two:
         yield two
-
-
-@contextmanager
-def scheduler_at(port: int, *, worker: bool = True):
-    """A scheduler, and a worker of it, as one starts them by hand; yields the scheduler's process."""
-    address = f"tcp://127.0.0.1:{port}"
-    dask = [sys.executable, "-m", "dask"]
-    found = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": found}
-    here = ["--host", "127.0.0.1", "--no-dashboard"]
-    processes = [subprocess.Popen([*dask, "scheduler", "--port", str(port), *here], **quiet)]
-    try:
-        if worker:
-            processes.append(subprocess.Popen([*dask, "worker", address, "--nthreads", "1", *here], **quiet))
-        yield processes[0]
-    finally:
-        for process in reversed(processes):
-            process.kill()
-            process.wait()
-
-
-def wait_for_worker(port: int) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            with workers_of(address=f"tcp://127.0.0.1:{port}"):
-                return
-        except WorkersError:
-            time.sleep(0.2)
-    pytest.fail("no worker joined")
 
 
 def results(each, function, shared, tasks=TASKS) -> dict[int, int]:
@@ -83,7 +50,9 @@ def test_a_killed_worker_changes_nothing(local, tmp_path):
 def test_a_part_that_ends_every_worker_is_one_line():
     with (
         workers_of(2) as own,
-        pytest.raises(WorkersError, match="the same part ended several workers.*0 of 3 parts are kept"),
+        pytest.raises(
+            WorkersError, match="the same part ended several workers.*0 of 3 parts are finished and kept"
+        ),
     ):
         results(own, killed_always, 0)
 
@@ -95,14 +64,16 @@ def test_an_error_of_a_part_is_that_of_the_part(local):
 
 def test_a_lost_scheduler_is_one_line_that_says_what_is_kept(tmp_path):
     port = free_port()
-    with scheduler_at(port) as scheduler:
+    with scheduler_at(port, imports=HERE) as scheduler:
         wait_for_worker(port)
         with workers_of(address=f"tcp://127.0.0.1:{port}") as far:
             parts = far.each(slow_but_first, tmp_path / "asked", TASKS, silent)
             number, result = next(parts)
             assert number == result
             scheduler.kill()
-            with pytest.raises(WorkersError, match="scheduler was lost; 1 of 3 parts are kept, and the same"):
+            with pytest.raises(
+                WorkersError, match="scheduler was lost; 1 of 3 parts are finished and kept; give"
+            ):
                 next(parts)
 
 

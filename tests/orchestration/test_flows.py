@@ -182,6 +182,25 @@ def test_each_region_has_deployments_of_its_own_in_its_time_and_one_that_is_unkn
     assert "no flows of XYZ are scheduled: EIA_REGIONS: XYZ is not in the catalogue" in caplog.text
 
 
+def test_on_dask_the_further_regions_of_a_time_zone_share_a_deployment():
+    from energy_demand.orchestration.deployments import deployments  # noqa: PLC0415
+
+    regions = ("NY", "ERCO", "MISO", "PJM")
+    found = {
+        each.name: each
+        for each in deployments(settings_of(eia_regions=regions, dask_scheduler="tcp://127.0.0.1:8786"))
+    }
+    assert found.keys() == {
+        *("data-ingestion", "drift-check", "forecast"),
+        *(f"{job}-America-Chicago" for job in ("data-ingestion", "drift-check", "forecast")),
+        *(f"{job}-America-New_York" for job in ("data-ingestion", "drift-check", "forecast")),
+        *("retrain", "retrain-ERCO", "retrain-MISO", "retrain-PJM"),
+    }
+    texas = found["forecast-America-Chicago"]
+    assert texas.parameters == {"job": "forecast", "regions": ["ERCO", "MISO"]}
+    assert [each.schedule.timezone for each in texas.schedules] == ["America/Chicago"]
+
+
 def test_a_worker_without_a_server_says_what_to_do(tmp_path):
     (tmp_path / "home").mkdir()
     environment = {

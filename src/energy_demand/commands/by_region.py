@@ -14,7 +14,7 @@ import typer
 from energy_demand.errors import RegionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from energy_demand.config import Settings
 
@@ -101,6 +101,7 @@ def each_region(
     as_json: bool,
     table: Callable[[dict[str, Body]], None] | None = None,
     workers: int | None = None,
+    dask: str | None = None,
 ) -> None:
     """Run `work` for the region that `--region` names, or for all.
 
@@ -111,11 +112,16 @@ def each_region(
         table: prints the bodies of several regions as one table; a failed region's has its `error` alone.
         as_json: print one JSON object instead; of several regions `{"regions": {code: body}}`.
         workers: do the jobs of several regions in so many processes; `work` must be of a module then.
+        dask: do them on the workers of the scheduler at this address; likewise.
 
     Raises:
+        BadParameter: workers elsewhere are asked to use this machine's database.
         UserError: the job failed; of several regions with a line for each that failed.
     """
-    if region is not None or len(settings.regions) == 1:
+    codes = settings.regions if region is None else (region,)
+    if dask is not None:
+        _check_reachable(settings)
+    elif len(codes) == 1:
         work(of_region(settings, region), Emit(as_json=as_json))
         return
     from energy_demand.by_region import ByRegion, by_region  # noqa: PLC0415
@@ -128,11 +134,11 @@ def each_region(
         kept = None if table is None and not as_json else partial(bodies.__setitem__, code)
         work(of, Emit(as_json=as_json, heading=f"{code}:", kept=kept))
 
-    if workers is None:
-        outcome = by_region(settings, settings.regions, one)
+    if workers is None and dask is None:
+        outcome = by_region(settings, codes, one)
     else:
         outcome = ByRegion()
-        for code, answer in _answers(settings, work, workers, as_json=as_json):
+        for code, answer in _answers(settings, codes, work, workers, dask, as_json=as_json):
             sys.stdout.write(answer.printed)
             sys.stderr.write(answer.errors)
             if answer.body is not None:
@@ -140,9 +146,9 @@ def each_region(
             if answer.failure is not None:
                 outcome.failed[code] = answer.failure
     failed: dict[str, Body] = {code: {"error": reason} for code, reason in outcome.failed.items()}
-    answers = {code: body for code in settings.regions if (body := bodies.get(code, failed.get(code)))}
+    answers = {code: body for code in codes if (body := bodies.get(code, failed.get(code)))}
     if as_json:
-        print_json({"regions": answers})
+        print_json({"regions": answers} if len(codes) > 1 else answers[codes[0]])
     elif table is not None:
         table(answers)
     outcome.raise_failures()
@@ -165,14 +171,37 @@ class Answer:
     failure: str | None
 
 
+def _check_reachable(settings: Settings) -> None:
+    """Workers of another machine can reach the database and the registry."""
+    here = [
+        name
+        for name, address in (
+            ("DATABASE_URL", settings.database_url),
+            ("MLFLOW_TRACKING_URI", settings.mlflow_tracking_uri),
+        )
+        if address is None
+    ]
+    if here:
+        raise typer.BadParameter(
+            f"--dask needs {' and '.join(here)}, so that the workers reach the same database and registry; "
+            "nothing was changed. On this machine alone use --workers"
+        )
+
+
 def _answers(
-    settings: Settings, work: Callable[[Settings, Emit], None], workers: int, *, as_json: bool
+    settings: Settings,
+    codes: Sequence[str],
+    work: Callable[[Settings, Emit], None],
+    workers: int | None,
+    dask: str | None,
+    *,
+    as_json: bool,
 ) -> Iterator[tuple[str, Answer]]:
     """Code and answer of each region, as they are finished."""
     from energy_demand.jobs.fan_out.workers import silent, workers_of  # noqa: PLC0415
 
-    tasks = dict(enumerate(settings.regions))
-    with workers_of(min(workers, len(tasks))) as several:
+    tasks = dict(enumerate(codes))
+    with workers_of(None if workers is None else min(workers, len(tasks)), dask) as several:
         for number, answer in several.each(answered, (settings, work, as_json), tasks, silent):
             yield tasks[number], answer
 

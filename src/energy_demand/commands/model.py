@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 
 def train(
-    region: EachRegion = None, workers: RegionWorkers = None, now: Now = None, as_json: Json = False
+    region: EachRegion = None,
+    workers: RegionWorkers = None,
+    dask: DaskAddress = None,
+    now: Now = None,
+    as_json: Json = False,
 ) -> None:
     """Train on all known data, register the model, and promote it if it passes the contest.
 
@@ -39,7 +43,7 @@ def train(
     """
     from energy_demand.commands.orchestration import retrain  # noqa: PLC0415
 
-    retrain(region, workers, now, as_json)
+    retrain(region, workers, dask, now, as_json)
 
 
 def forecast(
@@ -79,6 +83,7 @@ def forecast(
         ),
     ] = None,
     workers: RegionWorkers = None,
+    dask: DaskAddress = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -99,10 +104,11 @@ def forecast(
                 "--scheduled forecasts tomorrow as of now; leave out --hours, --day, --as-of, --picture, "
                 "--explain and --quantiles"
             )
-        each_region(settings_at(now), region, _morning, as_json=as_json, workers=workers)
+        check_workers(workers, dask)
+        each_region(settings_at(now), region, _morning, as_json=as_json, workers=workers, dask=dask)
         return
-    if workers is not None:
-        raise typer.BadParameter("--workers is for --scheduled, which forecasts every region")
+    if workers is not None or dask is not None:
+        raise typer.BadParameter("--workers and --dask are for --scheduled, which forecasts every region")
     if hours is not None and day is not None:
         raise typer.BadParameter("give --hours or --day, not both")
     settings = of_region(settings_at(now), region)

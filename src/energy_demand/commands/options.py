@@ -53,7 +53,7 @@ Weather = Annotated[
 WorkerCount = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, metavar="N", help="Share the fits among N processes of this machine, by Dask."
+        "--workers", min=1, metavar="N", help="Share the work among N processes of this machine, by Dask."
     ),
 ]
 RegionWorkers = Annotated[
@@ -62,7 +62,7 @@ RegionWorkers = Annotated[
 ]
 DaskAddress = Annotated[
     str | None,
-    typer.Option("--dask", metavar="tcp://HOST:8786", help="Share the fits among a Dask cluster's workers."),
+    typer.Option("--dask", metavar="tcp://HOST:8786", help="Use the workers of this Dask scheduler instead."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 

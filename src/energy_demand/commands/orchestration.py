@@ -19,26 +19,30 @@ from energy_demand.commands.by_region import (
     of_region,
 )
 from energy_demand.commands.options import (
+    DaskAddress,
     FirstDay,
     Json,
     LastDay,
     Now,
     RegionWorkers,
     Weather,
+    WorkerCount,
     check_window,
+    check_workers,
     choice,
     current_settings,
     settings_at,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from energy_demand.commands.by_region import Emit
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
     from energy_demand.evaluation.injection import BadPromotion, Injection
+    from energy_demand.evaluation.policy_replay import ReplayPolicy
     from energy_demand.jobs.retraining import RetrainingOutcome
     from energy_demand.monitoring.retraining_policy import Trigger
 
@@ -49,6 +53,7 @@ def drift(
     ] = False,
     region: EachRegion = None,
     workers: RegionWorkers = None,
+    dask: DaskAddress = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -56,7 +61,9 @@ def drift(
 
     Example: energy-demand drift --check-only
     """
-    each_region(settings_at(now), region, partial(_drift, check_only), as_json=as_json, workers=workers)
+    check_workers(workers, dask)
+    work = partial(_drift, check_only)
+    each_region(settings_at(now), region, work, as_json=as_json, workers=workers, dask=dask)
 
 
 def _drift(check_only: bool, settings: Settings, emit: Emit) -> None:
@@ -96,13 +103,18 @@ def _drift(check_only: bool, settings: Settings, emit: Emit) -> None:
 
 
 def retrain(
-    region: EachRegion = None, workers: RegionWorkers = None, now: Now = None, as_json: Json = False
+    region: EachRegion = None,
+    workers: RegionWorkers = None,
+    dask: DaskAddress = None,
+    now: Now = None,
+    as_json: Json = False,
 ) -> None:
     """Retrain now, and promote the new model once it is proven to be no worse than the champion.
 
     Example: energy-demand retrain
     """
-    each_region(settings_at(now), region, _retrain_by_hand, as_json=as_json, workers=workers)
+    check_workers(workers, dask)
+    each_region(settings_at(now), region, _retrain_by_hand, as_json=as_json, workers=workers, dask=dask)
 
 
 def _retrain_by_hand(settings: Settings, emit: Emit) -> None:
@@ -201,7 +213,11 @@ def _contest(promote: bool | None, settings: Settings, emit: Emit) -> None:
 
 def replay(
     policy: Annotated[
-        str, typer.Option(metavar="frozen|never|weekly|monthly|triggered", help="Retraining policy.")
+        list[str],
+        typer.Option(
+            metavar="frozen|never|weekly|monthly|triggered",
+            help="Retraining policy; give it again to replay several.",
+        ),
     ],
     start: FirstDay,
     end: LastDay,
@@ -220,57 +236,88 @@ def replay(
         ),
     ] = None,
     weather: Weather = None,
-    picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a plot to this file.")] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="PARQUET", help="Write one row per hour to this file.")
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG", help="Write a plot to this file; of several policies to NAME-POLICY.png each."
+        ),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PARQUET", help="Write one row per hour to this file; of several policies likewise."
+        ),
+    ] = None,
+    workers: WorkerCount = None,
+    dask: DaskAddress = None,
     region: OneRegion = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Replay a retraining policy over past days, each using only what was known then.
+    """Replay retraining policies over past days, each using only what was known then.
 
     Demand that was revised is seen as in `energy-demand backtest`, but as revised
     if a change of demand is injected.
+
+    Workers share the policies. A run that was cut off goes on from its finished policies when the same
+    command is given again.
 
     Example: energy-demand replay --policy triggered --start 2023-01-01 --end 2023-12-31
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.evaluation.policy_replay import ReplayPolicy  # noqa: PLC0415
-    from energy_demand.jobs.replay import run_replay  # noqa: PLC0415
+    from energy_demand.jobs.fan_out.workers import workers_of  # noqa: PLC0415
+    from energy_demand.jobs.replay import run_replays  # noqa: PLC0415
     from energy_demand.outputs import write_output  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json, progress_bars  # noqa: PLC0415
     from energy_demand.terminal.pictures import save_replay  # noqa: PLC0415
     from energy_demand.terminal.scores import print_replay  # noqa: PLC0415
 
     settings = of_region(settings_at(now), region)
-    chosen = choice(ReplayPolicy, "--policy", policy)
+    chosen = list(dict.fromkeys(choice(ReplayPolicy, "--policy", each) for each in policy))
     injected = None if inject is None else _injection(inject)
     check_window(start, end, weather, picture=picture, output=output)
+    check_workers(workers, dask)
     if injected is None and inject_on is not None:
         raise typer.BadParameter("--inject-on needs --inject")
     begins = inject_on or start + (end - start) // 4
-    with opened(settings) as database, progress_bars() as progress:
+    with (
+        workers_of(workers, dask) as chosen_workers,
+        opened(settings) as database,
+        progress_bars() as progress,
+    ):
         err.print(f"database: {database.label}", soft_wrap=True)
-        result = run_replay(
+        results = run_replays(
             database,
             settings,
             settings.present(),
-            policy=chosen,
+            policies=chosen,
             start=start,
             end=end,
             injection=None if injected is None else injected(begins),
             weather=weather,  # type: ignore[arg-type]
             progress=progress,
+            workers=chosen_workers,
         )
-    (print_json if as_json else print_replay)(result.body)
-    try:
-        if output is not None:
-            result.write(output)
-    finally:  # if the rows cannot be written, the picture still is
-        if picture is not None:
-            write_output(picture, lambda path: save_replay(result, settings.region.zone, path))
-            err.print(f"picture: {picture}", soft_wrap=True)
+    if as_json:
+        bodies = {each.value: result.body for each, result in results.items()}
+        print_json({"policies": bodies} if len(bodies) > 1 else bodies[chosen[0].value])
+    for each, result in results.items():
+        if not as_json:
+            print_replay(result.body)
+        try:
+            if output is not None:
+                result.write(_of_policy(output, each, results))
+        finally:  # if the rows cannot be written, the picture still is
+            if picture is not None:
+                path = _of_policy(picture, each, results)
+                write_output(path, partial(save_replay, result, settings.region.zone))
+                err.print(f"picture: {path}", soft_wrap=True)
+
+
+def _of_policy(path: Path, policy: ReplayPolicy, among: Collection[ReplayPolicy]) -> Path:
+    """The file of one policy; among several, with its name."""
+    return path if len(among) == 1 else path.with_stem(f"{path.stem}-{policy.value}")
 
 
 def _injection(text: str) -> Callable[[date], Injection | BadPromotion]:

@@ -30,7 +30,7 @@ from energy_demand.evaluation.report import (
     with_operator_forecast,
 )
 from energy_demand.evaluation.schedule import Fit, Predict, Protocol, by_fit, schedule
-from energy_demand.jobs.fan_out.kept_parts import KeptParts, digest_of
+from energy_demand.jobs.fan_out.resumable import Storage, run_parts
 from energy_demand.jobs.fan_out.workers import THIS_PROCESS
 from energy_demand.jobs.past_days import check_past_days, vintages_read
 from energy_demand.outputs import write_output
@@ -110,27 +110,18 @@ def run_backtest(
         number: Question(part, number, protocol, weather, recipe, loss)
         for number, part in enumerate(by_fit(events))
     }
-    kept = KeptParts(settings.home / "backtests", digest_of(seen, questions))
-    found = {number: part for number in questions if (part := _kept(kept, number))}
-    resumed = len(found)
-    missing = {number: question for number, question in questions.items() if number not in found}
-
-    def finished() -> int:
-        return sum(_forecasts(questions[number].events) for number in found)
-
-    done = finished()
-
-    def tell(_event: object) -> None:
-        nonlocal done
-        done += 1
-        progress("days", done * days // len(issues), days)
-
-    for number, part in workers.each(walk, seen, missing, tell):
-        found[number] = part
-        kept.write(number, {"hours": part.hours, "days": part.days}, {"fit_seconds": part.fit_seconds})
-        done = finished()
-        progress("days", done * days // len(issues), days)
-    parts = [found[number] for number in questions]
+    forecasts = len(issues)
+    walked = run_parts(
+        walk,
+        seen,
+        questions,
+        workers=workers,
+        folder=settings.home / "backtests",
+        storage=STORAGE,
+        steps=lambda question: sum(isinstance(event, Predict) for event in question.events),
+        progress=lambda done: progress("days", done * days // forecasts, days),
+    )
+    parts = list(walked.found.values())
     hours = pd.concat([part.hours for part in parts], ignore_index=True)
     of_days = pd.concat([part.days for part in parts], ignore_index=True)
     operator = load_operator_forecast(database, settings, record, now)
@@ -158,7 +149,7 @@ def run_backtest(
         "vintages": vintages_read(database, settings, record, issues[0], issues[-1]),
         "loss": loss.value,
         "fits": len(parts),
-        "resumed_fits": resumed,
+        "resumed_fits": walked.resumed,
         "seconds_per_fit": round(sum(part.fit_seconds for part in parts) / len(parts), 1),
         **summary(scored, totals, zone),
         "distribution": {
@@ -168,7 +159,7 @@ def run_backtest(
         "operator_forecast": operator_comparison(scored, zone),
         "seconds": round(seconds, 1),
     }
-    kept.forget()
+    walked.kept.forget()
     return Backtest(body, scored)
 
 
@@ -234,16 +225,10 @@ def walk(record: Record, question: Question, tell: Callable[[object], None]) -> 
     return Part(hours, distributions.days(), fitted - began)
 
 
-def _kept(parts: KeptParts, number: int) -> Part | None:
-    found = parts.read(number)
-    if found is None:
-        return None
-    frames, body = found
-    return Part(frames["hours"], frames["days"], body["fit_seconds"])
-
-
-def _forecasts(events: list[Fit | Predict]) -> int:
-    return sum(isinstance(event, Predict) for event in events)
+STORAGE = Storage[Part](
+    write=lambda part: ({"hours": part.hours, "days": part.days}, {"fit_seconds": part.fit_seconds}),
+    read=lambda frames, body: Part(frames["hours"], frames["days"], body["fit_seconds"]),
+)
 
 
 def load_postings(database: Database, record: Record, now: datetime) -> pd.DataFrame:

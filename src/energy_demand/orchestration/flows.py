@@ -8,8 +8,10 @@ run ends as `Skipped` if the same job is running or a later run already did its 
 from __future__ import annotations
 
 from datetime import date, datetime  # noqa: TC003  (Prefect reads the annotations of parameters)
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from energy_demand.by_region import ByRegion
 from energy_demand.config import load_settings, opt_out_of_telemetry
 from energy_demand.data.ingestion.ingest import (
     IngestInterruptedError,
@@ -19,11 +21,14 @@ from energy_demand.data.ingestion.ingest import (
 )
 from energy_demand.database.engine import DatabaseUnavailableError, opened
 from energy_demand.database.job_runs import Job, JobLock, JobRunningError
+from energy_demand.errors import UserError
 from energy_demand.jobs.daily_check import run_daily_check
+from energy_demand.jobs.fan_out.workers import workers_of
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.job_lock import run_exclusively
 from energy_demand.jobs.retraining import BY_HAND, run_retraining
 from energy_demand.jobs.scheduled_forecast import NothingNewError, run_scheduled_forecast
+from energy_demand.logs import redact
 from energy_demand.monitoring.retraining_policy import Trigger
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
 
     from prefect import Task
     from prefect.client.schemas.objects import State, TaskRun
+    from prefect.task_runners import TaskRunner
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     from energy_demand.jobs.retraining import RetrainingOutcome
     from energy_demand.jobs.scheduled_forecast import ScheduledForecast
 
+DAYS_BACK = 7  # of an ingestion, for revisions
 # Failures that a retry may resolve.
 AWAY = (IngestInterruptedError, DatabaseUnavailableError, RegistryUnavailableError)
 
@@ -121,9 +128,28 @@ def forecast_task(scheduled_at: datetime | None, region: str | None = None) -> d
     )
 
 
+class ScheduledJob(StrEnum):
+    """A job that has a schedule, by the name of its flow."""
+
+    INGESTION = "data-ingestion"
+    DRIFT_CHECK = "drift-check"
+    FORECAST = "forecast"
+
+
+JOBS: dict[ScheduledJob, Task[..., Any]] = {
+    ScheduledJob.INGESTION: ingest_task,
+    ScheduledJob.DRIFT_CHECK: check_task,
+    ScheduledJob.FORECAST: forecast_task,
+}
+
+
+class NoSchedulerError(UserError, RuntimeError):
+    """No Dask scheduler is set, so jobs cannot be shared among its workers."""
+
+
 @flow(name="data-ingestion")
 def data_ingestion_flow(
-    start: date | None = None, end: date | None = None, days_back: int = 7, region: str | None = None
+    start: date | None = None, end: date | None = None, days_back: int = DAYS_BACK, region: str | None = None
 ) -> Any:
     """Fetch new data and the last `days_back` days again for revisions, or the days `start` to `end`."""
     return _or_skipped(lambda: ingest_task(start, end, days_back, _scheduled_at(), region))
@@ -153,6 +179,66 @@ def forecast_flow(region: str | None = None) -> Any:
     if isinstance(outcome, dict) and outcome["trouble"] is not None:
         raise NothingNewError(outcome["trouble"])
     return outcome
+
+
+@flow(name="regions")
+def regions_flow(job: ScheduledJob, regions: list[str]) -> Any:
+    """Run a scheduled job of several regions on the Dask cluster of DASK_SCHEDULER.
+
+    A region that fails stops no other; the run fails after them, with a line for each that failed.
+    """
+    common: dict[str, Any] = {"scheduled_at": _scheduled_at()}
+    if job is ScheduledJob.INGESTION:
+        common |= {"start": None, "end": None, "days_back": DAYS_BACK}
+    outcome: ByRegion[Any] = ByRegion()
+    with _on_dask() as runner:
+        _submit(runner, JOBS[job], {code: {**common, "region": code} for code in regions}, outcome)
+        if job is ScheduledJob.DRIFT_CHECK:
+            asked = {
+                code: {"trigger": found["trigger"], "reason": found["reason"], "region": code}
+                for code, found in outcome.done.items()
+                if found is not None and found["retrain"]
+            }
+            _submit(runner, retrain_task, asked, outcome)
+    outcome.raise_failures()
+    return outcome.done
+
+
+def _on_dask() -> TaskRunner[Any]:
+    """Runs tasks on the cluster of the settings.
+
+    Raises:
+        NoSchedulerError: none is set.
+        WorkersError: it cannot be used.
+    """
+    address = load_settings().dask_scheduler
+    if address is None:
+        raise NoSchedulerError("DASK_SCHEDULER is not set; docs/scaling.md says how to start a scheduler")
+    from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415  (only with the extra `scale`)
+
+    with workers_of(address=address):  # says what is wrong with it
+        return DaskTaskRunner(address=address)
+
+
+def _submit(
+    runner: TaskRunner[Any],
+    of_region: Task[..., Any],
+    parameters: dict[str, dict[str, Any]],
+    outcome: ByRegion[Any],
+) -> None:
+    """Run a task for each region, and note what it gave (None: another run did the work) or why it failed."""
+    runs = {code: runner.submit(of_region, given) for code, given in parameters.items()}
+    for code, run in runs.items():
+        run.wait()
+        found = run.state.result(raise_on_failure=False)
+        if isinstance(found, JobRunningError):
+            outcome.done[code] = None
+        elif isinstance(found, BaseException):
+            outcome.failed[code] = redact(str(found))
+        elif found is not None and found.get("trouble") is not None:
+            outcome.failed[code] = redact(found["trouble"])
+        else:
+            outcome.done[code] = found
 
 
 def _or_skipped(work: Callable[[], dict[str, Any] | None]) -> Any:

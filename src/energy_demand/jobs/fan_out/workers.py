@@ -187,4 +187,4 @@ def _unpacked(shared: bytes) -> Any:
 
 
 def _kept(left: int, tasks: Mapping[int, Any]) -> str:
-    return f"{len(tasks) - left} of {len(tasks)} parts are kept, and the same command goes on from there"
+    return f"{len(tasks) - left} of {len(tasks)} parts are finished and kept; give the same command again"
