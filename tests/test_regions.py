@@ -206,7 +206,7 @@ def test_7_the_regions_jobs_run_in_processes_of_their_own_too(call):
 def on_dask(environment, tmp_path_factory) -> Iterator[dict[str, str]]:
     """A Dask cluster of one worker, and a registry that it reaches."""
     port = free_port()
-    registry = f"sqlite:///{environment['ENERGY_DEMAND_HOME']}/mlflow.db"
+    registry = f"sqlite:///{environment['ENERGY_DEMAND_HOME']}/mlflow/mlflow.db"
     found = {"MLFLOW_TRACKING_URI": registry, "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
     with scheduler_at(port, **environment, **found):
         wait_for_worker(port)
@@ -223,7 +223,7 @@ def test_8_the_workers_of_a_dask_cluster_do_the_jobs_too(call, on_dask):
         assert there[code]["reason"] == here[code]["reason"] is not None
     status, out, _ = call("drift", "--check-only", "--json", "--region", "ERCO", "--dask", address, **on_dask)
     assert (status, json.loads(out)["reason"]) == (0, here["ERCO"]["reason"])
-    status, _, err = call("train", "--dask", address)
+    status, _, err = call("train", "--dask", address, MLFLOW_TRACKING_URI="")
     assert (status, "--dask needs MLFLOW_TRACKING_URI, so that the workers reach" in err) == (2, True)
 
 

@@ -40,7 +40,7 @@ def _solarposition() -> Any:
     """`pvlib.solarposition` alone: the package imports all of SciPy, HDF5 and requests, which takes seconds.
 
     The package's own module is held back for the length of the import, so that `import pvlib` elsewhere
-    still gives the whole of it.
+    still gives the whole of it; so is `scipy.optimize`, which only its search for rise and set needs.
     """
     if "pvlib" in sys.modules:
         return importlib.import_module("pvlib.solarposition")
@@ -50,11 +50,20 @@ def _solarposition() -> Any:
     bare = ModuleType("pvlib")
     bare.__path__ = list(spec.submodule_search_locations)
     sys.modules["pvlib"] = bare
+    if "scipy.optimize" not in sys.modules:
+        sys.modules["scipy.optimize"] = placeholder = ModuleType("scipy.optimize")
+        placeholder.__getattr__ = _of_optimize  # type: ignore[method-assign]
     try:
         return importlib.import_module("pvlib.solarposition")
     finally:
         for name in [each for each in sys.modules if each == "pvlib" or each.startswith("pvlib.")]:
             del sys.modules[name]
+        if getattr(sys.modules["scipy.optimize"], "__getattr__", None) is _of_optimize:
+            del sys.modules["scipy.optimize"]
+
+
+def _of_optimize(name: str) -> Any:
+    return getattr(importlib.import_module("scipy.optimize"), name)
 
 
 def under_clouds(clear: Floats, covered: Floats) -> Floats:

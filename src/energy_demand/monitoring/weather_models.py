@@ -10,10 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from energy_demand.database import state
-from energy_demand.model.weather.changes import change_in
 from energy_demand.timeaxis import HOUR, floor_hour, hourly
 
 if TYPE_CHECKING:
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.issued_weather import IssuedWeather
     from energy_demand.data.weather_path import WeatherPath
+    from energy_demand.model.weather.changes import Change
 
 # A model that has had no run for so long has stopped; its runs are six to twelve hours apart.
 STOPPED_AFTER = timedelta(hours=36)
@@ -65,7 +63,7 @@ class ModelState:
 
 def model_states(connection: sa.Connection, settings: Settings, now: datetime) -> list[ModelState]:
     """The state of every listed weather model at `now`, the first one first."""
-    # Here, as `status` of a single model does without pandas.
+    # Here, as `status` of a single model does without numpy and pandas.
     import pandas as pd  # noqa: PLC0415
 
     from energy_demand.data.issued_weather import WEIGHED_DAYS, issued_weather  # noqa: PLC0415
@@ -86,7 +84,7 @@ def model_states(connection: sa.Connection, settings: Settings, now: datetime) -
         runs = issued_weather(rows, main)
         hours = past_hours(pd.Timestamp(start + timedelta(days=1)), pd.Timestamp(now), main.zone)
         errors = errors_known_at(hours, observed, runs, now)
-        found.append(state_of(model.name, first, newest, hours, errors, now))
+        found.append(state_of(model.name, first, newest, now, hours, errors))
     return found
 
 
@@ -96,14 +94,16 @@ def running_states(connection: sa.Connection, settings: Settings, now: datetime)
     spans = [
         (each.name, *state.run_span(connection, each.name, site, now)) for each in settings.weather_models
     ]
-    return [state_of(name, first, newest, None, np.empty(0), now) for name, first, newest in spans]
+    return [state_of(name, first, newest, now) for name, first, newest in spans]
 
 
 def errors_known_at(
     hours: pd.DatetimeIndex, observed: WeatherPath, runs: IssuedWeather, now: datetime
 ) -> Floats:
     """`daily_errors` of the days that are over at `now`; NaN for the others."""
-    from energy_demand.model.weather.past_errors import daily_errors  # noqa: PLC0415  (imports pandas)
+    import numpy as np  # noqa: PLC0415  (likewise)
+
+    from energy_demand.model.weather.past_errors import daily_errors  # noqa: PLC0415
 
     over = (now - hours) / (24 * HOUR) >= 1.0
     return np.where(over, daily_errors(hours, observed, runs), np.nan)
@@ -113,9 +113,9 @@ def state_of(
     model: str,
     first: datetime | None,
     newest: datetime | None,
-    hours: pd.DatetimeIndex | None,
-    errors: Floats,
     now: datetime,
+    hours: pd.DatetimeIndex | None = None,
+    errors: Floats | None = None,
 ) -> ModelState:
     """The state of a model from when it ran and its errors by day.
 
@@ -123,14 +123,13 @@ def state_of(
         model: its name.
         first: when its oldest run was issued, or None.
         newest: when its newest run was issued, or None.
-        hours: the start of each day; None where no errors are given.
-        errors: of each day, °C; NaN where unknown.
         now: when it is asked.
+        hours: the start of each day, if its errors are given.
+        errors: of each day, °C; NaN where unknown.
     """
-    recent = errors[-RECENT_DAYS:][~np.isnan(errors[-RECENT_DAYS:])]
-    known = errors[~np.isnan(errors)]
-    mean = float(recent.mean()) if len(recent) else None
-    spread = float(known.std(ddof=1)) if len(known) > 1 else None
+    mean = spread = change = None
+    if errors is not None:
+        mean, spread, change = _of_errors(errors)
 
     def found(state: State, since: datetime | None, words: str) -> ModelState:
         return ModelState(model, state, since, first, newest, mean, spread, words)
@@ -139,7 +138,6 @@ def state_of(
         return found("waiting", None, "no run is stored yet")
     if now - newest > STOPPED_AFTER:
         return found("stopped", newest, f"stopped: no run since {newest:%Y-%m-%dT%H:%MZ}")
-    change = change_in(errors)
     if change is not None and hours is not None:
         day = hours[change.day].to_pydatetime()
         if change.kind == "level":
@@ -150,3 +148,18 @@ def state_of(
     if now - first <= STARTED_WITHIN:
         return found("started", first, f"started: its first run is of {first:%Y-%m-%dT%H:%MZ}")
     return found("steady", None, "steady")
+
+
+def _of_errors(errors: Floats) -> tuple[float | None, float | None, Change | None]:
+    """The mean error of the last week, the spread of all days, and a change in them."""
+    import numpy as np  # noqa: PLC0415  (likewise)
+
+    from energy_demand.model.weather.changes import change_in  # noqa: PLC0415
+
+    known = errors[~np.isnan(errors)]
+    recent = errors[-RECENT_DAYS:][~np.isnan(errors[-RECENT_DAYS:])]
+    return (
+        float(recent.mean()) if len(recent) else None,
+        float(known.std(ddof=1)) if len(known) > 1 else None,
+        change_in(errors),
+    )

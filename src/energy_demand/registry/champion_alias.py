@@ -5,6 +5,7 @@ A server is asked by its REST API, a database by the tables of MLflow's store. O
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,17 @@ from energy_demand.config import CHAMPION_ALIAS
 from energy_demand.registry.home_store import sqlite_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Sequence
 
 PREVIOUS_TAG = "previous_champion"
 TIMEOUT_SECONDS = 10.0
+TABLE = "registered_model_aliases"
+QUERY = (
+    f"SELECT v.version, v.run_id, t.value FROM {TABLE} a "  # noqa: S608  (a constant)
+    "JOIN model_versions v ON v.name = a.name AND v.version = a.version "
+    "LEFT JOIN model_version_tags t ON t.name = v.name AND t.version = v.version AND t.key = :tag "
+    "WHERE a.name = :name AND a.alias = :alias"
+)
 _NOT_THERE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
@@ -43,8 +50,11 @@ def read_alias(uri: str, model: str) -> ChampionAlias | None:
     scheme = uri.partition(":")[0]
     if scheme in {"http", "https"}:
         return _from_server(uri, model)
-    if scheme.partition("+")[0] in {"sqlite", "postgresql"}:
-        return _from_database(uri, model)
+    kind = scheme.partition("+")[0]
+    if kind == "sqlite":
+        return _from_sqlite(uri, model)
+    if kind == "postgresql":
+        return _from_postgresql(uri, model)
     raise AliasUnknownError(uri)
 
 
@@ -72,37 +82,43 @@ def _from_server(uri: str, model: str) -> ChampionAlias | None:
     raise AliasUnknownError(f"HTTP {answer.status_code}")
 
 
-def _from_database(uri: str, model: str) -> ChampionAlias | None:
+def _from_sqlite(uri: str, model: str) -> ChampionAlias | None:
+    import sqlite3  # noqa: PLC0415
+
+    file = sqlite_file(uri.partition(":///")[2].partition("?")[0]).absolute()
+    if not file.parent.is_dir():
+        raise AliasUnknownError(uri)
+    if not file.exists():
+        return None  # nothing was ever registered; a connection would make an empty file
+    try:
+        with closing(
+            sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=TIMEOUT_SECONDS)
+        ) as connection:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+            if TABLE not in tables:
+                return None
+            found = connection.execute(QUERY, _key(model)).fetchone()
+    except sqlite3.Error as error:
+        raise ConnectionError(f"{file}: {error}") from error
+    return _alias(found)
+
+
+def _from_postgresql(uri: str, model: str) -> ChampionAlias | None:
     import sqlalchemy as sa  # noqa: PLC0415
 
     engine = sa.create_engine(uri, poolclass=sa.NullPool)
     try:
-        if engine.dialect.name == "sqlite" and not _file(engine).exists():
-            if not _file(engine).parent.is_dir():
-                raise AliasUnknownError(uri)
-            return None  # nothing was ever registered; a connection would make an empty file
         with engine.connect() as connection:
-            if not sa.inspect(connection).has_table("registered_model_aliases"):
+            if not sa.inspect(connection).has_table(TABLE):
                 return None
-            return _row(connection, {"name": model, "alias": CHAMPION_ALIAS})
+            return _alias(connection.execute(sa.text(QUERY), _key(model)).first())
     finally:
         engine.dispose()
 
 
-def _file(engine: Any) -> Path:
-    return sqlite_file(engine.url.database or "")
+def _key(model: str) -> dict[str, str]:
+    return {"name": model, "alias": CHAMPION_ALIAS, "tag": PREVIOUS_TAG}
 
 
-def _row(connection: Any, key: Mapping[str, str]) -> ChampionAlias | None:
-    import sqlalchemy as sa  # noqa: PLC0415
-
-    found = connection.execute(
-        sa.text(
-            "SELECT v.version, v.run_id, t.value FROM registered_model_aliases a "
-            "JOIN model_versions v ON v.name = a.name AND v.version = a.version "
-            "LEFT JOIN model_version_tags t ON t.name = v.name AND t.version = v.version AND t.key = :tag "
-            "WHERE a.name = :name AND a.alias = :alias"
-        ),
-        {**key, "tag": PREVIOUS_TAG},
-    ).first()
-    return None if found is None else ChampionAlias(str(found[0]), str(found[1]), found[2])
+def _alias(row: Sequence[Any] | None) -> ChampionAlias | None:
+    return None if row is None else ChampionAlias(str(row[0]), str(row[1]), row[2])
