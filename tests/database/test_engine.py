@@ -8,11 +8,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from energy_demand.database.engine import (
     DatabaseUnavailableError,
     DataKindMismatchError,
+    _alembic_config,
     migrate,
+    newest_revision,
     open_database,
     stamp,
 )
@@ -38,6 +41,10 @@ def test_opening_again_migrates_nothing(settings):
     assert migrate(first) is True
     assert migrate(first) is False
     first.close()
+
+
+def test_the_newest_version_read_from_file_names_is_the_head_of_the_migrations():
+    assert newest_revision() == ScriptDirectory.from_config(_alembic_config()).get_current_head()
 
 
 def test_two_processes_may_migrate_at_once(settings):

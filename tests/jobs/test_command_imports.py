@@ -30,6 +30,9 @@ NEVER = {
     "matplotlib",
     "scipy.stats",
     "h5py",
+    "alembic",
+    "scipy.optimize",
+    "tenacity",
 }
 
 
@@ -57,7 +60,7 @@ def loaded_by(settings, *arguments: str) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "never"),
     [
-        pytest.param(["status"], NEVER | {"pandas", "lightgbm"}, id="status"),
+        pytest.param(["status"], NEVER | {"pandas", "lightgbm", "numpy"}, id="status"),
         pytest.param(["forecast", "--hours", "24"], NEVER, id="forecast"),
     ],
 )

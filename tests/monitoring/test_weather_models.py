@@ -162,5 +162,5 @@ HOURS = past_hours(pd.Timestamp(PRESENT) - pd.Timedelta(days=45), pd.Timestamp(P
 )
 def test_a_state_is_that_of_its_runs(first, newest, state):
     moments = [None if age is None else PRESENT - timedelta(hours=age) for age in (first, newest)]
-    found = state_of("m", *moments, HOURS, np.zeros(len(HOURS)), PRESENT)
+    found = state_of("m", *moments, PRESENT, HOURS, np.zeros(len(HOURS)))
     assert (found.state, found.model) == (state, "m")

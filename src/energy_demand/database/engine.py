@@ -6,7 +6,7 @@ Migrations are the only creator of tables. Nothing here reads or writes a row of
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -68,7 +68,9 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database was unavailable for `patience_seconds`.
         """
-        import stamina  # noqa: PLC0415  (a tenth of a second, and `status` does without)
+        with suppress(DatabaseUnavailableError), self.transaction() as connection:
+            return work(connection)
+        import stamina  # noqa: PLC0415  (a tenth of a second, and only a lost connection needs it)
 
         for attempt in stamina.retry_context(
             on=DatabaseUnavailableError,
