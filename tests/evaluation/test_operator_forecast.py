@@ -16,6 +16,7 @@ from energy_demand.evaluation.beside_operator import (
     POSTED_AT,
     with_issued_operator,
 )
+from energy_demand.evaluation.day_combination import with_operator_days
 from energy_demand.evaluation.losses import without_operator
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
 from energy_demand.evaluation.report import operator_comparison
@@ -154,6 +155,12 @@ def test_our_forecast_and_its_hours_are_the_same_with_and_without_the_operator()
     added = [ISSUED, ISSUED_CORRECTED, POSTED_AT, COMBINATION, OUR_WEIGHT]
     pd.testing.assert_frame_equal(alone.drop(columns=added), beside.drop(columns=added))
     assert operator_comparison(alone, ZONE) is None
+    bounds = {"lower_80": 960.0, "upper_80": 1_020.0}
+    days = pd.Series(23_500.0, index=pd.date_range("2024-01-20", "2024-03-20").date)
+    truth = pd.Series(1_000.0, index=days_periods(date(2024, 1, 20), date(2024, 3, 20), ZONE))
+    by_day = with_operator_days(alone.assign(**bounds), days, truth, ZONE, DELAY)
+    assert (by_day[COMBINATION] != by_day["predicted_mwh"]).all()
+    pd.testing.assert_frame_equal(by_day[alone.columns.drop(added)], alone.drop(columns=added))
 
 
 def test_hours_without_a_posting_are_scored_for_neither():

@@ -9,10 +9,14 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
 
 from energy_demand.database.engine import opened
+from energy_demand.evaluation.beside_operator import COMBINATION, OUR_WEIGHT
+from energy_demand.evaluation.day_combination import DAY, DAY_CORRECTED
+from energy_demand.evaluation.losses import Loss
 from energy_demand.evaluation.schedule import Protocol
 from energy_demand.jobs.backtest import Backtest, run_backtest
 from energy_demand.jobs.fan_out.kept_parts import digest_of
@@ -66,6 +70,35 @@ def test_two_workers_give_the_same_bytes_as_this_process(filled, whole):
     with workers_of(2) as two:
         assert_same(backtest(filled, two), whole)
     assert folders(filled) == []
+
+
+def test_daily_totals_of_the_operator_alone_are_combined_with_ours_by_day(whole):
+    body, hours = whole.body["operator_forecast"], whole.hours
+    assert (body["figures"], body["n_hours"], body["n_days"]) == ("daily", whole.body["n_hours"], 10)
+    assert body["hourly"]["model"] == whole.body["model"]
+    assert body["hourly"]["published"] is body["hourly"]["corrected"] is None
+    assert body["daily"]["model"]["mape"] == pytest.approx(whole.body["daily"]["model"]["mape"])
+    assert body["daily"]["published"]["mape"] == pytest.approx(whole.body["daily"]["operator"]["mape"])
+    known = hours[hours["actual_mwh"].notna()]
+    mape = 100 * (known[COMBINATION] / known["actual_mwh"] - 1).abs().mean()
+    assert body["hourly"]["combination"]["mape"] == pytest.approx(mape)
+    day = (hours["period"] - np.timedelta64(1, "h")).dt.tz_convert("America/New_York").dt.date
+    ours, combined = (hours.groupby(day)[name].sum() for name in ("predicted_mwh", COMBINATION))
+    operator = hours.groupby(day)[DAY_CORRECTED].first()
+    assert ((combined - ours) * (operator - ours) > 0).all()  # toward the operator
+    assert ((combined - ours).abs() < (operator - ours).abs() + 1).all()
+    assert body["daily"]["combination"]["n"] == 10
+
+
+def test_without_the_operator_s_totals_ours_is_the_same_to_the_byte(filled, whole):
+    gone = backtest(filled, loss=Loss.OPERATOR)
+    added = [COMBINATION, OUR_WEIGHT, DAY, DAY_CORRECTED]
+    assert_frame_equal(gone.hours.drop(columns=added), whole.hours.drop(columns=added), check_exact=True)
+    assert gone.hours[DAY].isna().all()
+    assert whole.hours[DAY].notna().all()
+    assert gone.body["operator_forecast"] is None
+    for name in ("model", "coverage_80", "distribution", "expected_error"):
+        assert gone.body[name] == whole.body[name]
 
 
 class CutOff:

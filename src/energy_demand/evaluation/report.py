@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.evaluation.beside_operator import COMBINATION, ISSUED, ISSUED_CORRECTED
+from energy_demand.evaluation.day_combination import DAY, DAY_CORRECTED
 from energy_demand.evaluation.operator_forecast import corrected_daily, corrected_hourly, sound
 from energy_demand.model.metrics import Scores, coverage, expected_percent_error, scores
 from energy_demand.timeaxis import HOUR, Availability, utc_index
@@ -122,15 +123,23 @@ def daily_totals(hours: pd.DataFrame, operator: OperatorForecast, zone: ZoneInfo
     return totals[totals["actual_mwh"].notna()]
 
 
-def operator_comparison(hours: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any] | None:
-    """Scores of our forecast and of the operator's on the same hours; None where nothing of it is stored.
+def operator_comparison(
+    hours: pd.DataFrame, zone: ZoneInfo, totals: pd.DataFrame | None = None
+) -> dict[str, Any] | None:
+    """Scores of our forecast, the operator's and the combination; None where nothing of it is stored.
 
-    Where it is stored of other hours alone, the combination is ours, and both are scored on all hours.
+    Where the operator's forecast is stored by the hour, all are scored on the same hours; where its totals of
+    days are stored alone (`figures` is `daily`), the operator's on the days of `totals`, ours and the
+    combination on these and on all hours. Where it is stored of other hours alone, the combination is ours,
+    and both are scored on all hours.
 
     Args:
-        hours: of `with_issued_operator`.
+        hours: of `with_issued_operator` or `with_operator_days`.
         zone: of the local days, whose energy is scored where all hours are known.
+        totals: of `daily_totals`, for the operator's totals of days.
     """
+    if totals is not None and hours[ISSUED].isna().all() and hours[DAY].notna().any():
+        return _day_comparison(hours, zone, totals)
     columns = {
         "model": "predicted_mwh",
         "published": ISSUED,
@@ -144,16 +153,43 @@ def operator_comparison(hours: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any] |
     known = hours[there]
     if known.empty:
         return None
-    day = (hours["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date
+    day = _local_day(hours, zone)
     whole = there.groupby(day).agg(["all", "size"])
     days = whole.index[whole["all"] & (whole["size"] >= HOURS_OF_A_SHORT_DAY)]
-    totals = hours[day.isin(days)].groupby(day)[["actual_mwh", *columns.values()]].sum()
+    of_days = hours[day.isin(days)].groupby(day)[["actual_mwh", *columns.values()]].sum()
+    return _comparison("hourly", known, of_days, columns, columns)
+
+
+def _day_comparison(hours: pd.DataFrame, zone: ZoneInfo, totals: pd.DataFrame) -> dict[str, Any] | None:
+    by_hour = {"model": "predicted_mwh", "published": ISSUED, "corrected": ISSUED_CORRECTED}
+    by_day = {"model": "predicted_mwh", "published": DAY, "corrected": DAY_CORRECTED}
+    both = {"combination": COMBINATION}
+    by_local_day = hours.groupby(_local_day(hours, zone))
+    of_days = by_local_day[[DAY, DAY_CORRECTED]].first()
+    of_days[COMBINATION] = by_local_day[COMBINATION].sum()
+    of_days = totals[["actual_mwh", "predicted_mwh"]].join(of_days, how="inner").dropna()
+    known = hours[hours[["actual_mwh", COMBINATION]].notna().all(axis=1)]
+    return _comparison("daily", known, of_days, by_hour | both, by_day | both)
+
+
+def _comparison(
+    figures: str,
+    hours: pd.DataFrame,
+    days: pd.DataFrame,
+    of_hours: dict[str, str],
+    of_days: dict[str, str],
+) -> dict[str, Any]:
     return {
-        "n_hours": len(known),
-        "hourly": {name: _scores(known, column) for name, column in columns.items()},
-        "n_days": len(totals),
-        "daily": {name: _scores(totals, column) for name, column in columns.items()},
+        "figures": figures,
+        "n_hours": len(hours),
+        "hourly": {name: _scores(hours, column) for name, column in of_hours.items()},
+        "n_days": len(days),
+        "daily": {name: _scores(days, column) for name, column in of_days.items()},
     }
+
+
+def _local_day(hours: pd.DataFrame, zone: ZoneInfo) -> pd.Series:
+    return (hours["period"] - pd.Timedelta(HOUR)).dt.tz_convert(zone).dt.date
 
 
 def summary(hours: pd.DataFrame, totals: pd.DataFrame, zone: ZoneInfo) -> dict[str, Any]:

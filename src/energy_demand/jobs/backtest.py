@@ -14,6 +14,7 @@ from energy_demand.data.record_store import load_record
 from energy_demand.database import operator_forecasts, repository
 from energy_demand.evaluation.backtest import record_with, walk_forward
 from energy_demand.evaluation.beside_operator import with_issued_operator
+from energy_demand.evaluation.day_combination import with_operator_days
 from energy_demand.evaluation.distribution_scores import (
     Distributions,
     day_scores,
@@ -128,9 +129,10 @@ def run_backtest(
     truth = pd.Series(record.truth_mwh, index=record.periods)
     scored = with_operator_forecast(hours, operator, truth, zone, protocol.availability)
     totals = daily_totals(scored, operator, zone)
-    postings = load_postings(database, record, now)
+    postings, figures = load_postings(database, record, now), day_figures(operator, record)
     if loss is Loss.OPERATOR:
         postings = without_operator(postings, issues[0], hours["period"].min())
+        figures = figures[figures.index < start]
     scored = with_issued_operator(
         scored,
         postings,
@@ -139,6 +141,7 @@ def run_backtest(
         protocol.availability,
         lambda periods: protocol.issues(periods, zone),
     )
+    scored = with_operator_days(scored, figures, truth, zone, protocol.availability)
     seconds = time.perf_counter() - began
     body = {
         "protocol": protocol.value,
@@ -156,7 +159,7 @@ def run_backtest(
             **distribution_scores(scored, zone, kinds_of_days(record, pd.DatetimeIndex(scored["period"]))),
             "days": day_scores(with_actual(of_days, scored.set_index("period")["actual_mwh"])),
         },
-        "operator_forecast": operator_comparison(scored, zone),
+        "operator_forecast": operator_comparison(scored, zone, totals),
         "seconds": round(seconds, 1),
     }
     walked.kept.forget()
@@ -238,6 +241,13 @@ def load_postings(database: Database, record: Record, now: datetime) -> pd.DataF
         last = first - HOUR
     with database.transaction() as connection:
         return operator_forecasts.read_postings(connection, OPERATOR, SYSTEM, first, last, now)
+
+
+def day_figures(operator: OperatorForecast, record: Record) -> pd.Series:
+    """The operator's forecast of the energy of each local day; empty where no hour of posting is known."""
+    known = record.region.respondent in NEW_YORK_RESPONDENTS and "DF" in operator.daily
+    nothing = pd.Series(dtype=float, index=pd.Index([], dtype=object))
+    return operator.daily["DF"].dropna() if known else nothing
 
 
 def load_operator_forecast(

@@ -31,6 +31,10 @@ def print_backtest(body: dict[str, Any]) -> None:
         table.add_column(name, justify="right" if name else "left")
     rows = [(name.replace("_", " "), body[name]) for name in SCORED]
     rows += [(f"daily {name.replace('_', ' ')}", each) for name, each in body["daily"].items()]
+    beside = body["operator_forecast"]
+    if beside is not None:
+        combinations = (beside["hourly"]["combination"], beside["daily"]["combination"])
+        rows += zip(("combined with operator", "daily combined with operator"), combinations, strict=True)
     for name, each in rows:
         if each is not None:
             table.add_row(
