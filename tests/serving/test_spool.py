@@ -113,6 +113,22 @@ def test_a_line_that_comes_while_a_file_is_taken_waits_for_the_next_look(new_spo
     assert take(spool) == [b"two"]
 
 
+def test_a_line_that_comes_while_the_folders_are_listed_is_not_lost(new_spool, monkeypatch):
+    spool = new_spool()
+    folders, added = spool._folders, iter([b"two"])
+
+    def listed():
+        for line in added:  # by the thread that appends
+            spool.append([line])
+        return folders()
+
+    spool.append([b"one"])
+    monkeypatch.setattr(spool, "_folders", listed)
+    assert take(spool) == [b"one"]
+    spool.append([b"three"])
+    assert take(spool) == [b"two", b"three"]
+
+
 def test_what_is_not_done_is_given_again(new_spool):
     spool = new_spool()
     spool.append([b"one"])

@@ -75,10 +75,12 @@ class Spool:
     def waiting(self) -> list[Path]:
         """The files that can be taken, oldest first; the file being written is closed first."""
         with self._guard:
+            # Listed before a line can be appended: a file that is being written must not be taken.
             self._close()
-        found: list[tuple[int, str, Path]] = []
+            found = _files(self._mine)
         for folder in self._folders():
-            found += _files(folder) if folder == self._mine else self._left_in(folder)
+            if folder != self._mine:
+                found += self._left_in(folder)
         return [file for _written, _name, file in sorted(found)]
 
     def lines(self, file: Path) -> list[bytes]:
