@@ -141,7 +141,7 @@ def _demand(database: Database, question: Question) -> Iterator[tuple[pa.RecordB
             "imputed_mwh": arrays["imputed"],
         }
         yield _shown(shown, found.num_rows, question), _period_of(found)
-        start, hours = end + HOUR, BATCH_ROWS
+        start, hours = end + _MICROSECOND, BATCH_ROWS
 
 
 def _scores(database: Database, question: Question) -> Iterator[tuple[pa.RecordBatch, Callable[[int], Key]]]:
