@@ -168,7 +168,7 @@ def test_another_region_has_nothing_of_this_one(filled):
     which = exports.LoggedForecasts("PJM", PRESENT - timedelta(days=366), PRESENT, PRESENT)
     with filled.transaction() as connection:
         assert exports.read_forecasts(connection, which, None, 10).num_rows == 0
-        assert exports.count_forecasts(connection, which, 10) == 0
+        assert not exports.exceeds(connection, which, 0)
 
 
 def test_as_of_an_earlier_time_only_what_was_logged_and_known_by_then_is_there(filled):

@@ -171,19 +171,15 @@ def read_day_ahead(
     return bulk.batch_out(connection, _with_actual(rows, which), values, FORECAST_COLUMNS)
 
 
-def expected_forecasts(connection: sa.Connection, which: LoggedForecasts) -> int:
-    """About how many rows `read_forecasts` has in all, as the planner estimates it; reads none."""
-    query = f"EXPLAIN (FORMAT JSON) SELECT FROM prediction_log p WHERE {_all(which)}"
-    (plan,) = bulk.one_row(connection, query, which.values())
-    return int(plan[0]["Plan"]["Plan Rows"])
-
-
-def count_forecasts(connection: sa.Connection, which: LoggedForecasts, most: int) -> int:
-    """How many rows `read_forecasts` has in all; counts to `most`."""
-    rows = f"SELECT FROM prediction_log p WHERE {_all(which)} LIMIT %(most)s"
-    query = f"SELECT count(*) FROM ({rows}) AS rows"  # noqa: S608
-    (count,) = bulk.one_row(connection, query, {**which.values(), "most": most})
-    return int(count)
+def exceeds(connection: sa.Connection, which: LoggedForecasts, most: int) -> bool:
+    """Whether `read_forecasts` has more than `most` rows in all; counts only where the planner is in doubt."""
+    rows = f"SELECT FROM prediction_log p WHERE {which.conditions()} AND {_BETWEEN.format(_PERIOD)}"
+    (plan,) = bulk.one_row(connection, f"EXPLAIN (FORMAT JSON) {rows}", which.values())
+    if plan[0]["Plan"]["Plan Rows"] < most / 2:
+        return False
+    query = f"SELECT count(*) FROM ({rows} LIMIT %(most)s) AS rows"  # noqa: S608
+    (count,) = bulk.one_row(connection, query, {**which.values(), "most": most + 1})
+    return int(count) > most
 
 
 def read_hours(
@@ -258,10 +254,6 @@ def judged_by(
 
 
 _PERIOD = 'p."timestamp"'
-
-
-def _all(which: LoggedForecasts) -> str:
-    return f"{which.conditions()} AND {_BETWEEN.format(_PERIOD)}"
 
 
 def _with_actual(rows: str, which: LoggedForecasts) -> str:

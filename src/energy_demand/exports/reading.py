@@ -66,11 +66,9 @@ def open_export(database: Database, question: Question, *, most_rows: int = MOST
 
 
 def _check_count(database: Database, which: LoggedForecasts, most: int) -> None:
-    """Refuse an answer that is too long before its first byte; counts only where the planner is in doubt."""
+    """Refuse an answer that is too long before its first byte."""
     with _in_time(database) as connection:
-        if exports.expected_forecasts(connection, which) < most / 2:
-            return
-        if exports.count_forecasts(connection, which, most + 1) > most:
+        if exports.exceeds(connection, which, most):
             raise QuestionError(
                 "period_from",
                 f"more than {most:,} rows match; ask for fewer days, or for pages with limit and cursor",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request  # noqa: TC002  (FastAPI reads it)
+from starlette.responses import Response  # noqa: TC002
 
 from energy_demand.exports.columns import DAY, EXPORTS, FORECASTS, INTEGER, SCORES, TEXT, TIME, columns_of
 from energy_demand.exports.formats import CSV, FORMATS, JSON, MEDIA_TYPES
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from fastapi import FastAPI
-    from starlette.requests import Request
-    from starlette.responses import Response
 
     from energy_demand.exports.columns import Column
     from energy_demand.serving.service import Service
