@@ -147,19 +147,22 @@ def read_day_ahead(
     A day has the last forecast of all its hours that was issued in its span; a prediction from a caller's own
     features is no such forecast.
     """
+    # Materialized: with the statistics of a table that was empty a moment ago, the planner would look for the
+    # last forecast of a day once for each row of the log.
     rows = (
-        f"SELECT {_LOGGED} FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[], "  # noqa: S608
+        "WITH last AS MATERIALIZED (SELECT d.starts, d.ends, found.* FROM unnest("  # noqa: S608
+        "%(starts)s::timestamptz[], %(ends)s::timestamptz[], "
         "%(issue_starts)s::timestamptz[], %(issue_ends)s::timestamptz[]) "
         "AS d (starts, ends, issue_starts, issue_ends) CROSS JOIN LATERAL ("
         f"SELECT p.request_id, p.issued_at FROM prediction_log p WHERE {which.conditions()} "
-        'AND p."timestamp" > d.starts AND p."timestamp" <= d.ends '
+        f"AND {_PERIOD} > d.starts AND {_PERIOD} <= d.ends "
         "AND p.issued_at BETWEEN d.issue_starts AND d.issue_ends "
         "GROUP BY p.request_id, p.issued_at HAVING max(p.row_number) = 0 "
         "AND count(*) = extract(epoch FROM d.ends - d.starts) / 3600 "
-        "ORDER BY p.issued_at DESC, max(p.id) DESC LIMIT 1) AS last "
-        "JOIN prediction_log p ON p.respondent = %(respondent)s AND p.request_id = last.request_id "
-        'AND p.issued_at = last.issued_at AND p."timestamp" > d.starts AND p."timestamp" <= d.ends '
-        f"WHERE {_BETWEEN.format(_PERIOD)}"
+        "ORDER BY p.issued_at DESC, max(p.id) DESC LIMIT 1) AS found) "
+        f"SELECT {_LOGGED} FROM last JOIN prediction_log p ON p.respondent = %(respondent)s "
+        "AND p.request_id = last.request_id AND p.issued_at = last.issued_at "
+        f"AND {_PERIOD} > last.starts AND {_PERIOD} <= last.ends WHERE {_BETWEEN.format(_PERIOD)}"
     )
     values = {
         **which.values(),
@@ -172,7 +175,7 @@ def read_day_ahead(
 
 
 def exceeds(connection: sa.Connection, which: LoggedForecasts, most: int) -> bool:
-    """Whether `read_forecasts` has more than `most` rows in all; counts only where the planner is in doubt."""
+    """Whether `read_forecasts` has more than `most` rows; counts only where the planner is in doubt."""
     rows = f"SELECT FROM prediction_log p WHERE {which.conditions()} AND {_BETWEEN.format(_PERIOD)}"
     (plan,) = bulk.one_row(connection, f"EXPLAIN (FORMAT JSON) {rows}", which.values())
     if plan[0]["Plan"]["Plan Rows"] < most / 2:
