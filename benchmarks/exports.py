@@ -44,7 +44,7 @@ YEAR_HOURS, LEADS = 8_760, 48
 FEATURES = ", ".join(f"'feature_{number}', round((random() * 1000)::numeric, 2)" for number in range(24))
 ROWS: dict[str, Any] = {
     "csv": lambda body: body.count(b"\n") - 1,
-    "json": lambda body: body.count(b"\n"),
+    "json": lambda body: body.count(b"\n") - 1,
     "parquet": lambda body: pq.read_metadata(io.BytesIO(body)).num_rows,
     "arrow": lambda body: pa.ipc.open_stream(body).read_all().num_rows,
 }
@@ -118,7 +118,8 @@ def _fill(home: Path, hours: int) -> float:
         connection.execute(
             sa.text(
                 "INSERT INTO raw_demand (respondent, series, period, value, known_at, ingested_at, "
-                "origin) SELECT 'NY', 'D', h, round(15000 + 4000 * sin(extract(hour FROM h) / 24 * 2 * pi()))::float, "
+                "origin) SELECT 'NY', 'D', h, "
+                "round(15000 + 4000 * sin(extract(hour FROM h) / 24 * 2 * pi()))::float, "
                 f"h + interval '2 hours', h + interval '2 hours', 'NY' FROM {issues} AS h "
                 "WHERE h <= CAST(:now AS timestamptz) - interval '2 hours'"
             ),
@@ -127,9 +128,10 @@ def _fill(home: Path, hours: int) -> float:
         connection.execute(
             sa.text(
                 "INSERT INTO prediction_log (respondent, timestamp, issued_at, lead_hours, "
-                "predicted_demand, lower_80, upper_80, lower_95, upper_95, model_version, quality, source, request_id, "
-                "features_json, prediction_made_at) SELECT 'NY', i + lead * interval '1 hour', "
-                "i, lead, p, p - 300, p + 300, p - 500, p + 500, '1', 'champion', 'request', 'hour ' || i, "
+                "predicted_demand, lower_80, upper_80, lower_95, upper_95, model_version, quality, "
+                "source, request_id, features_json, prediction_made_at) "
+                "SELECT 'NY', i + lead * interval '1 hour', i, lead, "
+                "p, p - 300, p + 300, p - 500, p + 500, '1', 'champion', 'request', 'hour ' || i, "
                 f"jsonb_build_object({FEATURES}), i + interval '2 seconds' FROM ("
                 "SELECT i, lead, round((15000 + 4000 * random())::numeric, 1)::float AS p "
                 f"FROM {issues} AS i, generate_series(1, {LEADS}) AS lead ORDER BY i, lead) AS made"

@@ -35,7 +35,6 @@ FORECAST_COLUMNS = {
     "upper_80": "number",
     "lower_95": "number",
     "upper_95": "number",
-    "actual": "number",
     "model_version": "text",
     "quality": "text",
     "source": "text",
@@ -56,13 +55,6 @@ _LOGGED = """
     p.lower_80, p.upper_80, p.lower_95, p.upper_95, p.model_version, p.quality, p.source,
     p.prediction_made_at AS made_at, p.id
 """
-# The value of a revised hour that was current at `as_of`.
-_EARLIER = """(
-    SELECT r.value FROM raw_demand_revision r
-    WHERE r.respondent = %(respondent)s AND r.series = 'D' AND r.period = {0}.period
-      AND r.known_at <= %(as_of)s AND r.superseded_at > %(as_of)s
-    ORDER BY r.known_at DESC LIMIT 1
-)"""
 _BETWEEN = "{0} BETWEEN %(first)s AND %(last)s"
 
 
@@ -136,7 +128,7 @@ def read_forecasts(
     values = {**which.values(), "most": most}
     if after is not None:
         values |= {"first": after[0], "issued": after[1], "id": after[2]}
-    return bulk.batch_out(connection, _with_actual(rows, which), values, FORECAST_COLUMNS)
+    return bulk.batch_out(connection, rows, values, FORECAST_COLUMNS)
 
 
 def read_day_ahead(
@@ -162,7 +154,8 @@ def read_day_ahead(
         "ORDER BY p.issued_at DESC, max(p.id) DESC LIMIT 1) AS found) "
         f"SELECT {_LOGGED} FROM last JOIN prediction_log p ON p.respondent = %(respondent)s "
         "AND p.request_id = last.request_id AND p.issued_at = last.issued_at "
-        f"AND {_PERIOD} > last.starts AND {_PERIOD} <= last.ends WHERE {_BETWEEN.format(_PERIOD)}"
+        f"AND {_PERIOD} > last.starts AND {_PERIOD} <= last.ends WHERE {_BETWEEN.format(_PERIOD)} "
+        f"ORDER BY {_PERIOD}"
     )
     values = {
         **which.values(),
@@ -171,7 +164,7 @@ def read_day_ahead(
         "issue_starts": [day.issued_from for day in days],
         "issue_ends": [day.issued_to for day in days],
     }
-    return bulk.batch_out(connection, _with_actual(rows, which), values, FORECAST_COLUMNS)
+    return bulk.batch_out(connection, rows, values, FORECAST_COLUMNS)
 
 
 def exceeds(connection: sa.Connection, which: LoggedForecasts, most: int) -> bool:
@@ -257,19 +250,3 @@ def judged_by(
 
 
 _PERIOD = 'p."timestamp"'
-
-
-def _with_actual(rows: str, which: LoggedForecasts) -> str:
-    """The rows with the demand of their hours, in order."""
-    flags, actual = "", "d.value"
-    if which.as_of is not None:
-        flags = "AND f.flagged_at <= %(as_of)s"
-        actual = f"coalesce(d.value, CASE WHEN f.period IS NULL THEN {_EARLIER.format('l')} END)"
-    return (
-        f"SELECT l.*, {actual} AS actual FROM ({rows}) AS l "  # noqa: S608
-        "LEFT JOIN truth_flag f ON f.respondent = %(respondent)s AND f.period = l.period "
-        f"AND {_BETWEEN.format('f.period')} {flags} "
-        "LEFT JOIN raw_demand d ON d.respondent = %(respondent)s AND d.series = 'D' AND d.period = l.period "
-        f"AND {_BETWEEN.format('d.period')} AND d.known_at <= %(known)s AND f.period IS NULL "
-        "ORDER BY l.period, l.issued_at, l.id"
-    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from energy_demand.arrays import Floats
     from energy_demand.database.engine import Database
     from energy_demand.exports.questions import Key, Question
 
@@ -90,11 +91,12 @@ def _forecasts(
     while True:
         with _in_time(database) as connection:
             found = exports.read_forecasts(connection, which, after, most)  # type: ignore[arg-type]
+            actual = _actual(connection, found, question)
 
         def key(number: int, rows: pa.RecordBatch = found) -> Key:
             return tuple(rows[name][number].as_py() for name in ("period", "issued_at", "id"))
 
-        yield _shown_forecasts(found, question), key
+        yield _shown_forecasts(found, actual, question), key
         if found.num_rows < most:
             return
         after, most = key(found.num_rows - 1), BATCH_ROWS
@@ -109,7 +111,8 @@ def _day_ahead(
         days = [_issue_day(day + n * _DAY, question) for n in range(min(DAYS_AT_ONCE, (last - day).days + 1))]
         with _in_time(database) as connection:
             found = exports.read_day_ahead(connection, which, days)
-        yield _shown_forecasts(found, question), _period_of(found)
+            actual = _actual(connection, found, question)
+        yield _shown_forecasts(found, actual, question), _period_of(found)
         day += len(days) * _DAY
 
 
@@ -196,17 +199,36 @@ def _period_of(rows: pa.RecordBatch) -> Callable[[int], Key]:
     return lambda number: (rows["period"][number].as_py(),)
 
 
-def _shown_forecasts(rows: pa.RecordBatch, question: Question) -> pa.RecordBatch:
+def _actual(connection: sa.Connection, rows: pa.RecordBatch, question: Question) -> Floats:
+    """The demand of each row's hour as the export of demand has it; NaN where it is unknown or not truth.
+
+    Each hour is asked for once: it has many forecasts.
+    """
+    count = rows.num_rows
+    if not count:
+        return np.empty(0)
+    first, last = rows["period"][0].as_py(), rows["period"][count - 1].as_py()
+    hours = exports.read_hours(
+        connection, question.region.respondent, first, last, question.known, question.as_of
+    )
+    known = np.append(hours["period"].cast(pa.int64()).to_numpy(), np.iinfo(np.int64).max)
+    values = np.append(np.asarray(hours["actual"].to_numpy(zero_copy_only=False), dtype=float), np.nan)
+    wanted = rows["period"].cast(pa.int64()).to_numpy()
+    places = np.searchsorted(known, wanted)
+    found: Floats = np.where(known[places] == wanted, values[places], np.nan)
+    return found
+
+
+def _shown_forecasts(rows: pa.RecordBatch, actual: Floats, question: Question) -> pa.RecordBatch:
     """The columns of the export, errors among them: as `scored_forecasts` has them."""
     arrays = dict(zip(rows.schema.names, rows.columns, strict=True))
-    predicted, actual = (arrays[name].to_numpy(zero_copy_only=False) for name in ("predicted", "actual"))
-    error = np.asarray(predicted, dtype=float) - np.asarray(actual, dtype=float)
+    error = arrays["predicted"].to_numpy(zero_copy_only=False) - actual
     with np.errstate(divide="ignore", invalid="ignore"):
         percent = np.where(actual == 0, np.nan, 100 * error / actual)
     shown = {
         **arrays,
         "predicted_demand_mwh": arrays["predicted"],
-        "actual_mwh": arrays["actual"],
+        "actual_mwh": pa.array(actual, from_pandas=True),
         "error_mwh": pa.array(error, from_pandas=True),
         "error_percent": pa.array(percent, from_pandas=True),
     }

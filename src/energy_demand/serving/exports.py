@@ -60,9 +60,9 @@ class Exports:
             self.open -= 1
             raise
 
-    async def next_of(self, answer: Answer) -> bytes | None:
+    def next_of(self, answer: Answer) -> asyncio.Future[bytes | None]:
         """The next piece; None after the last."""
-        return await self._run(answer.next_piece)
+        return self._run(answer.next_piece)
 
     def end(self, answer: Answer) -> None:
         """Let go of an answer that was sent, or whose caller has gone away."""
@@ -92,8 +92,11 @@ class Exports:
             raise
         return answer
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    def _run(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        # What is read for a caller who has left is dropped, and so is its error.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return future
 
 
 class Answer:
@@ -125,8 +128,12 @@ class ExportResponse(StreamingResponse):
             self._exports.end(self._answer)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        for piece in self._answer.first:
+        """Each piece is sent while the next one is read."""
+        for piece in self._answer.first[:-1]:
             yield piece
-        while (piece_to_come := await self._exports.next_of(self._answer)) is not None:
-            if piece_to_come:
-                yield piece_to_come
+        sent: bytes | None = self._answer.first[-1]
+        while sent is not None:
+            coming = self._exports.next_of(self._answer)
+            if sent:
+                yield sent
+            sent = await coming
