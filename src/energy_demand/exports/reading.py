@@ -152,7 +152,7 @@ def _scores(database: Database, question: Question) -> Iterator[tuple[pa.RecordB
     )
     with _in_time(database) as connection:
         rows = exports.read_scores(connection, which, question.by, question.qualities)
-    keys = [row[0] for row in rows]
+    keys: list[Any] = [row[0] for row in rows]
     if question.after is not None:
         ranks = [_rank(key, question.by) for key in keys]
         rows = rows[sum(rank <= _rank(question.after[0], question.by) for rank in ranks) :]
