@@ -66,7 +66,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(measured))
     else:
-        print("\n".join(_lines(measured)))
+        _print_result(measured)
 
 
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def _load(port: int, seconds: float) -> Load:
     return load
 
 
-def _lines(measured: dict[str, Any]) -> list[str]:
+def _print_result(measured: dict[str, Any]) -> None:
     lines = [
         f"{how:<8} first byte {each['first_byte_s']:.3f} s, last {each['seconds']:.2f} s, "
         f"{each['mb']:.1f} MB, {each['rows']:,} rows"
@@ -249,7 +249,7 @@ def _lines(measured: dict[str, Any]) -> list[str]:
         f"/predict {when} {told[f'{name}_rps']:,.0f} requests/s, p99 {told[f'{name}_p99_ms']:.1f} ms"
         for name, when in (("alone", "alone"), ("beside_exports", "beside exports"))
     ]
-    return lines
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
