@@ -25,6 +25,7 @@ from energy_demand.database import (
     daily_totals,
     decisions,
     engine,
+    exports,
     job_runs,
     operator_forecasts,
     predictions,
@@ -49,7 +50,7 @@ from energy_demand.database.tables import (
 from energy_demand.doctor import stores
 from energy_demand.jobs.operator_combination import live_scores, read_known
 from energy_demand.monitoring.weather_models import model_states, running_states
-from energy_demand.timeaxis import day_periods, local_day
+from energy_demand.timeaxis import day_periods, local_day, local_midnight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,8 +62,8 @@ if TYPE_CHECKING:
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 DATABASE_MODULES = (
-    daily_totals, decisions, engine, job_runs, operator_forecasts, predictions, repository, state, watched,
-    weather,
+    daily_totals, decisions, engine, exports, job_runs, operator_forecasts, predictions, repository, state,
+    watched, weather,
 )  # fmt: skip
 # What the functions on the list are made of.
 PARTS = {"repository.upsert"}
@@ -152,6 +153,7 @@ def _short(module: ModuleType) -> str:
 def every_query() -> list[Query]:
     """All of them."""
     found = [*_ingestion(), *_forecasting(), *_checks(), *_status(), *_metrics(), *_dashboard(), *_doctor()]
+    found += _exports()
     return [*found, *_grafana(), *_history()]
 
 
@@ -424,6 +426,40 @@ def _forecasting() -> list[Query]:
             about="history",
         ),
     ]
+
+
+def _exports() -> list[Query]:
+    """What the exports of the service and the shell ask; with an `as_of` they read revisions too."""
+
+    def which(asked: Asked, as_of: datetime | None = None) -> exports.LoggedForecasts:
+        return exports.LoggedForecasts(asked.code, asked.start, asked.now, as_of or asked.now, as_of)
+
+    def issue_days(asked: Asked) -> list[exports.IssueDay]:
+        days = [local_day(asked.now, asked.region.zone) - number * DAY for number in range(60)]
+        midnights = [local_midnight(day, asked.region.zone) for day in days]
+        return [
+            exports.IssueDay(start, start + DAY, start - DAY, start - DAY + 10 * HOUR) for start in midnights
+        ]
+
+    def score(connection: sa.Connection, asked: Asked, by: str) -> object:
+        judged = exports.judged_by(asked.code, asked.zone, asked.start, asked.now, asked.now, None)
+        return exports.read_scores(connection, judged, by, ())
+
+    calls: dict[str, Callable[[sa.Connection, Asked, Any], Any]] = {
+        "exports.read_forecasts": lambda c, a, _: exports.read_forecasts(c, which(a), None, 2_000),
+        "exports.read_forecasts (page)": lambda c, a, _: exports.read_forecasts(
+            c, which(a, a.now - DAY), (a.now - 3 * DAY, a.now - 4 * DAY, 1), 2_000
+        ),
+        "exports.read_day_ahead": lambda c, a, _: exports.read_day_ahead(c, which(a), issue_days(a)),
+        "exports.exceeds": lambda c, a, _: exports.exceeds(c, which(a), 2),
+        "exports.read_hours": lambda c, a, _: exports.read_hours(c, a.code, a.start, a.now, a.now, None),
+        "exports.read_hours (as of)": lambda c, a, _: exports.read_hours(
+            c, a.code, a.start, a.now, a.now - DAY, a.now - DAY
+        ),
+        "exports.read_scores": lambda c, a, _: score(c, a, "day"),
+        "exports.read_scores (by quality)": lambda c, a, _: score(c, a, "quality"),
+    }
+    return [Query(name, "exports", call) for name, call in calls.items()]
 
 
 def _checks() -> list[Query]:

@@ -8,14 +8,14 @@ One file, because the queries share their filters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from energy_demand.columns import FEATURE_COLUMNS, LEAD, OWN_ANSWERS, TARGET_COLUMN
+from energy_demand.columns import FEATURE_COLUMNS, LEAD, TARGET_COLUMN
+from energy_demand.database.judged import Judged, chosen, error_columns, judged, local_start
 from energy_demand.database.predictions import SHADOW, ladder_step, read_shadow, scored_forecasts
 from energy_demand.database.tables import (
     database_stamp,
@@ -32,38 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-HOUR = sa.literal_column("interval '1 hour'", sa.Interval)
 NAIVE = {"seasonal_naive_24": "demand_lag_24h", "seasonal_naive_168": "demand_lag_168h"}
-# Of `scored_forecasts`; what most questions need.
-JUDGED = (
-    *("timestamp", "issued_at", "lead_hours", "model_version", "quality", "predicted"),
-    *("lower_80", "upper_80", "lower_95", "upper_95", "actual", "error", "percentage_error"),
-)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Which forecasts are judged.
-
-    Attributes:
-        respondent: the region.
-        zone: of its days and hours.
-        start: hours after this time,
-        end: through this one.
-        now: what was known by then.
-        leads: least and most.
-        version: of the model; None: any.
-        own: only what the whole forecaster answered, without fallbacks.
-    """
-
-    respondent: str
-    zone: str
-    start: datetime
-    end: datetime
-    now: datetime
-    leads: tuple[int, int]
-    version: str | None = None
-    own: bool = False
 
 
 def kind(connection: sa.Connection) -> str | None:
@@ -189,7 +158,7 @@ def versions(connection: sa.Connection, which: Judged) -> list[str]:
     rows = scored_forecasts(which.zone, which.now)
     query = (
         sa.select(rows.c.model_version)
-        .where(*_chosen(rows, which))
+        .where(*chosen(rows, which))
         .group_by(rows.c.model_version)
         .order_by(sa.func.max(rows.c.issued_at).desc())
     )
@@ -202,7 +171,7 @@ def hours(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     Columns: timestamp, issued_at, lead_hours, predicted, the bounds, actual, operator (its hourly forecast;
     NaN: none is published), model_version.
     """
-    rows = _judged(which, "operator")
+    rows = judged(which, "operator")
     query = sa.select(
         rows.c.timestamp,
         rows.c.issued_at,
@@ -228,9 +197,9 @@ def days(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     there, naive_own_mape; likewise operator_known, operator_mape, operator_own_mape where the operator
     published a forecast.
     """
-    rows = _judged(which, *NAIVE.values(), "operator")
+    rows = judged(which, *NAIVE.values(), "operator")
     columns = rows.c
-    day = sa.cast(_local(columns.timestamp, which.zone), sa.Date).label("day")
+    day = sa.cast(local_start(columns.timestamp, which.zone), sa.Date).label("day")
     both = sa.and_(*(columns[name].is_not(None) for name in NAIVE.values()), columns.actual.is_not(None))
     published = sa.and_(columns.operator > 0, columns.actual.is_not(None))
 
@@ -245,7 +214,7 @@ def days(connection: sa.Connection, which: Judged) -> pd.DataFrame:
             sa.func.avg(columns[name]).label(name)
             for name in ("predicted", "actual", "lower_80", "upper_80", "lower_95", "upper_95")
         ),
-        *_errors(rows),
+        *error_columns(rows),
         sa.func.count().filter(both).label("naive_known"),
         *(mape(column, both, f"{name}_mape") for name, column in NAIVE.items()),
         mape("predicted", both, "naive_own_mape"),
@@ -285,7 +254,7 @@ def over_all(days: pd.DataFrame) -> dict[str, float | None]:
 
 def error_histogram(connection: sa.Connection, which: Judged, width: float) -> pd.DataFrame:
     """`low` (MWh) and `n` of each bin of `width` that has errors, predicted − actual."""
-    rows = _judged(which)
+    rows = judged(which)
     bin_number = sa.func.floor(rows.c.error / width, type_=sa.Double)
     low = (bin_number * width).label("low")
     query = (
@@ -299,25 +268,25 @@ def error_histogram(connection: sa.Connection, which: Judged, width: float) -> p
 
 def errors_by_hour_and_weekday(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     """`weekday` (1 Monday … 7 Sunday), `hour` (local, of its start), with the error columns of `days`."""
-    rows = _judged(which)
-    local = _local(rows.c.timestamp, which.zone)
+    rows = judged(which)
+    local = local_start(rows.c.timestamp, which.zone)
     weekday = sa.cast(sa.extract("isodow", local), sa.Integer).label("weekday")
     hour = sa.cast(sa.extract("hour", local), sa.Integer).label("hour")
-    query = sa.select(weekday, hour, *_errors(rows)).group_by(weekday, hour).order_by(weekday, hour)
+    query = sa.select(weekday, hour, *error_columns(rows)).group_by(weekday, hour).order_by(weekday, hour)
     return _frame(connection, query)
 
 
 def errors_by_lead(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     """`lead_hours`, with the error columns of `days`."""
-    rows = _judged(which)
+    rows = judged(which)
     lead = rows.c.lead_hours.label("lead_hours")
-    return _frame(connection, sa.select(lead, *_errors(rows)).group_by(lead).order_by(lead))
+    return _frame(connection, sa.select(lead, *error_columns(rows)).group_by(lead).order_by(lead))
 
 
 def errors_by_quality(connection: sa.Connection, which: Judged) -> pd.DataFrame:
     """`quality` from the best step of the fallback ladder on, `hours` forecast, and the errors of `days`."""
-    rows = _judged(which)
-    query = sa.select(rows.c.quality, sa.func.count().label("hours"), *_errors(rows))
+    rows = judged(which)
+    query = sa.select(rows.c.quality, sa.func.count().label("hours"), *error_columns(rows))
     return _frame(connection, query.group_by(rows.c.quality).order_by(ladder_step(rows.c.quality)))
 
 
@@ -410,54 +379,8 @@ def newest_features(connection: sa.Connection, respondent: str, limit: int) -> p
     return _frame(connection, query)
 
 
-def _chosen(rows: sa.FromClause, which: Judged) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        rows.c.respondent == which.respondent,
-        rows.c.timestamp > which.start,
-        rows.c.timestamp <= which.end,
-        rows.c.lead_hours.between(*which.leads),
-    )
-
-
-def _judged(which: Judged, *more: str) -> sa.CTE:
-    """The chosen forecasts with their errors, and with `more` columns of `scored_forecasts`."""
-    rows = scored_forecasts(which.zone, which.now)
-    query = sa.select(*(rows.c[name] for name in (*JUDGED, *more))).where(*_chosen(rows, which))
-    if which.version is not None:
-        query = query.where(rows.c.model_version == which.version)
-    if which.own:
-        query = query.where(rows.c.quality.in_(OWN_ANSWERS))
-    return query.cte("judged")
-
-
 def _flagged(period: sa.ColumnElement[Any], respondent: str) -> sa.ColumnElement[bool]:
     return sa.exists().where(truth_flag.c.respondent == respondent, truth_flag.c.period == period)
-
-
-def _errors(rows: sa.CTE) -> list[sa.Label[Any]]:
-    """Error columns over the known hours of whatever rows are grouped by; as `evaluate.scores` has them."""
-    error, percentage = rows.c.error, rows.c.percentage_error
-    known = rows.c.actual.is_not(None)
-
-    def inside(level: int) -> sa.Label[Any]:
-        within = rows.c.actual.between(rows.c[f"lower_{level}"], rows.c[f"upper_{level}"])
-        share = sa.func.avg(sa.cast(sa.cast(within, sa.Integer), sa.Double))
-        return (100 * share.filter(known)).label(f"coverage_{level}")
-
-    return [
-        sa.func.count().filter(known).label("known"),
-        sa.func.avg(sa.func.abs(error)).label("mae"),
-        sa.func.sqrt(sa.func.avg(error * error)).label("rmse"),
-        sa.func.avg(sa.func.abs(percentage)).label("mape"),
-        sa.func.avg(percentage).label("bias"),
-        inside(80),
-        inside(95),
-    ]
-
-
-def _local(timestamp: sa.ColumnElement[Any], zone: str) -> sa.ColumnElement[Any]:
-    """Local wall clock at the hour's start."""
-    return sa.func.timezone(zone, timestamp - HOUR)
 
 
 def _frame(connection: sa.Connection, query: sa.Select[Any]) -> pd.DataFrame:

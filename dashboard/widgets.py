@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import queries, store
-from dashboard.queries import Judged
+from energy_demand.database.judged import Judged
 from energy_demand.errors import UserError
 from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS, local_day, local_midnight, utc_index
 

@@ -201,6 +201,9 @@ CASES = {
     "doctor": ([], 0),
     "quarantine": ([], 0),
     "regions": ([], 0),
+    "forecasts": ([], 0),
+    "demand": (["--json"], 0),
+    "scores": (["--by", "quality"], 0),
     "db upgrade": ([], 0),
     "db stop": ([], 1),
 }

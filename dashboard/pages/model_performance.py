@@ -16,7 +16,7 @@ from energy_demand.model.forecast import CHAMPION
 from energy_demand.timeaxis import day_periods, local_day
 
 if TYPE_CHECKING:
-    from dashboard.queries import Judged
+    from energy_demand.database.judged import Judged
 
 HOURLY_DAYS = 62  # longer ranges are drawn by day
 LEARNING_DAYS = 120  # before the first day, for the bias correction of the operator forecast

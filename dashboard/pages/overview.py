@@ -11,8 +11,8 @@ import streamlit as st
 
 from dashboard import figures, queries, store, widgets
 from dashboard.health import decision_sign, drift_sign, freshness_sign, model_sign, newest_decision
-from dashboard.queries import Judged
 from energy_demand.database import decisions
+from energy_demand.database.judged import Judged
 from energy_demand.database.watched import champion_share
 from energy_demand.errors import UserError
 from energy_demand.evaluation.beside_operator import COMBINATION, OUR_WEIGHT, beside_operator

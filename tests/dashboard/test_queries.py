@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard import queries
-from dashboard.queries import Judged
 from energy_demand.database import predictions
 from energy_demand.database.engine import opened
+from energy_demand.database.judged import Judged
 from energy_demand.database.tables import prediction_log, raw_demand, truth_flag
 from energy_demand.model.metrics import coverage, scores
 from energy_demand.timeaxis import HOUR

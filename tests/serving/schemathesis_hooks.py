@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import schemathesis
 from schemathesis import GenerationMode
 
+from energy_demand.serving.http.export_routes import EXPORT_PATHS
 from energy_demand.serving.http.middleware import REQUEST_ID_PATTERN
 from energy_demand.serving.schemas import DERIVED
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 # Given, they must agree with other fields.
 AGREEING = {*DERIVED, "timestamp"}
+SENSIBLE = {
+    "period_from": "2025-03-01",
+    "period_to": "2025-03-09",
+    "issued_from": "2025-02-28T00:00:00Z",
+    "issued_to": "2025-03-09",
+    "as_of": "2025-03-09T12:00:00Z",
+}
 ids = map("case-{}".format, itertools.count())
 
 
@@ -36,3 +44,10 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
     if "day" in case.query:  # it must lie ahead, and stands instead of hours
         case.query["day"] = "tomorrow"
         case.query.pop("hours", None)
+    if case.path in EXPORT_PATHS:
+        # Its times must be of this century and in order, and a cursor is that of an answer.
+        case.query = {
+            name: SENSIBLE.get(name, value) for name, value in case.query.items() if name != "cursor"
+        }
+        if "issued_by" in case.query:
+            case.query["days_ahead"] = 1

@@ -23,6 +23,9 @@ GUARDED = [
     ("GET", "/forecast"),
     ("GET", "/model"),
     ("POST", "/reload-model"),
+    ("GET", "/forecasts"),
+    ("GET", "/demand"),
+    ("GET", "/scores"),
     ("GET", "/nope"),
 ]
 OPEN = ["/health", "/ready", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"]

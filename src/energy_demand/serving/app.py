@@ -19,9 +19,11 @@ from starlette.middleware.cors import CORSMiddleware
 from energy_demand import __version__
 from energy_demand.jobs.forecast import TOMORROW
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
+from energy_demand.serving.exports import EXPORT_SECONDS
 from energy_demand.serving.forecast_schemas import ForecastAnswer
 from energy_demand.serving.http.answers import BadFieldError, read_body, request_id_of
 from energy_demand.serving.http.direct_route import DirectRoute
+from energy_demand.serving.http.export_routes import EXPORT_PATHS, add_exports
 from energy_demand.serving.http.failures import add_failures
 from energy_demand.serving.http.idempotency import Replayed
 from energy_demand.serving.http.middleware import Guarded, Headed, Limited, Observed
@@ -75,11 +77,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     _add_predictions(app, service)
     _add_routes(app, service)
+    add_exports(app, service, REGION_TEXT)
     add_failures(app)
     # The last one added is the outermost.
     app.add_middleware(Replayed)
     app.add_middleware(
-        Limited, most_in_flight=settings.api_max_in_flight, seconds=settings.api_timeout_seconds
+        Limited,
+        most_in_flight=settings.api_max_in_flight,
+        seconds=settings.api_timeout_seconds,
+        longer=dict.fromkeys(EXPORT_PATHS, EXPORT_SECONDS),
     )
     app.add_middleware(Guarded, key=None if settings.api_key is None else settings.api_key.get_secret_value())
     if settings.api_cors_origins:
@@ -88,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_origins=list(settings.api_cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
+            expose_headers=["X-Request-ID", "Retry-After", "Link"],
         )
     app.add_middleware(Headed)
     app.add_middleware(Observed, requests=service.requests)

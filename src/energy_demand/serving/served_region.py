@@ -31,6 +31,7 @@ class ServedRegion:
     """
 
     def __init__(self, settings: Settings, log: PredictionLog, clock: Callable[[], datetime]) -> None:
+        self.settings = settings
         self.code, self.model_name = settings.eia_region, settings.model_name
         self.models = ModelHolder(
             Registry(settings), ChampionCache(settings.models_folder), clock, settings.region

@@ -15,6 +15,7 @@ from energy_demand.by_region import by_region
 from energy_demand.database.engine import Database, open_database
 from energy_demand.errors import UserError
 from energy_demand.monitoring.prometheus_metrics import ServingMetrics
+from energy_demand.serving.exports import Exports
 from energy_demand.serving.forecasts import STATEMENT_SECONDS
 from energy_demand.serving.http.answers import BadFieldError, NotReadyError, read_body
 from energy_demand.serving.model_holder import ReloadInProgressError
@@ -63,6 +64,7 @@ class Service:
             self.metrics.model_problem.labels(code).set(1)
         self._forecast_thread = WorkThread("forecast", FORECASTS_WAITING)
         self._batch_thread = WorkThread("batch", BATCHES_WAITING)
+        self.exports = Exports(settings)
         self._stopping, self._looked = threading.Event(), threading.Event()
         self._followers = [
             self._repeat("model-watch", settings.model_watch_seconds, self._follow_alias),
@@ -89,6 +91,7 @@ class Service:
         self._stopping.set()
         for work in (self._forecast_thread, self._batch_thread):
             work.close()
+        self.exports.close()
         self.log.close()
         for served in self.regions.values():
             served.forecasts.close()

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from energy_demand.data.record_store import NoDemandError
 from energy_demand.database.embedded import EmbeddedServerError
 from energy_demand.database.engine import DatabaseUnavailableError
+from energy_demand.exports.questions import QuestionError
 from energy_demand.model.predict import ForecastError, NoForecastError
 from energy_demand.registry.champion import NoChampionError
 from energy_demand.registry.manifest import ModelRefusedError
@@ -62,6 +63,7 @@ def add_failures(app: FastAPI) -> None:
         BadBodyError: _bad_body,
         RequestValidationError: _bad_parameters,
         BadFieldError: _bad_field,
+        QuestionError: _bad_field,
         HTTPException: _of_http,
     }
     for kind, handler in handlers.items():
@@ -86,7 +88,7 @@ def _bad_parameters(request: Request, error: RequestValidationError) -> Response
     return refused_fields(request.scope, error.errors())
 
 
-def _bad_field(request: Request, error: BadFieldError) -> Response:
+def _bad_field(request: Request, error: BadFieldError | QuestionError) -> Response:
     fields = [{"field": error.field, "message": str(error)}]
     return problem(request.scope, 422, f"{error.field}: {error}", fields)
 

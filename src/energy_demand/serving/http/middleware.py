@@ -20,6 +20,8 @@ from energy_demand.serving.http.access import RefusedError, check_access
 from energy_demand.serving.http.answers import INTERNAL, REQUEST_ID, send_problem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from energy_demand.serving.request_log import RequestLog
@@ -144,11 +146,19 @@ class Limited:
     """Bounds the number of concurrent requests, the size of a body, and the duration of a request.
 
     One timer serves all requests: one timer per request, as in `asyncio.timeout`, takes as long as the
-    prediction itself.
+    prediction itself. `longer` has the seconds of paths whose answers are long.
     """
 
-    def __init__(self, app: ASGIApp, *, most_in_flight: int, seconds: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        most_in_flight: int,
+        seconds: float,
+        longer: Mapping[str, float] | None = None,
+    ) -> None:
         self._app = app
+        self._longer = longer or {}
         self._most = most_in_flight
         self._seconds = seconds
         self._look_every = min(LOOK_SECONDS, seconds / 4)
@@ -168,7 +178,8 @@ class Limited:
             )
             return
         loop = asyncio.get_running_loop()
-        self._deadlines[task] = loop.time() + self._seconds
+        seconds = self._longer.get(scope["path"], self._seconds)
+        self._deadlines[task] = loop.time() + seconds
         if not self._looking:
             self._looking = True
             loop.call_later(self._look_every, self._look, loop)
@@ -179,8 +190,8 @@ class Limited:
                 raise
             task.uncancel()
             if scope["state"][STARTED]:  # too late for another response: the connection is cut
-                raise TimeoutError(f"not sent within {self._seconds:g} s") from None
-            await send_problem(scope, send, 504, f"the request took longer than {self._seconds:g} s")
+                raise TimeoutError(f"not sent within {seconds:g} s") from None
+            await send_problem(scope, send, 504, f"the request took longer than {seconds:g} s")
         finally:
             del self._deadlines[task]
             self._overdue.discard(task)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REASONS = {
     400: "The body cannot be read.",
     401: "The API key is missing or wrong.",
+    406: "The header Accept names none of the formats.",
     403: "Only this machine may call while API_KEY is not set.",
     409: "A reload is in progress, or the request id was used for a different request.",
     413: "The body is too large.",
