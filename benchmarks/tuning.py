@@ -124,8 +124,8 @@ def main() -> None:
     with answer_alone(), workers_of(arguments.workers, arguments.dask) as workers:
         began = time.perf_counter()
         best, lowest, tried = search(window(), workers, arguments.rounds, arguments.seed)
-        seconds = time.perf_counter() - began
-    result = {"score": lowest, "tried": tried, "seconds": round(seconds, 1), "recipe": asdict(best)}
+        seconds = round(time.perf_counter() - began, 1)
+        result = {"score": lowest, "tried": tried, "seconds": seconds, "recipe": asdict(best)}
     print(json.dumps(result, indent=1))
 
 

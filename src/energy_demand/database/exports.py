@@ -55,6 +55,7 @@ _LOGGED = """
     p.lower_80, p.upper_80, p.lower_95, p.upper_95, p.model_version, p.quality, p.source,
     p.prediction_made_at AS made_at, p.id
 """
+_PERIOD = 'p."timestamp"'
 _BETWEEN = "{0} BETWEEN %(first)s AND %(last)s"
 
 
@@ -247,6 +248,3 @@ def judged_by(
 ) -> Judged:
     """The scheduled forecasts of the hours in [first, last], whatever their lead."""
     return Judged(respondent, zone, first - MICROSECOND, last, known, (0, MAX_LEAD_HOURS), version)
-
-
-_PERIOD = 'p."timestamp"'
