@@ -131,6 +131,8 @@ def _killed(
     return {
         "answered": load.statuses[200],
         "failed": sum(load.statuses.values()) - load.statuses[200] + load.broken,
+        "statuses": {str(status): count for status, count in load.statuses.items()},
+        "cut_off": load.broken,
         "logged": ids,
         "logged_twice": rows - ids,
     }

@@ -9,8 +9,9 @@ forecast) and `drift --check-only`, each for all regions; `ingest` runs once mor
 reading a region's record and building the base booster's training rows, for all of them. Each job is the
 command itself in a process of its own, imports included.
 
-`peak_mb` is the most that one process of a job took; the database server, which works for all of them, is not
-in it. `exponents` are the slopes of log seconds (MB) over log regions, by least squares; 1 is in proportion.
+`daily_s` is the daily run: `ingest`, `forecast --scheduled` and `drift --check-only`. `peak_mb` is the most
+that one process of a job took (of each: `train_mb` and so on); the database server, which works for all of
+them, is not in it. `exponents` are the slopes of log seconds (MB) over log regions, by least squares; 1 is in proportion.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ MEASURED = (
     "train_s",
     "forecast_all_s",
     "drift_all_s",
+    "daily_s",
     "peak_mb",
     "database_mb",
 )
+DAILY = ("ingest_s", "forecast_all_s", "drift_all_s")
 # In a process of its own, like the jobs.
 FEATURES = """
 from energy_demand.config import load_settings
@@ -92,7 +95,7 @@ def _with_regions(codes: list[str], days: int) -> dict[str, float]:
         }
         sandbox = [COMMAND, "sandbox", "--port", "{port}", "--now", (NOW + timedelta(days=2)).isoformat()]
         first, last = NOW.date() - timedelta(days=days), NOW.date() - timedelta(days=1)
-        with started(sandbox, environment, Path(folder) / "sandbox", path="/health") as port:
+        with started(sandbox, environment, Path(folder) / "sandbox", path="/") as port:
             environment["SANDBOX_URL"] = f"http://127.0.0.1:{port}"
             jobs = _Jobs(environment)
             try:
@@ -113,7 +116,14 @@ def _with_regions(codes: list[str], days: int) -> dict[str, float]:
                 database = _database_mb(environment)
             finally:
                 subprocess.run([COMMAND, "db", "stop"], env=environment, check=False)
-        return {**jobs.seconds, "peak_mb": round(jobs.peak_mb, 1), "database_mb": database}
+        peaks = {f"{name}_mb": peak for name, peak in jobs.peak_mb.items()}
+        return {
+            **jobs.seconds,
+            **peaks,
+            "peak_mb": max(jobs.peak_mb.values()),
+            "daily_s": round(sum(jobs.seconds[name] for name in DAILY), 1),
+            "database_mb": database,
+        }
 
 
 class _Jobs:
@@ -122,7 +132,7 @@ class _Jobs:
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
         self.seconds: dict[str, float] = {}
-        self.peak_mb = 0.0
+        self.peak_mb: dict[str, float] = {}
 
     def run(self, name: str, *arguments: str, command: list[str] | None = None) -> None:
         with tempfile.TemporaryFile() as log:
@@ -133,7 +143,8 @@ class _Jobs:
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             self.seconds[name] = round(time.perf_counter() - began, 1)
-            self.peak_mb = max(self.peak_mb, usage.ru_maxrss / 1024)
+            self.peak_mb[name.removesuffix("_s")] = round(usage.ru_maxrss / 1024, 1)
+            print(name, self.seconds[name], file=sys.stderr, flush=True)
             if process.returncode != 0:
                 log.seek(0)
                 sys.exit(f"{name} failed:\n{log.read().decode(errors='replace')[-3000:]}")
