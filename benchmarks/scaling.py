@@ -11,7 +11,8 @@ command itself in a process of its own, imports included.
 
 `daily_s` is the daily run: `ingest`, `forecast --scheduled` and `drift --check-only`. `peak_mb` is the most
 that one process of a job took (of each: `train_mb` and so on); the database server, which works for all of
-them, is not in it. `exponents` are the slopes of log seconds (MB) over log regions, by least squares; 1 is in proportion.
+them, is not in it. `exponents` are the slopes of log seconds (MB) over log regions, by least squares; 1 is in
+proportion.
 """
 
 from __future__ import annotations
