@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -16,6 +16,11 @@ from energy_demand.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class _Bytes(Protocol):
+    def write(self, piece: bytes, /) -> int: ...
+
 
 ROWS, OUTPUT = "Which rows", "Output"
 
@@ -258,7 +263,7 @@ def _write(
 
 
 @contextmanager
-def _file(output: Path | None) -> Iterator[BinaryIO]:
+def _file(output: Path | None) -> Iterator[_Bytes]:
     """What is written to: standard output, or a file that takes its name once it is whole."""
     from energy_demand.outputs import OutputError  # noqa: PLC0415
 
@@ -285,13 +290,20 @@ def _file(output: Path | None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _standard_output() -> Iterator[BinaryIO]:
+def _standard_output() -> Iterator[_Bytes]:
     sys.stdout.flush()
     try:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        yield getattr(sys.stdout, "buffer", None) or _AsText()
+        sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _AsText:
+    """Standard output that a caller in this process has replaced by a stream of text."""
+
+    def write(self, piece: bytes) -> int:
+        return sys.stdout.write(piece.decode())
 
 
 def _option(field: str) -> str:

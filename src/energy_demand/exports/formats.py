@@ -95,7 +95,7 @@ class _Json:
     def write(self, batch: pa.RecordBatch) -> bytes:
         parts: list[Any] = []
         for number, (column, array) in enumerate(zip(self._columns, batch.columns, strict=True)):
-            before = ",\n{" if number == 0 else ","
+            before = ",{" if number == 0 else ","
             parts += [f'{before}"{column.name}":', pc.fill_null(_text(column, array, _quoted), "null")]
         rows = _joined([*parts, "}"])
         rows, self._begun = (rows if self._begun else rows[1:]), True

@@ -167,7 +167,7 @@ class Spool:
 def _files(folder: Path) -> list[tuple[int, str, Path]]:
     """Time of writing, name and path of each waiting file; skips files that another process takes."""
     found = []
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(SUFFIX):
                 with contextlib.suppress(FileNotFoundError):
