@@ -338,7 +338,9 @@ def test_no_secret_is_told_by_the_sandbox(shop, tmp_path):
         address = log.read_text().split()[-1]
         for key in (EIA_KEY, EIA_KEY + "0", None):
             path = f"{address}/eia/v2/electricity/rto/region-data/data/"
-            httpx.get(path, params={} if key is None else {"api_key": key})  # it repeats it, as EIA does
+            httpx.get(
+                path, params={} if key is None else {"api_key": key}, timeout=60
+            )  # it repeats it, as EIA does
     finally:
         process.terminate()
         process.wait(20)
@@ -423,7 +425,9 @@ def test_no_answer_of_the_api_tells_a_secret(services, what):
 
 @pytest.mark.parametrize("key", [None, API_KEY + "0", API_KEY[:-1]], ids=["no key", "a longer", "a shorter"])
 def test_no_answer_to_a_caller_with_another_key_tells_it(services, key):
-    answer = httpx.get(f"{services[0]['API_PORT']}/model", headers={} if key is None else {"X-API-Key": key})
+    answer = httpx.get(
+        f"{services[0]['API_PORT']}/model", headers={} if key is None else {"X-API-Key": key}, timeout=60
+    )
     assert answer.status_code in (401, 403)
     assert clean(answer.text + str(answer.headers))
 
@@ -461,23 +465,23 @@ def test_mlflow_tells_no_secret_of_any_run(services):
 @pytest.mark.usefixtures("history")
 def test_no_log_of_a_flow_tells_a_secret_where_its_upstream_repeats_it(services, upstream):
     api = f"{services[0]['--prefect-port']}/api"
-    found = httpx.get(f"{api}/deployments/name/data-ingestion/data-ingestion").json()
+    found = httpx.get(f"{api}/deployments/name/data-ingestion/data-ingestion", timeout=60).json()
     upstream.how = "a refusal"
     try:
-        made = httpx.post(f"{api}/deployments/{found['id']}/create_flow_run", json={}).json()
+        made = httpx.post(f"{api}/deployments/{found['id']}/create_flow_run", json={}, timeout=60).json()
 
         # Of this run alone: the schedule's runs write to the same log, and the server gives 200 lines.
         of_the_run = {"logs": {"flow_run_id": {"any_": [made["id"]]}}, "limit": 200}
 
         def told() -> str:
-            return httpx.post(f"{api}/logs/filter", json=of_the_run).text
+            return httpx.post(f"{api}/logs/filter", json=of_the_run, timeout=60).text
 
         wait_until(lambda: "API_KEY_INVALID" in told(), seconds=300, what="a failure of the flow")
     finally:
         upstream.how = None
     assert clean(told())
-    assert clean(httpx.get(f"{api}/flow_runs/{made['id']}").text)
-    assert clean(httpx.post(f"{api}/events/filter", json={}).text)
+    assert clean(httpx.get(f"{api}/flow_runs/{made['id']}", timeout=60).text)
+    assert clean(httpx.post(f"{api}/events/filter", json={}, timeout=60).text)
 
 
 @pytest.mark.usefixtures("history", "services")

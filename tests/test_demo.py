@@ -42,7 +42,7 @@ def twice(open_folder):
     runs = []
     for _ in range(2):
         done = subprocess.run(
-            [COMMAND, "demo"], env=environment, capture_output=True, text=True, check=False, timeout=300
+            [COMMAND, "demo"], env=environment, capture_output=True, text=True, check=False, timeout=1200
         )
         assert done.returncode == 0, done.stderr
         engine = sa.create_engine(server.url())

@@ -171,7 +171,7 @@ def test_the_log_collector_is_healthy_when_it_says_that_it_is_ready(status, heal
         _, *check = collector["healthcheck"]["test"]
         assert "--server.http.listen-addr=127.0.0.1:12345" in collector["command"]
         asked = [part.replace("12345", str(server.server_port)).replace("$$", "$") for part in check]
-        done = subprocess.run(asked, capture_output=True, check=False, timeout=10)
+        done = subprocess.run(asked, capture_output=True, check=False, timeout=60)
         if status is not None:
             server.shutdown()
     assert (done.returncode == 0) is healthy

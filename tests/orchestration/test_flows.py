@@ -209,7 +209,7 @@ def test_a_worker_without_a_server_says_what_to_do(tmp_path):
         "ENERGY_DEMAND_HOME": str(tmp_path / "home"),
     }
     done = subprocess.run(
-        [COMMAND, "worker"], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [COMMAND, "worker"], env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert (done.returncode, done.stdout) == (1, "")
     (complaint,) = [line for line in done.stderr.splitlines() if line]

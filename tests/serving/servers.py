@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COMMAND = Path(sys.executable).with_name("energy-demand")
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 def free_port() -> int:
@@ -34,7 +34,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def wait_until(true: Callable[[], bool], *, seconds: float = 20.0, what: str = "it") -> None:
+def wait_until(true: Callable[[], bool], *, seconds: float = 60.0, what: str = "it") -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"{what} did not come about in {seconds} s"

@@ -38,7 +38,7 @@ def test_a_port_that_is_taken_is_one_line_that_names_its_setting(taken, tmp_path
         **{name: str(port) for name, port in ports.items()},
     }
     done = subprocess.run(
-        [COMMAND, "serve"], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [COMMAND, "serve"], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 1
     assert done.stdout == ""
