@@ -242,9 +242,12 @@ def test_every_file_that_is_mounted_is_there_and_the_socket_is_the_log_collector
         ("PREFECT_DB_PASSWORD", {"postgres", "prefect-server"}),
         ("GRAFANA_DB_PASSWORD", {"postgres", "grafana"}),
         ("GRAFANA_ADMIN_PASSWORD", {"grafana"}),
-        ("APP_DB_PASSWORD", {"postgres", "migrate", "prefect-worker", "api", "api-2", "streamlit"}),
+        (
+            "APP_DB_PASSWORD",
+            {"postgres", "migrate", "prefect-worker", "dask-worker", "api", "api-2", "streamlit"},
+        ),
         ("API_KEY", {"api", "api-2"}),
-        ("EIA_API_KEY", {"prefect-worker"}),
+        ("EIA_API_KEY", {"prefect-worker", "dask-worker"}),
         ("ALERT_SMTP_PASSWORD", {"grafana"}),
     ],
 )
