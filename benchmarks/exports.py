@@ -240,13 +240,13 @@ def _print_result(measured: dict[str, Any]) -> None:
         f"{each['mb']:.1f} MB, {each['rows']:,} rows"
         for how, each in measured["formats"].items()
     ]
-    told = measured["predictions"]
+    rates = measured["predictions"]
     lines.append(
         f"a page of 1,000 rows {measured['page_1000_ms']:.0f} ms; "
         f"a year of the day-ahead series {measured['day_ahead_year_s']:.2f} s"
     )
     lines += [
-        f"/predict {when} {told[f'{name}_rps']:,.0f} requests/s, p99 {told[f'{name}_p99_ms']:.1f} ms"
+        f"/predict {when} {rates[f'{name}_rps']:,.0f} requests/s, p99 {rates[f'{name}_p99_ms']:.1f} ms"
         for name, when in (("alone", "alone"), ("beside_exports", "beside exports"))
     ]
     print("\n".join(lines))

@@ -138,13 +138,15 @@ def test_the_footer_of_parquet_is_written_after_rows_were_sent():
 def test_json_and_parquet_say_the_same_of_any_rows(rows):
     body = json.loads(written("json", rows))
     frame = pa.parquet.read_table(io.BytesIO(written("parquet", rows))).to_pylist()
-    for told, stored, row in zip(body["rows"], frame, rows, strict=True):
-        assert told["region"] == stored["region"] == row[0]
-        assert datetime.fromisoformat(told["period"]) == stored["period"] == row[1]
+    for answered, stored, row in zip(body["rows"], frame, rows, strict=True):
+        assert answered["region"] == stored["region"] == row[0]
+        assert datetime.fromisoformat(answered["period"]) == stored["period"] == row[1]
         assert (
-            (told["lead_hours"], told["flag"]) == (stored["lead_hours"], stored["flag"]) == (row[3], row[5])
+            (answered["lead_hours"], answered["flag"])
+            == (stored["lead_hours"], stored["flag"])
+            == (row[3], row[5])
         )
-        assert told["value_mwh"] == stored["value_mwh"] == row[4]
+        assert answered["value_mwh"] == stored["value_mwh"] == row[4]
 
 
 def test_the_names_of_columns_are_unique_and_every_one_is_described():

@@ -131,7 +131,7 @@ def test_a_backtest_that_was_killed_goes_on_from_its_finished_fits(filled, whole
     days: list[int] = []
     again = backtest(filled, progress=lambda _step, done, _total: days.append(done))
     assert_same(again, whole, resumed_fits=1)
-    assert (days[0], days[-1]) == (4, 10)  # what is kept is told at once
+    assert (days[0], days[-1]) == (4, 10)  # kept parts count from the start
     assert folders(filled) == []
 
 

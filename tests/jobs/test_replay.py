@@ -11,23 +11,24 @@ from energy_demand.evaluation.injection import Injection, Kind
 from energy_demand.evaluation.policy_replay import ReplayPolicy
 from energy_demand.jobs.fan_out.workers import ThisProcess, WorkersError, workers_of
 from energy_demand.jobs.past_days import PastDaysError
-from energy_demand.jobs.replay import Replayed, run_replay, run_replays
+from energy_demand.jobs.replay import Replayed, run_replays
 from records import QUICK
 from support import PRESENT
 
 
 def test_the_body_of_a_replay_has_its_figures_and_settings(filled):
     with opened(filled) as database:
-        replayed = run_replay(
+        found = run_replays(
             database,
             filled,
             PRESENT,
-            policy=ReplayPolicy.TRIGGERED,
+            policies=[ReplayPolicy.TRIGGERED],
             start=date(2025, 3, 1),
             end=date(2025, 3, 10),
             injection=Injection(Kind.STEP, date(2025, 3, 4)),
             recipe=QUICK,
         )
+    replayed = found[ReplayPolicy.TRIGGERED]
     assert set(replayed.body) == {
         "policy",
         "start",
@@ -119,6 +120,12 @@ def test_several_policies_are_replayed_side_by_side_and_what_was_finished_is_kep
 def test_a_window_that_cannot_be_replayed_is_refused_with_the_reason(filled, start, end, message):
     change = Injection(Kind.STEP, date(2025, 3, 4))
     with opened(filled) as database, pytest.raises(PastDaysError, match=message):
-        run_replay(
-            database, filled, PRESENT, policy=ReplayPolicy.NEVER, start=start, end=end, injection=change
+        run_replays(
+            database,
+            filled,
+            PRESENT,
+            policies=[ReplayPolicy.NEVER],
+            start=start,
+            end=end,
+            injection=change,
         )

@@ -13,7 +13,7 @@ from energy_demand.evaluation.injection import Injection, Kind
 from energy_demand.evaluation.policy_replay import ReplayPolicy
 from energy_demand.evaluation.schedule import Protocol
 from energy_demand.jobs.backtest import run_backtest
-from energy_demand.jobs.replay import run_replay
+from energy_demand.jobs.replay import run_replays
 from support import PRESENT
 
 DAY = date(2025, 3, 4)
@@ -106,15 +106,15 @@ def test_one_hour_that_was_backfilled_makes_a_backtest_as_revised(database, sett
 @pytest.mark.usefixtures("_kept_live")
 def test_a_replay_says_which_values_it_read(database, settings, injection, vintages):
     revise(database, ISSUE - timedelta(hours=3), 1.04, ISSUE + timedelta(hours=1))
-    replayed = run_replay(
+    found = run_replays(
         database,
         settings,
         PRESENT,
-        policy=ReplayPolicy.NEVER,
+        policies=[ReplayPolicy.NEVER],
         start=DAY,
         end=DAY + timedelta(days=1),
         injection=injection,
         recipe=SHORT,
     )
-    assert replayed.body["vintages"] == vintages
-    assert replayed.body["n_hours"] == 48
+    body = found[ReplayPolicy.NEVER].body
+    assert (body["vintages"], body["n_hours"]) == (vintages, 48)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-from parts import added, failing, killed_always, killed_once, slow_but_first
+from parts import added, counted, failing, killed_always, killed_once, slow_but_first
 
 from dask_clusters import scheduler_at, wait_for_worker
 from energy_demand.jobs.fan_out import workers
@@ -33,6 +34,10 @@ def results(each, function, shared, tasks=TASKS) -> dict[int, int]:
 def test_a_cluster_gives_what_this_process_gives(local):
     assert results(local, added, 100) == results(THIS_PROCESS, added, 100) == {1: 101, 2: 102, 3: 103}
     assert results(local, added, 100, {}) == results(THIS_PROCESS, added, 100, {}) == {}
+
+
+def test_what_all_parts_read_may_be_large_without_a_warning(local):
+    assert results(local, counted, os.urandom(11_000_000), {1: 1}) == {1: 11_000_001}
 
 
 def test_this_process_tells_each_step():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from energy_demand.doctor.checks import Finding, age, failure, not_checked, ok, warning
+from energy_demand.registry.home_store import tables_of
 
 if TYPE_CHECKING:
     from energy_demand.config import Settings
@@ -107,12 +106,11 @@ def _from_sqlite(file: Path, model: str) -> _Registered:
     """From the file, opened for reading alone."""
     from energy_demand.config import CHAMPION_ALIAS, MLFLOW_EXPERIMENT_NAME  # noqa: PLC0415
 
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=HTTP_SECONDS)) as connection:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    with tables_of(file, HTTP_SECONDS) as (store, tables):
         if not {"experiments", "registered_model_aliases", "model_versions"} <= tables:
             return _Registered(None, None, None)
-        stage = connection.execute(EXPERIMENT_QUERY.format("?"), [MLFLOW_EXPERIMENT_NAME]).fetchone()
-        alias = connection.execute(ALIAS_QUERY.format("?", "?"), [model, CHAMPION_ALIAS]).fetchone()
+        stage = store.execute(EXPERIMENT_QUERY.format("?"), [MLFLOW_EXPERIMENT_NAME]).fetchone()
+        alias = store.execute(ALIAS_QUERY.format("?", "?"), [model, CHAMPION_ALIAS]).fetchone()
     return _registered(stage, alias)
 
 

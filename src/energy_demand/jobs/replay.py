@@ -55,13 +55,6 @@ class Replayed:
         write_output(path, lambda path: self.run.hours.to_parquet(path, index=False))
 
 
-def run_replay(
-    database: Database, settings: Settings, now: datetime, *, policy: ReplayPolicy, **options: Any
-) -> Replayed:
-    """Replay one policy; see `run_replays`."""
-    return run_replays(database, settings, now, policies=[policy], **options)[policy]
-
-
 def run_replays(
     database: Database,
     settings: Settings,

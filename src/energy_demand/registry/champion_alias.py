@@ -5,12 +5,12 @@ A server is asked by its REST API, a database by the tables of MLflow's store. O
 
 from __future__ import annotations
 
-from contextlib import closing
+import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.config import CHAMPION_ALIAS
-from energy_demand.registry.home_store import sqlite_file
+from energy_demand.registry.home_store import sqlite_file, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,21 +83,16 @@ def _from_server(uri: str, model: str) -> ChampionAlias | None:
 
 
 def _from_sqlite(uri: str, model: str) -> ChampionAlias | None:
-    import sqlite3  # noqa: PLC0415
-
     file = sqlite_file(uri.partition(":///")[2].partition("?")[0]).absolute()
     if not file.parent.is_dir():
         raise AliasUnknownError(uri)
     if not file.exists():
         return None  # nothing was ever registered; a connection would make an empty file
     try:
-        with closing(
-            sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=TIMEOUT_SECONDS)
-        ) as connection:
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        with tables_of(file, TIMEOUT_SECONDS) as (store, tables):
             if TABLE not in tables:
                 return None
-            found = connection.execute(QUERY, _key(model)).fetchone()
+            found = store.execute(QUERY, _key(model)).fetchone()
     except sqlite3.Error as error:
         raise ConnectionError(f"{file}: {error}") from error
     return _alias(found)

@@ -8,7 +8,7 @@ gets its own paths, so that a copy never reads or writes the original's files
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -48,6 +48,17 @@ def sqlite_address(file: Path, driver: str = "sqlite") -> str:
 def sqlite_file(database: str) -> Path:
     """The file of the database part of an address, as `sqlite_address` writes it."""
     return Path(unquote(database.removeprefix(_AS_FILE)) if database.startswith(_AS_FILE) else database)
+
+
+@contextmanager
+def tables_of(file: Path, seconds: float) -> Iterator[tuple[sqlite3.Connection, set[str]]]:
+    """A store opened for reading alone, and the names of its tables.
+
+    Raises:
+        sqlite3.Error: it cannot be read, or is locked for longer than `seconds`.
+    """
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=seconds)) as store:
+        yield store, {row[0] for row in store.execute("SELECT name FROM sqlite_master")}
 
 
 def follow_home(folder: Path) -> bool:

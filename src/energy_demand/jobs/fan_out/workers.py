@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import warnings
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,7 +103,10 @@ class OnDask:
 
         if not tasks:
             return
-        known = self.client.submit(_unpacked, packed(shared), pure=False)
+        with warnings.catch_warnings():
+            # It is sent once for all parts, and with the task on purpose.
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            known = self.client.submit(_unpacked, packed(shared), pure=False)
         numbers = {
             self.client.submit(function, known, task, silent, pure=False): number
             for number, task in tasks.items()
