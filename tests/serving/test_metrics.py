@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 from servers import wait_until
@@ -161,8 +162,10 @@ def test_two_workers_are_added_up_and_one_that_is_killed_is_replaced_and_its_gau
     wait_until(lambda: predicted(server) == len(who), what="the sum")
 
     victim, survivor = server.workers()
+    os.kill(victim, signal.SIGSTOP)  # so that it dies while its parent waits for an answer to a health check
+    time.sleep(2)
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: victim not in server.workers(), what="the end of its gauges")
+    wait_until(lambda: victim not in server.workers(), seconds=30, what="the end of its gauges")
     assert predicted(server) == len(who)
     wait_until(lambda: len(server.workers()) == 2, seconds=60, what="a new worker")
     assert survivor in server.workers()

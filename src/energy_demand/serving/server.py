@@ -62,7 +62,8 @@ def run(settings: Settings) -> None:
         prepare_serving(folder)
         # Imported here, because these imports read the environment set above.
         from uvicorn import Config  # noqa: PLC0415
-        from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
+
+        from energy_demand.serving.workers import Workers  # noqa: PLC0415
 
         config = Config(
             partial(worker, settings, os.getpid()),
@@ -85,7 +86,7 @@ def run(settings: Settings) -> None:
                 f"{settings.api_workers} worker{'s' if settings.api_workers > 1 else ''}\n"
             )
             sys.stdout.flush()
-            Multiprocess(config, sockets=[api]).run()
+            Workers(config, sockets=[api]).run()
 
 
 def worker(settings: Settings, parent: int) -> FastAPI:
