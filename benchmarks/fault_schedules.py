@@ -42,7 +42,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the fits are small
 
@@ -229,6 +229,19 @@ class Outcome:
     jobs: int
 
 
+class Visitor(Protocol):
+    """Looks in beside the jobs of a schedule, or does work of its own there."""
+
+    def before_job(self, database: Database, settings: Settings, now: datetime) -> None:
+        """Before the job that starts at `now`."""
+
+    def after_job(self, database: Database, settings: Settings, now: datetime) -> None:
+        """After it."""
+
+    def at_end(self, database: Database, settings: Settings) -> None:
+        """After all jobs, before the database is dropped."""
+
+
 class Simulation:
     """One sandbox, one server of databases and one champion for all schedules."""
 
@@ -251,7 +264,9 @@ class Simulation:
             self._fill(self._settings(FILLED))
             yield self
 
-    def run(self, schedule: Schedule, expected: Outcome | None = None) -> Outcome:
+    def run(
+        self, schedule: Schedule, expected: Outcome | None = None, visitor: Visitor | None = None
+    ) -> Outcome:
         """All jobs of a schedule in a database of its own, with what is expected of a run without faults."""
         self._numbers += 1
         name = f"schedule_{self._numbers}"
@@ -260,7 +275,10 @@ class Simulation:
             try:
                 settings = self._settings(name)
                 with opened(settings) as database:
-                    return self._run(database, settings, schedule, expected)
+                    outcome = self._run(database, settings, schedule, expected, visitor)
+                    if visitor is not None:
+                        visitor.at_end(database, settings)
+                    return outcome
             finally:
                 self._ask([])
                 connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
@@ -293,7 +311,12 @@ class Simulation:
         registry.apply_verdict(version.run_id, FIRST_MODEL)
 
     def _run(
-        self, database: Database, settings: Settings, schedule: Schedule, expected: Outcome | None
+        self,
+        database: Database,
+        settings: Settings,
+        schedule: Schedule,
+        expected: Outcome | None,
+        visitor: Visitor | None,
     ) -> Outcome:
         registry, clock = Registry(settings), VirtualClock()
         outcome = Outcome({}, [], [], Counter(), 0)
@@ -302,6 +325,8 @@ class Simulation:
             self._present = clock.time = now
             self._ask(schedule.at(number))
             reports: list[Report] = []
+            if visitor is not None:
+                visitor.before_job(database, settings, now)
             try:
                 if now.astimezone(settings.region.zone).hour == ISSUE_HOUR_LOCAL:
                     run_scheduled_forecast(database, registry, settings, now, _silent, timing=timing)
@@ -313,6 +338,8 @@ class Simulation:
             except Exception as error:  # noqa: BLE001 - any end of a job but its own is a finding
                 outcome.problems.append(f"{now:%m-%d %H}: a job ended with {type(error).__name__}: {error}")
             outcome.jobs += 1
+            if visitor is not None:
+                visitor.after_job(database, settings, now)
             self._look(database, now, reports, outcome, expected)
         outcome.rows = _rows(database)
         outcome.problems += _forecasts_missing(database, settings, schedule)

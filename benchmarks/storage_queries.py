@@ -256,6 +256,9 @@ def _ingestion() -> list[Query]:  # noqa: C901  (a list)
         "state.quarantined": lambda c, _a, _: state.quarantined(c),
         "engine.stamp": lambda c, a, _: engine.stamp(c, "synthetic", a.now),
         "repository.demand_span": lambda c, a, _: repository.demand_span(c, a.code, "D", a.now),
+        "repository.storing_times": lambda c, a, _: repository.storing_times(
+            c, a.code, [site.name for site in a.region.sites], a.now, 2 * DAY
+        ),
         "repository.oldest_unsettled": lambda c, a, _: repository.oldest_unsettled(
             c, a.code, a.now - 60 * DAY, a.now - fourteen
         ),
@@ -390,6 +393,10 @@ def _forecasting() -> list[Query]:
         "predictions.insert_prediction_lines": lambda c, a, _: predictions.insert_prediction_lines(
             c, lines(a)
         ),
+        "predictions.read_request": lambda c, a, _: predictions.read_request(
+            c, a.code, f"scheduled {a.code} {local_day(a.now, a.region.zone) + DAY}"
+        ),
+        "predictions.request_of_hour": lambda c, a, _: predictions.request_of_hour(c, a.code, a.now),
         "predictions.lock_scheduled": lambda c, _a, _: predictions.lock_scheduled(c),
         "predictions.is_logged": lambda c, a, _: predictions.is_logged(
             c, f"scheduled {a.code} {local_day(a.now, a.region.zone) + DAY}"

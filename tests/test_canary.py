@@ -204,6 +204,7 @@ CASES = {
     "forecasts": ([], 0),
     "demand": (["--json"], 0),
     "scores": (["--by", "quality"], 0),
+    "reproduce": (["2030-01-01T00:00Z"], 1),  # not logged
     "db upgrade": ([], 0),
     "db stop": ([], 1),
 }

@@ -619,6 +619,7 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
         "forecasts",
         "demand",
         "scores",
+        "reproduce",
         "demo",
         "db",
         "db upgrade",

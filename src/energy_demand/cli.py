@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand import __version__
-from energy_demand.commands import data, database, doctor, exports, local, model, orchestration, servers
+from energy_demand.commands import (
+    data,
+    database,
+    doctor,
+    exports,
+    local,
+    model,
+    orchestration,
+    reproduction,
+    servers,
+)
 from energy_demand.errors import UserError
 from energy_demand.logs import configure_logging, redact
 
@@ -56,6 +66,7 @@ for command in (
     exports.forecasts,
     exports.demand,
     exports.scores,
+    reproduction.reproduce,
     orchestration.drift,
     orchestration.retrain,
     orchestration.contest,

@@ -188,7 +188,10 @@ def test_an_upgrade_from_the_version_before_keeps_the_rows_and_scores_them(creat
     with database.transaction() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0004")
+        # Today's code writes the rows, which have a column of a later migration.
+        connection.exec_driver_sql("ALTER TABLE prediction_log ADD COLUMN provenance jsonb")
         fill(connection, demand_flag)  # the flags that counted before migration 0007
+        connection.exec_driver_sql("ALTER TABLE prediction_log DROP COLUMN provenance")
     assert migrate(database) is True
     with database.transaction() as connection:
         assert figures(connection) == EXPECTED

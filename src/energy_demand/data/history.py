@@ -52,11 +52,21 @@ def load_with_truth(
     return History(screened.assign(truth_mwh=screened["served_mwh"].where(sound)), weather, as_of)
 
 
-def load_as_of(database: Database, region: Region, start: datetime, issued_at: datetime) -> History:
-    """Demand and observed weather from `start` on, as known at `issued_at`."""
+def load_as_of(
+    database: Database,
+    region: Region,
+    start: datetime,
+    issued_at: datetime,
+    *,
+    demand_stored_by: datetime | None = None,
+    weather_stored_by: datetime | None = None,
+) -> History:
+    """Demand and observed weather from `start` on, as known at `issued_at`; without what was stored later."""
     with database.transaction() as connection:
-        demand = repository.read_demand(connection, region.respondent, "D", start, issued_at, issued_at)
-        weather = read_weather(connection, _names(region), start, issued_at, issued_at)
+        demand = repository.read_demand(
+            connection, region.respondent, "D", start, issued_at, issued_at, demand_stored_by
+        )
+        weather = read_weather(connection, _names(region), start, issued_at, issued_at, weather_stored_by)
     return History(screen(_named(demand), region=region), weather, issued_at)
 
 

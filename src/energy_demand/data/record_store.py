@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -57,8 +58,29 @@ def load_record(
     return make_record(history.demand, history.weather, forecasts, region, as_of, vintages, others)
 
 
-def load_recent(database: Database, settings: Settings, start: datetime, issued_at: datetime) -> Record:
+@dataclass(frozen=True)
+class StoredBy:
+    """By when each part of a record was stored; None: whenever that was."""
+
+    demand: datetime | None = None
+    observed_weather: datetime | None = None
+    weather_forecasts: datetime | None = None
+
+
+WHENEVER = StoredBy()
+
+
+def load_recent(
+    database: Database,
+    settings: Settings,
+    start: datetime,
+    issued_at: datetime,
+    stored_by: StoredBy = WHENEVER,
+) -> Record:
     """What was known at `issued_at` of the hours from `start` on, to forecast from.
+
+    A value can count as known before it was stored; with `stored_by` the record is what a forecast of that
+    time had.
 
     Raises:
         NoDemandError: no demand was known.
@@ -67,10 +89,18 @@ def load_recent(database: Database, settings: Settings, start: datetime, issued_
     names = [site.name for site in region.sites]
     first, *others_listed = settings.weather_models
     oldest = issued_at - (OLDEST_WEIGHED_RUN if others_listed else OLDEST_RUN)
+    by = stored_by.weather_forecasts
     with database.transaction() as connection:
-        forecasts = weather.read_weather_runs(connection, first.name, names, oldest, issued_at, issued_at)
-        others = _other_runs(connection, settings, oldest, issued_at)
-    history = load_as_of(database, region, start, issued_at)
+        forecasts = weather.read_weather_runs(connection, first.name, names, oldest, issued_at, issued_at, by)
+        others = _other_runs(connection, settings, oldest, issued_at, by)
+    history = load_as_of(
+        database,
+        region,
+        start,
+        issued_at,
+        demand_stored_by=stored_by.demand,
+        weather_stored_by=stored_by.observed_weather,
+    )
     if history.demand.empty:
         raise NoDemandError(
             f"no demand of {region.respondent} after {start:%Y-%m-%d} was known at "
@@ -80,13 +110,18 @@ def load_recent(database: Database, settings: Settings, start: datetime, issued_
 
 
 def _other_runs(
-    connection: sa.Connection, settings: Settings, start: datetime, as_of: datetime
+    connection: sa.Connection,
+    settings: Settings,
+    start: datetime,
+    as_of: datetime,
+    stored_by: datetime | None = None,
 ) -> dict[str, IssuedWeather]:
     """The runs of every listed weather model but the first, issued from `start` on and known at `as_of`."""
     names = [site.name for site in settings.region.sites]
     return {
         model.name: issued_weather(
-            weather.read_weather_runs(connection, model.name, names, start, as_of, as_of), settings.region
+            weather.read_weather_runs(connection, model.name, names, start, as_of, as_of, stored_by),
+            settings.region,
         )
         for model in settings.weather_models[1:]
     }

@@ -16,6 +16,7 @@ from psycopg import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     import pandas as pd
     import psycopg
@@ -66,6 +67,19 @@ def copy_in(connection: sa.Connection, table: sa.Table, frame: pd.DataFrame) -> 
         copy.write(buffer.getbuffer())
     # Without it a few rows count as thousands, and the table that they are joined with is read whole.
     connection.exec_driver_sql(f"ANALYZE {INCOMING}")
+
+
+def only_stored_by(moment: datetime | None) -> str:
+    """A condition on `ingested_at` for the parameter `stored_by`, or none.
+
+    Left out where it is not needed: keys carry what is read with them, and `ingested_at` is not among it.
+    """
+    return "" if moment is None else "AND ingested_at <= %(stored_by)s"
+
+
+def stored(as_of: datetime, stored_by: datetime | None) -> dict[str, datetime | None]:
+    """The parameters `stored_by` and `still`: earlier values that were superseded by then do not count."""
+    return {"stored_by": stored_by, "still": as_of if stored_by is None else min(as_of, stored_by)}
 
 
 def copy_out(

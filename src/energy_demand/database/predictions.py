@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from energy_demand import locks
 from energy_demand.columns import ANSWERS, OWN_ANSWERS
@@ -98,7 +99,7 @@ def old_prediction_days(connection: sa.Connection, before: datetime) -> list[dat
 def read_predictions(connection: sa.Connection, start: datetime, end: datetime) -> pd.DataFrame:
     """Logged predictions made in [start, end), every column, by id; features as JSON text."""
     columns = [
-        sa.cast(column, sa.Text).label(column.name) if column.name == "features_json" else column
+        sa.cast(column, sa.Text).label(column.name) if isinstance(column.type, JSONB) else column
         for column in prediction_log.columns
     ]
     made_at = prediction_log.c.prediction_made_at
@@ -311,6 +312,39 @@ def step_number(quality: str) -> int:
 def ladder_step(quality: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
     """The same order in SQL."""
     return sa.func.coalesce(sa.func.array_position(sa.cast(list(ANSWERS), sa.ARRAY(sa.Text)), quality), 99)
+
+
+def read_request(connection: sa.Connection, respondent: str, request_id: str) -> list[dict[str, Any]]:
+    """All rows of one request of a region, every column, by row number and hour; empty if none is logged."""
+    stored = prediction_log.c
+    query = (
+        sa.select(prediction_log)
+        .where(stored.request_id == request_id, stored.respondent == respondent)
+        .order_by(stored.row_number, stored.timestamp)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def request_of_hour(connection: sa.Connection, respondent: str, period: datetime) -> str | None:
+    """The request that forecast an hour: a scheduled one before others, then the best step, then the newest.
+
+    Neither rows that a caller brought nor what nobody was shown count; None if there is none.
+    """
+    stored = prediction_log.c
+    query = (
+        sa.select(stored.request_id)
+        .where(
+            stored.respondent == respondent,
+            stored.timestamp == period,
+            stored.source != SHADOW,
+            # Rows that a caller brought to `/predict` have the booster's columns and no digests.
+            sa.or_(stored.provenance.is_not(None), stored.quality.in_(OWN_ANSWERS)),
+        )
+        .order_by(stored.source != "scheduled", ladder_step(stored.quality), stored.prediction_made_at.desc())
+        .limit(1)
+    )
+    found: str | None = connection.scalar(query)
+    return found
 
 
 def is_logged(connection: sa.Connection, request_id: str) -> bool:

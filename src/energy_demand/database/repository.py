@@ -102,23 +102,35 @@ def read_demand(
     start: datetime,
     end: datetime,
     as_of: datetime,
+    stored_by: datetime | None = None,
 ) -> pd.DataFrame:
-    """Hours in [start, end] with the value current at `as_of`: period, value, sorted by period."""
+    """Hours in [start, end] with the value current at `as_of`: period, value, sorted by period.
+
+    With `stored_by` without what was stored later, though it counts as known before.
+    """
+    stored = bulk.only_stored_by(stored_by)
     return bulk.copy_out(
         connection,
-        """
+        f"""
         SELECT DISTINCT ON (period) period, value FROM (
             SELECT period, value, known_at FROM raw_demand
             WHERE respondent = %(respondent)s AND series = %(series)s
-              AND period BETWEEN %(start)s AND %(end)s AND known_at <= %(as_of)s
+              AND period BETWEEN %(start)s AND %(end)s AND known_at <= %(as_of)s {stored}
             UNION ALL
             SELECT period, value, known_at FROM raw_demand_revision
             WHERE respondent = %(respondent)s AND series = %(series)s
               AND period BETWEEN %(start)s AND %(end)s
-              AND known_at <= %(as_of)s AND superseded_at > %(as_of)s
+              AND known_at <= %(as_of)s AND superseded_at > %(still)s {stored}
         ) AS known ORDER BY period, known_at DESC
-        """,
-        {"respondent": respondent, "series": series, "start": start, "end": end, "as_of": as_of},
+        """,  # noqa: S608
+        {
+            "respondent": respondent,
+            "series": series,
+            "start": start,
+            "end": end,
+            "as_of": as_of,
+            **bulk.stored(as_of, stored_by),
+        },
         {"period": "timestamp", "value": "number"},
     )
 
@@ -219,6 +231,28 @@ def read_daily(
     values = {"respondent": respondent, "zone": zone, "start": start, "end": end, "as_of": as_of}
     rows = connection.execute(query, values).all()
     return pd.DataFrame(rows, columns=["series", "day", "value"])
+
+
+def storing_times(
+    connection: sa.Connection, respondent: str, sites: Sequence[str], before: datetime, within: timedelta
+) -> list[datetime]:
+    """When rows of the hours `within` which `before` lies were stored, newest first, none after `before`."""
+    query = sa.text(
+        """
+        SELECT DISTINCT ingested_at FROM (
+            SELECT ingested_at FROM raw_demand
+            WHERE respondent = :respondent AND period BETWEEN :since AND :before
+            UNION ALL SELECT ingested_at FROM raw_demand_revision
+            WHERE respondent = :respondent AND period BETWEEN :since AND :before
+            UNION ALL SELECT ingested_at FROM raw_weather
+            WHERE site = ANY(:sites) AND timestamp BETWEEN :since AND :before
+            UNION ALL SELECT ingested_at FROM weather_forecast
+            WHERE site = ANY(:sites) AND timestamp >= :since AND issued_at BETWEEN :since AND :before
+        ) AS stored WHERE ingested_at <= :before ORDER BY ingested_at DESC
+        """
+    )
+    values = {"respondent": respondent, "sites": list(sites), "since": before - within, "before": before}
+    return list(connection.scalars(query, values))
 
 
 def demand_span(

@@ -268,6 +268,7 @@ prediction_log = sa.Table(
     sa.Column("features_json", JSONB, nullable=True),
     _moment("prediction_made_at"),
     sa.Column("row_number", sa.Integer, nullable=False, server_default=sa.text("0")),  # within the request
+    sa.Column("provenance", JSONB, nullable=True),  # of all rows of a forecast, with the first one
     sa.UniqueConstraint("request_id", "row_number", "timestamp"),
     sa.CheckConstraint("source IN ('scheduled', 'request', 'backfill', 'shadow')", name="source"),
     sa.Index(None, "respondent", "timestamp", "lead_hours"),

@@ -162,24 +162,32 @@ def lacking_variables(
 
 
 def read_weather(
-    connection: sa.Connection, sites: Sequence[str], start: datetime, end: datetime, as_of: datetime
+    connection: sa.Connection,
+    sites: Sequence[str],
+    start: datetime,
+    end: datetime,
+    as_of: datetime,
+    stored_by: datetime | None = None,
 ) -> pd.DataFrame:
-    """Observed weather in [start, end] known at `as_of`: site, timestamp, the twelve variables."""
-    names = ", ".join(WEATHER_VARIABLES)
+    """Observed weather in [start, end] known at `as_of`: site, timestamp, the twelve variables.
+
+    With `stored_by` without what was stored later, as in `read_demand`.
+    """
+    names, stored = ", ".join(WEATHER_VARIABLES), bulk.only_stored_by(stored_by)
     return bulk.copy_out(
         connection,
         f"""
         SELECT DISTINCT ON (site, timestamp) site, timestamp, {names} FROM (
             SELECT site, timestamp, known_at, {names} FROM raw_weather
             WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s
-              AND known_at <= %(as_of)s
+              AND known_at <= %(as_of)s {stored}
             UNION ALL
             SELECT site, timestamp, known_at, {names} FROM raw_weather_revision
             WHERE site = ANY(%(sites)s) AND timestamp BETWEEN %(start)s AND %(end)s
-              AND known_at <= %(as_of)s AND superseded_at > %(as_of)s
+              AND known_at <= %(as_of)s AND superseded_at > %(still)s {stored}
         ) AS known ORDER BY site, timestamp, known_at DESC
         """,  # noqa: S608
-        {"sites": list(sites), "start": start, "end": end, "as_of": as_of},
+        {"sites": list(sites), "start": start, "end": end, "as_of": as_of, **bulk.stored(as_of, stored_by)},
         {"site": "text", "timestamp": "timestamp", **dict.fromkeys(WEATHER_VARIABLES, "number")},
     )
 
@@ -191,21 +199,29 @@ def read_weather_runs(
     start: datetime,
     end: datetime,
     as_of: datetime,
+    stored_by: datetime | None = None,
 ) -> pd.DataFrame:
     """Every forecast of a model issued in [start, end] and known at `as_of`, in the order of their issue.
 
-    Columns: site, timestamp, issued_at, the twelve variables.
+    With `stored_by` without what was stored later. Columns: site, timestamp, issued_at, the twelve variables.
     """
-    names = ", ".join(WEATHER_VARIABLES)
+    names, stored = ", ".join(WEATHER_VARIABLES), bulk.only_stored_by(stored_by)
     return bulk.copy_out(
         connection,
         f"""
         SELECT site, timestamp, issued_at, {names} FROM weather_forecast
         WHERE model = %(model)s AND site = ANY(%(sites)s) AND issued_at BETWEEN %(start)s AND %(end)s
-          AND known_at <= %(as_of)s
+          AND known_at <= %(as_of)s {stored}
         ORDER BY issued_at, site, timestamp
         """,  # noqa: S608
-        {"model": model, "sites": list(sites), "start": start, "end": end, "as_of": as_of},
+        {
+            "model": model,
+            "sites": list(sites),
+            "start": start,
+            "end": end,
+            "as_of": as_of,
+            **bulk.stored(as_of, stored_by),
+        },
         {
             "site": "text",
             "timestamp": "timestamp",

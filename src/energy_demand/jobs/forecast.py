@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from energy_demand.code_identity import code_identity
 from energy_demand.config import FIRST_REGION, FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import predictions
@@ -60,9 +61,8 @@ def run_forecast(
     )
     source = source or ("request" if issued_at >= now else "backfill")
     with database.transaction() as connection:
-        predictions.insert_predictions(
-            connection, forecast.log_rows(source, request_id, now, settings.region.respondent)
-        )
+        rows = forecast.log_rows(source, request_id, now, settings.region.respondent, code_identity())
+        predictions.insert_predictions(connection, rows)
     return forecast
 
 

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from energy_demand.call_limits import REAL_TIME, Timing
+from energy_demand.code_identity import code_identity
 from energy_demand.data.ingestion.ingest import trailing_span
 from energy_demand.database import predictions
 from energy_demand.errors import UserError
@@ -140,7 +141,7 @@ def forecast_tomorrow(
     def log(connection: sa.Connection) -> bool:
         predictions.lock_scheduled(connection)
         source = "scheduled" if in_time else "request"
-        rows = forecast.log_rows(source, request_id, now, respondent)
+        rows = forecast.log_rows(source, request_id, now, respondent, code_identity())
         if not is_needed(connection, _grade(forecast, rows)):
             return False
         if predictions.is_logged(connection, request_id):

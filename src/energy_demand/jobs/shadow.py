@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from energy_demand.code_identity import code_identity
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import decisions, predictions
 from energy_demand.errors import UserError
@@ -123,7 +124,7 @@ def forecast_shadows(
             record = load_recent(database, settings, earliest_needed(model, question), now)
             forecast = by_forecaster(record, model.forecaster, version, question)
             request_id = f"shadow {respondent} {utc_text(periods[0])} v{version} {utc_text(now)}"
-            rows = forecast.log_rows(predictions.SHADOW, request_id, now, respondent)
+            rows = forecast.log_rows(predictions.SHADOW, request_id, now, respondent, code_identity())
             with database.transaction() as connection:
                 predictions.insert_predictions(connection, rows)
         except Exception as error:  # noqa: BLE001  (whatever breaks a shadow, the service goes on)

@@ -14,7 +14,7 @@ from energy_demand.model.metrics import expected_percent_error
 from energy_demand.timeaxis import HOUR, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     import pandas as pd
@@ -68,6 +68,7 @@ class Forecast:
         make_sun: makes what the sun does to the forecast; None likewise.
         make_weights: makes the weights of the adaptive regression's filters; None likewise.
         make_distribution: makes the distribution of hours, energy and peak; None likewise.
+        make_provenance: makes the digests of what it was made from; None in a forecast that is not logged.
     """
 
     issued_at: datetime
@@ -82,6 +83,7 @@ class Forecast:
     make_sun: Callable[[], pd.DataFrame] | None = None
     make_weights: Callable[[], pd.DataFrame] | None = None
     make_distribution: Callable[[], JointDistribution] | None = None
+    make_provenance: Callable[[], dict[str, str]] | None = None
     doubted_hours: int = 0
     lacking: tuple[str, ...] = ()
 
@@ -115,6 +117,11 @@ class Forecast:
         """Of these hours, their energy and their peak (MWh); None where no forecaster made the forecast."""
         return None if self.make_distribution is None else self.make_distribution()
 
+    @cached_property
+    def provenance(self) -> dict[str, str] | None:
+        """Digests of what it was made from, see `model.provenance`; None where nobody can tell."""
+        return None if self.make_provenance is None else self.make_provenance()
+
     def __getstate__(self) -> dict[str, Any]:
         """What a cache keeps: frames in place of the functions that make them."""
         made = {
@@ -124,9 +131,10 @@ class Forecast:
             "sun": self.sun,
             "filter_weights": self.filter_weights,
             "distribution": self.distribution,
+            "provenance": self.provenance,
         }
         makers = ("base_rows", "make_inputs", "explain", "make_sun", "make_weights", "make_distribution")
-        return {**self.__dict__, **made, **dict.fromkeys(makers)}
+        return {**self.__dict__, **made, **dict.fromkeys((*makers, "make_provenance"))}
 
     @property
     def demand_age_hours(self) -> float:
@@ -209,12 +217,15 @@ class Forecast:
         return warnings
 
     def log_rows(
-        self, source: str, request_id: str, made_at: datetime, respondent: str
+        self, source: str, request_id: str, made_at: datetime, respondent: str, code: Mapping[str, str]
     ) -> list[dict[str, Any]]:
-        """The rows of `prediction_log`, each hour with `inputs` as its `features_json`."""
+        """The rows of `prediction_log`, each hour with `inputs` as its `features_json`.
+
+        The first row has the `provenance` of all, with `code`: what computed it, see `code_identity`.
+        """
         inputs = self.inputs.astype(object)
         used = inputs.where(inputs.notna(), None).to_dict("records")
-        return [
+        rows = [
             {
                 "respondent": respondent,
                 "timestamp": utc_text(hour["period"]),
@@ -231,6 +242,9 @@ class Forecast:
             }
             for hour, row in zip(self.hours.to_dict("records"), used, strict=True)
         ]
+        if self.provenance is not None:
+            rows[0]["provenance"] = {**self.provenance, **code}
+        return rows
 
 
 def _by_probability(quantiles: Floats) -> dict[str, float]:

@@ -41,6 +41,7 @@ from energy_demand.model.forecast import (
 )
 from energy_demand.model.forecaster import PREDICTED, ROOFTOP_MWH
 from energy_demand.model.intervals import ConformalIntervals
+from energy_demand.model.provenance import provenance
 from energy_demand.timeaxis import (
     HOUR,
     MAX_LEAD_HOURS,
@@ -166,6 +167,7 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         make_sun=lambda: refreshed.sun(stages, known),
         make_weights=lambda: refreshed.filter_weights(stages),
         make_distribution=lambda: refreshed.joint_distribution(stages),
+        make_provenance=lambda: provenance(known, question, refreshed.regression),
         base_rows=lambda: _rows(known, question),
         make_inputs=lambda: _forecaster_inputs(known, horizon, question),
     )
@@ -190,6 +192,7 @@ def by_base_booster(known: Record, model: Forecaster, version: str, question: Qu
         hours=_hours(question, rows, _of_base(model.base, rows)),
         base_rows=lambda: rows,
         make_inputs=lambda: rows[list(BASE_INPUTS)],
+        make_provenance=lambda: provenance(known, question),
     )
 
 
@@ -225,6 +228,7 @@ def by_last_week(known: Record, question: Question) -> Forecast:
         hours=_hours(question, rows, {PREDICTED: predicted, **bounds}),
         base_rows=lambda: rows,
         make_inputs=lambda: rows[list(LAST_WEEK_INPUTS)],
+        make_provenance=lambda: provenance(known, question),
     )
 
 

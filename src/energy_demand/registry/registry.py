@@ -45,9 +45,14 @@ PROMOTED_TAG = "promoted"
 VERDICT_TAG = "verdict"
 ROLLED_BACK_TAG = "rolled_back"
 VERDICT_FILE = "verdict.json"
+NOT_THERE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 DELETED = "deleted"  # MLflow's word; the name of such an experiment stays taken
 
 _log = logging.getLogger(__name__)
+
+
+class NoVersionError(UserError, LookupError):
+    """A version is not in the registry."""
 
 
 class NoRollbackError(UserError, LookupError):
@@ -192,12 +197,22 @@ class Registry:
         """A registered version with its forecaster, verified.
 
         Raises:
+            NoVersionError: it was never registered, or was pruned.
             ModelRefusedError: its files are damaged, or do not fit this version.
         """
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  (importing MLflow takes seconds)
+
         from energy_demand.registry.serialization import from_texts  # noqa: PLC0415  (imports LightGBM)
 
         with self._store.client() as client:
-            found = client.get_model_version(self._name, version)
+            try:
+                found = client.get_model_version(self._name, version)
+            except MlflowException as error:
+                if error.error_code not in NOT_THERE:
+                    raise
+                raise NoVersionError(
+                    f"version {version} of {self._name} is not in the registry; old versions are pruned"
+                ) from None
             metrics = client.get_run(str(found.run_id)).data.metrics
             texts = self._texts(found)
             if not texts:
@@ -435,7 +450,7 @@ def _champion_of(client: MlflowClient, model: str) -> ModelVersion | None:
     try:
         return client.get_model_version_by_alias(model, CHAMPION_ALIAS)
     except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+        if error.error_code in NOT_THERE:
             return None
         raise
 

@@ -78,13 +78,8 @@ class ServedModel:
         """
         predicted = self._row(values)
         narrow, wide = self._intervals.half_widths_at(int(values[-1]), int(values[HOUR_POSITION]))
-        return (
-            predicted,
-            predicted * (1 - narrow),
-            predicted * (1 + narrow),
-            predicted * (1 - wide),
-            predicted * (1 + wide),
-        )
+        narrow, wide = narrow * predicted, wide * predicted  # in the order of `bounds`: the same bits
+        return predicted, predicted - narrow, predicted + narrow, predicted - wide, predicted + wide
 
     def many(self, values: Floats) -> Floats:
         """Predict rows of `FeatureRow.values`; for the batch thread.

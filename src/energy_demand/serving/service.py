@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from energy_demand.by_region import by_region
+from energy_demand.code_identity import code_identity
 from energy_demand.database.engine import Database, open_database
 from energy_demand.errors import UserError
 from energy_demand.monitoring.prometheus_metrics import ServingMetrics
@@ -174,7 +175,7 @@ class Service:
 
         def work() -> tuple[CombinedForecast, list[bytes]]:
             forecast = served.forecasts.make(model, issued_at, hours=hours, day=day)
-            rows = forecast.ours.log_rows(SOURCE, request_id, _clock(), served.code)
+            rows = forecast.ours.log_rows(SOURCE, request_id, _clock(), served.code, code_identity())
             return forecast, [orjson.dumps(row) for row in rows]
 
         forecast, lines = await self._forecast_thread.run(work)
