@@ -117,8 +117,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the faults and the requests")
     parser.add_argument("--json", action="store_true", help="print one JSON object, as without it")
     given = parser.parse_args()
-    logging.disable(logging.ERROR)  # of faults that are wanted
-    with tempfile.TemporaryDirectory(prefix="reproduction-") as folder, answer_alone():
+    with answer_alone(), tempfile.TemporaryDirectory(prefix="reproduction-") as folder:
+        logging.disable(logging.ERROR)  # of faults that are wanted
         Path(folder).chmod(0o755)  # PostgreSQL's account must enter it
         figures = measured(Path(folder), given.forecasts, given.days, given.seed)
     print(json.dumps(figures, indent=1))

@@ -20,6 +20,7 @@ BESIDE = {
     "arguments",
     "asdict",
     "dumps",
+    "exit",
     "markdown",
     "parse_args",
     "print",

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import streamlit as st
 from dashboards import Dashboard
 
+from energy_demand.code_identity import code_identity
 from energy_demand.data.ingestion.ingest import backfill_span
 from energy_demand.database import predictions
 from energy_demand.database.engine import opened
@@ -77,7 +78,7 @@ def _forecasts(database: Database, registry: Registry, settings: Settings) -> No
         while day <= LAST_DAY:
             issued = day_ahead_issue(day, zone)
             made = forecast_stored(database, settings, issued, day_periods(day, zone), champion)
-            rows = made.log_rows("scheduled", f"scheduled NY {day}", issued, "NY")
+            rows = made.log_rows("scheduled", f"scheduled NY {day}", issued, "NY", code_identity())
             predictions.insert_predictions(connection, rows)
             if issued > PRESENT - 7 * DAY:
                 shadow = {"source": "shadow", "model_version": "2", "request_id": f"shadow NY {day}"}

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from energy_demand.model.forecaster import Forecaster
 
+CODE = {"sources": "0"}
 ISSUE = START + timedelta(days=222, hours=13)  # six days after the champion's fit
 WARM_UP = timedelta(days=56)
 AVAILABILITY = Availability(1)
@@ -186,7 +187,7 @@ def assert_answers(made: Forecast, quality: str, version: str, *words: str, expl
     assert len(body["hours"]) == 48
     parts = set(EXPLANATION) if explained else set()
     assert all(set(hour.get("explanation", ())) == parts for hour in body["hours"])
-    logged = made.log_rows("request", "id", ISSUE, "NY")
+    logged = made.log_rows("request", "id", ISSUE, "NY", CODE)
     assert {row["quality"] for row in logged} == {quality}
     assert_logged_what_was_used(made, [row["features_json"] for row in logged])
 
@@ -240,7 +241,8 @@ def test_a_forecast_that_is_kept_in_a_cache_has_its_inputs(known, champion):
     made = best_available(known, QUESTION, champion, never)
     again = pickle.loads(pickle.dumps(made))
     pd.testing.assert_frame_equal(again.inputs, made.inputs, check_exact=True)
-    assert again.log_rows("request", "id", ISSUE, "NY") == made.log_rows("request", "id", ISSUE, "NY")
+    rows = ("request", "id", ISSUE, "NY", CODE)
+    assert again.log_rows(*rows) == made.log_rows(*rows)
 
 
 def test_a_champion_whose_state_is_old_is_given_the_hours_that_it_needs(known, previous):
