@@ -17,6 +17,7 @@ import pytest
 import typer
 import yaml
 
+from energy_demand import __version__
 from energy_demand.cli import app
 from energy_demand.evaluation.promotion import Decision, Verdict
 from energy_demand.jobs.retraining import RetrainingOutcome
@@ -32,6 +33,8 @@ ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 BIN = Path(sys.executable).parent
+FORMS = GITHUB / "ISSUE_TEMPLATE"
+ISSUE_FORMS = sorted(path for path in FORMS.glob("*.yml") if path.name != "config.yml")
 READ = yaml.BaseLoader  # `on` is a word here, not a truth value
 
 
@@ -92,6 +95,9 @@ def words(code: str) -> Iterator[list[str]]:
     [
         pytest.param("vendor.github-workflows", WORKFLOWS, id="workflows"),
         pytest.param("vendor.dependabot", [GITHUB / "dependabot.yml"], id="dependabot"),
+        pytest.param("vendor.github-issue-forms", ISSUE_FORMS, id="issue forms"),
+        pytest.param("vendor.github-issue-config", [FORMS / "config.yml"], id="issue config"),
+        pytest.param("vendor.citation-file-format", [ROOT / "CITATION.cff"], id="citation"),
     ],
 )
 def test_each_file_fits_its_schema(schema, files):
@@ -282,6 +288,38 @@ def test_exceptions_of_the_audit_are_read_and_have_a_reason(tmp_path):
     stub.chmod(0o755)
     done = bash(script("ci.yml", "audit", "pip-audit"), tmp_path)
     assert done.stdout.split()[-2:] == ["--ignore-vuln", "GHSA-1"]
+
+
+def released(changelog: str, version: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "infra/changelog_section.py", version],
+        input=changelog,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_release_has_the_changelog_s_section_of_its_version_alone():
+    changelog = "## [Unreleased]\n\n## [1.2.0] - 2026-01-02\n\n### Fixed\n\n- One.\n\n## [1.1.0]\n\n- Two.\n"
+    assert released(changelog, "1.2.0").stdout == "### Fixed\n\n- One.\n"
+    assert released(changelog, "1.1.0").stdout == "- Two.\n"
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [("Unreleased", "is empty"), ("1x2", "has no section [1x2]; rename [Unreleased] before the tag")],
+)
+def test_a_release_without_a_section_is_refused(version, said):
+    done = released("## [Unreleased]\n\n## [1.2.0]\n\n- One.\n", version)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+
+
+def test_the_citation_has_the_version_of_the_package():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
 
 
 def test_each_hook_before_a_commit_runs_something_that_is_there():
