@@ -7,6 +7,7 @@ continues from the stored results and repeats no step.
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -241,6 +242,8 @@ def _summary(story: Story, champion: Champion, settings: Settings, seconds: floa
     shown = _from_here(settings.home)
     store = shlex.quote(sqlite_address(Path(shown) / MLFLOW_FOLDER / DATABASE_FILE))
     there = f"ENERGY_DEMAND_HOME={shlex.quote(shown)} ENERGY_DEMAND_NOW={utc_text(PRESENT)}"
+    programs = Path(sys.executable).parent
+    ours, mlflow = (shlex.quote(_from_here(programs / name)) for name in ("energy-demand", "mlflow"))
     out.print(
         Panel(
             "\n".join(_summary_lines(story, champion)),
@@ -250,11 +253,11 @@ def _summary(story: Story, champion: Champion, settings: Settings, seconds: floa
     )
     out.print(
         "Next:\n"
-        f"  stored data     {there} .venv/bin/energy-demand status\n"
-        f"  dashboard       {there} .venv/bin/energy-demand dashboard\n"
-        f"  HTTP API        {there} .venv/bin/energy-demand serve\n"
-        f"  roll back       {there} .venv/bin/energy-demand rollback\n"
-        f"  training runs   .venv/bin/mlflow ui --backend-store-uri {store}\n"
+        f"  stored data     {there} {ours} status\n"
+        f"  dashboard       {there} {ours} dashboard\n"
+        f"  HTTP API        {there} {ours} serve\n"
+        f"  roll back       {there} {ours} rollback\n"
+        f"  training runs   {mlflow} ui --backend-store-uri {store}\n"
         f"  drift report    open {_from_here(settings.drift_report_path)} in a browser\n"
         "  real demand     get a free key at eia.gov/opendata, then see “Live” in the README",
         soft_wrap=True,
