@@ -63,6 +63,7 @@ for command in (
     orchestration.replay,
     servers.serve,
     servers.dashboard,
+    servers.mcp,
     orchestration.worker,
     data.status,
     data.quarantine,
