@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from .errors import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +27,11 @@ def forecast_frame(body: Mapping[str, Any]) -> pd.DataFrame:
         intervals (MWh); of what an hour has further, a column for each part, such as `explanation.sun`.
         `attrs` has the rest of the body (`issued_at`, `quality`, `model_version`, `warnings`, …) as JSON has
         it, so that `to_parquet` can keep it.
+
+    Raises:
+        ClientError: pandas is not installed.
     """
+    _need_pandas()
     import pandas as pd  # noqa: PLC0415
 
     hours = pd.json_normalize(list(body[HOURS]))
@@ -37,9 +44,15 @@ def forecast_frame(body: Mapping[str, Any]) -> pd.DataFrame:
 
 def rows_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """Rows of an export as a frame; times are UTC timestamps, and without rows there are still columns."""
+    _need_pandas()
     import pandas as pd  # noqa: PLC0415
 
     return _with_times(pd.DataFrame(list(rows), columns=list(columns)))
+
+
+def _need_pandas() -> None:
+    if find_spec("pandas") is None:
+        raise ClientError("a frame needs pandas, which is not installed: pip install pandas")
 
 
 def _with_times(frame: pd.DataFrame) -> pd.DataFrame:

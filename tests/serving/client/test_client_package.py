@@ -85,18 +85,21 @@ def test_the_packed_client_asks_a_service_without_pandas_or_the_rest_of_us(addre
     program = (
         "import json, sys\n"
         f"sys.path.insert(0, {str(wheel)!r})\n"
-        "from energy_demand_client import Client\n"
+        "from energy_demand_client import Client, ClientError\n"
         f"with Client({address!r}) as client:\n"
-        "    hours = len(client.forecast(day='tomorrow').hours)\n"
+        "    forecast = client.forecast(day='tomorrow')\n"
         "loaded = sorted({name.partition('.')[0] for name in sys.modules})\n"
-        "print(json.dumps({'hours': hours, 'loaded': loaded}))\n"
+        "sys.modules['pandas'] = None\n"  # as if it were not installed
+        "try:\n    forecast.to_frame()\nexcept ClientError as error:\n    refused = str(error)\n"
+        "print(json.dumps([len(forecast.hours), loaded, refused]))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
-    told = json.loads(done.stdout)
-    assert told["hours"] == 24
-    assert {"pandas", "numpy", "energy_demand", "sqlalchemy", "fastapi"} & set(told["loaded"]) == set()
+    hours, loaded, refused = json.loads(done.stdout)
+    assert hours == 24
+    assert {"pandas", "numpy", "energy_demand", "sqlalchemy", "fastapi"} & set(loaded) == set()
+    assert refused == "a frame needs pandas, which is not installed: pip install pandas"
 
 
 @pytest.mark.usefixtures("processes")

@@ -188,12 +188,12 @@ def test_assistants(asked):
     }
     assert set(server["env"]) <= set(settings)
 
-    async def ask() -> dict:
+    async def ask() -> set[str]:
         started = StdioServerParameters(command=str(COMMAND), args=server["args"], env=settings)
         async with Client(started) as client:
-            return (await client.call_tool("forecast", {"hours": 1})).structured_content
+            return {tool.name for tool in (await client.list_tools()).tools}
 
-    assert len(asyncio.run(ask())["hours"]) == 1
+    assert "forecast" in asyncio.run(ask())
 
 
 @pytest.mark.parametrize("heading", ["On this machine", "Over HTTP"])
