@@ -10,7 +10,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help setup wheel demo local contract check test budget lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
-        pipeline notebooks grafana clean
+        pipeline notebooks grafana client clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -133,6 +133,9 @@ notebooks: $(READY) ## run all four notebooks and render them into docs/notebook
 
 grafana: $(READY) ## write Grafana's dashboard after a change of infra/grafana/write_dashboard.py
 	$(BIN)/python infra/grafana/write_dashboard.py
+
+client: $(READY) ## write the client's types after a change of the service's addresses or answers
+	$(BIN)/python clients/python/write_types.py
 
 clean:           ## remove .venv/ and caches; data and models are kept
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

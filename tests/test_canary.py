@@ -223,8 +223,8 @@ BROKEN_DATABASES = {
     "of no kind": PASSWORD,
     "with a password that is wrong": None,
 }
-# These are tested on their own below.
-OTHERS = {"serve", "dashboard", "worker", "local", "sandbox", "demo", "db url"}
+# These are tested on their own below, `mcp` in tests/serving/client/test_mcp_server.py.
+OTHERS = {"serve", "dashboard", "worker", "local", "sandbox", "demo", "db url", "mcp"}
 
 
 def test_every_command_has_a_case():

@@ -74,6 +74,7 @@ for command in (
     orchestration.replay,
     servers.serve,
     servers.dashboard,
+    servers.mcp,
     orchestration.worker,
     data.status,
     data.quarantine,

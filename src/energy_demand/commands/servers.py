@@ -107,6 +107,23 @@ def dashboard(now: Now = None) -> None:
     run(current_settings(**({} if now is None else {"energy_demand_now": now})))
 
 
+def mcp(now: Now = None) -> None:
+    """Serve forecasts, scores and status to an assistant, by the Model Context Protocol on stdin and stdout.
+
+    Example: claude mcp add energy-demand -- energy-demand mcp
+    """
+    try:
+        from energy_demand.mcp_server import run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"mcp", "mcp_types"}:
+            raise
+        raise UserError(
+            "the Model Context Protocol is not installed; nothing was started. Install the extra `mcp`: "
+            "pip install 'energy-demand[mcp]'"
+        ) from None
+    run(current_settings(**({} if now is None else {"energy_demand_now": now})))
+
+
 def demo() -> None:
     """Run the whole loop on synthetic data: no key, no Docker, no network.
 

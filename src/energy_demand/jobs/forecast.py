@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from energy_demand.code_identity import code_identity
@@ -10,12 +10,12 @@ from energy_demand.config import FIRST_REGION, FORECAST_HORIZON_HOURS
 from energy_demand.data.record_store import load_recent
 from energy_demand.database import predictions
 from energy_demand.jobs.fallback_ladder import best_available
-from energy_demand.model.predict import Question, hours_of_day, next_hours
-from energy_demand.timeaxis import local_day, utc_text
+from energy_demand.model.predict import ForecastError, Question, hours_of_day, next_hours
+from energy_demand.timeaxis import local_day, parse_day, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import date, datetime
 
     import pandas as pd
 
@@ -74,17 +74,20 @@ def _of_region(settings: Settings) -> str:
 def asked_hours(
     settings: Settings, issued_at: datetime, *, hours: int | None = None, day: date | str | None = None
 ) -> pd.DatetimeIndex:
-    """The next `hours` (24 by default), or all hours of a local `day` (a date or `tomorrow`).
+    """The next `hours` (24 by default), or all hours of a local `day` (a date, its text, or `tomorrow`).
 
     Raises:
-        ForecastError: they cannot be forecast at `issued_at`.
+        ForecastError: they cannot be forecast at `issued_at`, or both are given.
+        TimeFormatError: the text is no day.
     """
     zone = settings.region.zone
+    if day is None:
+        return next_hours(issued_at, FORECAST_HORIZON_HOURS if hours is None else hours)
+    if hours is not None:
+        raise ForecastError("give hours or day, not both")
     if day == TOMORROW:
         day = local_day(issued_at, zone) + timedelta(days=1)
-    if isinstance(day, date):
-        return hours_of_day(day, issued_at, zone)
-    return next_hours(issued_at, FORECAST_HORIZON_HOURS if hours is None else hours)
+    return hours_of_day(parse_day(day) if isinstance(day, str) else day, issued_at, zone)
 
 
 def forecast_stored(
