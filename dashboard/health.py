@@ -118,6 +118,37 @@ def _decided_at(row: Mapping[str, Any]) -> datetime:
     return at
 
 
+def sources_sign(states: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> Sign:
+    """Whether the last attempt at every source succeeded.
+
+    Args:
+        states: `source`, `last_success_at`, `last_error_at`, `last_error` of each.
+        zone: of the times.
+    """
+    title = "Sources"
+    failing = [
+        row
+        for row in states
+        if row["last_error_at"] is not None
+        and (row["last_success_at"] is None or row["last_error_at"] > row["last_success_at"])
+    ]
+    if failing:
+        names = ", ".join(sorted({str(row["source"]) for row in failing}))
+        newest = max(failing, key=lambda row: row["last_error_at"])
+        return Sign(
+            title,
+            "bad",
+            f"no new data from {names}",
+            f"{newest['last_error_at'].astimezone(zone):%a %d %b %H:%M}: {newest['last_error']}",
+        )
+    asked = [row["last_success_at"] for row in states if row["last_success_at"] is not None]
+    if not asked:
+        return Sign(
+            title, "unknown", "never asked", "Run `energy-demand backfill` or `energy-demand ingest`."
+        )
+    return Sign(title, "good", "all answer", f"Asked last {max(asked).astimezone(zone):%a %d %b %H:%M}.")
+
+
 def decision_sign(
     check: Mapping[str, Any] | None, retraining: Mapping[str, Any] | None, zone: ZoneInfo
 ) -> Sign:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import figures, queries, store, widgets
-from energy_demand.database import repository
-from energy_demand.evaluation.operator_forecast import corrected_daily, sound
+from dashboard.operator_days import daily_mape, operator_days
 from energy_demand.jobs.operator_combination import live_scores
 from energy_demand.model.forecast import CHAMPION
-from energy_demand.timeaxis import day_periods, local_day
 
 if TYPE_CHECKING:
     from energy_demand.database.judged import Judged
 
 HOURLY_DAYS = 62  # longer ranges are drawn by day
-LEARNING_DAYS = 120  # before the first day, for the bias correction of the operator forecast
 BINS_PER_MAE = 4
 OPERATOR_ROWS = {
     "model": "ours alone",
@@ -176,18 +172,14 @@ def _operator(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: A
     """Hours and daily totals against the grid operator's day-ahead forecast."""
     _operator_hours(which, days)
     st.markdown("**Daily energy: model against the grid operator's day-ahead forecast**")
-    compared = _operator_days(which, days)
+    compared = operator_days(which, days)
     if compared.empty:
         st.caption("None of these days has both an operator forecast and a model forecast of all its hours.")
         return
-    absolute_percent = {
-        name: 100 * (compared[name] - compared["actual"]).abs() / compared["actual"]
-        for name in ("model", "operator", "operator_corrected")
-    }
     table = pd.DataFrame(
         {
             "forecast": ["model", "operator, as published", "operator, bias-corrected"],
-            "MAPE %": [values.mean() for values in absolute_percent.values()],
+            "MAPE %": daily_mape(compared).to_list(),
             "days": [len(compared)] * 3,
         }
     )
@@ -195,37 +187,6 @@ def _operator(which: Judged, days: pd.DataFrame, mae: float) -> None:  # noqa: A
         table, hide_index=True, column_config={"MAPE %": st.column_config.NumberColumn(format="%.2f")}
     )
     widgets.download(compared, "daily_against_operator", "These days")
-
-
-def _operator_days(which: Judged, days: pd.DataFrame) -> pd.DataFrame:
-    """`day`, `actual`, `model`, `operator`, `operator_corrected` (MWh) of the days that all of them have."""
-    columns = ["day", "actual", "model", "operator", "operator_corrected"]
-    zone = store.settings().region.zone
-    first, last = days["day"].iloc[0], days["day"].iloc[-1]
-    begin = first - timedelta(days=LEARNING_DAYS)
-    daily = store.read(
-        repository.read_daily, which.respondent, which.zone, begin, last, which.now
-    ).pivot_table(index="day", columns="series", values="value")
-    if not {"D", "DF"} <= set(daily.columns):
-        return pd.DataFrame(columns=columns)
-    calendar = [each.date() for each in pd.date_range(begin, last, freq="D")]
-    daily = daily.reindex(calendar)
-    today = local_day(which.now, zone)
-    whole = [
-        day < today and count == len(day_periods(day, zone))
-        for day, count in zip(days["day"], days["hours"], strict=True)
-    ]
-    model = days[whole].set_index("day")
-    table = pd.DataFrame(
-        {
-            "actual": daily["D"],
-            "model": (model["predicted"] * model["hours"]).reindex(calendar),
-            "operator": daily["DF"],
-            "operator_corrected": corrected_daily(daily["DF"], daily["D"]),
-        }
-    )
-    table = table[sound(table["operator"], table["actual"])].dropna()
-    return table.rename_axis("day").reset_index()[columns]
 
 
 def _operator_hours(which: Judged, days: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Overview: tomorrow's forecast with its intervals, the model, the data, drift, and the last decision."""
+"""Overview: what is wrong, tomorrow with its intervals, how good last week was, what drives tomorrow."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import figures, queries, store, widgets
-from dashboard.health import decision_sign, drift_sign, freshness_sign, model_sign, newest_decision
-from energy_demand.database import decisions
+from dashboard.health import (
+    decision_sign,
+    drift_sign,
+    freshness_sign,
+    model_sign,
+    newest_decision,
+    sources_sign,
+)
+from dashboard.operator_days import daily_mape, operator_days
+from energy_demand.data.weather_path import MAIN
+from energy_demand.database import decisions, state
 from energy_demand.database.judged import Judged
 from energy_demand.database.watched import champion_share
 from energy_demand.errors import UserError
@@ -19,10 +28,11 @@ from energy_demand.evaluation.beside_operator import COMBINATION, OUR_WEIGHT, be
 from energy_demand.jobs.operator_combination import read_known
 from energy_demand.limits import mae_limit_mwh
 from energy_demand.model.forecast import WHAT_ANSWERED
-from energy_demand.model.forecaster import PREDICTED, ROOFTOP_MWH
-from energy_demand.timeaxis import HOUR, day_periods, local_day, utc_index
+from energy_demand.model.forecaster import EXPLANATION, PREDICTED, ROOFTOP_MWH, TYPICAL
+from energy_demand.timeaxis import HOUR, day_periods, local_day, local_midnight, utc_index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date, datetime
 
     from dashboard.health import Sign
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
 
 BEFORE = timedelta(hours=48)  # of demand, drawn before the forecast
 WEEK = timedelta(days=7)
+LEAST_SHOWN_MW = 10.0  # a smaller part drives nothing
 RETRAININGS = 10  # newest, of which one that was decided on or undone last is shown
 COUNTS_HELP = {
     "Champion answered": "Share of the last 7 days' scheduled hours; a fallback answered the others, and "
@@ -38,18 +49,100 @@ COUNTS_HELP = {
 
 
 def show() -> None:
-    """The page."""
+    """The page; what needs the model itself comes last, so that the rest is there at once."""
     region, now = store.settings().region, store.now()
     tomorrow = local_day(now, region.zone) + timedelta(days=1)
+    signs = _signs(now)
+    _problems(signs)
     left, right = st.columns([5, 3], gap="large")
     with left:
-        st.subheader(f"Tomorrow, {tomorrow:%A %d %B %Y}: {region.respondent}")
+        st.header(f"Tomorrow, {tomorrow:%A %d %B %Y}: {region.respondent}", anchor=False)
         with widgets.warn_on_failure():
             _forecast(tomorrow, now)
+        drivers = st.container()
     with right:
-        _signs(now)
+        st.header("Last 7 days", anchor=False)
+        with widgets.warn_on_failure():
+            _last_week(now)
+        st.header("Health", anchor=False)
+        for sign in signs:
+            widgets.show_sign(sign)
         _links()
     _counts(now)
+    with drivers, widgets.warn_on_failure():
+        _drivers(tomorrow, now)
+
+
+def _problems(signs: Sequence[Sign]) -> None:
+    """One line on whether anything is wrong."""
+    bad = [sign for sign in signs if sign.level == "bad"]
+    if not bad:
+        st.success(
+            "No problem is known: model, data, sources and drift are within their limits.",
+            icon=":material/check_circle:",
+        )
+        return
+    lines = "  \n".join(f"**{sign.title}: {sign.headline}.** {sign.sentence}" for sign in bad)
+    st.error(lines, icon=":material/error:")
+
+
+def _last_week(now: datetime) -> None:
+    """Our error, and the grid operator's on the same days."""
+    zone = store.settings().region.zone
+    today = local_day(now, zone)
+    start, end = (local_midnight(day, zone) for day in (today - WEEK, today))
+    which = Judged(store.respondent(), store.zone(), start, end, now, widgets.DAY_AHEAD_LEADS)
+    days = store.read(queries.days, which)
+    scored = queries.over_all(days)
+    ours, theirs = st.columns(2)
+    if not scored["known"]:
+        st.caption(widgets.no_forecasts())
+        return
+    ours.metric(
+        "Our error, by the hour",
+        f"{scored['mape']:.2f} %",
+        help=f"MAPE of {scored['known']} hours, each forecast at 09:00 on the day before.",
+    )
+    compared = operator_days(which, days)
+    if compared.empty:
+        theirs.metric("Same hour last week", _percent(scored["seasonal_naive_168_mape"]))
+        st.caption("The grid operator's forecast of these days is not stored.")
+        return
+    errors = daily_mape(compared)
+    theirs.metric(
+        "Grid operator's, by the day",
+        f"{errors['operator']:.2f} %",
+        help=f"MAPE of the day's energy on {len(compared)} days, as published; without its usual bias "
+        f"{errors['operator_corrected']:.2f} %.",
+    )
+    st.caption(f"By the day ours is {errors['model']:.2f} %, on the same {len(compared)} days.")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+,.0f}".replace("-", "−")
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f} %"
+
+
+def _drivers(tomorrow: date, now: datetime) -> None:
+    """What the model adds to a typical hour and takes off it, on average over tomorrow."""
+    version = store.champion_version()
+    if version is None:
+        return
+    forecast = store.forecast(now, tomorrow, version)
+    if forecast.explanation is None:
+        return
+    st.header("What drives tomorrow", anchor=False)
+    means = forecast.explanation[list(EXPLANATION)].mean()
+    parts = means.drop(TYPICAL)
+    parts = parts[parts.abs() >= LEAST_SHOWN_MW].sort_values(key=abs, ascending=False)
+    named = " · ".join(
+        f"{str(name).replace('_', ' ')} **{_signed(value)} MW**" for name, value in parts.items()
+    )
+    st.markdown(f"Against a typical hour of {means[TYPICAL]:,.0f} MW, on average over the day: {named}.")
+    st.caption(f"{forecast.inputs[MAIN].max():.0f} °C at the warmest hour, at the main weather site.")
 
 
 def _forecast(tomorrow: date, now: datetime) -> None:
@@ -135,19 +228,21 @@ def _newest_forecast(tomorrow: date, now: datetime) -> tuple[pd.DataFrame, str]:
     return hours, issued
 
 
-def _signs(now: datetime) -> None:
+def _signs(now: datetime) -> list[Sign]:
     respondent, region_zone = store.respondent(), store.settings().region.zone
+    signs = []
     with widgets.warn_on_failure():
-        widgets.show_sign(_model_sign(now))
+        signs.append(_model_sign(now))
     stored = store.read(queries.counts, respondent, store.sites(), now)
     check = store.read(decisions.last_check, respondent, now)
     retrained = store.read(decisions.retrainings, respondent, now, RETRAININGS)
-    for sign in (
+    return [
+        *signs,
         freshness_sign(stored["newest_demand"], now, region_zone),
+        sources_sign(store.read(state.source_states), region_zone),
         drift_sign(check, region_zone),
         decision_sign(check, newest_decision(retrained), region_zone),
-    ):
-        widgets.show_sign(sign)
+    ]
 
 
 def _model_sign(now: datetime) -> Sign:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from browsers import browser, chromium_path, settled
 from dashboard.menu import TITLES
@@ -99,6 +100,16 @@ def rows_of(visit: Visit, button: str, folder: Path) -> list[dict[str, str]]:
     started.value.save_as(path)
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["at 1280 pixels", "at 390 pixels"])
+def test_the_first_screen_is_accessible(size, scheme, visit):
+    """By axe-core: contrast as WCAG AA asks for it, names of controls, order of headings, landmarks."""
+    page = visit(size, scheme).open("overview")
+    page.get_by_text("What drives tomorrow").wait_for()
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["at 1280 pixels", "at 390 pixels"])

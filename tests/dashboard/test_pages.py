@@ -13,7 +13,7 @@ from dashboard import store
 from energy_demand.database.engine import opened
 from energy_demand.database.tables import prediction_log
 from logged import away
-from support import make_settings
+from support import PRESENT, make_settings
 
 PAGES = ["overview", "model_performance", "drift_monitor", "training_history", "feature_importance"]
 
@@ -31,7 +31,16 @@ def run(page: str = "overview") -> AppTest:
 
 def said(app: AppTest) -> str:
     """Every sentence of a page."""
-    parts = [*app.error, *app.warning, *app.info, *app.caption, *app.markdown, *app.subheader]
+    parts = [
+        *app.error,
+        *app.warning,
+        *app.info,
+        *app.caption,
+        *app.markdown,
+        *app.header,
+        *app.subheader,
+        *app.success,
+    ]
     return "\n".join(str(part.value) for part in parts)
 
 
@@ -40,7 +49,8 @@ def test_every_page_shows_what_there_is(page, shown, environment):
     environment(shown)
     app = run(page)
     assert not app.exception
-    assert not app.error
+    wrong = ["**Drift: share 0.50.**"] if page == "overview" else []  # what the stored check found
+    assert [str(each.value)[:22] for each in app.error] == wrong
     assert not app.warning
     assert len(app.get("plotly_chart")) >= {
         "model_performance": 3,
@@ -73,6 +83,32 @@ def test_the_first_screen_answers_what_is_asked_of_it(shown, environment):
     ):
         assert badge in text
     assert "no drift" not in text
+    assert "What drives tomorrow" in text
+    assert "temperature **" in text
+    assert "by the hour" in " ".join(metrics)
+    assert "The grid operator's forecast of these days is not stored" in text or "By the day ours is" in text
+
+
+def test_the_first_screen_says_first_what_is_wrong(shown, environment):
+    environment(shown)
+    with opened(shown) as database, database.transaction() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO source_state (source, subject, last_error_at, last_error) "
+                "VALUES ('a source', 'NY', :now, 'it does not answer')"
+            ),
+            {"now": PRESENT},
+        )
+    try:
+        store.database.clear()
+        store._held.clear()
+        (error,) = run().error
+        assert "**Drift: share 0.50.**" in error.value
+        assert "**Sources: no new data from a source.**" in error.value
+        assert "it does not answer" in error.value
+    finally:
+        with opened(shown) as database, database.transaction() as connection:
+            connection.execute(sa.text("DELETE FROM source_state WHERE source = 'a source'"))
 
 
 def test_the_race_of_a_challenger_in_the_shadow_is_shown(shown, environment):
