@@ -21,6 +21,7 @@ print("loaded:", *sorted(sys.modules))
 sys.exit(main_failed)
 """
 NEVER = {
+    "mcp",
     "mlflow",
     "sklearn",
     "pandera",

@@ -170,9 +170,9 @@ def plain_errors(url: httpx.URL) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        reason = str(error) or type(error).__name__
+        place, reason = url.copy_with(userinfo=b""), str(error) or type(error).__name__
         raise UnreachableError(
-            f"{url} cannot be reached, or broke off ({reason}); check that the service runs"
+            f"{place} cannot be reached, or broke off ({reason}); check that the service runs"
         ) from None
 
 
@@ -206,9 +206,9 @@ def connection(
     try:
         base = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ClientError(f"{url!r} is not a valid address ({error})") from None
+        raise ClientError(f"the address is not valid ({error})") from None
     if base.scheme not in {"http", "https"} or not base.host:
-        raise ClientError(f"{url!r} is not the address of a service; expected e.g. http://127.0.0.1:8000")
+        raise ClientError(f"{base!r} is not the address of a service; expected e.g. http://127.0.0.1:8000")
     key = {} if api_key is None else {"X-API-Key": api_key}
     return {
         "base_url": base,

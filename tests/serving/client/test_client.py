@@ -193,6 +193,7 @@ class Moody:
             Route("/energy/{path:path}", answer, methods=["GET", "POST"]),
             Route("/html/{path:path}", lambda _: PlainTextResponse("<html>hello</html>")),
             Route("/moved/{path:path}", lambda _: RedirectResponse("https://elsewhere.test/")),
+            Route("/cut/{path:path}", lambda _: PlainTextResponse("half", headers={"Content-Length": "8"})),
             Route("/proxy/{path:path}", lambda _: PlainTextResponse("<html>bad</html>", 502)),
         ]
         return Starlette(routes=routes)
@@ -225,6 +226,13 @@ def test_safe_reads_are_tried_again_and_nothing_else(moody):
         service.failures = [503] * 4
         with pytest.raises(ServiceError, match="not now"):
             client.demand()
+
+
+def test_an_answer_that_breaks_off_leaves_no_file(moody, tmp_path):
+    _, url = moody
+    with Client(f"{url}/cut", attempts=2) as client, pytest.raises(UnreachableError, match="broke off"):
+        client.save("demand", tmp_path / "demand.csv")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_key_is_sent_as_the_service_takes_it_and_never_shown(moody):
