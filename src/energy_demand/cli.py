@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand import __version__
-from energy_demand.commands import data, database, doctor, exports, local, model, orchestration, servers
+from energy_demand.commands import (
+    data,
+    database,
+    doctor,
+    exports,
+    local,
+    model,
+    orchestration,
+    peaks,
+    servers,
+)
 from energy_demand.errors import UserError
 from energy_demand.logs import configure_logging, redact
 
@@ -53,6 +63,7 @@ for command in (
     model.train,
     model.forecast,
     model.backtest,
+    peaks.peaks,
     exports.forecasts,
     exports.demand,
     exports.scores,

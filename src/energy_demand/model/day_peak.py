@@ -70,6 +70,12 @@ class DayPeak:
             named = [max(self.hours, key=lambda hour: float(hour[PREDICTED]))["period"]]
         return named[0] - HOUR, named[-1]
 
+    def headline(self, place: str, zone: ZoneInfo) -> str:
+        """The day in a few words."""
+        start, end = (moment.astimezone(zone) for moment in self.likely)
+        expected = f"{self.quantiles[0.5] / 1000:.1f} GW"
+        return f"Peak demand in {place}: {expected}, likely {start:%H:%M} to {end:%H:%M}"
+
     def reason(self, zone: ZoneInfo) -> str:
         """Why the day is alerted or not, a sentence."""
         if self.hour_probability is None:
