@@ -27,7 +27,8 @@ from energy_demand.serving.http.failures import add_failures
 from energy_demand.serving.http.idempotency import Replayed
 from energy_demand.serving.http.middleware import Guarded, Headed, Limited, Observed
 from energy_demand.serving.http.openapi import body_of, described, responses
-from energy_demand.serving.http.peak_routes import add_peaks, day_parameter
+from energy_demand.serving.http.parameters import REGION, REGION_TEXT, Region, parse_day_or_tomorrow
+from energy_demand.serving.http.peak_routes import add_peaks
 from energy_demand.serving.schemas import (
     Batch,
     FeatureRow,
@@ -50,9 +51,6 @@ JSON = "application/json"
 NO_MODEL = "none"
 NOT_LOADED = "the newest champion is not loaded; GET /model and the log have the reason"
 FORECAST_PARAMETERS = ("hours", "day", "explain", "quantiles", "region")
-REGION = "region"
-REGION_TEXT = "One of EIA_REGIONS; default: EIA_REGION, the default region."
-Region = Annotated[str | None, Query(description=REGION_TEXT)]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -78,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     _add_predictions(app, service)
     _add_routes(app, service)
     add_exports(app, service, REGION_TEXT)
-    add_peaks(app, service, REGION_TEXT)
+    add_peaks(app, service)
     add_failures(app)
     # The last one added is the outermost.
     app.add_middleware(Replayed)
@@ -117,7 +115,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         ] = None,
         day: Annotated[
             Literal["tomorrow"] | date | None,
-            BeforeValidator(day_parameter),
+            BeforeValidator(parse_day_or_tomorrow),
             Query(
                 description="Forecast all 23, 24 or 25 hours of a local day: `tomorrow` or a date; "
                 "not together with hours."

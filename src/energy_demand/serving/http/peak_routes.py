@@ -9,44 +9,32 @@ import orjson
 from fastapi import Query, Request, Response
 from pydantic import BeforeValidator
 
-from energy_demand.jobs.forecast import TOMORROW
 from energy_demand.serving.http.answers import BadFieldError, request_id_of
 from energy_demand.serving.http.openapi import responses
+from energy_demand.serving.http.parameters import REGION, Region, parse_day_or_tomorrow
 from energy_demand.serving.peak_calendar import peak_calendar
 from energy_demand.serving.peak_schemas import PeaksAnswer
 from energy_demand.serving.schemas import FIRST_YEAR
-from energy_demand.timeaxis import TimeFormatError, local_day, parse_day
+from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from energy_demand.serving.service import Service
 
-REGION = "region"
 CALENDAR = "text/calendar"
 JSON = "application/json"
 
 
-def day_parameter(text: object) -> object:
-    """`tomorrow` or a day, from a query."""
-    if not isinstance(text, str) or text == TOMORROW:
-        return text
-    try:
-        return parse_day(text)
-    except TimeFormatError as error:
-        raise ValueError(f"{error} or tomorrow") from None
-
-
 Day = Annotated[
     Literal["tomorrow"] | date,
-    BeforeValidator(day_parameter),
+    BeforeValidator(parse_day_or_tomorrow),
     Query(description=f"A local day from {FIRST_YEAR} on that ends within 48 hours, or `tomorrow`."),
 ]
 
 
-def add_peaks(app: FastAPI, service: Service, region_text: str) -> None:
+def add_peaks(app: FastAPI, service: Service) -> None:
     """Add both routes."""
-    region_query = Query(description=region_text)
 
     @app.get(
         "/peaks",
@@ -57,7 +45,7 @@ def add_peaks(app: FastAPI, service: Service, region_text: str) -> None:
     async def peaks(
         request: Request,
         day: Day = "tomorrow",
-        region: Annotated[str | None, region_query] = None,
+        region: Region = None,
     ) -> Response:
         """How likely a day is among its year's highest, whether it is alerted, and the year's highest so far.
 
@@ -90,7 +78,7 @@ def add_peaks(app: FastAPI, service: Service, region_text: str) -> None:
             **responses(422, 429, 503, 504),
         },
     )
-    async def calendar(request: Request, region: Annotated[str | None, region_query] = None) -> Response:
+    async def calendar(request: Request, region: Region = None) -> Response:
         """The alerted peak days as a calendar to subscribe to."""
         _check_names(request, (REGION,))
         settings = service.of(region).settings
