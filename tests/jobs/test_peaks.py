@@ -137,10 +137,8 @@ def test_the_body_has_the_highest_days_and_hours_with_what_was_forecast_of_them(
         connection.execute(
             sa.insert(raw_demand).values(**values, known_at=after, ingested_at=after, origin="NY")
         )
-        body = peaks_body(
-            connection, region, after, TOMORROW, stored_peak(connection, region, TOMORROW, after)
-        )
-        before = peaks_body(connection, region, PRESENT, TOMORROW, None)
+        body = peaks_body(connection, region, after, TOMORROW)
+        before = peaks_body(connection, region, PRESENT - MINUTE, TOMORROW)
         truth = repository.read_truth(
             connection, region.respondent, local_midnight(date(2025, 1, 1), region.zone), after, after
         )

@@ -29,8 +29,7 @@ def peaks(
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.forecast import run_forecast  # noqa: PLC0415
-    from energy_demand.jobs.peaks import day_peak, peaks_body  # noqa: PLC0415
-    from energy_demand.jobs.stored_peaks import stored_peak  # noqa: PLC0415
+    from energy_demand.jobs.peaks import peaks_body  # noqa: PLC0415
     from energy_demand.registry.registry import Registry  # noqa: PLC0415
     from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.peaks import print_peaks  # noqa: PLC0415
@@ -45,13 +44,11 @@ def peaks(
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
         with database.transaction() as connection:
-            peak = stored_peak(connection, of, asked, present)
-        if peak is None and asked > today:
+            body = peaks_body(connection, of, present, asked)
+        if body["peak"] is None and asked > today:
             made = run_forecast(database, Registry(settings), settings, present, present, day=asked)
             with database.transaction() as connection:
-                peak = day_peak(connection, of, made, asked, present)
-        with database.transaction() as connection:
-            body = peaks_body(connection, of, present, asked, peak)
+                body = peaks_body(connection, of, present, asked, made)
     if as_json:
         print_json(body)
     else:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.database import peaks, predictions, repository
-from energy_demand.jobs.stored_peaks import stored_year
+from energy_demand.jobs.stored_peaks import stored_peak, stored_year
 from energy_demand.model.day_peak import DayPeak, by_probability
 from energy_demand.model.forecaster import PREDICTED
 from energy_demand.model.peaks import (
@@ -24,7 +24,7 @@ from energy_demand.model.peaks import (
     highest,
     standings,
 )
-from energy_demand.timeaxis import HOUR, local_midnight, utc_index
+from energy_demand.timeaxis import HOUR, local_day, local_midnight, utc_index
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,7 +81,7 @@ def store_peak(connection: sa.Connection, respondent: str, peak: DayPeak) -> Non
 
 
 def peaks_body(
-    connection: sa.Connection, region: Region, now: datetime, day: date, peak: DayPeak | None
+    connection: sa.Connection, region: Region, now: datetime, day: date, forecast: Forecast | None = None
 ) -> dict[str, Any]:
     """The body of `peaks --json` and `GET /peaks`: a day's probabilities, and its year so far.
 
@@ -90,14 +90,18 @@ def peaks_body(
         region: whose.
         now: nothing that became known later is read.
         day: local; its year is shown.
-        peak: what is said of the day; None: nothing is known.
+        forecast: of the day, for one of which no scheduled forecast is stored.
     """
+    peak = stored_peak(connection, region, day, now)
+    if peak is None and forecast is not None:
+        peak = day_peak(connection, region, forecast, day, now)
     zone, respondent = region.zone, region.respondent
     of_day = {each.day: each for each in stored_year(connection, region, day.year, now)}
-    end = min(now, local_midnight(date(day.year + 1, 1, 1), zone))
+    is_over = day.year < local_day(now, zone).year
+    end = local_midnight(date(day.year + 1, 1, 1), zone) if is_over else now
     days, hours = highest(_demand(connection, region, date(day.year, 1, 1), end, as_of=now), zone)
     periods = [each.to_pydatetime() for each in {*days["period"], *hours["period"]}]
-    forecast = predictions.read_day_ahead(connection, respondent, zone.key, periods, now)
+    given = predictions.read_day_ahead(connection, respondent, zone.key, periods, now)
 
     def shown(row: dict[Any, Any]) -> dict[str, Any]:
         of_row, period = of_day.get(row["day"].date()), row["period"].to_pydatetime()
@@ -105,7 +109,7 @@ def peaks_body(
             "day": row["day"].date(),
             "period": period,
             "demand_mwh": round(row["demand_mwh"], 1),
-            "predicted_demand_mwh": None if period not in forecast else round(forecast[period], 1),
+            "predicted_demand_mwh": None if period not in given else round(given[period], 1),
             "hour_probability": None if of_row is None else of_row.to_json(zone)["hour_probability"],
             "alert": None if of_row is None else of_row.alert,
         }

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from energy_demand.database.embedded import EmbeddedServerError
 from energy_demand.database.engine import Database, DatabaseUnavailableError, open_database
-from energy_demand.jobs.peaks import day_peak, peaks_body
-from energy_demand.jobs.stored_peaks import stored_peak, stored_year
+from energy_demand.jobs.peaks import peaks_body
+from energy_demand.jobs.stored_peaks import stored_year
 from energy_demand.serving.forecasts import STATEMENT_SECONDS
 from energy_demand.serving.work import WorkThread
 from energy_demand.timeaxis import local_day
@@ -38,24 +38,14 @@ class Peaks:
 
     async def body(
         self, settings: Settings, now: datetime, day: date, forecast: Forecast | None = None
-    ) -> dict[str, Any] | None:
-        """The body of `GET /peaks`; None for a coming day of which no forecast is stored or given.
+    ) -> dict[str, Any]:
+        """The body of `GET /peaks`; see `peaks_body`.
 
         Raises:
             DatabaseUnavailableError: the database cannot be reached.
             TooBusyError: too many requests are waiting.
         """
-        region = settings.region
-
-        def read(connection: sa.Connection) -> dict[str, Any] | None:
-            peak = stored_peak(connection, region, day, now)
-            if peak is None and forecast is not None:
-                peak = day_peak(connection, region, forecast, day, now)
-            if peak is None and day > local_day(now, region.zone):
-                return None
-            return peaks_body(connection, region, now, day, peak)
-
-        return await self._run(read)
+        return await self._run(lambda connection: peaks_body(connection, settings.region, now, day, forecast))
 
     async def alerted(self, settings: Settings, now: datetime) -> list[DayPeak]:
         """The alerted days of this year up to tomorrow.

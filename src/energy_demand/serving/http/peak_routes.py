@@ -55,11 +55,12 @@ def add_peaks(app: FastAPI, service: Service) -> None:
         _check_names(request, ("day", REGION))
         settings = service.of(region).settings
         now = settings.present()
-        of_day = local_day(now, settings.region.zone) + timedelta(days=1) if isinstance(day, str) else day
+        today = local_day(now, settings.region.zone)
+        of_day = today + timedelta(days=1) if isinstance(day, str) else day
         if of_day.year < FIRST_YEAR:
             raise BadFieldError("day", f"must be in the year {FIRST_YEAR} or later")
         body = await service.peaks.body(settings, now, of_day)
-        if body is None:
+        if body["peak"] is None and of_day > today:
             made = await service.forecast(request_id_of(request.scope), hours=None, day=of_day, region=region)
             body = await service.peaks.body(settings, now, of_day, made.ours)
         # Written once; a test holds it to `PeaksAnswer`.
