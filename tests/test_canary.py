@@ -204,6 +204,7 @@ CASES = {
     "forecasts": ([], 0),
     "demand": (["--json"], 0),
     "scores": (["--by", "quality"], 0),
+    "peaks": ([], 0),
     "db upgrade": ([], 0),
     "db stop": ([], 1),
 }

@@ -42,7 +42,7 @@ def show() -> None:
     alerted = ", ".join(f"{day:%d %b}" for day in body["alerted_days"]) or "none"
     st.caption(f"Alerted in {body['year']}, of about {body['alert_days']} a year: {alerted}.")
     if not body["highest_days"]:
-        st.info(f"No demand of {body['year']} is stored yet.")
+        st.info(f"No demand of {body['year']} is stored yet. Run `energy-demand backfill`.")
         return
     days, hours = (_rows(body[name]) for name in ("highest_days", "highest_hours"))
     widgets.plot(
