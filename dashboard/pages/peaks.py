@@ -24,8 +24,8 @@ CHANCES = {
 SHOWN = {
     "hour": st.column_config.DatetimeColumn("Hour from", format="ddd DD MMM HH:mm"),
     "demand_mwh": st.column_config.NumberColumn("Demand, MWh", format="localized"),
-    "predicted_demand_mwh": st.column_config.NumberColumn("Forecast the day before, MWh", format="localized"),
-    "hour_probability": st.column_config.NumberColumn("Peak probability", format="percent"),
+    "predicted_demand_mwh": st.column_config.NumberColumn("Forecast, MWh", format="localized"),
+    "hour_probability": st.column_config.NumberColumn("Probability", format="percent"),
     "alert": st.column_config.CheckboxColumn("Alerted"),
 }
 
@@ -35,7 +35,7 @@ def show() -> None:
     region, now = store.settings().region, store.now()
     tomorrow = local_day(now, region.zone) + timedelta(days=1)
     body = store.read(peaks_body, region, now, tomorrow)
-    st.subheader(f"Peaks: tomorrow, {tomorrow:%A %d %B %Y}")
+    st.subheader(f"Peaks: tomorrow, {tomorrow:%A %d %B %Y}, {region.respondent}")
     widgets.show_sign(peak_sign(body["peak"]))
     if body["peak"] is not None:
         _chances(body["peak"])
