@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from energy_demand.database.engine import open_database
 from energy_demand.database.tables import peak_forecast
 from energy_demand.jobs.peaks import store_peak
-from energy_demand.model.day_peak import PREDICTED, DayPeak
 from energy_demand.region import NEW_YORK
 from energy_demand.serving.peak_calendar import peak_calendar
 from energy_demand.serving.peak_schemas import EXAMPLE, PeaksAnswer
-from energy_demand.timeaxis import day_ahead_issue, day_periods
+from energy_demand.timeaxis import day_ahead_issue
+from peak_days import peak
 from support import make_settings
 
 if TYPE_CHECKING:
@@ -29,37 +29,6 @@ ROOT = Path(__file__).parents[2]
 ZONE = NEW_YORK.zone
 ALERTED, QUIET, WITHDRAWN, TODAY = date(2025, 1, 22), date(2025, 2, 10), date(2025, 2, 11), date(2025, 3, 12)
 TOMORROW = TODAY + timedelta(days=1)
-
-
-def peak(day: date, *, alert: bool) -> DayPeak:
-    """What might have been said of a day."""
-    issued = day_ahead_issue(day, ZONE)
-    return DayPeak(
-        day=day,
-        issued_at=issued,
-        model_version="1",
-        quality="champion",
-        quantiles={0.1: 23_000.0, 0.5: 24_000.0, 0.9: 25_000.0},
-        hours=[
-            {
-                "period": period.to_pydatetime(),
-                PREDICTED: 20_000.0,
-                "probability": 0.5 if at in {17, 18} else 0.0,
-            }
-            for at, period in enumerate(day_periods(day, ZONE))
-        ],
-        so_far_mwh=22_000.0,
-        day_mwh=23_000.0,
-        hour_mwh=23_500.0,
-        to_come=0.5,
-        so_far_probability=0.9,
-        day_probability=0.8,
-        hour_probability=0.7,
-        needed_probability=0.2,
-        alerts_before=0,
-        alert=alert,
-        made_at=issued,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def day_peak(
     first = date(day.year - EARLIER_YEARS, 1, 1)
     known = standings(_demand(connection, region, first, forecast.issued_at), day, region.zone)
     chances = Chances.of(peak.quantiles, known)
-    alerted = peaks.read_alerts(connection, region.respondent, day.year, made_at)
+    alerted = peaks.read_alerts(connection, region.respondent, day.year, forecast.issued_at)
     before = sum(each < day for each in alerted)
     needed = ALERT_RULE.needed(before, known.to_come)
     probability = chances.hour_probability
