@@ -5,9 +5,9 @@ Every forecast is issued at 09:00 of the day before (`day-ahead`, delay 1 h), wi
 Reads the database of the settings, which must be backfilled.
 
     .venv/bin/python benchmarks/peaks.py --json
-    .venv/bin/python benchmarks/peaks.py --json --first 2023 --work /tmp/peaks
 
 What was forecast is kept in `--work`, a file for each summer: choosing a rule repeats no backtest.
+Delete them after a change of the forecaster.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from energy_demand.timeaxis import Availability
 
 SUMMER = (6, 9)  # months
+FIRST = 2017  # the first summer with a year of weather before it
 ISSUED_FROM = 2024  # the first summer with recorded runs before it
 CHOSEN_UNTIL = 2020  # the rule is chosen on the summers up to here, and reported on those after it
 ALERT_DAYS = ALERT_RULE.alert_days
@@ -90,7 +91,7 @@ def summer(record: Record, year: int, weather: Weather) -> pd.DataFrame:
     return pd.DataFrame(observe.rows)
 
 
-def walk(work: Path, first: int) -> None:
+def walk(work: Path) -> None:
     """Forecast the summers that are not kept yet, and keep the record's demand."""
     work.mkdir(parents=True, exist_ok=True)
     settings = load_settings()
@@ -98,16 +99,13 @@ def walk(work: Path, first: int) -> None:
         record = load_record(database, settings, settings.present())
     record.demand.to_parquet(work / DEMAND, index=False)
     last = record.periods[-1].year
-    for weather, since in (("observed", first), ("as_issued", max(first, ISSUED_FROM))):
+    for weather, since in (("observed", FIRST), ("as_issued", ISSUED_FROM)):
         for year in range(since, last + 1):
-            file = kept(work, year, weather)
-            if not file.is_file():
-                summer(record, year, weather).to_parquet(file, index=False)
-
-
-def kept(work: Path, year: int, weather: str) -> Path:
-    """The file of a summer's forecasts."""
-    return work / f"{year}-{weather}.parquet"
+            file = work / f"{year}-{weather}.parquet"
+            if not file.is_file() and last_scorable_day(record)[1] >= date(year, SUMMER[0], 1):
+                written = file.with_suffix(".part")
+                summer(record, year, weather).to_parquet(written, index=False)
+                written.replace(file)
 
 
 def scored(work: Path, zone: ZoneInfo, availability: Availability) -> dict[str, Any]:
@@ -218,7 +216,6 @@ def main() -> None:
     """Forecast what is not kept, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object, as without it")
-    parser.add_argument("--first", type=int, default=2017, help="the first summer")
     parser.add_argument(
         "--work", type=Path, help="where forecasts are kept; default: peaks/ in the home folder"
     )
@@ -226,7 +223,7 @@ def main() -> None:
     with answer_alone():
         settings = load_settings()
         work = options.work or settings.home / "peaks"
-        walk(work, options.first)
+        walk(work)
         answer = scored(work, settings.region.zone, Protocol.DAY_AHEAD.availability)
     print(json.dumps(answer, indent=1))
 

@@ -22,8 +22,7 @@ def peaks(
 ) -> None:
     """Say how likely a day is among its year's highest, and show the ten highest days and hours so far.
 
-    The scheduled forecast of a day decides whether it is alerted as a peak day. A coming day without one is
-    forecast now.
+    A coming day without a scheduled forecast is forecast now.
 
     Example: energy-demand peaks --day tomorrow
     """
