@@ -427,6 +427,12 @@ def _few_rows() -> list[str]:
         "n_drifted_features, n_total_features, drift_details, triggered_retrain, reason) "
         f"SELECT region, d + interval '5 hours', false, random() / 3, 2, 20, {details}, random() < 0.02, "
         f"'no drift' FROM {days} d CROSS JOIN filled_regions ORDER BY d, region",
+        "INSERT INTO peak_forecast SELECT region, CAST(d AS date) + 1, d + interval '13 hours', '7', 'champion', "
+        "(SELECT jsonb_object_agg(n / 24.0, 20000 + 100 * n) FROM generate_series(1, 23) n), "
+        "(SELECT jsonb_agg(jsonb_build_object('period', d + n * interval '1 hour', 'predicted_demand_mwh', "
+        "random(), 'probability', 0.04)) FROM generate_series(1, 24) n), 20000, 21000, 22000, 0.5, 0.4, 0.05, "
+        "0.5, 0.2, 1, random() < 0.02, d + interval '13 hours' FROM "
+        f"{days} d CROSS JOIN filled_regions ORDER BY d, region",
         "INSERT INTO retraining_log (respondent, started_at, finished_at, trigger, reason, outcome, "
         "model_version, run_id, verdict, contest, decided_at) SELECT region, d, d + interval '3 minutes', "
         "'age', 'the champion is 90 days old', CASE WHEN d > CAST(:now AS timestamptz) - interval '28 days' "

@@ -28,6 +28,7 @@ from energy_demand.database import (
     exports,
     job_runs,
     operator_forecasts,
+    peaks,
     predictions,
     repository,
     state,
@@ -62,8 +63,8 @@ if TYPE_CHECKING:
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 DATABASE_MODULES = (
-    daily_totals, decisions, engine, exports, job_runs, operator_forecasts, predictions, repository, state,
-    watched, weather,
+    daily_totals, decisions, engine, exports, job_runs, operator_forecasts, peaks, predictions, repository,
+    state, watched, weather,
 )  # fmt: skip
 # What the functions on the list are made of.
 PARTS = {"repository.upsert"}
@@ -358,6 +359,23 @@ def _prediction_rows(asked: Asked) -> list[dict[str, Any]]:
     ]
 
 
+def _peak_row(asked: Asked) -> dict[str, Any]:
+    return {
+        "respondent": asked.code,
+        "day": local_day(asked.now, asked.region.zone) + DAY,
+        "issued_at": asked.now,
+        "model_version": "7",
+        "quality": "champion",
+        "peak_quantiles": {"0.5": 15000.0},
+        "hours": [],
+        "to_come": 0.5,
+        "needed_probability": 0.2,
+        "alerts_before": 0,
+        "alert": False,
+        "made_at": asked.now,
+    }
+
+
 def _forecasting() -> list[Query]:
     """What the service and the jobs that forecast do."""
 
@@ -397,6 +415,15 @@ def _forecasting() -> list[Query]:
             c, a.code, f"scheduled {a.code} {local_day(a.now, a.region.zone) + DAY}"
         ),
         "predictions.request_of_hour": lambda c, a, _: predictions.request_of_hour(c, a.code, a.now),
+        "peaks.insert_peak": lambda c, a, _: peaks.insert_peak(c, _peak_row(a)),
+        "peaks.read_peak": lambda c, a, _: peaks.read_peak(
+            c, a.code, local_day(a.now, a.region.zone) + DAY, a.now
+        ),
+        "peaks.read_year": lambda c, a, _: peaks.read_year(c, a.code, a.now.year, a.now),
+        "peaks.read_alerts": lambda c, a, _: peaks.read_alerts(c, a.code, a.now.year, a.now),
+        "predictions.read_day_ahead": lambda c, a, _: predictions.read_day_ahead(
+            c, a.code, a.zone, [a.now - number * DAY for number in range(20)], a.now
+        ),
         "predictions.lock_scheduled": lambda c, _a, _: predictions.lock_scheduled(c),
         "predictions.is_logged": lambda c, a, _: predictions.is_logged(
             c, f"scheduled {a.code} {local_day(a.now, a.region.zone) + DAY}"

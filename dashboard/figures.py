@@ -352,6 +352,40 @@ def importance(values: Mapping[str, float], title: str, most: int = 21) -> go.Fi
     return figure
 
 
+def hour_probabilities(hours: pd.DataFrame, zone: str) -> go.Figure:
+    """Bars of the probability that each hour (`period`, `probability`) is the day's highest."""
+    figure = _figure(legend=False, height=300)
+    figure.add_bar(
+        x=local_starts(hours["period"], zone),
+        y=hours["probability"],
+        marker={"color": PREDICTED},
+        customdata=utc_index(hours["period"]).strftime("%Y-%m-%d %H:%M UTC"),
+        hovertemplate="%{x|%H:%M}: %{y:.1%}<br>ends %{customdata}<extra></extra>",
+    )
+    figure.update_xaxes(tickformat="%H:%M")
+    figure.update_yaxes(title="highest hour of the day", tickformat=".0%", rangemode="tozero")
+    return figure
+
+
+def highest_days(days: pd.DataFrame) -> go.Figure:
+    """Bars of the highest days (`day`, `demand_mwh`), and what was forecast (`predicted_demand_mwh`)."""
+    figure = _figure(height=300)
+    names = [f"{day:%d %b}" for day in days["day"]]
+    figure.add_bar(x=names, y=days["demand_mwh"], name="demand", marker={"color": ACTUAL})
+    figure.add_scatter(
+        x=names,
+        y=days["predicted_demand_mwh"],
+        name="forecast the day before",
+        mode="markers",
+        marker={"color": PREDICTED, "size": 10},
+    )
+    values = days[["demand_mwh", "predicted_demand_mwh"]].astype(float).to_numpy()
+    low, high = np.nanmin(values), np.nanmax(values)
+    room = 0.2 * max(high - low, 1.0)
+    figure.update_yaxes(title="MWh", tickformat=",.0f", range=[low - room, high + room])
+    return figure
+
+
 def explained(parts: Mapping[str, float], start: str) -> go.Figure:
     """A forecast as a sum: from `start` through each part to the whole (MWh).
 

@@ -36,6 +36,14 @@ class Sign:
     sentence: str
 
 
+def peak_sign(peak: Mapping[str, Any] | None) -> Sign:
+    """Whether a day is alerted as a peak day; None: its scheduled forecast is not stored yet."""
+    if peak is None:
+        return Sign("Peak day", "unknown", "not forecast yet", "The scheduled forecast, at 09:00, decides.")
+    headline = "alerted" if peak["alert"] else "not alerted"
+    return Sign("Peak day", "bad" if peak["alert"] else "good", headline, f"{peak['reason']}.")
+
+
 def model_sign(
     recent: Mapping[str, Any] | None,
     champion: str | None,

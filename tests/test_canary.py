@@ -205,6 +205,7 @@ CASES = {
     "demand": (["--json"], 0),
     "scores": (["--by", "quality"], 0),
     "reproduce": (["2030-01-01T00:00Z"], 1),  # not logged
+    "peaks": ([], 0),
     "db upgrade": ([], 0),
     "db stop": ([], 1),
 }

@@ -620,6 +620,7 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
         "demand",
         "scores",
         "reproduce",
+        "peaks",
         "demo",
         "db",
         "db upgrade",
@@ -738,6 +739,27 @@ def test_a_morning_without_upstreams_logs_the_forecast_and_ends_with_one_line(sh
     assert err.splitlines()[-1].startswith(
         "error: tomorrow's forecast is logged, but new data could not be ingested:"
     )
+
+
+def test_the_peaks_are_told_as_one_json_object_and_as_text(shop, call):
+    status, out, err = call(shop, "peaks", "--json")
+    (line,) = out.splitlines()
+    body = json.loads(line)
+    assert status == 0
+    assert (body["region"], body["day"], body["peak"]["day"]) == ("NY", "2025-03-13", "2025-03-13")
+    assert len(body["highest_days"]) == len(body["highest_hours"]) == 10
+    assert "database: " in err
+    status, out, _ = call(shop, "peaks", "--day", "2025-03-13")
+    assert status == 0
+    assert "".join(body["peak"]["reason"].split()) in "".join(out.split())
+    status, out, _ = call(shop, "peaks", "--day", "2025-02-20")
+    assert (status, out.splitlines()[0]) == (0, "no scheduled forecast of 2025-02-20 is stored")
+    status, out, err = call(shop, "peaks", "--day", "1999-12-31")
+    assert (status, out) == (2, "")
+    assert "--day must be in the year 2000 or later" in err
+    status, _, err = call(shop, "peaks", "--day", "2025-04-01")
+    assert status == 1
+    assert "ends more than 48 hours after" in err
 
 
 def test_a_scheduled_forecast_takes_no_other_choice(shop, call):

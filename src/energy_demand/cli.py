@@ -21,6 +21,7 @@ from energy_demand.commands import (
     local,
     model,
     orchestration,
+    peaks,
     reproduction,
     servers,
 )
@@ -63,6 +64,7 @@ for command in (
     model.train,
     model.forecast,
     model.backtest,
+    peaks.peaks,
     exports.forecasts,
     exports.demand,
     exports.scores,

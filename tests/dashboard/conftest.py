@@ -21,6 +21,7 @@ from energy_demand.database.tables import drift_log, retraining_log
 from energy_demand.evaluation.promotion import FIRST, Decision, Verdict
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
+from energy_demand.jobs.peaks import day_peak, store_peak
 from energy_demand.jobs.shadow import plain_verdict, stored_contest
 from energy_demand.monitoring.drift_detection import WATCHED, generate_drift_html_report
 from energy_demand.registry.registry import Registry
@@ -80,6 +81,7 @@ def _forecasts(database: Database, registry: Registry, settings: Settings) -> No
             made = forecast_stored(database, settings, issued, day_periods(day, zone), champion)
             rows = made.log_rows("scheduled", f"scheduled NY {day}", issued, "NY", code_identity())
             predictions.insert_predictions(connection, rows)
+            store_peak(connection, "NY", day_peak(connection, settings.region, made, day, issued))
             if issued > PRESENT - 7 * DAY:
                 shadow = {"source": "shadow", "model_version": "2", "request_id": f"shadow NY {day}"}
                 predictions.insert_predictions(

@@ -131,3 +131,25 @@ def test_a_race_has_a_line_for_each_model_and_marks_where_the_shadow_begins(sinc
     assert len(figure.layout.shapes) == lines
     gap = figures.daily_race(days.drop(index=[2]), names, pd.Timestamp(since).to_pydatetime(), ZONE)
     assert np.flatnonzero(np.isnan(trace(gap, "version 1, serves").y.astype(float))).tolist() == [2]
+
+
+def test_probabilities_of_hours_stand_at_their_local_starts():
+    given = pd.DataFrame({"period": hours(2)["timestamp"], "probability": [0.25, 0.75]})
+    (bars,) = figures.hour_probabilities(given, ZONE).data
+    assert pd.Timestamp(bars.x[0]) == pd.Timestamp("2025-03-08 00:00")
+    assert (list(bars.y), bars.customdata[1]) == ([0.25, 0.75], "2025-03-08 07:00 UTC")
+
+
+def test_the_highest_days_are_drawn_with_the_forecasts_that_are_known():
+    given = pd.DataFrame(
+        {
+            "day": [datetime(2025, 7, 29, tzinfo=UTC).date(), datetime(2025, 6, 24, tzinfo=UTC).date()],
+            "demand_mwh": [31_000.0, 30_000.0],
+            "predicted_demand_mwh": [None, 29_000.0],
+        }
+    )
+    figure = figures.highest_days(given)
+    assert list(trace(figure, "demand").x) == ["29 Jul", "24 Jun"]
+    assert np.isnan(trace(figure, "forecast the day before").y[0])
+    low, high = figure.layout.yaxis.range
+    assert low < 29_000 < 31_000 < high

@@ -16,6 +16,7 @@ from dashboard.health import (
     freshness_sign,
     model_sign,
     newest_decision,
+    peak_sign,
 )
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.monitoring.performance_monitor import WORSE_RATIO
@@ -147,3 +148,16 @@ def test_of_several_retrainings_the_one_that_was_decided_on_last_is_shown():
     refused["started_at"] = PRESENT - timedelta(days=2)
     assert newest_decision([refused, UNDONE]) is UNDONE, "both at one check"
     assert newest_decision([RETRAINING, refused, UNDONE]) is RETRAINING
+
+
+@pytest.mark.parametrize(
+    ("peak", "level", "headline"),
+    [
+        pytest.param(None, "unknown", "not forecast yet", id="before nine"),
+        pytest.param({"alert": True, "reason": "hot"}, "bad", "alerted", id="a peak day"),
+        pytest.param({"alert": False, "reason": "mild"}, "good", "not alerted", id="a usual day"),
+    ],
+)
+def test_a_peak_day_is_told(peak, level, headline):
+    sign = peak_sign(peak)
+    assert (sign.level, sign.headline) == (level, headline)

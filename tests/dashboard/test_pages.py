@@ -15,7 +15,7 @@ from energy_demand.database.tables import prediction_log
 from logged import away
 from support import PRESENT, make_settings
 
-PAGES = ["overview", "model_performance", "drift_monitor", "training_history", "feature_importance"]
+PAGES = ["overview", "peaks", "model_performance", "drift_monitor", "training_history", "feature_importance"]
 
 
 def _script(page: str) -> None:

@@ -49,6 +49,8 @@ EMPTY = Watched(
     shadows=(),
     flows=(),
     feature_rows=0,
+    peak=None,
+    peak_alerts=0,
 )
 
 

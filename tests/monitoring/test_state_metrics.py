@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -11,9 +12,11 @@ from prometheus_client import CollectorRegistry
 from energy_demand.database import decisions, job_runs, predictions
 from energy_demand.database.job_runs import Job
 from energy_demand.database.tables import drift_log, raw_demand, retraining_log, truth_flag
+from energy_demand.jobs.peaks import store_peak
 from energy_demand.monitoring import state_metrics
 from energy_demand.monitoring.state_metrics import StateCollector
 from logged import HOUR, away, row
+from peak_days import peak
 from support import PRESENT, make_settings
 
 AWAY = {"database_up": 0.0, "region_usable": 1.0, "region_local_hour": 9.0}
@@ -25,6 +28,7 @@ EMPTY = {
     "forecast_tomorrow_hours": 0.0,
     "promotion_rolled_back": 0.0,
     "feature_rows": 0.0,
+    "peak_alerts": 0.0,
 }
 
 
@@ -165,6 +169,18 @@ def test_outcomes_of_flows_and_of_the_last_retraining_are_reported(scrape, datab
         decisions.end_retraining(connection, number, PRESENT, "promoted")
         job_runs.record_end(connection, Job.RETRAIN, "NY", PRESENT)
     assert scrape()["retraining_failed"] == 0.0
+
+
+def test_tomorrow_s_peak_is_reported_once_it_is_forecast(scrape, database):
+    tomorrow = PRESENT.date() + timedelta(days=1)
+    with database.transaction() as connection:
+        store_peak(connection, "NY", peak(PRESENT.date(), alert=True))
+        store_peak(connection, "PJM", peak(tomorrow, alert=True))
+    assert scrape() == {**EMPTY, "peak_alerts": 1.0}
+    with database.transaction() as connection:
+        store_peak(connection, "NY", peak(tomorrow, alert=True))
+    found = {"peak_alerts": 2.0, "peak_alert_tomorrow": 1.0, "peak_probability_tomorrow": 0.7}
+    assert scrape() == {**EMPTY, **found}
 
 
 def test_the_challenger_its_forecasts_and_a_rollback_are_reported(scrape, database):

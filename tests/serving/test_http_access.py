@@ -26,6 +26,8 @@ GUARDED = [
     ("GET", "/forecasts"),
     ("GET", "/demand"),
     ("GET", "/scores"),
+    ("GET", "/peaks"),
+    ("GET", "/peaks.ics"),
     ("GET", "/nope"),
 ]
 OPEN = ["/health", "/ready", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"]

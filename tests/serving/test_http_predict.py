@@ -196,7 +196,7 @@ def test_the_pages_about_the_api_need_nothing_from_elsewhere(service):
     shown = service.client.get("/openapi.json").json()["paths"]
     assert shown.keys() == {
         "/predict", "/predict/batch", "/forecast", "/model", "/reload-model", "/health", "/ready",
-        "/forecasts", "/demand", "/scores",
+        "/forecasts", "/demand", "/scores", "/peaks", "/peaks.ics",
     }  # fmt: skip
 
 
@@ -222,6 +222,8 @@ READ = [
     "/forecasts?format=csv",
     "/demand",
     "/scores",
+    "/peaks?day=2025-03-01",
+    "/peaks.ics",
     "/ready",
     "/model",
     "/docs",

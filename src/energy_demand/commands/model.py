@@ -166,6 +166,8 @@ def _morning(settings: Settings, emit: Emit) -> None:
         line = f"the forecast for {outcome.day} was already logged; nothing changed"
     else:
         line = f"logged: {peak_sentence(outcome.forecast, settings.region.zone)}"
+        if outcome.peak is not None and outcome.peak.alert:
+            line += f"\n{outcome.peak.reason(settings.region.zone)}"
     emit(outcome.to_json(), lambda _body: out.print(line))
     if outcome.trouble is not None:
         raise NothingNewError(outcome.trouble)

@@ -27,6 +27,9 @@ def moment(text: str) -> datetime:
         raise typer.BadParameter(str(error)) from None
 
 
+FIRST_YEAR = 2000  # of demand that can be asked for
+
+
 def day(text: str) -> date:
     """Parse a day from the command line."""
     try:

@@ -173,6 +173,17 @@ def read_scheduled(
     return frame.astype({name: float for name in frame.columns if name not in others})
 
 
+def read_day_ahead(
+    connection: sa.Connection, respondent: str, zone: str, periods: Sequence[datetime], now: datetime
+) -> dict[datetime, float]:
+    """MWh that the scheduled forecast gave each of these hours; one without such a forecast has no entry."""
+    rows = scored_forecasts(zone, now).c
+    query = sa.select(rows.timestamp, rows.predicted).where(
+        rows.respondent == respondent, rows.timestamp.in_(periods)
+    )
+    return dict(connection.execute(query).tuples().all())
+
+
 def read_points(
     connection: sa.Connection, respondent: str, zone: str, start: datetime, now: datetime
 ) -> pd.DataFrame:

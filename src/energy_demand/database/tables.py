@@ -287,6 +287,33 @@ prediction_log = sa.Table(
     ),
 )
 
+# What each logged forecast of a whole local day says of its peak, as of its issue; the newest issue counts.
+# `peak_quantiles` by probability. A threshold or probability is missing where it is unknown.
+peak_forecast = sa.Table(
+    "peak_forecast",
+    metadata,
+    _text("respondent"),
+    sa.Column("day", sa.Date, nullable=False),
+    _moment("issued_at"),
+    _text("model_version"),
+    _text("quality"),
+    sa.Column("peak_quantiles", JSONB, nullable=False),
+    sa.Column("hours", JSONB, nullable=False),
+    *(
+        _number(name, optional=True)
+        for name in (
+            *("so_far_mwh", "day_mwh", "hour_mwh"),
+            *("so_far_probability", "day_probability", "hour_probability"),
+        )
+    ),
+    _number("to_come"),
+    _number("needed_probability"),
+    sa.Column("alerts_before", sa.Integer, nullable=False),
+    sa.Column("alert", sa.Boolean, nullable=False),
+    _moment("made_at"),
+    sa.PrimaryKeyConstraint("respondent", "day", "issued_at"),
+)
+
 drift_log = sa.Table(
     "drift_log",
     metadata,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from energy_demand.columns import OWN_ANSWERS, SYSTEM
+from energy_demand.database import peaks
 from energy_demand.database.decisions import BY_HAND
 from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import SHADOW, scored_forecasts
@@ -33,7 +34,7 @@ from energy_demand.timeaxis import HOUR, MAX_LEAD_HOURS, local_day, local_midnig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from energy_demand.region import Region
@@ -110,6 +111,14 @@ class ShadowLag:
 
 
 @dataclass(frozen=True)
+class WatchedPeak:
+    """Whether a day is alerted, and the probability of one of the year's ten highest hours, if known."""
+
+    alert: bool
+    probability: float | None
+
+
+@dataclass(frozen=True)
 class Watched:
     """The monitored figures of a respondent.
 
@@ -134,6 +143,8 @@ class Watched:
             the promotion after it can be undone.
         flows: the flows that have run.
         feature_rows: stored rows of features.
+        peak: what the scheduled forecast said of tomorrow's peak; None before it is stored.
+        peak_alerts: days of tomorrow's year that are alerted.
     """
 
     newest: datetime | None
@@ -154,6 +165,8 @@ class Watched:
     shadows: tuple[ShadowLag, ...]
     flows: tuple[FlowRun, ...]
     feature_rows: int
+    peak: WatchedPeak | None
+    peak_alerts: int
 
 
 def watched(
@@ -172,6 +185,7 @@ def watched(
     mae, mape, by_step = _errors(connection, respondent, zone, now)
     runs = _runs(connection, respondent)
     challenger = _challenger(connection, respondent, now)
+    tomorrow = local_day(now, zone) + timedelta(days=1)
     return Watched(
         newest=_newest_demand(connection, respondent, now),
         observed=_newest_observed(connection, sites, now),
@@ -191,7 +205,14 @@ def watched(
         shadows=_shadows(connection, respondent, challenger, now),
         flows=runs,
         feature_rows=connection.scalar(rows) or 0,
+        peak=_peak(connection, respondent, tomorrow, now),
+        peak_alerts=len(peaks.read_alerts(connection, respondent, tomorrow.year, now)),
     )
+
+
+def _peak(connection: sa.Connection, respondent: str, day: date, now: datetime) -> WatchedPeak | None:
+    row = peaks.read_peak(connection, respondent, day, now)
+    return None if row is None else WatchedPeak(row["alert"], row["hour_probability"])
 
 
 def _doubted() -> sa.Exists:

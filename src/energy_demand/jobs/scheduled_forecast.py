@@ -1,4 +1,4 @@
-"""The scheduled forecast: ingest new data, then forecast tomorrow and log it.
+"""The scheduled forecast: ingest new data, then forecast tomorrow, and log it with what it says of the peak.
 
 Repeated in the hour of 09:00, it replaces a poor forecast by a better one: what was missing at nine may be
 there at twenty past. An equal or worse forecast is never logged again, and of several of an hour one counts
@@ -19,6 +19,7 @@ from energy_demand.database import predictions
 from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import TOMORROW, asked_hours, forecast_stored
 from energy_demand.jobs.ingestion import run_ingestion
+from energy_demand.jobs.peaks import day_peak, store_peak
 from energy_demand.jobs.shadow import forecast_shadows
 from energy_demand.model.forecast import LATE_HOURS
 from energy_demand.timeaxis import HOUR, ISSUE_HOUR_LOCAL, local_day, utc_text
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from energy_demand.data.ingestion.ingest import Progress
     from energy_demand.database.engine import Database
     from energy_demand.database.predictions import Logged
+    from energy_demand.model.day_peak import DayPeak
     from energy_demand.model.forecast import Forecast
     from energy_demand.registry.registry import Registry
 
@@ -58,12 +60,14 @@ class ScheduledForecast:
     Attributes:
         day: the forecast day.
         forecast: None if one that is as good was logged before.
+        peak: what it says of the day's peak; None likewise.
         trouble: why no new data was ingested, or None.
         shadow_problems: why models in the shadow did not forecast, a line each.
     """
 
     day: date
     forecast: Forecast | None
+    peak: DayPeak | None = None
     trouble: str | None = None
     shadow_problems: tuple[str, ...] = ()
 
@@ -74,6 +78,7 @@ class ScheduledForecast:
             "logged_before": self.forecast is None,
             "trouble": self.trouble,
             "forecast": None if self.forecast is None else self.forecast.to_json(),
+            "peak_alert": None if self.peak is None else self.peak.alert,
             "shadow_problems": list(self.shadow_problems),
         }
 
@@ -138,6 +143,9 @@ def forecast_tomorrow(
         database, settings, now, periods, champion, lambda: registry.previous(champion)
     )
 
+    with database.transaction() as connection:
+        peak = day_peak(connection, settings.region, forecast, day, now)
+
     def log(connection: sa.Connection) -> bool:
         predictions.lock_scheduled(connection)
         source = "scheduled" if in_time else "request"
@@ -147,12 +155,13 @@ def forecast_tomorrow(
         if predictions.is_logged(connection, request_id):
             rows = [{**row, "request_id": f"{request_id} at {utc_text(now)}"} for row in rows]
         predictions.insert_predictions(connection, rows)
+        store_peak(connection, respondent, peak)
         return True
 
     if not database.run(log):
         return ScheduledForecast(day, None)
     shadows = forecast_shadows(database, registry, settings, now, periods) if in_time else ()
-    return ScheduledForecast(day, forecast, shadow_problems=tuple(shadows))
+    return ScheduledForecast(day, forecast, peak, shadow_problems=tuple(shadows))
 
 
 def _grade(forecast: Forecast, rows: Sequence[dict[str, Any]]) -> Grade:

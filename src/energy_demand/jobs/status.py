@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from energy_demand.columns import OPERATOR, SYSTEM
 from energy_demand.config import NEW_YORK_RESPONDENTS
-from energy_demand.database import decisions, state
+from energy_demand.database import decisions, peaks, state
 from energy_demand.database.daily_totals import EIA_DAILY, missing_totals
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
 from energy_demand.jobs.contest_state import contest_state, read_shadows
+from energy_demand.jobs.stored_peaks import peak_of_tomorrow
 from energy_demand.monitoring.weather_models import model_states, running_states
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
+from energy_demand.timeaxis import local_day
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import sqlalchemy as sa
 
     from energy_demand.config import Settings
     from energy_demand.database.engine import Database
@@ -35,6 +39,7 @@ STORED = (
     "last_drift_check",
     "last_retraining",
     "contest",
+    "peak",
 )
 
 
@@ -73,6 +78,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "last_drift_check": stored["last_drift_check"],
         "last_retraining": stored["last_retraining"],
         "contest": stored["contest"],
+        "peak": stored["peak"],
         "database": stored["database"],
         "mlflow": label,
         "problems": problems,
@@ -109,6 +115,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "weather_models": [each.to_json() for each in states(connection, settings, now)],
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,
+            "peak": _peak(connection, settings, now),
         }
 
 
@@ -127,6 +134,19 @@ def _checked(check: dict[str, Any]) -> dict[str, Any]:
         "drift_share": check["drift_share"],
         "retrain": check["triggered_retrain"],
         "reason": check["reason"],
+    }
+
+
+def _peak(connection: sa.Connection, settings: Settings, now: datetime) -> dict[str, Any]:
+    """Whether tomorrow is alerted as a peak day, and the days of its year that are."""
+    region = settings.region
+    tomorrow = local_day(now, region.zone) + timedelta(days=1)
+    peak = peak_of_tomorrow(connection, region, now)
+    return {
+        "day": tomorrow,
+        "alert": None if peak is None else peak.alert,
+        "reason": None if peak is None else peak.reason(region.zone),
+        "alerted_days": peaks.read_alerts(connection, region.respondent, tomorrow.year, now),
     }
 
 

@@ -211,7 +211,21 @@ def _add_stored(families: Families, region: str, stored: Watched, now: datetime)
             stored.rolled_back,
         ),
         ("feature_rows", "Stored feature rows.", stored.feature_rows),
+        ("peak_alerts", "Days of tomorrow's year that are alerted as peak days.", stored.peak_alerts),
     ]
+    if stored.peak is not None:
+        gauges += [
+            (
+                "peak_alert_tomorrow",
+                "1 if tomorrow (local) is alerted as a peak day by the scheduled forecast.",
+                stored.peak.alert,
+            ),
+            (
+                "peak_probability_tomorrow",
+                "Probability that tomorrow holds one of the year's ten highest hours.",
+                stored.peak.probability,
+            ),
+        ]
     if stored.challenger is not None:
         trained_hours_ago = age(stored.challenger.trained_at)
         gauges += [

@@ -17,7 +17,6 @@ from pydantic import BeforeValidator
 from starlette.middleware.cors import CORSMiddleware
 
 from energy_demand import __version__
-from energy_demand.jobs.forecast import TOMORROW
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.serving.exports import EXPORT_SECONDS
 from energy_demand.serving.forecast_schemas import ForecastAnswer
@@ -28,6 +27,8 @@ from energy_demand.serving.http.failures import add_failures
 from energy_demand.serving.http.idempotency import Replayed
 from energy_demand.serving.http.middleware import Guarded, Headed, Limited, Observed
 from energy_demand.serving.http.openapi import body_of, described, responses
+from energy_demand.serving.http.parameters import REGION, REGION_TEXT, Region, parse_day_or_tomorrow
+from energy_demand.serving.http.peak_routes import add_peaks
 from energy_demand.serving.schemas import (
     Batch,
     FeatureRow,
@@ -39,7 +40,7 @@ from energy_demand.serving.schemas import (
     ReloadAnswer,
 )
 from energy_demand.serving.service import Service
-from energy_demand.timeaxis import MAX_LEAD_HOURS, TimeFormatError, parse_day
+from energy_demand.timeaxis import MAX_LEAD_HOURS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,9 +51,6 @@ JSON = "application/json"
 NO_MODEL = "none"
 NOT_LOADED = "the newest champion is not loaded; GET /model and the log have the reason"
 FORECAST_PARAMETERS = ("hours", "day", "explain", "quantiles", "region")
-REGION = "region"
-REGION_TEXT = "One of EIA_REGIONS; default: EIA_REGION, the default region."
-Region = Annotated[str | None, Query(description=REGION_TEXT)]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -78,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     _add_predictions(app, service)
     _add_routes(app, service)
     add_exports(app, service, REGION_TEXT)
+    add_peaks(app, service)
     add_failures(app)
     # The last one added is the outermost.
     app.add_middleware(Replayed)
@@ -116,7 +115,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         ] = None,
         day: Annotated[
             Literal["tomorrow"] | date | None,
-            BeforeValidator(_day),
+            BeforeValidator(parse_day_or_tomorrow),
             Query(
                 description="Forecast all 23, 24 or 25 hours of a local day: `tomorrow` or a date; "
                 "not together with hours."
@@ -222,15 +221,6 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
 def _region(request: Request) -> str | None:
     """The region that the address names; most name none, and this route must be quick."""
     return request.query_params.get(REGION) if request.scope["query_string"] else None
-
-
-def _day(text: object) -> object:
-    if not isinstance(text, str) or text == TOMORROW:
-        return text
-    try:
-        return parse_day(text)
-    except TimeFormatError as error:
-        raise ValueError(f"{error} or tomorrow") from None
 
 
 async def _json_body(request: Request) -> bytes:

@@ -20,6 +20,7 @@ from energy_demand.serving.exports import Exports
 from energy_demand.serving.forecasts import STATEMENT_SECONDS
 from energy_demand.serving.http.answers import BadFieldError, NotReadyError, read_body
 from energy_demand.serving.model_holder import ReloadInProgressError
+from energy_demand.serving.peaks import Peaks
 from energy_demand.serving.prediction_log import PredictionLog
 from energy_demand.serving.request_log import FLUSH_SECONDS, RequestLog
 from energy_demand.serving.retention import archive_predictions
@@ -66,6 +67,7 @@ class Service:
         self._forecast_thread = WorkThread("forecast", FORECASTS_WAITING)
         self._batch_thread = WorkThread("batch", BATCHES_WAITING)
         self.exports = Exports(settings)
+        self.peaks = Peaks(settings)
         self._stopping, self._looked = threading.Event(), threading.Event()
         self._followers = [
             self._repeat("model-watch", settings.model_watch_seconds, self._follow_alias),
@@ -93,6 +95,7 @@ class Service:
         for work in (self._forecast_thread, self._batch_thread):
             work.close()
         self.exports.close()
+        self.peaks.close()
         self.log.close()
         for served in self.regions.values():
             served.forecasts.close()

@@ -42,6 +42,7 @@ def print_status(body: dict[str, Any]) -> None:
     _add_champion(table, body)
     if "database" not in body["problems"]:
         _add_monitoring(table, body)
+        _add_peak(table, body["peak"])
     out.print(table)
 
 
@@ -126,6 +127,14 @@ def _add_champion(table: Table, body: dict[str, Any]) -> None:
             f"version {champion['version']}, trained through {champion['trained_through']:%Y-%m-%dT%H:%MZ}, "
             f"holdout MAPE {_percent(champion['mape'])}",
         )
+
+
+def _add_peak(table: Table, peak: dict[str, Any]) -> None:
+    if peak["reason"] is not None:
+        reason = escape(peak["reason"])
+        table.add_row("peak", f"[yellow]{reason}[/yellow]" if peak["alert"] else reason)
+    if peak["alerted_days"]:
+        table.add_row("peak days", f"{len(peak['alerted_days'])} alerted of {peak['day'].year}")
 
 
 def _add_monitoring(table: Table, body: dict[str, Any]) -> None:
