@@ -12,6 +12,7 @@ from children import silent
 
 from energy_demand.database import repository
 from energy_demand.database.tables import peak_forecast, raw_demand
+from energy_demand.jobs import scheduled_forecast
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.jobs.peaks import day_peak, peaks_body, store_peak
 from energy_demand.jobs.scheduled_forecast import run_scheduled_forecast
@@ -169,3 +170,16 @@ def test_status_tells_it(morning, settings):
     told = status(settings, PRESENT)["peak"]
     assert (told["alert"], told["reason"]) == (peak.alert, peak.reason(settings.region.zone))
     assert told["alerted_days"] == ([TOMORROW] if peak.alert else [])
+
+
+def test_chances_that_cannot_be_computed_do_not_cost_the_forecast(
+    settings, database, registry, monkeypatch, caplog
+):
+    def fails(*_given):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scheduled_forecast, "day_peak", fails)
+    done = scheduled_forecast.forecast_tomorrow(database, registry, settings, settings.present())
+    assert done.forecast is not None
+    assert done.peak is None
+    assert "the chances of a peak day could not be computed" in caplog.text

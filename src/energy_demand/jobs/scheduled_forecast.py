@@ -143,8 +143,7 @@ def forecast_tomorrow(
         database, settings, now, periods, champion, lambda: registry.previous(champion)
     )
 
-    with database.transaction() as connection:
-        peak = day_peak(connection, settings.region, forecast, day, now)
+    peak = _peak(database, settings, forecast, day, now)
 
     def log(connection: sa.Connection) -> bool:
         predictions.lock_scheduled(connection)
@@ -155,13 +154,26 @@ def forecast_tomorrow(
         if predictions.is_logged(connection, request_id):
             rows = [{**row, "request_id": f"{request_id} at {utc_text(now)}"} for row in rows]
         predictions.insert_predictions(connection, rows)
-        store_peak(connection, respondent, peak)
+        if peak is not None:
+            store_peak(connection, respondent, peak)
         return True
 
     if not database.run(log):
         return ScheduledForecast(day, None)
     shadows = forecast_shadows(database, registry, settings, now, periods) if in_time else ()
     return ScheduledForecast(day, forecast, peak, shadow_problems=tuple(shadows))
+
+
+def _peak(
+    database: Database, settings: Settings, forecast: Forecast, day: date, now: datetime
+) -> DayPeak | None:
+    """What the forecast says of the day's peak; None where that fails, which must not cost the forecast."""
+    try:
+        with database.transaction() as connection:
+            return day_peak(connection, settings.region, forecast, day, now)
+    except Exception:  # noqa: BLE001  (whatever it is, the forecast comes first)
+        _log.exception("the chances of a peak day could not be computed; the forecast is logged without them")
+        return None
 
 
 def _grade(forecast: Forecast, rows: Sequence[dict[str, Any]]) -> Grade:
