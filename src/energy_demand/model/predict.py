@@ -41,6 +41,8 @@ from energy_demand.model.forecast import (
 )
 from energy_demand.model.forecaster import PREDICTED, ROOFTOP_MWH
 from energy_demand.model.intervals import ConformalIntervals
+from energy_demand.model.scenarios.answer import forecast_scenario
+from energy_demand.model.weather.horizon import weather_of
 from energy_demand.timeaxis import (
     HOUR,
     MAX_LEAD_HOURS,
@@ -143,9 +145,9 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
             f"{utc_text(known.periods[0])}; run `energy-demand backfill --start {through:%Y-%m-%d} --end …`"
         )
     refreshed = model.advance(known)
-    horizon = refreshed.horizon(known, issued_at)
-    first = int((periods[0] - horizon.responses.periods[0]) // pd.Timedelta(HOUR))
-    horizon = horizon.rows(slice(first, first + len(periods)))
+    whole = refreshed.horizon(known, issued_at)
+    first = int((periods[0] - whole.responses.periods[0]) // pd.Timedelta(HOUR))
+    horizon = whole.rows(slice(first, first + len(periods)))
     has_run = np.ones(len(periods), dtype=bool) if horizon.has_run is None else horizon.has_run
     if has_run.mean() < LEAST_WEATHER:
         raise ForecastError(
@@ -166,6 +168,9 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         make_sun=lambda: refreshed.sun(stages, known),
         make_weights=lambda: refreshed.filter_weights(stages),
         make_distribution=lambda: refreshed.joint_distribution(stages),
+        make_scenario=lambda scenario: forecast_scenario(
+            refreshed, known, weather_of(whole), stages, scenario
+        ),
         base_rows=lambda: _rows(known, question),
         make_inputs=lambda: _forecaster_inputs(known, horizon, question),
     )
@@ -284,9 +289,7 @@ def _check_region(known: Record, model: Forecaster) -> None:
 
 def _forecaster_inputs(known: Record, horizon: Horizon, question: Question) -> pd.DataFrame:
     """The weather as forecast at the issue, after gaps and corrections, and how old the newest demand is."""
-    weather = horizon.weather
-    if weather is None:
-        raise ValueError("a horizon of certain weather is for backtests alone")
+    weather = weather_of(horizon)
     issues = _issues(question)
     lags = DemandHistory(known.demand).features(question.periods, issues, question.availability)
     columns = {
