@@ -29,7 +29,7 @@ def show() -> None:
         return
     region, now = store.settings().region, store.now()
     tomorrow = local_day(now, region.zone) + timedelta(days=1)
-    st.subheader(f"What if? Tomorrow, {tomorrow:%A %d %B %Y}: {region.respondent}")
+    st.subheader(f"Scenario: tomorrow, {tomorrow:%A %d %B %Y}: {region.respondent}")
     st.caption(
         "The forecast as of now, and the same hours with tomorrow's weather or kind of day changed. A warmer "
         "day keeps its dew point; fewer clouds let more sun through. Nothing of it is logged."

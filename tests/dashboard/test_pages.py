@@ -177,7 +177,7 @@ def test_while_mlflow_is_away_the_rest_is_shown(page, shown, environment, monkey
     app = run(page)
     assert not app.exception
     text = said(app)
-    if page in {"overview", "training_history", "feature_importance"}:
+    if page in {"overview", "scenario", "training_history", "feature_importance"}:
         assert "MLflow at" in text
     if page == "overview":
         assert "Data: 1 h old" in text
