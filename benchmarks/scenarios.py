@@ -28,10 +28,10 @@ from energy_demand.data.record_store import load_record
 from energy_demand.data.weather_path import MAIN, REST, WeatherPath
 from energy_demand.database.engine import opened
 from energy_demand.model.forecaster import PREDICTED
-from energy_demand.model.scenarios.answer import forecast_scenario
+from energy_demand.model.scenarios.answer import forecast_scenario, weather_before
 from energy_demand.model.scenarios.changes import Scenario, SiteHour, read_scenario
 from energy_demand.model.scenarios.response import WARM_FROM, changed_weather
-from energy_demand.model.stages.response_features import MEMORY_HOURS, response_features
+from energy_demand.model.stages.response_features import response_features
 from energy_demand.model.train import fit
 from energy_demand.model.weather.horizon import Horizon, weather_of
 from energy_demand.timeaxis import Availability, day_ahead_issue, day_periods, utc_index
@@ -71,12 +71,11 @@ class Day:
             whole.rows(slice(first, first + len(self.periods))), self.issued_at
         )
         self.ahead = weather_of(whole)
-        hour = pd.Timestamp(self.issued_at).floor("h")
-        self.past = self.model.outlook.completed(self.record.observed.until(hour, MEMORY_HOURS))
+        self.past = weather_before(self.model, self.record, self.issued_at)
 
     def scenario(self, scenario: Scenario) -> Floats:
         """MWh of each hour, as a scenario has them."""
-        made = forecast_scenario(self.model, self.record, self.ahead, self.stages, scenario)
+        made = forecast_scenario(self.model, self.record, self.past, self.ahead, self.stages, scenario)
         return made.hours[PREDICTED].to_numpy()
 
     def responding(self, scenario: Scenario) -> tuple[Floats, Floats]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +42,7 @@ from energy_demand.model.forecast import (
 )
 from energy_demand.model.forecaster import PREDICTED, ROOFTOP_MWH
 from energy_demand.model.intervals import ConformalIntervals
-from energy_demand.model.scenarios.answer import forecast_scenario
+from energy_demand.model.scenarios.answer import forecast_scenario, weather_before
 from energy_demand.model.weather.horizon import weather_of
 from energy_demand.timeaxis import (
     HOUR,
@@ -155,6 +156,7 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
             "run `energy-demand ingest`"
         )
     stages = refreshed.stages(horizon, issued_at)
+    past = cache(lambda: weather_before(refreshed, known, issued_at))  # once for all scenarios
     return Forecast(
         issued_at=issued_at,
         model_version=version,
@@ -169,7 +171,7 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         make_weights=lambda: refreshed.filter_weights(stages),
         make_distribution=lambda: refreshed.joint_distribution(stages),
         make_scenario=lambda scenario: forecast_scenario(
-            refreshed, known, weather_of(whole), stages, scenario
+            refreshed, known, past(), weather_of(whole), stages, scenario
         ),
         base_rows=lambda: _rows(known, question),
         make_inputs=lambda: _forecaster_inputs(known, horizon, question),

@@ -77,9 +77,7 @@ class ScenarioQuestion(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [QUESTION_EXAMPLE]})
 
-    scenario: str | None = Field(
-        None, description="As the parameter of GET /forecast; on top of `weather`."
-    )
+    scenario: str | None = Field(None, description="As the parameter of GET /forecast; on top of `weather`.")
     weather: list[SiteWeather] = Field(default=[], max_length=MOST_ROWS)
 
     @model_validator(mode="after")

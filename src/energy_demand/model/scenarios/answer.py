@@ -16,6 +16,8 @@ from energy_demand.model.stages.response_features import MEMORY_HOURS
 from energy_demand.timeaxis import utc_text
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from energy_demand.arrays import Floats, Integers
     from energy_demand.data.record import Record
     from energy_demand.data.weather_path import WeatherPath
@@ -79,8 +81,19 @@ class ScenarioForecast:
         }
 
 
+def weather_before(forecaster: Forecaster, record: Record, issued_at: datetime) -> WeatherPath:
+    """The observed weather up to the hour of issue that a forecast depends on, its gaps filled."""
+    hour = pd.Timestamp(issued_at).floor("h")
+    return forecaster.outlook.completed(record.observed.until(hour, MEMORY_HOURS))
+
+
 def forecast_scenario(
-    forecaster: Forecaster, record: Record, ahead: WeatherPath, stages: StageForecasts, scenario: Scenario
+    forecaster: Forecaster,
+    record: Record,
+    past: WeatherPath,
+    ahead: WeatherPath,
+    stages: StageForecasts,
+    scenario: Scenario,
 ) -> ScenarioForecast:
     """The forecast of some hours under a scenario, which changes these hours alone.
 
@@ -89,6 +102,7 @@ def forecast_scenario(
     Args:
         forecaster: its state brought up to the issue.
         record: that the forecast was made from.
+        past: see `weather_before`.
         ahead: the weather of every hour after the issue, as forecast at the issue.
         stages: of the forecast.
         scenario: what changes.
@@ -96,8 +110,6 @@ def forecast_scenario(
     Raises:
         ScenarioError: weather of one's own is of other hours or sites.
     """
-    hour = pd.Timestamp(stages.issued_at).floor("h")
-    past = forecaster.outlook.completed(record.observed.until(hour, MEMORY_HOURS))
     gross = forecaster.gross_quantiles(stages)
     response = respond(forecaster, record, past, ahead, stages, gross[:, MEDIAN], scenario)
     changed = gross * np.exp(response.effect / PERCENT)[:, None] - response.rooftop_mwh[:, None]

@@ -10,6 +10,7 @@ orders in which the quantities can be changed, so the parts depend on no order a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations
 from math import factorial
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,7 +42,7 @@ from energy_demand.model.stages.response_features import (
 from energy_demand.model.stages.rooftop_solar import rooftop_generation
 from energy_demand.model.stages.special_days import public_holidays, special_day_columns
 from energy_demand.region import centre
-from energy_demand.timeaxis import HOUR
+from energy_demand.timeaxis import HOUR, hourly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,9 +52,9 @@ if TYPE_CHECKING:
     from energy_demand.model.forecaster import Forecaster, StageForecasts
     from energy_demand.region import Region
 
-# °C, of the region's temperature in the forecast: from here on warmer hours never have less demand.
+# °C, of the region's temperature: from here on warmer hours never have less demand.
 WARM_FROM = 20.0
-AT_ONCE = 8  # paths side by side; more do not fit into a processor's cache
+AT_ONCE = 24  # paths side by side: with fewer pandas costs most, with more they leave the cache
 MIDWEEK = 2  # a weekday without a column of its own: Tuesday to Thursday are alike
 
 
@@ -151,15 +152,23 @@ def changed_weather(
     first = path.position(periods[0])
     stop = first + len(periods)
     path = WeatherPath(path.periods[:stop], path.values[:stop])
-    path = with_estimates(path, region, clear_sky(path.periods, *centre(region.sites)))
+    path = with_estimates(path, region, _clear_sky(path.periods[0], stop, *centre(region.sites)))
     base, places = path.values[first:], forecaster.outlook.radiation.places
     return path, ChangedWeather(
         base,
         own_weather(scenario, base, periods, record.forecasts, region, stages.issued_at),
-        {name: clear_sky(periods, *places[name]) for name in RADIATION},
+        {name: _clear_sky(periods[0], len(periods), *places[name]) for name in RADIATION},
         region.sites[0].weight / sum(site.weight for site in region.sites),
         scenario,
     )
+
+
+@lru_cache(maxsize=64)
+def _clear_sky(first: pd.Timestamp, hours: int, latitude: float, longitude: float) -> Floats:
+    """`clear_sky` of so many hours, computed once for the scenarios of a forecast."""
+    clear = clear_sky(hourly(first, first + (hours - 1) * HOUR), latitude, longitude)
+    clear.setflags(write=False)
+    return clear
 
 
 def shapley(worth: dict[frozenset[str], Floats], players: Sequence[str]) -> dict[str, Floats]:
@@ -185,8 +194,8 @@ def shapley(worth: dict[frozenset[str], Floats], players: Sequence[str]) -> dict
 def _warmest(load: Floats, steps: Floats, changed: ChangedWeather) -> Floats:
     """The response to the last step of temperature: hours × sets of the other quantities, percent.
 
-    Step by step, an hour that was warm before a step has at least as much demand after it, if it and the
-    hours before it grow warmer; and at most as much, if it is warm after it and they grow colder.
+    Step by step, an hour that is warm at the warmer end of a step has at least as much demand after it, if it
+    and the hours before it grow warmer; and at most as much, if they grow colder.
 
     Args:
         load: hours × sets × steps, percent.
@@ -200,12 +209,11 @@ def _warmest(load: Floats, steps: Floats, changed: ChangedWeather) -> Floats:
         moved = steps[..., at] - steps[..., at - 1]
         warmer = np.logical_and.accumulate((moved >= 0.0).all(axis=1))[:, None]
         colder = np.logical_and.accumulate((moved <= 0.0).all(axis=1))[:, None]
-        was_warm, is_warm = (
-            (changed.temperature + change[:, each] >= WARM_FROM)[:, None] for each in (at - 1, at)
-        )
+        warmest = changed.temperature + np.maximum(change[:, at - 1], change[:, at])
+        warm = (warmest >= WARM_FROM)[:, None]
         following = load[..., at]
-        following = np.where(warmer & was_warm, np.maximum(reached, following), following)
-        following = np.where(colder & is_warm, np.minimum(reached, following), following)
+        following = np.where(warmer & warm, np.maximum(reached, following), following)
+        following = np.where(colder & warm, np.minimum(reached, following), following)
         if at == load.shape[-1] - 1 and changed.last_share < 1.0:
             following = reached + changed.last_share * (following - reached)
         reached = following
@@ -268,7 +276,7 @@ def _regression(
         np.ones((1, 1)),  # as if every day were one of a weekend: each calendar says below which are
         season_of(local.dayofyear.to_numpy(dtype=float))[:, None],
         region,
-        clear_sky(path.periods, *centre(region.sites))[:, None] / WATTS_PER_KILOWATT,
+        _clear_sky(path.periods[0], len(path.periods), *centre(region.sites))[:, None] / WATTS_PER_KILOWATT,
     )
     clock = local[-hours:].hour.to_numpy(dtype=np.int64)
     loads = []

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from energy_demand.region import Region
 
 # The response to a change of temperature (°C) is interpolated between these; it is nearly linear there.
-DEGREES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
-MOST_PARTS = 8  # of the way to temperatures of one's own
+DEGREES = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)
+MOST_PARTS = 4  # of the way to temperatures of one's own
 BOTH = [COLUMN[MAIN], COLUMN[REST]]
 # Columns of a path by quantity, and Open-Meteo's name of it.
 _COLUMNS = {
