@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import figures, store, widgets
@@ -83,16 +82,8 @@ def _shown(scenario: ScenarioForecast, text: str) -> None:
     }
     for column, (label, (value, change)) in zip(st.columns(len(shown)), shown.items(), strict=True):
         column.metric(label, value, change, delta_color="off")
-    bounds = [name for name in scenario.forecast if name.startswith(("lower", "upper"))]
-    hours = pd.DataFrame(
-        {
-            "timestamp": scenario.hours["period"],
-            "predicted": scenario.forecast[PREDICTED],
-            **{name: scenario.forecast[name] for name in bounds},
-            "scenario": scenario.hours[PREDICTED],
-            **{f"by_{name}": parts[name] for name in parts},
-        }
-    )
+    hours = scenario.forecast.rename(columns={"period": "timestamp", PREDICTED: "predicted"})
+    hours = hours.assign(scenario=scenario.hours[PREDICTED], **{f"by_{name}": parts[name] for name in parts})
     widgets.plot(
         figures.scenario_curves(hours, store.zone()),
         "scenario_curves",

@@ -46,6 +46,17 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
     if "day" in case.query:  # it must lie ahead, and stands instead of hours
         case.query["day"] = "tomorrow"
         case.query.pop("hours", None)
+    _scenario(case)
+    if case.path in EXPORT_PATHS:
+        # Its times must be of this century and in order, and a cursor is that of an answer.
+        case.query = {
+            name: SENSIBLE.get(name, value) for name, value in case.query.items() if name != "cursor"
+        }
+        if "issued_by" in case.query:
+            case.query["days_ahead"] = 1
+
+
+def _scenario(case: Case) -> None:
     if "scenario" in case.query:  # it has a grammar of its own
         case.query["scenario"] = SCENARIO
     if case.path == "/forecast" and isinstance(case.body, dict):
@@ -54,10 +65,3 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
             case.body["weather"] = [{**case.body["weather"][0], **WEATHER}]
             case.body["weather"][0].pop("site", None)
             case.query.pop("day", None)
-    if case.path in EXPORT_PATHS:
-        # Its times must be of this century and in order, and a cursor is that of an answer.
-        case.query = {
-            name: SENSIBLE.get(name, value) for name, value in case.query.items() if name != "cursor"
-        }
-        if "issued_by" in case.query:
-            case.query["days_ahead"] = 1

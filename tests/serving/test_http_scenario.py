@@ -153,6 +153,12 @@ def test_parameters_are_checked_as_for_a_forecast(service):
         assert answer.status_code == 422
 
 
+def test_another_method_is_refused_and_the_right_ones_named(service):
+    answer = service.client.put("/forecast")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, POST")
+    assert service.client.post("/model").headers["Allow"] == "GET, HEAD"
+
+
 def test_the_documented_examples_are_answers(service):
     document = service.client.get("/openapi.json").json()
     parameters = document["paths"]["/forecast"]["get"]["parameters"]

@@ -100,6 +100,8 @@ def forecast(
     """Forecast the next hours or a whole day, from what was known at the issue time.
 
     Example: energy-demand forecast --day tomorrow
+
+    Example: energy-demand forecast --day tomorrow --scenario temperature+3,cloud=0
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.forecast import run_forecast  # noqa: PLC0415

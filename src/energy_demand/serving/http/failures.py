@@ -101,6 +101,13 @@ def _of_http(request: Request, error: HTTPException) -> Response:
         detail = "no such path; /docs lists the paths"
     response = problem(request.scope, error.status_code, detail)
     response.headers.update(error.headers or {})
-    if "GET" in response.headers.get("allow", ""):
-        response.headers["allow"] += ", HEAD"
+    if "allow" in response.headers:
+        response.headers["allow"] = _allowed(request)
     return response
+
+
+def _allowed(request: Request) -> str:
+    """The methods of an address, by all of its routes."""
+    routes = [each for each in request.app.routes if getattr(each, "path", None) == request.url.path]
+    methods = {method for each in routes for method in each.methods}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
