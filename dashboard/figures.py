@@ -65,6 +65,20 @@ def forecast_curve(
     return figure
 
 
+def scenario_curves(hours: pd.DataFrame, zone: str) -> go.Figure:
+    """A forecast and the same hours under a scenario.
+
+    Args:
+        hours: timestamp, predicted and its bounds, scenario.
+        zone: of the clock.
+    """
+    figure = _hours_figure()
+    _bands(figure, hours, local_starts(hours["timestamp"], zone))
+    _line(figure, hours, "predicted", "forecast", PREDICTED, zone, width=3)
+    _line(figure, hours, "scenario", "scenario", ACTUAL, zone, width=3)
+    return figure
+
+
 def actual_against_predicted(rows: pd.DataFrame, zone: str) -> go.Figure:
     """Hours, or days if `rows` has `day`: forecast, intervals, actual demand and operator forecast."""
     figure = _hours_figure()

@@ -5,6 +5,7 @@ from __future__ import annotations
 TITLES = {
     "overview": ("Overview", "bolt"),
     "peaks": ("Peaks", "landscape"),
+    "scenario": ("Scenario", "tune"),
     "model_performance": ("Model Performance", "monitoring"),
     "drift_monitor": ("Drift Monitor", "airwave"),
     "training_history": ("Training History", "history"),

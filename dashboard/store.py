@@ -20,8 +20,11 @@ from energy_demand.config import Settings, load_settings
 from energy_demand.database.engine import Database, DatabaseUnavailableError, open_database
 from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import forecast_stored
+from energy_demand.jobs.operator_combination import CombinedForecast
+from energy_demand.jobs.scenarios import beside
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.model.predict import hours_of_day
+from energy_demand.model.scenarios.changes import read_scenario
 from energy_demand.registry.registry import Registry
 from energy_demand.registry.run_history import RunSummary, run_history
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from energy_demand.model.forecast import Forecast
+    from energy_demand.model.scenarios.answer import ScenarioForecast
     from energy_demand.registry.champion import Champion
 
     P = ParamSpec("P")
@@ -173,6 +177,15 @@ def forecast(issued_at: datetime, day: date, version: str) -> Forecast:
     return _forecast(respondent(), issued_at, day, version)
 
 
+def scenario(issued_at: datetime, day: date, version: str, text: str) -> ScenarioForecast:
+    """A version's forecast of a local day beside a scenario, see `read_scenario`; nothing is logged.
+
+    Raises:
+        UserError: it cannot be made, or the database or MLflow cannot be reached.
+    """
+    return _scenario(respondent(), issued_at, day, version, text)
+
+
 def contributions(version: str, rows: pd.DataFrame) -> pd.DataFrame:
     """SHAP values of feature rows by a version's base booster, MWh; see `BaseBooster.contributions`."""
     return _contributions(respondent(), version, rows)
@@ -212,6 +225,23 @@ def _forecast(region: str, issued_at: datetime, day: date, version: str) -> Fore
     champion = _model(region, version)
     with _boosters:
         return forecast_stored(database(), settings(), issued_at, periods, champion)
+
+
+@st.cache_resource(ttl=600, max_entries=4, show_spinner="Forecasting …")
+def _forecast_for_scenarios(region: str, issued_at: datetime, day: date, version: str) -> Forecast:
+    """A forecast that can still make scenarios; to be used under `_boosters` only."""
+    periods = hours_of_day(day, issued_at, settings().region.zone)
+    champion = _model(region, version)
+    with _boosters:
+        return forecast_stored(database(), settings(), issued_at, periods, champion)
+
+
+@st.cache_data(ttl=600, max_entries=100, show_spinner=False)
+def _scenario(region: str, issued_at: datetime, day: date, version: str, text: str) -> ScenarioForecast:
+    changes = read_scenario(text, settings().region.country)
+    forecast = _forecast_for_scenarios(region, issued_at, day, version)
+    with _boosters:
+        return beside(CombinedForecast(forecast), changes).scenario
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner=False)

@@ -226,6 +226,24 @@ def test_a_person_gets_a_table_a_plot_and_a_picture(shop, call, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_scenario_stands_beside_the_forecast_and_is_not_logged(shop, call):
+    before = rows(shop)
+    asked = ("forecast", "--day", "tomorrow", "--scenario", "temperature-4,day=holiday")
+    status, out, _ = call(shop, *asked, "--json")
+    body = json.loads(out)
+    assert status == 0
+    assert len(body["scenario"]["hours"]) == len(body["hours"]) == 24
+    assert set(body["scenario"]["energy"]["parts"]) == {"temperature", "day"}
+    status, out, _ = call(shop, *asked)
+    picture = Path(shop["ENERGY_DEMAND_HOME"]) / "reports" / "scenario.png"
+    assert status == 0
+    assert f"picture: {picture}" in out
+    assert "by temperature" in out
+    assert "A scenario is not logged" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert rows(shop) == before
+
+
 def test_without_a_file_the_picture_goes_into_the_home(shop, call):
     picture = Path(shop["ENERGY_DEMAND_HOME"]) / "reports" / "forecast.png"
     status, out, _ = call(shop, "forecast", "--hours", "3")
@@ -330,6 +348,8 @@ BAD_INPUT = {
     "a malformed setting": ("status", 1, "WEATHER_LAT", {"WEATHER_LAT": "north"}),
     "too many hours": ("forecast --hours 49", 1, "between 1 and 48", {}),
     "hours and a day": ("forecast --hours 4 --day tomorrow", 2, "not both", {}),
+    "a scenario of something else": ("forecast --scenario rain+3", 2, "temperature+3", {}),
+    "a scenario of the morning job": ("forecast --scheduled --scenario cloud=0", 2, "--scenario", {}),
     "a day that is none": ("forecast --day someday", 2, "someday", {}),
     "a day that has begun": ("forecast --day 2025-03-12", 1, "already begun", {}),
     "a day too far away": ("forecast --day 2025-03-20", 1, "choose an earlier day", {}),

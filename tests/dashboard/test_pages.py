@@ -15,7 +15,15 @@ from energy_demand.database.tables import prediction_log
 from logged import away
 from support import PRESENT, make_settings
 
-PAGES = ["overview", "peaks", "model_performance", "drift_monitor", "training_history", "feature_importance"]
+PAGES = [
+    "overview",
+    "peaks",
+    "scenario",
+    "model_performance",
+    "drift_monitor",
+    "training_history",
+    "feature_importance",
+]
 
 
 def _script(page: str) -> None:
@@ -111,6 +119,23 @@ def test_the_first_screen_says_first_what_is_wrong(shown, environment):
             connection.execute(sa.text("DELETE FROM source_state WHERE source = 'a source'"))
 
 
+def test_the_sliders_of_a_scenario_move_its_curve_and_its_parts(shown, environment):
+    environment(shown)
+    app = run("scenario")
+    before = {each.label: each.value for each in app.metric}
+    assert before["by temperature"] == "+0.0 GWh"
+    app.slider(key="temperature").set_value(-6.0)
+    app.select_slider(key="cloud").set_value(0)
+    app.selectbox(key="kind_of_day").set_value("thanksgiving")
+    app.run()
+    assert not app.exception
+    assert not app.warning
+    after = {each.label: each for each in app.metric}
+    assert {"by temperature", "by cloud", "by day"} <= set(after)
+    assert after["Daily energy"].value != before["Daily energy"]
+    assert "--scenario temperature-6,cloud=0,day=thanksgiving" in said(app)
+
+
 def test_the_race_of_a_challenger_in_the_shadow_is_shown(shown, environment):
     environment(shown)
     app = run("training_history")
@@ -189,7 +214,7 @@ def test_while_mlflow_is_away_the_rest_is_shown(page, shown, environment, monkey
     app = run(page)
     assert not app.exception
     text = said(app)
-    if page in {"overview", "training_history", "feature_importance"}:
+    if page in {"overview", "scenario", "training_history", "feature_importance"}:
         assert "MLflow at" in text
     if page == "overview":
         assert "Data: 1 h old" in text

@@ -27,6 +27,8 @@ SENSIBLE = {
     "issued_to": "2025-03-09",
     "as_of": "2025-03-09T12:00:00Z",
 }
+SCENARIO = "temperature+3,cloud=0"
+WEATHER = {"period": "2025-03-12T14:00:00Z", "wind_speed": 12.5}
 ids = map("case-{}".format, itertools.count())
 
 
@@ -44,6 +46,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
     if "day" in case.query:  # it must lie ahead, and stands instead of hours
         case.query["day"] = "tomorrow"
         case.query.pop("hours", None)
+    _scenario(case)
     if case.path in EXPORT_PATHS:
         # Its times must be of this century and in order, and a cursor is that of an answer.
         case.query = {
@@ -51,3 +54,14 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         }
         if "issued_by" in case.query:
             case.query["days_ahead"] = 1
+
+
+def _scenario(case: Case) -> None:
+    if "scenario" in case.query:  # it has a grammar of its own
+        case.query["scenario"] = SCENARIO
+    if case.path == "/forecast" and isinstance(case.body, dict):
+        case.body["scenario"] = SCENARIO
+        if case.body.get("weather"):  # of an hour that is forecast, at a site that there is
+            case.body["weather"] = [{**case.body["weather"][0], **WEATHER}]
+            case.body["weather"][0].pop("site", None)
+            case.query.pop("day", None)

@@ -133,4 +133,7 @@ def test_a_day_that_cannot_be_forecast_is_refused_with_the_reason(service, day, 
 def test_a_parameter_that_there_is_not_is_refused_by_name(service):
     answer = service.client.get("/forecast", params={"hour": 6})
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "hour: unknown parameter; use hours, day, explain, quantiles, region"
+    assert (
+        answer.json()["detail"]
+        == "hour: unknown parameter; use hours, day, explain, quantiles, region, scenario"
+    )

@@ -32,5 +32,5 @@ def test_the_server_keeps_what_its_document_says(serve, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
-    assert "Tested: 12" in done.stdout
+    assert "Tested: 13" in done.stdout
     assert KEY not in server.log()

@@ -17,12 +17,16 @@ Export = Literal["forecasts", "demand", "scores"]
 
 
 class ForecastQuestion(TypedDict, total=False):
-    """Of `forecast`: the next `hours` (1 to 48), or a local `day` (a date or `tomorrow`)."""
+    """Of `forecast`: the next `hours` (1 to 48), or a local `day` (a date or `tomorrow`).
+
+    `scenario` adds the same hours under changes such as `temperature+3,cloud=0,day=holiday`.
+    """
 
     hours: int | None
     day: date | str | None
     explain: bool
     quantiles: bool
+    scenario: str | None
     region: str | None
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 from datetime import date
 
 
@@ -28,6 +28,24 @@ class Health(BaseModel):
         str | None,
         Field(description="Absent if the newest champion is loaded; GET /model and the log have the reason."),
     ] = None
+
+
+class Highest(BaseModel):
+    """
+    One of the year's highest: an hour, or the highest hour of a day.
+    """
+
+    day: date
+    period: Annotated[AwareDatetime, Field(description="End of the hour, UTC.")]
+    demand_mwh: float
+    predicted_demand_mwh: Annotated[
+        float | None,
+        Field(description="What was forecast for it at 09:00 of the day before; null where nothing was."),
+    ]
+    hour_probability: Annotated[
+        float | None, Field(description="What the day's forecast gave; null where none is stored.")
+    ]
+    alert: Annotated[bool | None, Field(description="Whether the day was alerted; null likewise.")]
 
 
 class ModelAnswer(BaseModel):
@@ -83,6 +101,18 @@ class OperatorHour(BaseModel):
         ),
     ]
     combination_mwh: Annotated[float, Field(description="Weighted geometric mean of the two, MWh.")]
+
+
+class PeakHour(BaseModel):
+    """
+    An hour of the day.
+    """
+
+    period: Annotated[AwareDatetime, Field(description="End of the hour, UTC.")]
+    predicted_demand_mwh: float
+    probability: Annotated[
+        float | None, Field(description="That it is the day's highest hour; null where a fallback answered.")
+    ]
 
 
 class PredictedHour(BaseModel):
@@ -166,6 +196,63 @@ class ReloadAnswer(BaseModel):
     ]
 
 
+class ScenarioEnergy(BaseModel):
+    """
+    All hours together, MWh.
+    """
+
+    forecast_mwh: float
+    scenario_mwh: float
+    difference_mwh: float
+    parts: Annotated[dict[str, float], Field(examples=[{"cloud": -73.1, "temperature": 1412.6}])]
+
+
+class ScenarioHour(BaseModel):
+    """
+    An hour under the scenario; intervals keep the percent errors of the forecast.
+    """
+
+    predicted_demand_mwh: float
+    lower_80: float
+    upper_80: float
+    lower_95: float
+    upper_95: float
+    period: Annotated[AwareDatetime, Field(description="End of the hour, UTC.")]
+    lead_hours: int
+    difference_mwh: Annotated[float, Field(description="Scenario minus forecast, MWh.")]
+
+
+class ScenarioHourParts(BaseModel):
+    """
+    Likewise, with what each quantity adds.
+    """
+
+    predicted_demand_mwh: float
+    lower_80: float
+    upper_80: float
+    lower_95: float
+    upper_95: float
+    period: Annotated[AwareDatetime, Field(description="End of the hour, UTC.")]
+    lead_hours: int
+    difference_mwh: Annotated[float, Field(description="Scenario minus forecast, MWh.")]
+    parts: Annotated[
+        dict[str, float],
+        Field(
+            description="Of the changed ones of temperature, humidity, cloud, wind, solar, day, MWh (Shapley's value); they add up to the difference.",
+            examples=[{"cloud": -73.1, "temperature": 1412.6}],
+        ),
+    ]
+
+
+class Span(BaseModel):
+    """
+    From the start of the first hour to the end of the last one.
+    """
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+
 class FeatureRow(BaseModel):
     """
     The base columns of one target hour. Derived columns are optional, but must agree if given.
@@ -225,6 +312,47 @@ class Batch(BaseModel):
         extra="forbid",
     )
     rows: Annotated[list[FeatureRow], Field(max_length=10000, min_length=1)]
+
+
+class Site(RootModel[str]):
+    root: Annotated[
+        str, Field(description="A weather site of the region; default: all of them.", max_length=64)
+    ] = None
+
+
+class SiteWeather(BaseModel):
+    """
+    Weather of your own for an hour; what is left out keeps the forecast's value.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    period: Annotated[AwareDatetime, Field(description="End of the hour, with UTC offset.")]
+    site: Annotated[Site | None, Field(description="A weather site of the region; default: all of them.")] = (
+        None
+    )
+    temperature: Annotated[float | None, Field(description="Temperature, °C.")] = None
+    humidity: Annotated[float | None, Field(description="Relative humidity, %.")] = None
+    cloud_cover: Annotated[float | None, Field(description="Cloud cover, %.")] = None
+    wind_speed: Annotated[float | None, Field(description="Wind speed at 10 m, km/h.")] = None
+    solar_radiation: Annotated[
+        float | None, Field(description="Mean solar radiation of the hour, W/m²; default: by the clouds.")
+    ] = None
+
+
+class ScenarioQuestion(BaseModel):
+    """
+    A scenario: weather of your own, and changes on top of it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    scenario: Annotated[
+        str | None, Field(description="As the parameter of GET /forecast; on top of `weather`.")
+    ] = None
+    weather: Annotated[list[SiteWeather], Field(max_length=2000, validate_default=True)] = []
 
 
 class ForecastRow(BaseModel):
@@ -327,6 +455,63 @@ class ScoreRows(BaseModel):
     rows: list[DayScore | VersionScore | QualityScore]
 
 
+class DayPeakAnswer(BaseModel):
+    """
+    What the day's forecast says of its peak.
+    """
+
+    day: date
+    issued_at: AwareDatetime
+    made_at: Annotated[
+        AwareDatetime, Field(description="When it was stored or, if it was made for this request, now.")
+    ]
+    model_version: str
+    quality: Annotated[str, Field(description="The step of the fallback ladder that answered.")]
+    alert: Annotated[bool, Field(description="Whether the day is alerted as a peak day.")]
+    reason: Annotated[str, Field(description="Why, a sentence.")]
+    so_far_probability: Annotated[
+        float | None,
+        Field(description="That the day is among the year's ten highest so far, by its highest hour."),
+    ]
+    day_probability: Annotated[
+        float | None,
+        Field(description="That its peak exceeds `day_mwh`, the tenth-highest day to expect in the end."),
+    ]
+    hour_probability: Annotated[
+        float | None,
+        Field(description="That its peak exceeds `hour_mwh`, the tenth-highest hour to expect in the end."),
+    ]
+    needed_probability: Annotated[
+        float, Field(description="That `hour_probability` has to reach for an alert.", ge=0.0, le=1.0)
+    ]
+    alerts_before: Annotated[int, Field(description="Days of the year that were alerted before.", ge=0)]
+    so_far_mwh: Annotated[float | None, Field(description="The year's tenth-highest daily peak so far, MWh.")]
+    day_mwh: Annotated[
+        float | None,
+        Field(description="Between it and the mean of the earlier years' tenth-highest, by `to_come`, MWh."),
+    ]
+    hour_mwh: Annotated[float | None, Field(description="The same for hours, MWh.")]
+    to_come: Annotated[
+        float,
+        Field(
+            description="Share of the earlier years' ten highest days that came on this date or later.",
+            ge=0.0,
+            le=1.0,
+        ),
+    ]
+    likely: Annotated[
+        Span, Field(description="The hours that are the highest with a probability of 10 % or more.")
+    ]
+    peak_quantiles: Annotated[
+        dict[str, float],
+        Field(
+            description="MWh of the highest hour by probability.",
+            examples=[{"0.01": 20950.4, "0.5": 22310.0, "0.99": 23757.8}],
+        ),
+    ]
+    hours: list[PeakHour]
+
+
 class ForecastHour(BaseModel):
     """
     One hour of a forecast.
@@ -385,6 +570,43 @@ class ForecastHour(BaseModel):
     ] = None
 
 
+class PeaksAnswer(BaseModel):
+    """
+    A day's probabilities, and its year so far.
+    """
+
+    region: str
+    as_of: Annotated[AwareDatetime, Field(description="Nothing that became known later is in this answer.")]
+    day: date
+    peak: Annotated[
+        DayPeakAnswer | None,
+        Field(description="null for a day that has begun and of which no scheduled forecast is stored."),
+    ]
+    year: int
+    alert_days: Annotated[int, Field(description="Alert days that the rule spends in a year, in the mean.")]
+    alerted_days: Annotated[list[date], Field(description="Of the year, in order.")]
+    highest_days: Annotated[
+        list[Highest], Field(description="The year's ten highest days so far, highest first.", max_length=10)
+    ]
+    highest_hours: Annotated[
+        list[Highest], Field(description="Its ten highest hours, likewise.", max_length=10)
+    ]
+
+
+class ScenarioAnswer(BaseModel):
+    """
+    The forecast's hours under a scenario.
+    """
+
+    changes: Annotated[
+        str, Field(description="The changes as they were read.", examples=["temperature+3,cloud=0"])
+    ]
+    own_weather_rows: Annotated[int, Field(description="Rows of your own weather that were used.", ge=0)]
+    energy: ScenarioEnergy
+    peak: ScenarioHour
+    hours: list[ScenarioHourParts]
+
+
 class ForecastAnswer(BaseModel):
     """
     A forecast of consecutive hours.
@@ -423,6 +645,9 @@ class ForecastAnswer(BaseModel):
             description="The grid operator's forecast that is used; absent where no hour has one.",
             examples=[{"learnt_hours": 2160, "name": "nyiso", "posted_at": "2025-03-12T11:45:00Z"}],
         ),
+    ] = None
+    scenario: Annotated[
+        ScenarioAnswer | None, Field(description="The same hours under the scenario that was asked for.")
     ] = None
     in_sample: Annotated[
         Literal[True] | None,

@@ -26,6 +26,8 @@ from energy_demand.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from energy_demand.commands.by_region import Emit
     from energy_demand.config import Settings
 
@@ -70,6 +72,14 @@ def forecast(
             "--quantiles", help="Show the distribution of the energy and the peak; in --json of each hour."
         ),
     ] = False,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHANGES",
+            help="Show the same hours under other weather or on another kind of day, e.g. "
+            "temperature+3,cloud=0,day=holiday; nothing is logged.",
+        ),
+    ] = None,
     scheduled: Annotated[
         bool,
         typer.Option("--scheduled", help="The morning job: ingest, then log tomorrow's forecast once."),
@@ -90,6 +100,8 @@ def forecast(
     """Forecast the next hours or a whole day, from what was known at the issue time.
 
     Example: energy-demand forecast --day tomorrow
+
+    Example: energy-demand forecast --day tomorrow --scenario temperature+3,cloud=0
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.forecast import run_forecast  # noqa: PLC0415
@@ -99,10 +111,10 @@ def forecast(
     from energy_demand.terminal.forecasts import print_forecast  # noqa: PLC0415
 
     if scheduled:
-        if any(each is not None for each in (hours, day, as_of, picture)) or explain or quantiles:
+        if any(each is not None for each in (hours, day, as_of, picture, scenario)) or explain or quantiles:
             raise typer.BadParameter(
                 "--scheduled forecasts tomorrow as of now; leave out --hours, --day, --as-of, --picture, "
-                "--explain and --quantiles"
+                "--explain, --quantiles and --scenario"
             )
         check_workers(workers, dask)
         each_region(settings_at(now), region, _morning, as_json=as_json, workers=workers, dask=dask)
@@ -118,6 +130,9 @@ def forecast(
         raise typer.BadParameter(f"--as-of {issued_at:%Y-%m-%dT%H:%MZ} is in the future")
     wanted = day if day in (None, "tomorrow") else options.day(day)
     options.check_files(picture=picture)
+    if scenario is not None:
+        _scenario(settings, issued_at, scenario, hours, wanted, picture, as_json=as_json)
+        return
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
         hourly_forecast = run_forecast(
@@ -137,6 +152,40 @@ def forecast(
             explain=explain,
             quantiles=quantiles,
             operator=combined.operator,
+        )
+
+
+def _scenario(
+    settings: Settings,
+    issued_at: datetime,
+    text: str,
+    hours: int | None,
+    day: date | str | None,
+    picture: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from energy_demand.database.engine import opened  # noqa: PLC0415
+    from energy_demand.jobs.scenarios import run_scenario  # noqa: PLC0415
+    from energy_demand.model.scenarios.changes import ScenarioError, read_scenario  # noqa: PLC0415
+    from energy_demand.registry.registry import Registry  # noqa: PLC0415
+    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
+    from energy_demand.terminal.scenarios import print_scenario  # noqa: PLC0415
+
+    try:
+        changes = read_scenario(text, settings.region.country)
+    except ScenarioError as error:
+        raise typer.BadParameter(f"--scenario: {error}") from None
+    with opened(settings) as database:
+        err.print(f"database: {database.label}", soft_wrap=True)
+        made = run_scenario(database, Registry(settings), settings, issued_at, changes, hours=hours, day=day)
+    for warning in made.forecast.warnings():
+        err.print(f"warning: {warning}", soft_wrap=True)
+    if as_json:
+        print_json(made.to_json())
+    else:
+        print_scenario(
+            made.scenario, settings.region.zone, picture or settings.picture_path.with_name("scenario.png")
         )
 
 

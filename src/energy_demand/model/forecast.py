@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from energy_demand.arrays import Floats
     from energy_demand.model.distribution import JointDistribution
+    from energy_demand.model.scenarios.answer import ScenarioForecast
+    from energy_demand.model.scenarios.changes import Scenario
 
 HOUR_COLUMNS = (PREDICTED, *BOUNDS)
 # The naive forecasts of an hour: logged with every forecast, because scores compare with them.
@@ -68,6 +70,7 @@ class Forecast:
         make_sun: makes what the sun does to the forecast; None likewise.
         make_weights: makes the weights of the adaptive regression's filters; None likewise.
         make_distribution: makes the distribution of hours, energy and peak; None likewise.
+        make_scenario: makes the same hours' forecast under a scenario; None likewise.
         make_provenance: makes the digests of what it was made from; None in a forecast that is not logged.
     """
 
@@ -84,6 +87,7 @@ class Forecast:
     make_weights: Callable[[], pd.DataFrame] | None = None
     make_distribution: Callable[[], JointDistribution] | None = None
     make_provenance: Callable[[], dict[str, str]] | None = None
+    make_scenario: Callable[[Scenario], ScenarioForecast] | None = None
     doubted_hours: int = 0
     lacking: tuple[str, ...] = ()
 
@@ -134,7 +138,7 @@ class Forecast:
             "provenance": self.provenance,
         }
         makers = ("base_rows", "make_inputs", "explain", "make_sun", "make_weights", "make_distribution")
-        return {**self.__dict__, **made, **dict.fromkeys((*makers, "make_provenance"))}
+        return {**self.__dict__, **made, **dict.fromkeys((*makers, "make_provenance", "make_scenario"))}
 
     @property
     def demand_age_hours(self) -> float:

@@ -175,7 +175,10 @@ class Forecaster:
         Returns:
             `period`, `lead_hours`, `predicted_demand_mwh` and the bounds (MWh).
         """
-        quantiles = self.quantiles(stages)
+        return self.hours_from(stages, self.quantiles(stages))
+
+    def hours_from(self, stages: StageForecasts, quantiles: Floats) -> pd.DataFrame:
+        """What `hours_of` returns, from quantiles (MWh), hours × `PROBABILITIES`."""
         bounds = {
             f"{side}_{level}": bound
             for level in LEVELS
@@ -193,6 +196,10 @@ class Forecaster:
     def quantiles(self, stages: StageForecasts) -> Floats:
         """MWh, hours × `PROBABILITIES`; the median is the point forecast."""
         return self._demand(stages, self._percent_errors(stages).T).T
+
+    def gross_quantiles(self, stages: StageForecasts) -> Floats:
+        """MWh of gross load, hours × `PROBABILITIES`."""
+        return np.asarray(np.exp((stages.total + self._percent_errors(stages).T) / PERCENT).T)
 
     def joint_distribution(self, stages: StageForecasts) -> JointDistribution:
         """Of these hours, their energy and their peak (MWh)."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,8 @@ from energy_demand.model.forecast import (
 from energy_demand.model.forecaster import PREDICTED, ROOFTOP_MWH
 from energy_demand.model.intervals import ConformalIntervals
 from energy_demand.model.provenance import provenance
+from energy_demand.model.scenarios.answer import forecast_scenario, weather_before
+from energy_demand.model.weather.horizon import weather_of
 from energy_demand.timeaxis import (
     HOUR,
     MAX_LEAD_HOURS,
@@ -144,9 +147,9 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
             f"{utc_text(known.periods[0])}; run `energy-demand backfill --start {through:%Y-%m-%d} --end …`"
         )
     refreshed = model.advance(known)
-    horizon = refreshed.horizon(known, issued_at)
-    first = int((periods[0] - horizon.responses.periods[0]) // pd.Timedelta(HOUR))
-    horizon = horizon.rows(slice(first, first + len(periods)))
+    whole = refreshed.horizon(known, issued_at)
+    first = int((periods[0] - whole.responses.periods[0]) // pd.Timedelta(HOUR))
+    horizon = whole.rows(slice(first, first + len(periods)))
     has_run = np.ones(len(periods), dtype=bool) if horizon.has_run is None else horizon.has_run
     if has_run.mean() < LEAST_WEATHER:
         raise ForecastError(
@@ -154,6 +157,7 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
             "run `energy-demand ingest`"
         )
     stages = refreshed.stages(horizon, issued_at)
+    past = cache(lambda: weather_before(refreshed, known, issued_at))  # once for all scenarios
     return Forecast(
         issued_at=issued_at,
         model_version=version,
@@ -168,6 +172,9 @@ def by_forecaster(known: Record, model: Forecaster, version: str, question: Ques
         make_weights=lambda: refreshed.filter_weights(stages),
         make_distribution=lambda: refreshed.joint_distribution(stages),
         make_provenance=lambda: provenance(known, question, refreshed.regression),
+        make_scenario=lambda scenario: forecast_scenario(
+            refreshed, known, past(), weather_of(whole), stages, scenario
+        ),
         base_rows=lambda: _rows(known, question),
         make_inputs=lambda: _forecaster_inputs(known, horizon, question),
     )
@@ -288,9 +295,7 @@ def _check_region(known: Record, model: Forecaster) -> None:
 
 def _forecaster_inputs(known: Record, horizon: Horizon, question: Question) -> pd.DataFrame:
     """The weather as forecast at the issue, after gaps and corrections, and how old the newest demand is."""
-    weather = horizon.weather
-    if weather is None:
-        raise ValueError("a horizon of certain weather is for backtests alone")
+    weather = weather_of(horizon)
     issues = _issues(question)
     lags = DemandHistory(known.demand).features(question.periods, issues, question.availability)
     columns = {

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import date  # noqa: TC003  (FastAPI reads it)
-from typing import TYPE_CHECKING, Annotated, Literal
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 from fastapi import FastAPI, Query, Request, Response
@@ -18,6 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from energy_demand import __version__
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
+from energy_demand.model.scenarios.changes import POSSIBLE, read_scenario
 from energy_demand.serving.exports import EXPORT_SECONDS
 from energy_demand.serving.forecast_schemas import ForecastAnswer
 from energy_demand.serving.http.answers import BadFieldError, read_body, request_id_of
@@ -29,6 +31,7 @@ from energy_demand.serving.http.middleware import Guarded, Headed, Limited, Obse
 from energy_demand.serving.http.openapi import body_of, described, responses
 from energy_demand.serving.http.parameters import REGION, REGION_TEXT, Region, parse_day_or_tomorrow
 from energy_demand.serving.http.peak_routes import add_peaks
+from energy_demand.serving.scenario_schemas import TEXT_EXAMPLES, ScenarioQuestion
 from energy_demand.serving.schemas import (
     Batch,
     FeatureRow,
@@ -43,7 +46,7 @@ from energy_demand.serving.service import Service
 from energy_demand.timeaxis import MAX_LEAD_HOURS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from energy_demand.config import Settings
 
@@ -51,6 +54,23 @@ JSON = "application/json"
 NO_MODEL = "none"
 NOT_LOADED = "the newest champion is not loaded; GET /model and the log have the reason"
 FORECAST_PARAMETERS = ("hours", "day", "explain", "quantiles", "region")
+SCENARIO = "scenario"
+Hours = Annotated[
+    int | None, Query(ge=1, le=MAX_LEAD_HOURS, description="Forecast the next hours; default 24.")
+]
+Day = Annotated[
+    Literal["tomorrow"] | date | None,
+    BeforeValidator(parse_day_or_tomorrow),
+    Query(
+        description="Forecast all 23, 24 or 25 hours of a local day: `tomorrow` or a date; "
+        "not together with hours."
+    ),
+]
+Explain = Annotated[bool, Query(description="Include the contribution of each part.")]
+Quantiles = Annotated[
+    bool,
+    Query(description="Include 23 quantiles of each hour, of the energy and of the peak of all hours."),
+]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -110,35 +130,50 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     )
     async def forecast(
         request: Request,
-        hours: Annotated[
-            int | None, Query(ge=1, le=MAX_LEAD_HOURS, description="Forecast the next hours; default 24.")
-        ] = None,
-        day: Annotated[
-            Literal["tomorrow"] | date | None,
-            BeforeValidator(parse_day_or_tomorrow),
+        hours: Hours = None,
+        day: Day = None,
+        explain: Explain = False,  # noqa: FBT002
+        quantiles: Quantiles = False,  # noqa: FBT002
+        scenario: Annotated[
+            str | None,
             Query(
-                description="Forecast all 23, 24 or 25 hours of a local day: `tomorrow` or a date; "
-                "not together with hours."
+                description="Add the same hours under other weather or on another kind of day: changes, "
+                f"separated by commas; {POSSIBLE}. A scenario is never logged.",
+                openapi_examples=TEXT_EXAMPLES,
             ),
         ] = None,
-        explain: Annotated[bool, Query(description="Include the contribution of each part.")] = False,  # noqa: FBT002
-        quantiles: Annotated[  # noqa: FBT002
-            bool,
-            Query(
-                description="Include 23 quantiles of each hour, of the energy and of the peak of all hours."
-            ),
-        ] = False,
         region: Region = None,
     ) -> Response:
         """Forecast the next hours or a whole day from what is known now; `quality` names the method."""
-        for name in request.query_params:
-            if name not in FORECAST_PARAMETERS:
-                raise BadFieldError(name, f"unknown parameter; use {', '.join(FORECAST_PARAMETERS)}")
-        if hours is not None and day is not None:
-            raise BadFieldError("day", "give hours or day, not both")
+        _check_parameters(request, (*FORECAST_PARAMETERS, SCENARIO), hours, day)
+        if scenario is not None:
+            read = partial(read_scenario, scenario)
+            beside = await service.scenario(read, hours=hours, day=day, region=region)
+            return _json(beside.to_json(explain=explain, quantiles=quantiles))
         answer = await service.forecast(request_id_of(request.scope), hours=hours, day=day, region=region)
         # Written once, from the forecast itself; a test holds it to `ForecastAnswer`.
-        return Response(orjson.dumps(answer.to_json(explain=explain, quantiles=quantiles)), media_type=JSON)
+        return _json(answer.to_json(explain=explain, quantiles=quantiles))
+
+    @app.post(
+        "/forecast",
+        response_model=ForecastAnswer,
+        tags=["forecasts"],
+        responses=responses(409, 413, 422, 429, 503, 504),
+        openapi_extra=body_of(ScenarioQuestion),
+    )
+    async def forecast_scenario(
+        request: Request,
+        hours: Hours = None,
+        day: Day = None,
+        explain: Explain = False,  # noqa: FBT002
+        quantiles: Quantiles = False,  # noqa: FBT002
+        region: Region = None,
+    ) -> Response:
+        """Forecast with weather of your own by hour and site, beside the forecast as it is; never logged."""
+        _check_parameters(request, FORECAST_PARAMETERS, hours, day)
+        question = read_body(ScenarioQuestion, await _json_body(request))
+        beside = await service.scenario(question.scenario_of, hours=hours, day=day, region=region)
+        return _json(beside.to_json(explain=explain, quantiles=quantiles))
 
     @app.get("/model", tags=["model"], responses=responses(422, 429, 503, 504))
     async def model(region: Region = None) -> ModelAnswer:
@@ -221,6 +256,20 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
 def _region(request: Request) -> str | None:
     """The region that the address names; most name none, and this route must be quick."""
     return request.query_params.get(REGION) if request.scope["query_string"] else None
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), media_type=JSON)
+
+
+def _check_parameters(
+    request: Request, known: Sequence[str], hours: int | None, day: date | str | None
+) -> None:
+    for name in request.query_params:
+        if name not in known:
+            raise BadFieldError(name, f"unknown parameter; use {', '.join(known)}")
+    if hours is not None and day is not None:
+        raise BadFieldError("day", "give hours or day, not both")
 
 
 async def _json_body(request: Request) -> bytes:

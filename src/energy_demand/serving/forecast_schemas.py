@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from energy_demand.serving.scenario_schemas import ScenarioAnswer  # noqa: TC001  (likewise)
 from energy_demand.serving.schemas import Interval
 
 # As the body of a forecast has them where the operator's forecast is switched on.
@@ -124,6 +125,9 @@ class ForecastAnswer(BaseModel):
         None,
         description="The grid operator's forecast that is used; absent where no hour has one.",
         examples=[OPERATOR_ANSWER],
+    )
+    scenario: ScenarioAnswer | None = Field(
+        None, description="The same hours under the scenario that was asked for."
     )
     in_sample: Literal[True] | None = Field(
         None,

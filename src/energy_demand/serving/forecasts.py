@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from cachetools import TTLCache
+
 from energy_demand.data.record import make_record
 from energy_demand.data.record_store import load_recent
 from energy_demand.database.embedded import EmbeddedServerError
@@ -12,6 +14,7 @@ from energy_demand.database.engine import DatabaseUnavailableError, open_databas
 from energy_demand.jobs.fallback_ladder import best_available
 from energy_demand.jobs.forecast import asked_hours
 from energy_demand.jobs.operator_combination import CombinedForecast, combine
+from energy_demand.jobs.scenarios import BesideScenario, beside
 from energy_demand.model.predict import Question
 
 if TYPE_CHECKING:
@@ -20,10 +23,13 @@ if TYPE_CHECKING:
     from energy_demand.config import Settings
     from energy_demand.data.record import Record
     from energy_demand.database.engine import Database
+    from energy_demand.model.scenarios.changes import Scenario
     from energy_demand.serving.model_holder import ServedModel
 
 # A query that takes longer is given up: the thread is needed for the next request.
 STATEMENT_SECONDS = 5.0
+# Scenarios are asked one after the other: so long and so many forecasts serve for several of them.
+SCENARIO_SECONDS, SCENARIO_FORECASTS = 60.0, 4
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +41,9 @@ class Forecasts:
         self._settings = settings
         self._database: Database | None = None
         self._last: tuple[datetime, Record] | None = None
+        self._for_scenarios: TTLCache[tuple[object, ...], CombinedForecast] = TTLCache(
+            SCENARIO_FORECASTS, SCENARIO_SECONDS
+        )
 
     def make(
         self,
@@ -58,6 +67,30 @@ class Forecasts:
             lambda: None if model is None else model.previous,
         )
         return combine(self._database, self._settings, forecast)
+
+    def beside_scenario(
+        self,
+        model: ServedModel | None,
+        issued_at: datetime,
+        scenario: Scenario,
+        *,
+        hours: int | None = None,
+        day: date | str | None = None,
+    ) -> BesideScenario:
+        """The forecast, at most a minute old, beside a scenario.
+
+        Raises:
+            ForecastError: likewise.
+            ScenarioError: weather of one's own is of other hours or sites.
+            DatabaseUnavailableError: likewise.
+        """
+        periods = asked_hours(self._settings, issued_at, hours=hours, day=day)
+        asked = (None if model is None else model.version, periods[0], len(periods))
+        forecast = self._for_scenarios.get(asked)
+        if forecast is None:
+            forecast = self.make(model, issued_at, hours=hours, day=day)
+            self._for_scenarios[asked] = forecast
+        return beside(forecast, scenario)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from energy_demand.config import Settings
     from energy_demand.jobs.operator_combination import CombinedForecast
+    from energy_demand.jobs.scenarios import BesideScenario
+    from energy_demand.model.scenarios.changes import Scenario
     from energy_demand.serving.model_holder import ModelHolder, ServedModel
     from energy_demand.serving.schemas import FeatureRow, Prediction
 
@@ -186,6 +188,29 @@ class Service:
         self.metrics.forecasts.labels(served.code, forecast.ours.quality).inc()
         served.newest_mwh = forecast.ours.peak["predicted_demand_mwh"]
         return forecast
+
+    async def scenario(
+        self,
+        read: Callable[[str], Scenario],
+        *,
+        hours: int | None,
+        day: date | str | None,
+        region: str | None = None,
+    ) -> BesideScenario:
+        """The forecast beside a scenario, which `read` makes for the country of the region; not logged.
+
+        Raises:
+            ScenarioError: it cannot be used.
+            ForecastError: the hours cannot be forecast, or no whole forecaster answered.
+            DatabaseUnavailableError: the database is away and nothing was read of it before.
+            BadFieldError: the region is not served.
+        """
+        served = self.of(region)
+        issued_at, model = self._settings.present(), served.models.served
+        scenario = read(served.settings.region.country)
+        return await self._forecast_thread.run(
+            lambda: served.forecasts.beside_scenario(model, issued_at, scenario, hours=hours, day=day)
+        )
 
     async def reload(self, region: str | None = None) -> tuple[ServedModel, str | None]:
         """Let the present champion of a region serve; see `ModelHolder.reload`."""

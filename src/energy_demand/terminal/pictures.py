@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from energy_demand.evaluation.beside_operator import COMBINATION
+from energy_demand.model.forecaster import PREDICTED
 from energy_demand.region import ATTRIBUTION
 from energy_demand.timeaxis import HOUR
 
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
+    from matplotlib.axes import Axes
+
     from energy_demand.evaluation.beside_operator import BesideOperator
     from energy_demand.jobs.replay import Replayed
     from energy_demand.model.forecast import Forecast
+    from energy_demand.model.scenarios.answer import ScenarioForecast
 
 
 def save_picture(
@@ -26,7 +30,7 @@ def save_picture(
 
     With `operator`, also the combination with the grid operator's forecast.
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num  # noqa: PLC0415
+    from matplotlib.dates import date2num  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     hours = forecast.hours
@@ -44,9 +48,7 @@ def save_picture(
             linewidth=0,
             label=f"{level} % interval",
         )
-    axes.stairs(
-        hours["predicted_demand_mwh"], edges, baseline=None, color="tab:blue", linewidth=1.8, label="forecast"
-    )
+    axes.stairs(hours[PREDICTED], edges, baseline=None, color="tab:blue", linewidth=1.8, label="forecast")
     if operator is not None and operator.posted_at is not None:
         axes.stairs(
             operator.hours[COMBINATION],
@@ -56,6 +58,38 @@ def save_picture(
             linewidth=1.4,
             label="combined with the operator's",
         )
+    _hourly_axes(axes, zone)
+    issued = forecast.issued_at.astimezone(zone)
+    title = f"Hourly demand, issued {issued:%Y-%m-%d %H:%M} by model version {forecast.model_version}"
+    axes.set_title(title + (f"\n{note}" if note else ""))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, format="png")
+    return path
+
+
+def save_scenario(scenario: ScenarioForecast, zone: ZoneInfo, path: Path) -> Path:
+    """Draw the forecast and the scenario as a PNG."""
+    from matplotlib.dates import date2num  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    periods = scenario.hours["period"]
+    edges = date2num([periods.iloc[0] - HOUR, *periods])  # type: ignore[no-untyped-call]
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    axes = figure.subplots()
+    curves = ((scenario.forecast, "tab:blue", "forecast"), (scenario.hours, "tab:orange", "scenario"))
+    for hours, colour, label in curves:
+        axes.stairs(hours[PREDICTED], edges, baseline=None, color=colour, linewidth=1.8, label=label)
+    _hourly_axes(axes, zone)
+    axes.set_title(f"Scenario, no forecast: {scenario.scenario.text}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, format="png")
+    return path
+
+
+def _hourly_axes(axes: Axes, zone: ZoneInfo) -> None:
+    """Axes of hours of demand."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
+
     locator = AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
@@ -66,12 +100,6 @@ def save_picture(
     axes.set_xlabel(f"local time, {zone.key}\n{ATTRIBUTION}", fontsize=9)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", frameon=False)
-    issued = forecast.issued_at.astimezone(zone)
-    title = f"Hourly demand, issued {issued:%Y-%m-%d %H:%M} by model version {forecast.model_version}"
-    axes.set_title(title + (f"\n{note}" if note else ""))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, format="png")
-    return path
 
 
 def save_replay(replayed: Replayed, zone: ZoneInfo, path: Path) -> Path:

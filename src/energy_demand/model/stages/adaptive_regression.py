@@ -275,8 +275,25 @@ class AdaptiveRegression:
     def contributions(self, responses: Responses) -> Floats:
         """Rows × columns: what each column adds to `reference`, percent of log gross load."""
         rows = self._standardised(responses)
-        mixed = np.einsum("hk,khc->hc", self.weights, np.array([each.coefficients for each in self.filters]))
-        return np.asarray(rows * mixed[responses.hours])
+        return np.asarray(rows * self._mixed()[responses.hours])
+
+    def predict_rows(self, names: tuple[str, ...], rows: Floats, hours: Integers) -> Floats:
+        """Log gross load (percent) of several cases of the same hours: hours × cases.
+
+        Args:
+            names: of the columns.
+            rows: hours × cases × columns.
+            hours: local clock hour of each hour.
+        """
+        if names != self.names:
+            raise ValueError("these rows do not have the columns that the stage was fitted on")
+        standard = np.nan_to_num((rows - self.centre) / self.scale)
+        return np.asarray(np.einsum("hpc,hc->hp", standard, self._mixed()[hours]) + self.reference)
+
+    def _mixed(self) -> Floats:
+        """Clock hour × column: the coefficients of all filters by their weights."""
+        each = np.array([each.coefficients for each in self.filters])
+        return np.asarray(np.einsum("hk,khc->hc", self.weights, each))
 
     def spread(self, hours: Integers) -> Floats:
         """Standard deviation of recent one-day-ahead errors at each clock hour, percent; wider in a break."""

@@ -33,7 +33,7 @@ from energy_demand.region import NEW_YORK, centre
 from energy_demand.timeaxis import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from energy_demand.arrays import Floats, Integers
     from energy_demand.region import Region
@@ -144,9 +144,13 @@ def responses_of(paths: Sequence[WeatherPath], region: Region, last: int | None 
     paths, clear = [with_estimates(path, region, watts) for path in paths], watts / WATTS_PER_KILOWATT
     local_shown = local[shown]
     calendar: dict[str, tuple[str, Floats]] = {}
-    _calendar(
-        lambda group, name, values: calendar.update({name: (group, values)}), local_shown, region.country
+    calendar_columns(
+        lambda group, name, values: calendar.update({name: (group, values)}),
+        local_shown.dayofyear.to_numpy(dtype=float),
+        local_shown.dayofweek.to_numpy(),
+        special_day_columns(local_shown.tz_localize(None).normalize(), region.country),
     )
+    weekend, season = (local.dayofweek >= 5).astype(float), season_of(local.dayofyear.to_numpy(dtype=float))
     clock: dict[str, Any] = {
         "periods": periods[shown],
         "hours": local_shown.hour.to_numpy(dtype=np.int64),
@@ -161,7 +165,7 @@ def responses_of(paths: Sequence[WeatherPath], region: Region, last: int | None 
         def add(group: str, name: str, values: Floats, columns: dict[str, Any] = columns) -> None:
             columns[name] = (group, values[shown])
 
-        _weather(add, path, local, region, clear)
+        weather_columns(add, path, weekend, season, region, clear)
         found.append(
             Responses(
                 **clock,
@@ -202,32 +206,55 @@ def smoothed(values: Floats, half_life_hours: float) -> Floats:
     array([0.        , 0.66666667])
     """
     alpha = 1.0 - 0.5 ** (1.0 / half_life_hours)
-    return pd.Series(values).ewm(alpha=alpha, ignore_na=True).mean().to_numpy(dtype=float)
+    series = pd.Series(values) if values.ndim == 1 else pd.DataFrame(values)
+    return series.ewm(alpha=alpha, ignore_na=True).mean().to_numpy(dtype=float)
 
 
-def _calendar(add: Callable[[str, str, Floats], None], local: pd.DatetimeIndex, country: str) -> None:
-    add(LEVEL, "level", np.ones(len(local)))
-    season = 2.0 * np.pi * local.dayofyear.to_numpy(dtype=float) / YEAR_DAYS
+def season_of(days_of_year: Floats) -> Floats:
+    """The angle of each day in its year."""
+    return 2.0 * np.pi * days_of_year / YEAR_DAYS
+
+
+def calendar_columns(
+    add: Callable[[str, str, Floats], None],
+    days_of_year: Floats,
+    weekday: Integers,
+    special: Mapping[str, Floats],
+) -> None:
+    """Hand each column of the calendar to `add` by its group and name; arguments are of each hour."""
+    add(LEVEL, "level", np.ones(len(days_of_year)))
+    season = season_of(days_of_year)
     for order in range(1, HARMONICS + 1):
         add(SEASON, f"season_sin_{order}", np.sin(order * season))
         add(SEASON, f"season_cos_{order}", np.cos(order * season))
-    weekday = local.dayofweek.to_numpy()
     for number, name in ((0, "monday"), (4, "friday"), (5, "saturday"), (6, "sunday")):
         add(WEEKDAY, name, (weekday == number).astype(float))
     weekend = (weekday >= 5).astype(float)
     add(WEEKDAY, "weekend_sin", weekend * np.sin(season))
     add(WEEKDAY, "weekend_cos", weekend * np.cos(season))
-    for name, values in special_day_columns(local.tz_localize(None).normalize(), country).items():
+    for name, values in special.items():
         add(SPECIAL_DAY, name, values)
 
 
-def _weather(
+def weather_columns(
     add: Callable[[str, str, Floats], None],
     path: WeatherPath,
-    local: pd.DatetimeIndex,
+    weekend: Floats,
+    season: Floats,
     region: Region,
     clear: Floats,
 ) -> None:
+    """Hand each column of the response to weather to `add` by its group and name.
+
+    Args:
+        add: takes group, name and values.
+        path: with its estimates; its values may have a third axis, of several paths side by side. `weekend`,
+            `season` and `clear` then have a second one.
+        weekend: 1.0 in the hours of a weekend.
+        season: `season_of` each hour.
+        region: its sites give the weight of the main one.
+        clear: clear-sky irradiance, kW/m².
+    """
     main, rest = path.column(MAIN), path.column(REST)
     share = region.sites[0].weight / sum(site.weight for site in region.sites)
     temperature = share * main + (1.0 - share) * rest
@@ -246,13 +273,11 @@ def _weather(
     add(PLACES, "cooling_days_before", np.maximum(_lagged(day, SLOW_LAG_HOURS) - COOLING_FROM, 0.0))
     cooling, heating = np.maximum(fast - COOLING_FROM, 0.0) / 10, np.maximum(HEATING_FROM - fast, 0.0) / 10
     add(PLACES, "heating_for_days", heating * np.maximum(HEATING_FROM - day, 0.0))
-    weekend = (local.dayofweek >= 5).astype(float)
     add(BY_DAY, "cooling_weekend", cooling * weekend)
     add(BY_DAY, "heating_weekend", heating * weekend)
     hot, cold = np.clip((fast - 15.0) / 10, 0.0, 1.5), np.clip((14.0 - fast) / 10, 0.0, 2.5)
     _moisture(add, temperature, path.column(HUMIDITY), hot, clear)
     _wind(add, path.column(WIND), hot, cold, heating)
-    season = 2.0 * np.pi * local.dayofyear.to_numpy(dtype=float) / YEAR_DAYS
     _solar(add, path, clear, hot, season)
 
 
@@ -316,6 +341,6 @@ def _solar(
 
 
 def _lagged(values: Floats, hours: int) -> Floats:
-    lagged = np.full(len(values), np.nan)
+    lagged = np.full(values.shape, np.nan)
     lagged[hours:] = values[: max(0, len(values) - hours)]
     return lagged

@@ -25,14 +25,17 @@ LONGEST_TREND_DAYS = 730.0
 
 
 def rooftop_generation(path: WeatherPath, region: Region) -> Floats:
-    """MWh of each hour of a path; 0 where the region's capacity, or an hour's radiation, is not known."""
+    """MWh of each hour of a path; 0 where the region's capacity, or an hour's radiation, is not known.
+
+    With paths side by side (a third axis of its values), hours × paths.
+    """
     solar = region.rooftop_solar
-    if solar is None:
-        return np.zeros(len(path.periods))
     main, rest = path.column(MAIN_RADIATION), path.column(REST_RADIATION)
+    if solar is None:
+        return np.zeros(main.shape)
     radiation = solar.main_share * main + (1.0 - solar.main_share) * rest
     per_megawatt = PERFORMANCE * np.nan_to_num(radiation) / RATED_RADIATION
-    return np.asarray(installed_mw(path.periods, solar) * per_megawatt)
+    return np.asarray((installed_mw(path.periods, solar) * per_megawatt.T).T)
 
 
 def installed_mw(periods: pd.DatetimeIndex, solar: RooftopSolar) -> Floats:

@@ -51,6 +51,23 @@ _MOVING = {
 }
 _OBSERVED, _BRIDGE, _AFTER_INDEPENDENCE_DAY = "observed", "bridge", "after_independence_day"
 SPECIAL_DAYS = (*_FIXED, *_MOVING, _OBSERVED, _BRIDGE, _AFTER_INDEPENDENCE_DAY)
+# Classes of one holiday each.
+HOLIDAYS = (
+    "new_year",
+    "martin_luther_king_day",
+    "presidents_day",
+    "good_friday",
+    "easter_monday",
+    "memorial_day",
+    "juneteenth",
+    "independence_day",
+    "labor_day",
+    "columbus_day",
+    "veterans_day",
+    "thanksgiving",
+    "christmas",
+)
+_USUAL_YEAR = 2024
 
 
 def special_day_columns(days: pd.DatetimeIndex, country: str) -> dict[str, Floats]:
@@ -66,6 +83,14 @@ def special_day_columns(days: pd.DatetimeIndex, country: str) -> dict[str, Float
         name: days.isin(pd.DatetimeIndex([day for classes in by_year for day in classes[name]])).astype(float)
         for name in SPECIAL_DAYS
     }
+
+
+@lru_cache(maxsize=64)
+def public_holidays(country: str) -> tuple[str, ...]:
+    """Those of `HOLIDAYS` that are public holidays of a country."""
+    calendar = holidays.country_holidays(country, years=_USUAL_YEAR)
+    classes = _classes(country, _USUAL_YEAR)
+    return tuple(name for name in HOLIDAYS if any(day in calendar for day in classes[name]))
 
 
 @lru_cache(maxsize=256)

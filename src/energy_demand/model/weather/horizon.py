@@ -133,6 +133,17 @@ def _horizon(
     return Horizon(responses, warmer, has_run, path, doubt_of(spread, has_run))
 
 
+def weather_of(horizon: Horizon) -> WeatherPath:
+    """The expected weather.
+
+    Raises:
+        ValueError: it is certain; then it is not kept.
+    """
+    if horizon.weather is None:
+        raise ValueError("a horizon of certain weather is for backtests alone")
+    return horizon.weather
+
+
 def doubt_of(spread: Floats, has_run: Booleans) -> Floats:
     """°C of uncertainty of each hour's temperature, from the spread of the runs (°C; NaN: a single run)."""
     with_run = np.where(np.isnan(spread), DOUBT, DOUBT * np.sqrt(CERTAIN_PART + SPREAD_PART * spread**2))

@@ -13,6 +13,7 @@ from energy_demand.database.embedded import EmbeddedServerError
 from energy_demand.database.engine import DatabaseUnavailableError
 from energy_demand.exports.questions import QuestionError
 from energy_demand.model.predict import ForecastError, NoForecastError
+from energy_demand.model.scenarios.changes import ScenarioError
 from energy_demand.registry.champion import NoChampionError
 from energy_demand.registry.manifest import ModelRefusedError
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
@@ -64,6 +65,7 @@ def add_failures(app: FastAPI) -> None:
         RequestValidationError: _bad_parameters,
         BadFieldError: _bad_field,
         QuestionError: _bad_field,
+        ScenarioError: _bad_field,
         HTTPException: _of_http,
     }
     for kind, handler in handlers.items():
@@ -88,7 +90,7 @@ def _bad_parameters(request: Request, error: RequestValidationError) -> Response
     return refused_fields(request.scope, error.errors())
 
 
-def _bad_field(request: Request, error: BadFieldError | QuestionError) -> Response:
+def _bad_field(request: Request, error: BadFieldError | QuestionError | ScenarioError) -> Response:
     fields = [{"field": error.field, "message": str(error)}]
     return problem(request.scope, 422, f"{error.field}: {error}", fields)
 
@@ -99,6 +101,13 @@ def _of_http(request: Request, error: HTTPException) -> Response:
         detail = "no such path; /docs lists the paths"
     response = problem(request.scope, error.status_code, detail)
     response.headers.update(error.headers or {})
-    if "GET" in response.headers.get("allow", ""):
-        response.headers["allow"] += ", HEAD"
+    if "allow" in response.headers:
+        response.headers["allow"] = _allowed(request)
     return response
+
+
+def _allowed(request: Request) -> str:
+    """The methods of an address, by all of its routes."""
+    routes = [each for each in request.app.routes if getattr(each, "path", None) == request.url.path]
+    methods = {method for each in routes for method in each.methods}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))

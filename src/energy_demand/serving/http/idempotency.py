@@ -14,7 +14,9 @@ from energy_demand.serving.http.middleware import HEADERS
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REPLAYED = frozenset({("POST", "/predict"), ("POST", "/predict/batch"), ("GET", "/forecast")})
+REPLAYED = frozenset(
+    {("POST", "/predict"), ("POST", "/predict/batch"), ("GET", "/forecast"), ("POST", "/forecast")}
+)
 REPLAY_SECONDS = 3600.0
 REPLAY_BYTES = 32 << 20
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from energy_demand.serving.http.middleware import OPEN_PATHS, REQUEST_ID_PATTERN
+from energy_demand.serving.scenario_schemas import ScenarioQuestion, SiteWeather
 from energy_demand.serving.schemas import Batch, FeatureRow, Problem
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _document(app: FastAPI, regions: Sequence[str]) -> dict[str, Any]:
     )
     components = document["components"]
     components["securitySchemes"] = {"ApiKey": KEY_SCHEME}
-    for schema in (FeatureRow, Batch):
+    for schema in (FeatureRow, Batch, SiteWeather, ScenarioQuestion):
         json_schema = schema.model_json_schema(ref_template="#/components/schemas/{model}")
         json_schema.pop("$defs", None)
         components["schemas"][schema.__name__] = json_schema
