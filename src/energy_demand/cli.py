@@ -24,6 +24,7 @@ from energy_demand.commands import (
     peaks,
     reproduction,
     servers,
+    weather_normalisation,
 )
 from energy_demand.errors import UserError
 from energy_demand.logs import configure_logging, redact
@@ -65,6 +66,7 @@ for command in (
     model.forecast,
     model.backtest,
     peaks.peaks,
+    weather_normalisation.weather_normalised,
     exports.forecasts,
     exports.demand,
     exports.scores,
