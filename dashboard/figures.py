@@ -400,6 +400,47 @@ def highest_days(days: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def normalised_energy(months: pd.DataFrame) -> go.Figure:
+    """Monthly energy as observed and in usual weather.
+
+    Args:
+        months: `period` (such as 2025-07), `demand_mwh`, `normalised_mwh`.
+    """
+    figure = _figure()
+    for column, name, colour in (
+        ("demand_mwh", "observed", ACTUAL),
+        ("normalised_mwh", "in usual weather", PREDICTED),
+    ):
+        figure.add_scatter(
+            x=months["period"],
+            y=months[column] / 1000,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour},
+            hovertemplate="%{x}: %{y:,.0f} GWh",
+        )
+    figure.update_yaxes(title="GWh", tickformat=",.0f")
+    return figure
+
+
+def normalised_changes(months: pd.DataFrame) -> go.Figure:
+    """Bars of `demand_change` and `normalised_change` (percent against a year before) of each `period`."""
+    figure = _figure()
+    for column, name, colour in (
+        ("demand_change", "observed", ACTUAL),
+        ("normalised_change", "in usual weather", PREDICTED),
+    ):
+        figure.add_bar(
+            x=months["period"],
+            y=months[column],
+            name=name,
+            marker={"color": colour},
+            hovertemplate="%{x}: %{y:+.1f} %",
+        )
+    figure.update_yaxes(title="change in a year, %", tickformat="+.0f")
+    return figure
+
+
 def explained(parts: Mapping[str, float], start: str) -> go.Figure:
     """A forecast as a sum: from `start` through each part to the whole (MWh).
 

@@ -6,6 +6,7 @@ TITLES = {
     "overview": ("Overview", "bolt"),
     "peaks": ("Peaks", "landscape"),
     "scenario": ("Scenario", "tune"),
+    "weather_normalised": ("Weather-normalised", "thermostat"),
     "model_performance": ("Model Performance", "monitoring"),
     "drift_monitor": ("Drift Monitor", "airwave"),
     "training_history": ("Training History", "history"),

@@ -22,6 +22,7 @@ from energy_demand.errors import UserError
 from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.jobs.operator_combination import CombinedForecast
 from energy_demand.jobs.scenarios import beside
+from energy_demand.jobs.weather_normalisation import weather_normalised
 from energy_demand.model.base.booster import BOOSTER_COLUMNS
 from energy_demand.model.predict import hours_of_day
 from energy_demand.model.scenarios.changes import read_scenario
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from energy_demand.model.forecast import Forecast
     from energy_demand.model.scenarios.answer import ScenarioForecast
+    from energy_demand.model.weather_normalisation import NormalisedDemand
     from energy_demand.registry.champion import Champion
 
     P = ParamSpec("P")
@@ -186,6 +188,15 @@ def scenario(issued_at: datetime, day: date, version: str, text: str) -> Scenari
     return _scenario(respondent(), issued_at, day, version, text)
 
 
+def normalised(start: date, end: date, version: str) -> NormalisedDemand:
+    """Observed and weather-normalised demand of past local days by a version's response to weather.
+
+    Raises:
+        UserError: too little is stored, or the database or MLflow cannot be reached.
+    """
+    return _normalised(respondent(), start, end, version)
+
+
 def contributions(version: str, rows: pd.DataFrame) -> pd.DataFrame:
     """SHAP values of feature rows by a version's base booster, MWh; see `BaseBooster.contributions`."""
     return _contributions(respondent(), version, rows)
@@ -242,6 +253,13 @@ def _scenario(region: str, issued_at: datetime, day: date, version: str, text: s
     forecast = _forecast_for_scenarios(region, issued_at, day, version)
     with _boosters:
         return beside(CombinedForecast(forecast), changes).scenario
+
+
+@st.cache_data(ttl=3600, max_entries=10, show_spinner="Putting each day into usual weather …")
+def _normalised(region: str, start: date, end: date, version: str) -> NormalisedDemand:
+    forecaster = _model(region, version).forecaster
+    with _boosters:
+        return weather_normalised(database(), forecaster, settings(), now(), start, end)
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner=False)

@@ -36,11 +36,13 @@ QUICK = Recipe(
 )
 
 
-def synthetic_record(world: SyntheticWorld | None = None, days: int = DAYS, *, runs: bool = True) -> Record:
-    """Demand, observed weather of all sites and daily runs of the main site, from `START` on."""
+def synthetic_record(
+    world: SyntheticWorld | None = None, days: int = DAYS, *, runs: bool = True, start: datetime = START
+) -> Record:
+    """Demand, observed weather of all sites and daily runs of the main site, from `start` on."""
     world = world or SyntheticWorld(seed=1)
-    end = START + timedelta(days=days)
-    periods = hourly(START, end)
+    end = start + timedelta(days=days)
+    periods = hourly(start, end)
     hours = periods.as_unit("s").asi8 // 3600
     demand = pd.DataFrame({"period": periods, TARGET_COLUMN: world.hourly.values("D", hours).astype(float)})
     weather = pd.concat(
@@ -58,7 +60,7 @@ def synthetic_record(world: SyntheticWorld | None = None, days: int = DAYS, *, r
         ],
         ignore_index=True,
     )
-    forecasts = [_run(world, START + timedelta(days=day, hours=6)) for day in range(40, days)] if runs else []
+    forecasts = [_run(world, start + timedelta(days=day, hours=6)) for day in range(40, days)] if runs else []
     empty = pd.DataFrame(columns=["site", "timestamp", "issued_at", *WEATHER_VARIABLES])
     return make_record(
         demand.assign(truth_mwh=demand[TARGET_COLUMN]),

@@ -641,6 +641,7 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
         "scores",
         "reproduce",
         "peaks",
+        "weather-normalised",
         "demo",
         "db",
         "db upgrade",
@@ -780,6 +781,26 @@ def test_the_peaks_are_told_as_one_json_object_and_as_text(shop, call):
     status, _, err = call(shop, "peaks", "--day", "2025-04-01")
     assert status == 1
     assert "ends more than 48 hours after" in err
+
+
+@pytest.mark.parametrize(
+    ("window", "status", "reason"),
+    [
+        pytest.param(
+            ["2025-01-01", "2025-02-01"],
+            1,
+            "0.4 years of observed weather are stored",
+            id="too little weather",
+        ),
+        pytest.param(["2025-02-01", "2025-01-01"], 2, "is before --start", id="an empty window"),
+        pytest.param(["1999-01-01", "2025-01-01"], 2, "must be in the year 2000 or later", id="too early"),
+    ],
+)
+def test_demand_that_cannot_be_normalised_is_refused_with_the_reason(shop, call, window, status, reason):
+    start, end = window
+    got, out, err = call(shop, "weather-normalised", "--start", start, "--end", end, "--json")
+    assert (got, out) == (status, "")
+    assert reason in " ".join(err.replace("│", " ").split())
 
 
 def test_a_scheduled_forecast_takes_no_other_choice(shop, call):

@@ -19,6 +19,7 @@ PAGES = [
     "overview",
     "peaks",
     "scenario",
+    "weather_normalised",
     "model_performance",
     "drift_monitor",
     "training_history",
@@ -64,6 +65,7 @@ def test_every_page_shows_what_there_is(page, shown, environment):
         "model_performance": 3,
         "drift_monitor": 2,
         "feature_importance": 4,
+        "weather_normalised": 0,  # ten weeks have no usual weather
     }.get(page, 1)
     assert "Weather data by [Open-Meteo.com]" in said(app)
     assert "Synthetic data" in said(app)
@@ -134,6 +136,13 @@ def test_the_sliders_of_a_scenario_move_its_curve_and_its_parts(shown, environme
     assert {"by temperature", "by cloud", "by day"} <= set(after)
     assert after["Daily energy"].value != before["Daily energy"]
     assert "--scenario temperature-6,cloud=0,day=thanksgiving" in said(app)
+
+
+def test_without_years_of_weather_demand_is_not_normalised_and_the_page_says_why(shown, environment):
+    environment(shown)
+    app = run("weather_normalised")
+    (reason,) = [each.value for each in app.info if "years" in each.value]
+    assert reason.startswith("0.1 years of observed weather are stored and usable")
 
 
 def test_the_race_of_a_challenger_in_the_shadow_is_shown(shown, environment):
@@ -214,7 +223,7 @@ def test_while_mlflow_is_away_the_rest_is_shown(page, shown, environment, monkey
     app = run(page)
     assert not app.exception
     text = said(app)
-    if page in {"overview", "scenario", "training_history", "feature_importance"}:
+    if page in {"overview", "scenario", "weather_normalised", "training_history", "feature_importance"}:
         assert "MLflow at" in text
     if page == "overview":
         assert "Data: 1 h old" in text

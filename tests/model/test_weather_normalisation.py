@@ -37,9 +37,9 @@ def with_demand(record, demand_mwh):
 
 
 def responding(record, forecaster, growth: float = 0.0):
-    """The record with the demand that the regression gives to its weather, growing by a share a year."""
+    """The record with the demand that the model gives to its weather, growing by a share a year."""
     responses = response_features(forecaster.outlook.completed(record.observed), record.region)
-    demand = np.exp(forecaster.regression.predict(responses) / PERCENT)
+    demand = np.exp(forecaster.regression.slowest.predict(responses) / PERCENT)
     years = np.arange(len(demand)) / (365.25 * 24)
     return with_demand(record, demand * (1.0 + growth) ** years - responses.rooftop_mwh)
 
@@ -85,7 +85,9 @@ def test_a_hotter_summer_is_normalised_downwards_and_no_change_is_left(hot, fore
 
 
 def test_growth_is_left_in_and_the_weather_is_taken_out(world, forecaster):
-    world = replace(world, region=replace(NEW_YORK, rooftop_solar=None))  # whose growth is a change too
+    # A region without panels: their growth is a change of demand too.
+    world = replace(world, region=replace(NEW_YORK, respondent="NYISO"))
+    assert world.region.rooftop_solar is None
     periods = days(date(2025, 1, 1), date(2027, 12, 31))
     for growth in (0.0, 0.03):
         years = normalised(forecaster, responding(world, forecaster, growth), periods).by("Y")
@@ -116,7 +118,9 @@ def test_demand_is_averaged_and_not_the_weather(hot, forecaster):
                 continue
             moved = WeatherPath(path.periods[at - 720 : at + 24], path.values[first - 720 : first + 24])
             responses = response_features(moved, hot.region, last=24)
-            cases.append(np.exp(forecaster.regression.predict(responses) / PERCENT) - responses.rooftop_mwh)
+            cases.append(
+                np.exp(forecaster.regression.slowest.predict(responses) / PERCENT) - responses.rooftop_mwh
+            )
     assert len(cases) == YEARS * 7
     (found,) = normalised(forecaster, hot, periods).days[NORMALISED]
     assert found == pytest.approx(np.sum(np.mean(cases, axis=0)), rel=2e-4)

@@ -6,7 +6,8 @@ of other years, and the demand of all these cases is averaged (Hong, Wilson and 
 probabilistic load forecasting and normalization with hourly information, IEEE Transactions on Smart Grid 5,
 456-462). Each year is also moved by some days to both sides, as PJM rotates its weather (Manual 19).
 
-The same years of weather and the same response serve every day, so neither of them can look like growth.
+The same years of weather and the same response serve every day, so neither of them can look like growth. The
+response is that of the slowest filter: the others follow the newest weeks, which say little of other years.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def _usual_demand(
     forecaster: Forecaster, record: Record, path: WeatherPath, usual: Usual, at: Integers
 ) -> Floats:
     """Mean demand (MWh) of consecutive hours over the weather of all usual years; NaN where unknown."""
-    region, regression, size = record.region, forecaster.regression, len(at)
+    region, regression, size = record.region, forecaster.regression.slowest, len(at)
     axis = np.arange(max(0, at[0] - MEMORY_HOURS), at[-1] + 1)
     periods = path.periods[axis]
     local = (periods - pd.Timedelta(HOUR)).tz_convert(region.zone)

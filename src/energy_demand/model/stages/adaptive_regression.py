@@ -170,6 +170,12 @@ class AdaptiveRegression:
         """Clock hour × filter: how much each filter's forecast counts."""
         return weights_of(self.regrets, self.recipe.regret_rate)
 
+    @property
+    def slowest(self) -> AdaptiveRegression:
+        """To predict with its slowest filter alone, whose coefficients are those of years, not of weeks."""
+        at = int(np.argmin(self.recipe.paces))
+        return replace(self, filters=(self.filters[at],), regrets=self.regrets[:, [at]])
+
     @classmethod
     def start(
         cls, responses: Responses, demand: Floats, recipe: RegressionRecipe | None = None
