@@ -32,6 +32,7 @@ from energy_demand.timeaxis import parse_day
 if TYPE_CHECKING:
     from energy_demand.model.weather_normalisation import NormalisedDemand
 
+START, END = date(2016, 2, 1), date(2025, 7, 31)
 BASE = 18.0  # °C, of degree days
 # Calendar months in which degree days of a kind count.
 SEASONS = {"heating": (11, 12, 1, 2, 3), "cooling": (6, 7, 8, 9)}
@@ -119,8 +120,8 @@ def _without_trend(values: pd.Series, index: pd.PeriodIndex, chosen: tuple[int, 
 def main() -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--start", type=parse_day, default=date(2016, 2, 1))
-    parser.add_argument("--end", type=parse_day, default=date(2025, 7, 31))
+    parser.add_argument("--start", type=parse_day, default=START)
+    parser.add_argument("--end", type=parse_day, default=END)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
     with answer_alone():
