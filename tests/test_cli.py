@@ -844,7 +844,12 @@ def test_the_commands_of_the_contract_take_json():
 
 
 @pytest.mark.parametrize(
-    "words", [pytest.param(each, marks=pytest.mark.slow if each in LONG else ()) for each in WITH_JSON]
+    "words",
+    [
+        pytest.param(each, marks=pytest.mark.slow if each in LONG else ())
+        for each in WITH_JSON
+        if each != "weather-normalised"  # needs years; tests/jobs/test_weather_normalisation.py has it
+    ],
 )
 def test_with_json_standard_output_is_one_object_and_nothing_else(shop, call, capfd, words):
     asked = asked_for_json(words)
