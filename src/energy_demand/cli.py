@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from energy_demand import __version__
-from energy_demand.commands import data, database, doctor, exports, local, model, orchestration, servers
+from energy_demand.commands import (
+    data,
+    database,
+    doctor,
+    exports,
+    local,
+    model,
+    notify,
+    orchestration,
+    servers,
+)
 from energy_demand.errors import UserError
 from energy_demand.logs import configure_logging, redact
 
@@ -29,6 +39,8 @@ app = typer.Typer(
 )
 database_commands = typer.Typer(help="Manage the application's database.", no_args_is_help=True)
 app.add_typer(database_commands, name="db")
+notify_commands = typer.Typer(help="Send messages to people (NOTIFY_URLS).", no_args_is_help=True)
+app.add_typer(notify_commands, name="notify")
 
 
 @app.callback(invoke_without_command=True)
@@ -72,6 +84,8 @@ for command in (
     app.command()(command)
 for command in (database.upgrade, database.url, database.stop):
     database_commands.command()(command)
+notify_commands.command("test")(notify.trial)
+notify_commands.command()(notify.send)
 
 
 def main() -> None:

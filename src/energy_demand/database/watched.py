@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from energy_demand.columns import OWN_ANSWERS, SYSTEM
+from energy_demand.database import notifications
 from energy_demand.database.decisions import BY_HAND
 from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import SHADOW, scored_forecasts
@@ -80,6 +81,15 @@ class SourceRun:
 
 
 @dataclass(frozen=True)
+class NotifierRun:
+    """A URL of NOTIFY_URLS by its name: when it last took a message, and whether it failed since."""
+
+    notifier: str
+    last_success: datetime | None
+    failed: bool
+
+
+@dataclass(frozen=True)
 class StepErrors:
     """Errors of the hours of the last week that one step of the fallback ladder answered.
 
@@ -134,6 +144,8 @@ class Watched:
             the promotion after it can be undone.
         flows: the flows that have run.
         feature_rows: stored rows of features.
+        notifiers: the services that messages are sent to, and whether the last attempt of each failed.
+        messages_waiting: messages that were not delivered yet.
     """
 
     newest: datetime | None
@@ -154,6 +166,8 @@ class Watched:
     shadows: tuple[ShadowLag, ...]
     flows: tuple[FlowRun, ...]
     feature_rows: int
+    notifiers: tuple[NotifierRun, ...]
+    messages_waiting: int
 
 
 def watched(
@@ -191,6 +205,11 @@ def watched(
         shadows=_shadows(connection, respondent, challenger, now),
         flows=runs,
         feature_rows=connection.scalar(rows) or 0,
+        notifiers=tuple(
+            NotifierRun(each["notifier"], each["last_success_at"], each["failed"])
+            for each in notifications.notifier_states(connection, respondent, now)
+        ),
+        messages_waiting=notifications.counts(connection, respondent, now)["waiting"],
     )
 
 

@@ -13,6 +13,7 @@ from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
 from energy_demand.jobs.contest_state import contest_state, read_shadows
 from energy_demand.monitoring.weather_models import model_states, running_states
+from energy_demand.notifications.state import read_state
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
 
@@ -35,6 +36,7 @@ STORED = (
     "last_drift_check",
     "last_retraining",
     "contest",
+    "notifications",
 )
 
 
@@ -73,6 +75,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "last_drift_check": stored["last_drift_check"],
         "last_retraining": stored["last_retraining"],
         "contest": stored["contest"],
+        "notifications": stored["notifications"],
         "database": stored["database"],
         "mlflow": label,
         "problems": problems,
@@ -109,6 +112,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "weather_models": [each.to_json() for each in states(connection, settings, now)],
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,
+            "notifications": read_state(connection, settings, now),
         }
 
 

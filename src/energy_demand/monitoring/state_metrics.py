@@ -211,6 +211,7 @@ def _add_stored(families: Families, region: str, stored: Watched, now: datetime)
             stored.rolled_back,
         ),
         ("feature_rows", "Stored feature rows.", stored.feature_rows),
+        ("notifications_waiting", "Messages to people that were not delivered yet.", stored.messages_waiting),
     ]
     if stored.challenger is not None:
         trained_hours_ago = age(stored.challenger.trained_at)
@@ -285,6 +286,14 @@ def _add_stored(families: Families, region: str, stored: Watched, now: datetime)
             "When the source was last read to its end.",
             region,
         )
+    for notifier in stored.notifiers:
+        _add_last_run(
+            families,
+            "notifier",
+            (notifier.notifier, notifier.last_success, notifier.failed),
+            "When the notifier last took a message.",
+            region,
+        )
 
 
 def _add_models(families: Families, region: str, models: list[ModelState], now: datetime) -> None:
@@ -316,7 +325,7 @@ def _add_models(families: Families, region: str, models: list[ModelState], now: 
 def _add_last_run(
     families: Families, what: str, run: tuple[str, datetime | None, bool], success: str, region: str
 ) -> None:
-    """Of a flow or source, whether its last run failed and when it last succeeded."""
+    """Of a flow, source or notifier, whether its last run failed and when it last succeeded."""
     name, last_success, failed = run
     labels = {"region": region, what: name}
     families.gauge(f"{what}_failed", f"1 if the {what}'s last finished run failed.", float(failed), **labels)

@@ -11,6 +11,7 @@ from rich.table import Table
 from energy_demand.database.decisions import outcome_in_words
 from energy_demand.terminal.console import out
 from energy_demand.terminal.monitoring import contest_lines
+from energy_demand.terminal.notifications import state_lines
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,6 +43,9 @@ def print_status(body: dict[str, Any]) -> None:
     _add_champion(table, body)
     if "database" not in body["problems"]:
         _add_monitoring(table, body)
+        if body["notifications"] is not None:
+            for line in state_lines(body["notifications"]):
+                table.add_row("messages", line)
     out.print(table)
 
 
