@@ -124,6 +124,7 @@ def shop(tmp_path_factory, secret_database_url, upstream):
         "DATABASE_URL": secret_database_url,
         "ENERGY_DEMAND_HOME": str(home),
         "ENERGY_DEMAND_NOW": PRESENT.isoformat(),
+        "NOTIFY_URLS": f"json://{WORD}:{quote(PASSWORD, safe='')}@127.0.0.1:9/{WORD}, slack://{WORD}",
         "HTTP_ATTEMPTS": "1",
         "HTTP_BACKOFF_SECONDS": "0",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -204,6 +205,8 @@ CASES = {
     "forecasts": ([], 0),
     "demand": (["--json"], 0),
     "scores": (["--by", "quality"], 0),
+    "notify test": ([], 1),
+    "notify send": ([], 1),
     "db upgrade": ([], 0),
     "db stop": ([], 1),
 }

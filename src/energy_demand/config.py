@@ -405,7 +405,7 @@ class Settings(BaseSettings):
     notify_kinds: Annotated[tuple[Kind, ...], NoDecode, BeforeValidator(_listed)] = Field(
         tuple(Kind), min_length=1, description="Kinds of messages that are sent."
     )
-    notify_quiet_hours: Annotated[QuietHours | None, BeforeValidator(_quiet)] = Field(
+    notify_quiet_hours: Annotated[QuietHours | None, NoDecode, BeforeValidator(_quiet)] = Field(
         None, description="Local hours in which only urgent messages are sent, like 22-7."
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What can be told; NOTIFY_KINDS chooses."""
+    """The kinds of messages; NOTIFY_KINDS chooses."""
 
     FORECAST = "forecast"
     PEAK = "peak"

@@ -49,6 +49,8 @@ EMPTY = Watched(
     shadows=(),
     flows=(),
     feature_rows=0,
+    notifiers=(),
+    messages_waiting=0,
 )
 
 

@@ -25,6 +25,7 @@ EMPTY = {
     "forecast_tomorrow_hours": 0.0,
     "promotion_rolled_back": 0.0,
     "feature_rows": 0.0,
+    "notifications_waiting": 0.0,
 }
 
 

@@ -1,4 +1,4 @@
-"""Commands that send messages to people: a trial to each URL, and what there is to tell now."""
+"""Commands that send messages to people: a trial to each URL, and all that is due."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def trial(as_json: Json = False) -> None:
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.errors import UserError  # noqa: PLC0415
-    from energy_demand.notifications.telling import note_trial, send_trial  # noqa: PLC0415
+    from energy_demand.notifications.notify import note_trial, send_trial  # noqa: PLC0415
     from energy_demand.terminal.console import print_json  # noqa: PLC0415
     from energy_demand.terminal.notifications import print_trial  # noqa: PLC0415
 
@@ -43,7 +43,7 @@ def trial(as_json: Json = False) -> None:
 
 
 def send(region: EachRegion = None, now: Now = None, as_json: Json = False) -> None:
-    """Send what there is to tell and what waits, as each job does at its end.
+    """Send the messages that are due now, as each job does at its end.
 
     Example: energy-demand notify send
     """
@@ -53,9 +53,9 @@ def send(region: EachRegion = None, now: Now = None, as_json: Json = False) -> N
 def _send(settings: Settings, emit: Emit) -> None:
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.errors import UserError  # noqa: PLC0415
+    from energy_demand.notifications.notify import notify_of_state  # noqa: PLC0415
     from energy_demand.notifications.sending import NotInstalledError, is_installed  # noqa: PLC0415
     from energy_demand.notifications.state import read_state  # noqa: PLC0415
-    from energy_demand.notifications.telling import tell_news  # noqa: PLC0415
     from energy_demand.terminal.console import err  # noqa: PLC0415
     from energy_demand.terminal.notifications import print_state  # noqa: PLC0415
 
@@ -63,7 +63,7 @@ def _send(settings: Settings, emit: Emit) -> None:
         raise NotInstalledError
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
-        tell_news(database, settings)
+        notify_of_state(database, settings)
         with database.transaction() as connection:
             body: dict[str, Any] = read_state(connection, settings, settings.present()) or {}
     emit(body, print_state)

@@ -38,12 +38,12 @@ def lock(connection: sa.Connection, respondent: str) -> None:
     connection.execute(sa.select(key))
 
 
-def known_causes(connection: sa.Connection, respondent: str, causes: Iterable[str]) -> set[str]:
-    """Those of `causes` that a stored message is about, whatever became of it."""
+def known_keys(connection: sa.Connection, respondent: str, keys: Iterable[str]) -> set[str]:
+    """Those of `keys` that a stored message is about, whatever became of it."""
     rows = notification.c
     return set(
         connection.scalars(
-            sa.select(rows.cause).where(rows.respondent == respondent, rows.cause.in_(list(causes)))
+            sa.select(rows.dedup_key).where(rows.respondent == respondent, rows.dedup_key.in_(list(keys)))
         )
     )
 
@@ -54,8 +54,8 @@ def ongoing(connection: sa.Connection, respondent: str) -> list[dict[str, Any]]:
 
 
 def add(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Store messages that wait to be sent: respondent, kind, cause, urgent, title, body, recovery, times."""
-    texts = ("cause", "title", "body", "recovery")
+    """Store messages that wait to be sent: the columns but id, reached, outcome."""
+    texts = ("dedup_key", "title", "body", "recovery")
     if rows:
         clean = [{**row, **{name: storable(row[name]) for name in texts}} for row in rows]
         connection.execute(sa.insert(notification), clean)

@@ -348,7 +348,7 @@ notification = sa.Table(
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     _text("respondent"),
     _text("kind"),
-    _text("cause"),
+    _text("dedup_key"),
     sa.Column("urgent", sa.Boolean, nullable=False),
     _text("title"),
     _text("body"),
@@ -358,7 +358,7 @@ notification = sa.Table(
     sa.Column("reached", JSONB, nullable=False, server_default=sa.text("'[]'::jsonb")),
     sa.Column("outcome", sa.Text, nullable=False, server_default="waiting"),
     sa.CheckConstraint("outcome IN ('waiting', 'sent', 'expired', 'withdrawn')", name="outcome"),
-    sa.Index(None, "respondent", "cause"),
+    sa.Index(None, "respondent", "dedup_key"),
     sa.Index("ix_notification_waiting", "respondent", postgresql_where=sa.text("outcome = 'waiting'")),
     sa.Index("ix_notification_open", "respondent", postgresql_where=sa.text("ended_at IS NULL")),
 )

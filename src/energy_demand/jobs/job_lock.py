@@ -1,4 +1,4 @@
-"""How a job runs: under its lock, with start and end recorded, once for all missed schedules, and told."""
+"""How a job runs: under its lock, with start and end recorded, once for all missed schedules, with notice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from energy_demand.database import job_runs
 from energy_demand.logs import redact
-from energy_demand.notifications.telling import news_told
+from energy_demand.notifications.notify import notifying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def run_exclusively(
     *,
     scheduled_at: datetime | None = None,
 ) -> T | None:
-    """Run `work` under the job lock and return its result; then tell people what there is to tell.
+    """Run `work` under the job lock and return its result, then notify people.
 
     Args:
         database: that has the lock.
@@ -51,8 +51,8 @@ def run_exclusively(
         JobLockLostError: `work` checked the lock, which another run has taken meanwhile.
     """
     respondent = settings.region.respondent
-    # Told after the lock is given back: whoever is slow to take a message holds up no other run.
-    with news_told(database, settings), job_runs.job_lock(database, job, respondent) as lock:
+    # After the lock is given back, so that a slow receiver holds up no other run.
+    with notifying(database, settings), job_runs.job_lock(database, job, respondent) as lock:
         last_success = database.run(lambda connection: job_runs.last_success(connection, job, respondent))
         if scheduled_at is not None and last_success is not None and last_success >= scheduled_at:
             _log.info(

@@ -1,4 +1,4 @@
-"""What there is to tell, read from what the jobs of any process stored."""
+"""The events that the rows stored by jobs of any process imply."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _sources(connection: sa.Connection, respondent: str) -> Iterator[Event]:
 
 
 def _jobs(connection: sa.Connection, respondent: str, *, without_ingestion: bool) -> Iterator[Event]:
-    """The jobs that failed; an ingestion whose sources are away is told as those."""
+    """The jobs that failed; an ingestion whose sources are away is reported as those."""
     for row in notifications.failed_jobs(connection, respondent):
         if not (without_ingestion and row["job"] == Job.INGESTION.name):
             yield JobFailed(row["job"], row["last_started_at"], redact(row["last_error"]))

@@ -1,6 +1,7 @@
-"""What can be told: typed events. Pure.
+"""The typed events that people are notified of. Pure.
 
-An event has a cause, which is told once. One with a `recovery` goes on for a while, and its end is told too.
+Events with the same `dedup_key` are one, of which one message is sent. An event with a `recovery` goes on for
+a while, and its end is sent as well.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class ForecastReady:
     quality: str
 
     @property
-    def cause(self) -> str:
-        """A better forecast that replaces one of a fallback is told as well."""
+    def dedup_key(self) -> str:
+        """A better forecast that replaces a fallback's is another event."""
         return f"forecast {self.day} {self.quality}"
 
 
@@ -70,7 +71,7 @@ class PeakExpected:
     probability: float | None = None
 
     @property
-    def cause(self) -> str:
+    def dedup_key(self) -> str:
         """One for each day."""
         return f"peak {self.day}"
 
@@ -82,7 +83,7 @@ class DriftFound:
     kind: ClassVar = Kind.DRIFT
     urgent: ClassVar = False
     recovery: ClassVar = "no drift any more"
-    cause: ClassVar = "drift"
+    dedup_key: ClassVar = "drift"
 
     checked_at: datetime
     drift_share: float
@@ -103,7 +104,7 @@ class Promoted:
     reason: str
 
     @property
-    def cause(self) -> str:
+    def dedup_key(self) -> str:
         """One for each retraining."""
         return f"promotion {self.retraining}"
 
@@ -122,7 +123,7 @@ class RolledBack:
     reason: str
 
     @property
-    def cause(self) -> str:
+    def dedup_key(self) -> str:
         """One for each time; a promotion can be undone, and undone again after it served by hand."""
         return f"rollback {self.retraining} {self.at.isoformat()}"
 
@@ -145,7 +146,7 @@ class SourceAway:
     last_success: datetime | None
 
     @property
-    def cause(self) -> str:
+    def dedup_key(self) -> str:
         """One for each upstream."""
         return f"source {self.upstream}"
 
@@ -171,7 +172,7 @@ class JobFailed:
         return self.job.lower().replace("_", " ")
 
     @property
-    def cause(self) -> str:
+    def dedup_key(self) -> str:
         """One for each job."""
         return f"job {self.job}"
 

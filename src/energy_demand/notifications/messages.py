@@ -67,7 +67,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Text:
     title: str
     lines: tuple[str, ...]
     runbook: str
@@ -75,13 +75,13 @@ class _Told:
 
 def message(event: Event, place: Place) -> Message:
     """What is sent about an event."""
-    told = _told(event, place.zone)
-    return _framed(told.title, told.lines, event.kind, place, told.runbook)
+    text = _text(event, place.zone)
+    return _framed(text.title, text.lines, event.kind, place, text.runbook)
 
 
 def recovery(title: str, kind: Kind, began: datetime, now: datetime, place: Place) -> Message:
-    """What is sent when something that was told at `began` is over."""
-    line = f"It was reported {_moment(began, place.zone)} and was over by {_moment(now, place.zone)}."
+    """What is sent when something that was reported at `began` is over."""
+    line = f"It was reported on {_moment(began, place.zone)} and was over by {_moment(now, place.zone)}."
     return _framed(title, (line,), kind, place, None)
 
 
@@ -104,66 +104,66 @@ def _framed(title: str, lines: tuple[str, ...], kind: Kind, place: Place, runboo
 
 
 @singledispatch
-def _told(event: object, zone: ZoneInfo) -> _Told:
+def _text(event: object, zone: ZoneInfo) -> _Text:
     raise TypeError(f"{event!r} in {zone} is no event")
 
 
-@_told.register
-def _forecast(event: ForecastReady, zone: ZoneInfo) -> _Told:
+@_text.register
+def _forecast(event: ForecastReady, zone: ZoneInfo) -> _Text:
     lines = [
         f"Peak {_peak(event, zone)}.",
         f"Energy of the day {event.energy_mwh / 1000:,.1f} GWh.",
     ]
     if event.quality not in OWN_ANSWERS:
         lines.append(f"The champion did not answer; a fallback did ({event.quality}).")
-    return _Told(f"forecast for {_day(event.day)}", tuple(lines), "notifications.md#forecast")
+    return _Text(f"forecast for {_day(event.day)}", tuple(lines), "notifications.md#forecast")
 
 
-@_told.register
-def _expected_peak(event: PeakExpected, zone: ZoneInfo) -> _Told:
+@_text.register
+def _expected_peak(event: PeakExpected, zone: ZoneInfo) -> _Text:
     likely = "" if event.probability is None else f" Probability {event.probability:.0%}."
     lines = (f"Expected peak {_peak(event, zone)}.", f"{_sentence(event.reason)}{likely}")
-    return _Told(f"peak day expected on {_day(event.day)}", lines, "notifications.md#peak")
+    return _Text(f"peak day expected on {_day(event.day)}", lines, "notifications.md#peak")
 
 
-@_told.register
-def _drift(event: DriftFound, zone: ZoneInfo) -> _Told:
+@_text.register
+def _drift(event: DriftFound, zone: ZoneInfo) -> _Text:
     lines = (
         f"The check of {_moment(event.checked_at, zone)} found a drift share of {event.drift_share:.2f}.",
         _sentence(event.reason),
     )
-    return _Told("drift found", lines, "alerts.md#driftsharehigh")
+    return _Text("drift found", lines, "alerts.md#driftsharehigh")
 
 
-@_told.register
-def _promoted(event: Promoted, zone: ZoneInfo) -> _Told:
-    lines = (f"Promoted {_moment(event.at, zone)}.", _sentence(event.reason))
-    return _Told(f"model version {event.version} serves", lines, "notifications.md#model")
+@_text.register
+def _promoted(event: Promoted, zone: ZoneInfo) -> _Text:
+    lines = (f"Promoted on {_moment(event.at, zone)}.", _sentence(event.reason))
+    return _Text(f"model version {event.version} serves", lines, "notifications.md#model")
 
 
-@_told.register
-def _rolled_back(event: RolledBack, zone: ZoneInfo) -> _Told:
+@_text.register
+def _rolled_back(event: RolledBack, zone: ZoneInfo) -> _Text:
     lines = (
         f"The champion before it serves again since {_moment(event.at, zone)}.",
         _sentence(event.reason),
     )
-    return _Told(f"model version {event.version} was rolled back", lines, "alerts.md#promotionrolledback")
+    return _Text(f"model version {event.version} was rolled back", lines, "alerts.md#promotionrolledback")
 
 
-@_told.register
-def _away(event: SourceAway, zone: ZoneInfo) -> _Told:
+@_text.register
+def _away(event: SourceAway, zone: ZoneInfo) -> _Text:
     last = "never" if event.last_success is None else _moment(event.last_success, zone)
     lines = (
         *(f"{source}: {_sentence(reason)}" for source, reason in sorted(event.reasons.items())),
         f"Last read to its end: {last}. Forecasts are made from stored data meanwhile.",
     )
-    return _Told(f"{event.upstream} cannot be read", lines, "alerts.md#sourcefailed")
+    return _Text(f"{event.upstream} cannot be read", lines, "alerts.md#sourcefailed")
 
 
-@_told.register
-def _failed(event: JobFailed, zone: ZoneInfo) -> _Told:
+@_text.register
+def _failed(event: JobFailed, zone: ZoneInfo) -> _Text:
     lines = (f"The run of {_moment(event.started_at, zone)} failed: {_sentence(event.error)}",)
-    return _Told(
+    return _Text(
         f"the {event.title} job failed", lines, JOB_RUNBOOKS.get(event.job, "notifications.md#failure")
     )
 

@@ -1,7 +1,7 @@
 """Sends messages by Apprise, to every URL at once, each within a time limit.
 
 Apprise is imported only here, and only when there is something to send. Its own log lines can have parts of a
-URL, so they are kept from every handler; why something failed is told in words of ours.
+URL, so they are kept from every handler; the reason of a failure is in words of ours.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def invalid(urls: Mapping[str, str]) -> dict[str, str]:
 
 def _service(url: str) -> Any:
     """Apprise with one URL; None where it does not accept it."""
-    from apprise import Apprise, AppriseAsset  # noqa: PLC0415  (half a second)
+    from apprise import Apprise, AppriseAsset, NotifyFormat  # noqa: PLC0415  (half a second)
 
     logger = logging.getLogger("apprise")
     # For good: a thread that hangs may log later.
@@ -123,7 +123,11 @@ def _service(url: str) -> Any:
         secure_logging=True,
     )
     plugin = Apprise.instantiate(url, asset=asset)
-    return None if plugin is None else Apprise(plugin, asset=asset)
+    if plugin is None:
+        return None
+    if plugin.notify_format == NotifyFormat.HTML and "format=" not in url:
+        plugin.notify_format = NotifyFormat.TEXT  # a text made into HTML has lines that do not wrap
+    return Apprise(plugin, asset=asset)
 
 
 def _send(url: str, messages: Sequence[Message], delivery: Delivery) -> None:

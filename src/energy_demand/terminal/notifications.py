@@ -32,6 +32,11 @@ def state_lines(body: dict[str, Any]) -> list[str]:
     return [*lines, *map(_line, body["notifiers"])]
 
 
+def trouble_lines(body: dict[str, Any] | None) -> list[str]:
+    """The lines of `state_lines` that say that something is wrong."""
+    return [] if body is None else [line for line in state_lines(body) if "[red]" in line]
+
+
 def _line(state: dict[str, Any]) -> str:
     name, done = state["notifier"], state["last_success_at"]
     if state["failed"]:

@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
         sa.Column("respondent", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("dedup_key", sa.Text(), nullable=False),
         sa.Column("urgent", sa.Boolean(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
@@ -33,7 +33,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_notification"),
     )
-    op.create_index("ix_notification_respondent_cause", "notification", ["respondent", "cause"])
+    op.create_index("ix_notification_respondent_dedup_key", "notification", ["respondent", "dedup_key"])
     op.create_index(
         "ix_notification_waiting",
         "notification",

@@ -1,4 +1,4 @@
-"""Tells people what there is to tell: stores messages, once for each cause, and delivers those that are due.
+"""Notifies people: stores a message for each new event, and delivers the messages that are due.
 
 Called at the end of each job. Nothing here stops a job: what fails is logged, and what was not delivered is
 kept and tried again at the end of the next one.
@@ -33,31 +33,31 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def news_told(database: Database, settings: Settings) -> Iterator[None]:
-    """Tell the news after the work of a `with` block, whether it failed or not."""
+def notifying(database: Database, settings: Settings) -> Iterator[None]:
+    """Notify people after the work of a `with` block, whether it failed or not."""
     try:
         yield
-    except JobRunningError:  # nothing was done, and the job that runs tells its own
+    except JobRunningError:  # nothing was done, and the job that runs does the same
         raise
     except Exception:
-        tell_news(database, settings)
+        notify_of_state(database, settings)
         raise
-    tell_news(database, settings)
+    notify_of_state(database, settings)
 
 
-def tell_news(database: Database, settings: Settings, *, limit_seconds: float = LIMIT_SECONDS) -> None:
-    """Tell what the stored data says of a region, and what waits; nothing happens without NOTIFY_URLS.
+def notify_of_state(database: Database, settings: Settings, *, limit_seconds: float = LIMIT_SECONDS) -> None:
+    """Notify people of what is stored of a region, and send what waits; without NOTIFY_URLS do nothing.
 
     Never raises: whatever goes wrong is logged, and shows in `status`.
     """
-    _tell(database, settings, None, limit_seconds)
+    _notify(database, settings, None, limit_seconds)
 
 
-def tell(
+def notify(
     database: Database, settings: Settings, events: Sequence[Event], *, limit_seconds: float = LIMIT_SECONDS
 ) -> None:
-    """Tell events that a job found itself, such as `PeakExpected`; otherwise as `tell_news`."""
-    _tell(database, settings, events, limit_seconds)
+    """Notify people of events that a job found itself, such as `PeakExpected`; else as `notify_of_state`."""
+    _notify(database, settings, events, limit_seconds)
 
 
 def send_trial(settings: Settings) -> dict[str, str | None]:
@@ -94,7 +94,7 @@ def place_of(settings: Settings, data: str | None) -> Place:
     )
 
 
-def _tell(
+def _notify(
     database: Database, settings: Settings, events: Sequence[Event] | None, limit_seconds: float
 ) -> None:
     if not settings.notifiers:
@@ -106,7 +106,7 @@ def _tell(
             found = find_events(connection, settings, now) if events is None else events
             _store(connection, settings, place, found, now)
             if events is None:
-                _store_ends(connection, settings, place, {event.cause for event in found}, now)
+                _store_ends(connection, settings, place, {event.dedup_key for event in found}, now)
         _deliver(database, settings, now, limit_seconds)
     except UserError as error:
         _log.warning("%s: messages could not be sent: %s", settings.eia_region, redact(str(error)))
@@ -117,46 +117,46 @@ def _tell(
 def _store(
     connection: sa.Connection, settings: Settings, place: Place, events: Sequence[Event], now: datetime
 ) -> None:
-    """Store a message for each event whose cause was not told yet, or was over since."""
+    """Store a message for each event that has none yet, or whose last one was over since."""
     respondent = settings.region.respondent
-    goes_on = {row["cause"] for row in stored.ongoing(connection, respondent)}
-    happened = [event.cause for event in events if event.recovery is None]
-    known = goes_on | stored.known_causes(connection, respondent, happened)
+    goes_on = {row["dedup_key"] for row in stored.ongoing(connection, respondent)}
+    happened = [event.dedup_key for event in events if event.recovery is None]
+    known = goes_on | stored.known_keys(connection, respondent, happened)
     rows = []
     for event in events:
-        if event.kind not in settings.notify_kinds or event.cause in known:
+        if event.kind not in settings.notify_kinds or event.dedup_key in known:
             continue
-        known.add(event.cause)
+        known.add(event.dedup_key)
         text = message(event, place)
         ended = now if event.recovery is None else None
         rows.append(
-            _row(respondent, event.kind, event.cause, text, now, urgent=event.urgent, ended_at=ended)
+            _row(respondent, event.kind, event.dedup_key, text, now, urgent=event.urgent, ended_at=ended)
             | {"recovery": event.recovery}
         )
     stored.add(connection, rows)
 
 
 def _store_ends(
-    connection: sa.Connection, settings: Settings, place: Place, causes: Collection[str], now: datetime
+    connection: sa.Connection, settings: Settings, place: Place, goes_on: Collection[str], now: datetime
 ) -> None:
-    """Of what is over: withdraw the message that nobody has yet, and tell the end of what was told."""
+    """Of events that are over: withdraw a message that nobody has yet, and report the end of the others."""
     respondent, kinds = settings.region.respondent, settings.notify_kinds
     for row in stored.ongoing(connection, respondent):
         kind = Kind(row["kind"])
-        if kind in kinds and row["cause"] in causes:
+        if kind in kinds and row["dedup_key"] in goes_on:
             continue
         stored.end(connection, row["id"], now, withdraw=not row["reached"] or kind not in kinds)
         if row["reached"] and kind in kinds:
             text = recovery(row["recovery"], kind, row["created_at"], now, place)
-            cause = f"{row['cause']} ended"
-            over = _row(respondent, kind, cause, text, now, urgent=row["urgent"], ended_at=now)
+            key = f"{row['dedup_key']} ended"
+            over = _row(respondent, kind, key, text, now, urgent=row["urgent"], ended_at=now)
             stored.add(connection, [over | {"recovery": None}])
 
 
 def _row(
     respondent: str,
     kind: Kind,
-    cause: str,
+    dedup_key: str,
     text: Message,
     now: datetime,
     *,
@@ -166,7 +166,7 @@ def _row(
     return {
         "respondent": respondent,
         "kind": kind.value,
-        "cause": cause,
+        "dedup_key": dedup_key,
         "urgent": urgent,
         "title": text.title,
         "body": text.body,
