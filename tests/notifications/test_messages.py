@@ -49,7 +49,9 @@ EVENTS = {
     "drift": DriftFound(AT, 0.42, "drift share 0.42 (limit 0.30)"),
     "promotion": Promoted(7, "3", AT, "better than the champion"),
     "rollback": RolledBack(7, "3", AT, "by hand"),
-    "source": SourceAway("EIA", {"eia_daily": "HTTP 503", "eia": "no answer\nin 60 s"}, AT),
+    "source": SourceAway(
+        "EIA", {"eia_daily": "HTTP 503", "eia": "no answer\nin 60 s (requested http://h/?a[0]=b)"}, AT
+    ),
     "forecast job": JobFailed("FORECAST", AT, "no model serves yet"),
     "retraining": JobFailed("RETRAIN", AT, "x" * 9000),
     "drift check": JobFailed("DRIFT_CHECK", AT, "no demand"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -351,6 +352,15 @@ def test_where_the_database_is_away_the_job_s_own_failure_is_what_is_seen(databa
     assert "NY: messages could not be sent: cannot use the database 127.0.0.1:9/d" in caplog.text
     with pytest.raises(DatabaseUnavailableError):
         run_exclusively(broken, away, Job.FORECAST, PRESENT, lambda _: None)
+
+
+def test_jobs_that_end_at_once_send_each_message_once(database, told, hook, eia):
+    eia(PRESENT, "HTTP 503")
+    log_forecast(database)
+    settings = told(notify_urls=hook.url)
+    with ThreadPoolExecutor(4) as jobs:
+        list(jobs.map(lambda _: notify_of_state(database, settings), range(8)))
+    assert sorted(hook.titles) == [AWAY, "NY: forecast for Thu 13 Mar 2025"]
 
 
 def test_regions_have_messages_and_causes_of_their_own(database, told, hook, eia):

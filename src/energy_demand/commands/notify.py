@@ -53,17 +53,14 @@ def send(region: EachRegion = None, now: Now = None, as_json: Json = False) -> N
 def _send(settings: Settings, emit: Emit) -> None:
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.errors import UserError  # noqa: PLC0415
-    from energy_demand.notifications.notify import notify_of_state  # noqa: PLC0415
-    from energy_demand.notifications.sending import NotInstalledError, is_installed  # noqa: PLC0415
+    from energy_demand.notifications.notify import send_due  # noqa: PLC0415
     from energy_demand.notifications.state import read_state  # noqa: PLC0415
     from energy_demand.terminal.console import err  # noqa: PLC0415
     from energy_demand.terminal.notifications import print_state  # noqa: PLC0415
 
-    if not is_installed():
-        raise NotInstalledError
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
-        notify_of_state(database, settings)
+        send_due(database, settings)
         with database.transaction() as connection:
             body: dict[str, Any] = read_state(connection, settings, settings.present()) or {}
     emit(body, print_state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import singledispatch
@@ -31,6 +32,7 @@ AGE_LIMITS = dict.fromkeys(Kind, timedelta(days=7)) | dict.fromkeys(
     (Kind.FORECAST, Kind.PEAK), timedelta(days=1)
 )
 LONGEST_REASON = 300
+_REQUESTED = re.compile(r" \(requested \S+\)")
 JOB_RUNBOOKS = {"FORECAST": "alerts.md#noforecastfortomorrow", "RETRAIN": "alerts.md#retrainingfailed"}
 NOT_LIVE = {
     "recorded": "Recorded data. This is a replay of the past.",
@@ -186,7 +188,7 @@ def _moment(moment: datetime, zone: ZoneInfo) -> str:
 
 
 def _sentence(text: str) -> str:
-    """A stored reason as one sentence of bounded length."""
-    flat = " ".join(text.split()).rstrip(".")
+    """A stored reason as one sentence of bounded length, without the address that was asked."""
+    flat = " ".join(_REQUESTED.sub("", text).split()).rstrip(".")
     flat = flat if len(flat) <= LONGEST_REASON else f"{flat[:LONGEST_REASON].rstrip()} …"
     return f"{flat[:1].upper()}{flat[1:]}."

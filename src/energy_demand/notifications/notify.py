@@ -46,18 +46,48 @@ def notifying(database: Database, settings: Settings) -> Iterator[None]:
 
 
 def notify_of_state(database: Database, settings: Settings, *, limit_seconds: float = LIMIT_SECONDS) -> None:
-    """Notify people of what is stored of a region, and send what waits; without NOTIFY_URLS do nothing.
-
-    Never raises: whatever goes wrong is logged, and shows in `status`.
-    """
-    _notify(database, settings, None, limit_seconds)
+    """As `send_due`, at the end of a job: never raises, whatever goes wrong is logged."""
+    with _logged(settings):
+        send_due(database, settings, limit_seconds=limit_seconds)
 
 
 def notify(
     database: Database, settings: Settings, events: Sequence[Event], *, limit_seconds: float = LIMIT_SECONDS
 ) -> None:
-    """Notify people of events that a job found itself, such as `PeakExpected`; else as `notify_of_state`."""
-    _notify(database, settings, events, limit_seconds)
+    """Notify people of events that a job found itself, such as `PeakExpected`; never raises either."""
+    with _logged(settings):
+        send_due(database, settings, events, limit_seconds=limit_seconds)
+
+
+def send_due(
+    database: Database,
+    settings: Settings,
+    events: Sequence[Event] | None = None,
+    *,
+    limit_seconds: float = LIMIT_SECONDS,
+) -> None:
+    """Notify people of a region's events, and send what waits; without NOTIFY_URLS do nothing.
+
+    Args:
+        database: where messages are kept.
+        settings: of the region.
+        events: None: what the stored data implies, and the end of what no longer goes on.
+        limit_seconds: for the services to answer.
+
+    Raises:
+        NotInstalledError: Apprise is not installed; the messages are kept.
+        DatabaseUnavailableError: the database cannot be used.
+    """
+    if not settings.notifiers:
+        return
+    now, place = settings.present(), place_of(settings, database.kind())
+    with database.transaction() as connection:
+        stored.lock(connection, settings.region.respondent)
+        found = find_events(connection, settings, now) if events is None else events
+        _store(connection, settings, place, found, now)
+        if events is None:
+            _store_ends(connection, settings, place, {event.dedup_key for event in found}, now)
+    _deliver(database, settings, now, limit_seconds)
 
 
 def send_trial(settings: Settings) -> dict[str, str | None]:
@@ -94,20 +124,11 @@ def place_of(settings: Settings, data: str | None) -> Place:
     )
 
 
-def _notify(
-    database: Database, settings: Settings, events: Sequence[Event] | None, limit_seconds: float
-) -> None:
-    if not settings.notifiers:
-        return
+@contextmanager
+def _logged(settings: Settings) -> Iterator[None]:
+    """Log what goes wrong in a `with` block, in place of raising it."""
     try:
-        now, place = settings.present(), place_of(settings, database.kind())
-        with database.transaction() as connection:
-            stored.lock(connection, settings.region.respondent)
-            found = find_events(connection, settings, now) if events is None else events
-            _store(connection, settings, place, found, now)
-            if events is None:
-                _store_ends(connection, settings, place, {event.dedup_key for event in found}, now)
-        _deliver(database, settings, now, limit_seconds)
+        yield
     except UserError as error:
         _log.warning("%s: messages could not be sent: %s", settings.eia_region, redact(str(error)))
     except Exception:  # noqa: BLE001  (a fault of ours must not stop a job either)
