@@ -90,6 +90,7 @@ def test_people_are_notified_of_what_flows_did_once(flows, monkeypatch):
     with webhook() as hook:
         monkeypatch.setenv("NOTIFY_URLS", hook.url)
         monkeypatch.setenv("SANDBOX_URL", NOTHING_LISTENS)
+        monkeypatch.setenv("ENERGY_DEMAND_NOW", (PRESENT + timedelta(minutes=30)).isoformat())
         for _ in range(2):
             assert flows.forecast_flow(return_state=True).name == "Failed"
     assert sorted(hook.titles) == [
