@@ -19,8 +19,9 @@ def trial(as_json: Json = False) -> None:
     """
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.errors import UserError  # noqa: PLC0415
+    from energy_demand.logs import redact  # noqa: PLC0415
     from energy_demand.notifications.notify import note_trial, send_trial  # noqa: PLC0415
-    from energy_demand.terminal.console import print_json  # noqa: PLC0415
+    from energy_demand.terminal.console import err, print_json  # noqa: PLC0415
     from energy_demand.terminal.notifications import print_trial  # noqa: PLC0415
 
     settings = _with_urls(current_settings())
@@ -35,8 +36,11 @@ def trial(as_json: Json = False) -> None:
         )
     else:
         print_trial(errors)
-    with opened(settings) as database:
-        note_trial(database, settings, errors)
+    try:
+        with opened(settings) as database:
+            note_trial(database, settings, errors)
+    except UserError as error:  # what is asked about are the URLs
+        err.print(f"warning: `status` does not know of this trial: {redact(str(error))}", soft_wrap=True)
     failed = [name for name, why in errors.items() if why]
     if failed:
         raise UserError(f"{len(failed)} of {len(errors)} URLs did not take the message: {', '.join(failed)}")
