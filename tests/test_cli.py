@@ -20,6 +20,7 @@ from energy_demand.database.job_runs import Job, job_lock
 from energy_demand.model.base.training import FEWEST_ROWS
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
+from webhook import webhook
 
 if TYPE_CHECKING:
     import click
@@ -46,6 +47,13 @@ def shop(tmp_path_factory, new_database_url, synthetic_upstream):
         assert done.returncode == 0, done.stderr
     environment["TRAINED"] = done.stdout
     return environment
+
+
+@pytest.fixture
+def hook(processes):
+    """Takes messages."""
+    with webhook() as server:
+        yield server
 
 
 @pytest.fixture
@@ -642,6 +650,9 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
         "reproduce",
         "peaks",
         "demo",
+        "notify",
+        "notify test",
+        "notify send",
         "db",
         "db upgrade",
         "db url",
@@ -651,7 +662,7 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
 def test_every_command_has_help_with_an_example(call, command):
     status, out, _ = call({}, *command.split(), "--help")
     assert status == 0
-    assert command in {"", "db"} or "Example:" in out
+    assert command in {"", "db", "notify"} or "Example:" in out
 
 
 @pytest.fixture
@@ -825,8 +836,10 @@ def test_the_commands_of_the_contract_take_json():
 @pytest.mark.parametrize(
     "words", [pytest.param(each, marks=pytest.mark.slow if each in LONG else ()) for each in WITH_JSON]
 )
-def test_with_json_standard_output_is_one_object_and_nothing_else(shop, call, capfd, words):
+def test_with_json_standard_output_is_one_object_and_nothing_else(shop, call, capfd, hook, words):
     asked = asked_for_json(words)
+    if words.startswith("notify"):
+        shop = {**shop, "NOTIFY_URLS": hook.url}
     if words == "rollback":
         registry = Registry(make_settings(energy_demand_home=shop["ENERGY_DEMAND_HOME"]))
         serving = registry.champion_version()
