@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -815,7 +816,13 @@ def commands_with_json() -> dict[str, click.Command]:
 
 WITH_JSON = commands_with_json()
 # What a required option is given; a new one needs its value here.
-REQUIRED = {"start": "2025-03-03", "end": "2025-03-04", "protocol": "day-ahead", "policy": "never"}
+REQUIRED = {
+    "start": "2025-03-03",
+    "end": "2025-03-04",
+    "protocol": "day-ahead",
+    "policy": "never",
+    "what": f"{PRESENT + timedelta(hours=1):%Y-%m-%dT%H:00Z}",
+}
 LONG = {"backtest", "drift", "replay", "retrain", "train"}
 
 
@@ -823,7 +830,11 @@ def asked_for_json(words: str) -> list[str]:
     options = [option for option in WITH_JSON[words].params if option.required]
     return [
         *words.split(),
-        *(part for option in options for part in (option.opts[0], REQUIRED[option.name])),
+        *(
+            part
+            for option in options
+            for part in (option.opts[0], REQUIRED[option.name])[option.param_type_name == "argument" :]
+        ),
         "--json",
     ]
 
@@ -840,6 +851,9 @@ def test_with_json_standard_output_is_one_object_and_nothing_else(shop, call, ca
     asked = asked_for_json(words)
     if words.startswith("notify"):
         shop = {**shop, "NOTIFY_URLS": hook.url}
+    if words == "reproduce":
+        call(shop, "forecast", "--hours", "1")
+        capfd.readouterr()
     if words == "rollback":
         registry = Registry(make_settings(energy_demand_home=shop["ENERGY_DEMAND_HOME"]))
         serving = registry.champion_version()
