@@ -9,7 +9,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
   --env-file .env --file infra/docker-compose.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup wheel demo local contract check test budget lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
+.PHONY: help setup docs wheel demo local contract check test budget lint format lock hooks env up down logs backup restore verify backfill ingest train drift dashboard \
         pipeline notebooks grafana client clean
 
 help:            ## list the targets
@@ -106,6 +106,9 @@ restore:         ## replace the containers' data by a backup: make restore FROM=
 
 verify: $(READY) ## build all images and test the whole system without a registry; needs root, Docker, debootstrap
 	$(BIN)/python infra/verify/verify.py
+
+docs: $(READY)   ## build the documentation's site into site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 wheel: $(READY)  ## build the package's wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel -d dist

@@ -27,6 +27,7 @@ from energy_demand.database import (
     engine,
     exports,
     job_runs,
+    notifications,
     operator_forecasts,
     peaks,
     predictions,
@@ -63,8 +64,8 @@ if TYPE_CHECKING:
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 DATABASE_MODULES = (
-    daily_totals, decisions, engine, exports, job_runs, operator_forecasts, peaks, predictions, repository,
-    state, watched, weather,
+    daily_totals, decisions, engine, exports, job_runs, notifications, operator_forecasts, peaks, predictions,
+    repository, state, watched, weather,
 )  # fmt: skip
 # What the functions on the list are made of.
 PARTS = {"repository.upsert"}
@@ -154,7 +155,7 @@ def _short(module: ModuleType) -> str:
 def every_query() -> list[Query]:
     """All of them."""
     found = [*_ingestion(), *_forecasting(), *_checks(), *_status(), *_metrics(), *_dashboard(), *_doctor()]
-    found += _exports()
+    found += [*_exports(), *_notifications()]
     return [*found, *_grafana(), *_history()]
 
 
@@ -494,6 +495,39 @@ def _exports() -> list[Query]:
         "exports.read_scores (by quality)": lambda c, a, _: score(c, a, "quality"),
     }
     return [Query(name, "exports", call) for name, call in calls.items()]
+
+
+def _notifications() -> list[Query]:
+    """What the end of each job asks where messages are sent."""
+    told = {
+        "kind": "source", "dedup_key": "source EIA", "urgent": False, "title": "EIA cannot be read",
+        "body": "HTTP 503", "recovery": "EIA can be read again", "ended_at": None,
+    }  # fmt: skip
+    calls: dict[str, Callable[[sa.Connection, Asked, Any], Any]] = {
+        "notifications.lock": lambda c, a, _: notifications.lock(c, a.code),
+        "notifications.add": lambda c, a, _: notifications.add(
+            c, [{**told, "respondent": a.code, "created_at": a.now}]
+        ),
+        "notifications.known_keys": lambda c, a, _: notifications.known_keys(c, a.code, ["source EIA"]),
+        "notifications.ongoing": lambda c, a, _: notifications.ongoing(c, a.code),
+        "notifications.take_waiting": lambda c, a, _: notifications.take_waiting(c, a.code),
+        "notifications.note_outcome": lambda c, _a, _: notifications.note_outcome(c, 1, ["slack"], "sent"),
+        "notifications.end": lambda c, a, _: notifications.end(c, 1, a.now, withdraw=True),
+        "notifications.note_notifier": lambda c, a, _: notifications.note_notifier(
+            c, a.code, "slack", a.now, None
+        ),
+        "notifications.keep_notifiers": lambda c, a, _: notifications.keep_notifiers(c, a.code, ["slack"]),
+        "notifications.notifier_states": lambda c, a, _: notifications.notifier_states(c, a.code, a.now),
+        "notifications.counts": lambda c, a, _: notifications.counts(c, a.code, a.now),
+        "notifications.forecast_hours": lambda c, a, _: notifications.forecast_hours(
+            c, a.code, local_day(a.now, a.region.zone) + DAY, a.region.zone, a.now
+        ),
+        "notifications.failed_jobs": lambda c, a, _: notifications.failed_jobs(c, a.code),
+        "notifications.champion_changes": lambda c, a, _: notifications.champion_changes(
+            c, a.code, a.now - DAY, a.now
+        ),
+    }
+    return [Query(name, "notifications", call) for name, call in calls.items()]
 
 
 def _checks() -> list[Query]:

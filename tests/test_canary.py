@@ -124,6 +124,7 @@ def shop(tmp_path_factory, secret_database_url, upstream):
         "DATABASE_URL": secret_database_url,
         "ENERGY_DEMAND_HOME": str(home),
         "ENERGY_DEMAND_NOW": PRESENT.isoformat(),
+        "NOTIFY_URLS": f"json://{WORD}:{quote(PASSWORD, safe='')}@127.0.0.1:9/{WORD}, xml://127.0.0.1:9/{WORD}",
         "HTTP_ATTEMPTS": "1",
         "HTTP_BACKOFF_SECONDS": "0",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -207,6 +208,8 @@ CASES = {
     "reproduce": (["2030-01-01T00:00Z"], 1),  # not logged
     "peaks": ([], 0),
     "weather-normalised": (WINDOW, 1),  # too few years of weather are stored
+    "notify test": ([], 1),
+    "notify send": ([], 1),
     "db upgrade": ([], 0),
     "db stop": ([], 1),
 }

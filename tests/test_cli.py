@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from energy_demand.database.job_runs import Job, job_lock
 from energy_demand.model.base.training import FEWEST_ROWS
 from energy_demand.registry.registry import Registry
 from support import PRESENT, make_settings
+from webhook import webhook
 
 if TYPE_CHECKING:
     import click
@@ -46,6 +48,13 @@ def shop(tmp_path_factory, new_database_url, synthetic_upstream):
         assert done.returncode == 0, done.stderr
     environment["TRAINED"] = done.stdout
     return environment
+
+
+@pytest.fixture
+def hook(processes):
+    """Takes messages."""
+    with webhook() as server:
+        yield server
 
 
 @pytest.fixture
@@ -643,6 +652,9 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
         "peaks",
         "weather-normalised",
         "demo",
+        "notify",
+        "notify test",
+        "notify send",
         "db",
         "db upgrade",
         "db url",
@@ -652,7 +664,7 @@ def test_the_database_address_is_one_that_psql_takes(shop, call):
 def test_every_command_has_help_with_an_example(call, command):
     status, out, _ = call({}, *command.split(), "--help")
     assert status == 0
-    assert command in {"", "db"} or "Example:" in out
+    assert command in {"", "db", "notify"} or "Example:" in out
 
 
 @pytest.fixture
@@ -825,7 +837,13 @@ def commands_with_json() -> dict[str, click.Command]:
 
 WITH_JSON = commands_with_json()
 # What a required option is given; a new one needs its value here.
-REQUIRED = {"start": "2025-03-03", "end": "2025-03-04", "protocol": "day-ahead", "policy": "never"}
+REQUIRED = {
+    "start": "2025-03-03",
+    "end": "2025-03-04",
+    "protocol": "day-ahead",
+    "policy": "never",
+    "what": f"{PRESENT + timedelta(hours=1):%Y-%m-%dT%H:00Z}",
+}
 LONG = {"backtest", "drift", "replay", "retrain", "train"}
 
 
@@ -833,7 +851,11 @@ def asked_for_json(words: str) -> list[str]:
     options = [option for option in WITH_JSON[words].params if option.required]
     return [
         *words.split(),
-        *(part for option in options for part in (option.opts[0], REQUIRED[option.name])),
+        *(
+            part
+            for option in options
+            for part in (option.opts[0], REQUIRED[option.name])[option.param_type_name == "argument" :]
+        ),
         "--json",
     ]
 
@@ -851,8 +873,13 @@ def test_the_commands_of_the_contract_take_json():
         if each != "weather-normalised"  # needs years; tests/jobs/test_weather_normalisation.py has it
     ],
 )
-def test_with_json_standard_output_is_one_object_and_nothing_else(shop, call, capfd, words):
+def test_with_json_standard_output_is_one_object_and_nothing_else(shop, call, capfd, hook, words):
     asked = asked_for_json(words)
+    if words.startswith("notify"):
+        shop = {**shop, "NOTIFY_URLS": hook.url}
+    if words == "reproduce":
+        call(shop, "forecast", "--hours", "1")
+        capfd.readouterr()
     if words == "rollback":
         registry = Registry(make_settings(energy_demand_home=shop["ENERGY_DEMAND_HOME"]))
         serving = registry.champion_version()

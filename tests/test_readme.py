@@ -34,8 +34,8 @@ COMPOSE_ONLY = {
 }
 
 
-def test_the_python_of_the_readme_runs_as_it_stands(synthetic_upstream, tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_python_of_the_start_page_runs_as_it_stands(synthetic_upstream, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/start.md").read_text(), re.DOTALL)
     (code,) = [block for block in blocks if "EIAClient" in block]
     environment = {
         "PATH": os.environ["PATH"],

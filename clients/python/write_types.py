@@ -26,7 +26,7 @@ EXPORTS = {
     "/demand": ("DemandRows", ("DemandRow",)),
     "/scores": ("ScoreRows", ("DayScore", "VersionScore", "QualityScore")),
 }
-BOUNDS = {"minimum", "maximum"}
+BOUNDS = {"maxLength", "minLength", "minimum", "maximum"}
 
 
 def types_text() -> str:

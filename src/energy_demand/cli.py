@@ -20,6 +20,7 @@ from energy_demand.commands import (
     exports,
     local,
     model,
+    notify,
     orchestration,
     peaks,
     reproduction,
@@ -41,6 +42,8 @@ app = typer.Typer(
 )
 database_commands = typer.Typer(help="Manage the application's database.", no_args_is_help=True)
 app.add_typer(database_commands, name="db")
+notify_commands = typer.Typer(help="Send messages to people (NOTIFY_URLS).", no_args_is_help=True)
+app.add_typer(notify_commands, name="notify")
 
 
 @app.callback(invoke_without_command=True)
@@ -88,6 +91,8 @@ for command in (
     app.command()(command)
 for command in (database.upgrade, database.url, database.stop):
     database_commands.command()(command)
+notify_commands.command("test")(notify.trial)
+notify_commands.command()(notify.send)
 
 
 def main() -> None:

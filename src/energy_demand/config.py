@@ -29,6 +29,7 @@ from energy_demand.columns import FEATURE_COLUMNS, TARGET_COLUMN
 from energy_demand.env_file import ENCODING, EnvFileError, read_env_file
 from energy_demand.errors import RegionError, UserError
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
+from energy_demand.notification_settings import Kind, QuietHours, notifiers
 from energy_demand.proxies import unusable_proxies, without_loopback
 from energy_demand.region import NEW_YORK_CITY, UPSTATE_SITES, Region, Site, existing_zone
 from energy_demand.setting_names import mistyped
@@ -241,6 +242,16 @@ def _one_word(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _usable_urls(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        notifiers(value.get_secret_value())
+    return value
+
+
+def _quiet(value: object) -> object:
+    return QuietHours.parse(value) if isinstance(value, str) else value
+
+
 def _of_the_region(value: str | None, info: ValidationInfo) -> str | None:
     region = info.data.get("eia_region", "NY")
     if value is not None and region not in NEW_YORK_RESPONDENTS:
@@ -384,6 +395,19 @@ class Settings(BaseSettings):
     api_public_url: HttpUrl | None = Field(None, description="Where a browser finds the API.")
     mlflow_public_url: HttpUrl | None = Field(None, description="Where a browser finds MLflow.")
     grafana_public_url: HttpUrl | None = Field(None, description="Where a browser finds Grafana.")
+    dashboard_public_url: HttpUrl | None = Field(
+        None, description="Where a browser finds the dashboard; messages link to it."
+    )
+
+    notify_urls: Annotated[SecretStr | None, AfterValidator(_usable_urls)] = Field(
+        None, description="Apprise URLs that messages go to, separated by commas or blanks; unset: none."
+    )
+    notify_kinds: Annotated[tuple[Kind, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        tuple(Kind), min_length=1, description="Kinds of messages that are sent."
+    )
+    notify_quiet_hours: Annotated[QuietHours | None, NoDecode, BeforeValidator(_quiet)] = Field(
+        None, description="Local hours in which only urgent messages are sent, like 22-7."
+    )
 
     retrain_max_age_days: int = Field(
         90, ge=1, le=3650, description="A champion older than this is retrained."
@@ -516,6 +540,11 @@ class Settings(BaseSettings):
         """The models whose runs are stored and mixed, the one with the longest record first."""
         delay = self.weather_publication_delay_hours
         return tuple(WeatherModel(name, delay) for name in self.open_meteo_models)
+
+    @property
+    def notifiers(self) -> dict[str, str]:
+        """The URLs that messages go to, by names that may be shown; the URLs may not."""
+        return {} if self.notify_urls is None else notifiers(self.notify_urls.get_secret_value())
 
     @property
     def availability(self) -> Availability:

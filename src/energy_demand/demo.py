@@ -259,7 +259,7 @@ def _summary(story: Story, champion: Champion, settings: Settings, seconds: floa
         f"  roll back       {there} {ours} rollback\n"
         f"  training runs   {mlflow} ui --backend-store-uri {store}\n"
         f"  drift report    open {_from_here(settings.drift_report_path)} in a browser\n"
-        "  real demand     get a free key at eia.gov/opendata, then see “Live” in the README",
+        "  real demand     get a free key at eia.gov/opendata, then see “Live” in docs/start.md",
         soft_wrap=True,
     )
 

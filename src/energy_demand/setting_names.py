@@ -26,6 +26,7 @@ OWN_PREFIXES = (
     "PREDICTION_",
     "RETRAIN_",
     "DASHBOARD_",
+    "NOTIFY_",
 )
 NOBODY_ELSES_PREFIX = "ENERGY_DEMAND_"
 # Likewise one without such a prefix that is written nearly like a setting. How near, as difflib measures it:

@@ -51,6 +51,8 @@ EMPTY = Watched(
     feature_rows=0,
     peak=None,
     peak_alerts=0,
+    notifiers=(),
+    messages_waiting=0,
 )
 
 

@@ -248,6 +248,7 @@ def test_every_file_that_is_mounted_is_there_and_the_socket_is_the_log_collector
         ),
         ("API_KEY", {"api", "api-2"}),
         ("EIA_API_KEY", {"prefect-worker", "dask-worker"}),
+        ("NOTIFY_URLS", {"prefect-worker", "dask-worker"}),
         ("ALERT_SMTP_PASSWORD", {"grafana"}),
     ],
 )

@@ -27,6 +27,7 @@ ALERTS = {
     "OperatorForecastLate": "30m",
     "ChampionNotAnswering": "1h",
     "SourceFailed": "6h",
+    "NotifierFailed": "15m",
     "WeatherModelStopped": "30m",
     "WeatherModelChanged": "30m",
     "PromotionRolledBack": None,
@@ -59,7 +60,7 @@ def promtool(processes):
 def test_the_configuration_and_its_rules_are_valid(promtool):
     reported = promtool("check", "config", "prometheus.yml")
     assert "SUCCESS: 2 rule files found" in reported
-    assert "SUCCESS: 17 rules found" in reported
+    assert "SUCCESS: 18 rules found" in reported
 
 
 def test_each_alert_fires_when_it_must_and_not_before(promtool):

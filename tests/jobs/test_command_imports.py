@@ -34,6 +34,8 @@ NEVER = {
     "alembic",
     "scipy.optimize",
     "tenacity",
+    "apprise",
+    "requests",
 }
 
 
@@ -44,6 +46,7 @@ def loaded_by(settings, *arguments: str) -> set[str]:
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "SANDBOX_URL": settings.sandbox_url,
         "ENERGY_DEMAND_NOW": settings.present().isoformat(),
+        "NOTIFY_URLS": "json://127.0.0.1:9",
     }
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments, "--json"],

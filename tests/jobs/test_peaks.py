@@ -17,7 +17,7 @@ from energy_demand.jobs.forecast import forecast_stored
 from energy_demand.jobs.peaks import day_peak, peaks_body, store_peak
 from energy_demand.jobs.scheduled_forecast import run_scheduled_forecast
 from energy_demand.jobs.status import status
-from energy_demand.jobs.stored_peaks import peak_of_tomorrow, stored_peak
+from energy_demand.monitoring.stored_peaks import peak_of_tomorrow, stored_peak
 from energy_demand.timeaxis import day_periods, local_midnight
 from support import PRESENT
 

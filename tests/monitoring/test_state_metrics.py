@@ -29,6 +29,7 @@ EMPTY = {
     "promotion_rolled_back": 0.0,
     "feature_rows": 0.0,
     "peak_alerts": 0.0,
+    "notifications_waiting": 0.0,
 }
 
 

@@ -18,6 +18,7 @@ from energy_demand.config import TELEMETRY_OFF, settings_of
 from energy_demand.database.engine import opened
 from energy_demand.database.job_runs import Job, job_lock
 from support import PRESENT
+from webhook import webhook
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("processes")]
 
@@ -83,6 +84,20 @@ def test_a_forecast_from_old_data_is_logged_and_its_run_fails_for_people_to_see(
     assert state.name == "Failed"
     assert "tomorrow's forecast is logged, but new data could not be ingested" in state.message
     assert count("prediction_log") == 24
+
+
+def test_people_are_notified_of_what_flows_did_once(flows, monkeypatch):
+    with webhook() as hook:
+        monkeypatch.setenv("NOTIFY_URLS", hook.url)
+        monkeypatch.setenv("SANDBOX_URL", NOTHING_LISTENS)
+        monkeypatch.setenv("ENERGY_DEMAND_NOW", (PRESENT + timedelta(minutes=30)).isoformat())
+        for _ in range(2):
+            assert flows.forecast_flow(return_state=True).name == "Failed"
+    assert sorted(hook.titles) == [
+        "NY: EIA cannot be read",
+        "NY: Open-Meteo cannot be read",
+        "NY: forecast for Thu 13 Mar 2025",
+    ]
 
 
 def test_a_check_is_stored_and_where_nothing_is_to_be_done_nothing_is_retrained(flows, count):

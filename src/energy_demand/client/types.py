@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from datetime import date
 
 
@@ -314,12 +314,6 @@ class Batch(BaseModel):
     rows: Annotated[list[FeatureRow], Field(max_length=10000, min_length=1)]
 
 
-class Site(RootModel[str]):
-    root: Annotated[
-        str, Field(description="A weather site of the region; default: all of them.", max_length=64)
-    ] = None
-
-
 class SiteWeather(BaseModel):
     """
     Weather of your own for an hour; what is left out keeps the forecast's value.
@@ -329,7 +323,7 @@ class SiteWeather(BaseModel):
         extra="forbid",
     )
     period: Annotated[AwareDatetime, Field(description="End of the hour, with UTC offset.")]
-    site: Annotated[Site | None, Field(description="A weather site of the region; default: all of them.")] = (
+    site: Annotated[str | None, Field(description="A weather site of the region; default: all of them.")] = (
         None
     )
     temperature: Annotated[float | None, Field(description="Temperature, °C.")] = None

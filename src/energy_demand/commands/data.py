@@ -71,13 +71,14 @@ def _ingest(settings: Settings, span: Any, emit: Emit, **how: Any) -> None:
     from energy_demand.data.ingestion.ingest import trailing_span  # noqa: PLC0415
     from energy_demand.database.engine import opened  # noqa: PLC0415
     from energy_demand.jobs.ingestion import run_ingestion  # noqa: PLC0415
+    from energy_demand.notifications.notify import notifying  # noqa: PLC0415
     from energy_demand.terminal.console import err, progress_bars  # noqa: PLC0415
 
     with opened(settings) as database:
         err.print(f"database: {database.label}", soft_wrap=True)
         now = settings.present()
         span = span or trailing_span(database, settings, now)
-        with progress_bars() as progress:
+        with notifying(database, settings), progress_bars() as progress:
             outcome = run_ingestion(database, settings, span, now, progress, **how)
     if outcome.report.is_empty:  # only why
         outcome.raise_failures()

@@ -200,8 +200,9 @@ def _contest(promote: bool | None, settings: Settings, emit: Emit) -> None:
         decided = None
         if promote is not None:
             from energy_demand.jobs.shadow import decide_by_hand  # noqa: PLC0415
+            from energy_demand.notifications.notify import notifying  # noqa: PLC0415
 
-            with job_lock(database, Job.RETRAIN, settings.region.respondent):
+            with notifying(database, settings), job_lock(database, Job.RETRAIN, settings.region.respondent):
                 version = decide_by_hand(database, registry, settings, present, promote=promote)
             decided = {"version": version, "outcome": "promoted" if promote else "dropped"}
         body = {

@@ -367,3 +367,38 @@ job_run = sa.Table(
     _moment("last_success_at", optional=True),
     _text("last_error", optional=True),
 )
+
+# Messages to people. One with a `recovery` is about something that goes on until `ended_at`, and is not sent
+# again meanwhile; others have happened once. `reached` are the notifiers that have it.
+notification = sa.Table(
+    "notification",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _text("respondent"),
+    _text("kind"),
+    _text("dedup_key"),
+    sa.Column("urgent", sa.Boolean, nullable=False),
+    _text("title"),
+    _text("body"),
+    _text("recovery", optional=True),
+    _moment("created_at"),
+    _moment("ended_at", optional=True),
+    sa.Column("reached", JSONB, nullable=False, server_default=sa.text("'[]'::jsonb")),
+    sa.Column("outcome", sa.Text, nullable=False, server_default="waiting"),
+    sa.CheckConstraint("outcome IN ('waiting', 'sent', 'expired', 'withdrawn')", name="outcome"),
+    sa.Index(None, "respondent", "dedup_key"),
+    sa.Index("ix_notification_waiting", "respondent", postgresql_where=sa.text("outcome = 'waiting'")),
+    sa.Index("ix_notification_open", "respondent", postgresql_where=sa.text("ended_at IS NULL")),
+)
+
+# How each notifier (a URL of NOTIFY_URLS, by its name) last did, for `status` and monitoring.
+notifier_state = sa.Table(
+    "notifier_state",
+    metadata,
+    _text("respondent"),
+    _text("notifier"),
+    _moment("last_success_at", optional=True),
+    _moment("last_error_at", optional=True),
+    _text("last_error", optional=True),
+    sa.PrimaryKeyConstraint("respondent", "notifier"),
+)

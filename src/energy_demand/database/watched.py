@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from energy_demand.columns import OWN_ANSWERS, SYSTEM
-from energy_demand.database import peaks
+from energy_demand.database import notifications, peaks
 from energy_demand.database.decisions import BY_HAND
 from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import SHADOW, scored_forecasts
@@ -76,6 +76,15 @@ class SourceRun:
     """A source of data: when it was last read to its end, and whether it failed since."""
 
     source: str
+    last_success: datetime | None
+    failed: bool
+
+
+@dataclass(frozen=True)
+class NotifierRun:
+    """A URL of NOTIFY_URLS by its name: when it last took a message, and whether it failed since."""
+
+    notifier: str
     last_success: datetime | None
     failed: bool
 
@@ -145,6 +154,8 @@ class Watched:
         feature_rows: stored rows of features.
         peak: what the scheduled forecast said of tomorrow's peak; None before it is stored.
         peak_alerts: days of tomorrow's year that are alerted.
+        notifiers: the services that messages are sent to, and whether the last attempt of each failed.
+        messages_waiting: messages that were not delivered yet.
     """
 
     newest: datetime | None
@@ -167,6 +178,8 @@ class Watched:
     feature_rows: int
     peak: WatchedPeak | None
     peak_alerts: int
+    notifiers: tuple[NotifierRun, ...]
+    messages_waiting: int
 
 
 def watched(
@@ -207,6 +220,11 @@ def watched(
         feature_rows=connection.scalar(rows) or 0,
         peak=_peak(connection, respondent, tomorrow, now),
         peak_alerts=len(peaks.read_alerts(connection, respondent, tomorrow.year, now)),
+        notifiers=tuple(
+            NotifierRun(each["notifier"], each["last_success_at"], each["failed"])
+            for each in notifications.notifier_states(connection, respondent, now)
+        ),
+        messages_waiting=notifications.counts(connection, respondent, now)["waiting"],
     )
 
 

@@ -54,7 +54,10 @@ class Secrets:
 
 def _values(settings: Settings | None, proxies: Mapping[str, str]) -> Iterator[str]:
     given: dict[str, Any] = {} if settings is None else dict(settings)
-    for value in given.values():
+    if settings is not None:
+        for url in settings.notifiers.values():  # any part of one can be a secret
+            yield from (url, url.partition("://")[2])
+    for value in (value for name, value in given.items() if name != "notify_urls"):
         if hasattr(value, "get_secret_value"):
             secret = str(value.get_secret_value())
             if "://" not in secret:

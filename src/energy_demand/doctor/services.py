@@ -16,11 +16,13 @@ SECONDS = 5.0
 
 
 def checks(settings: Settings, prefect_api: str | None) -> list[Check]:
-    """The checks of API, dashboard and Prefect."""
+    """The checks of API, dashboard, Prefect and, where they are set, the services that messages go to."""
+    messages = [Check(Area.SERVICES, "messages", partial(_messages, settings))] if settings.notifiers else []
     return [
         Check(Area.SERVICES, "API", partial(_api, settings)),
         Check(Area.SERVICES, "dashboard", partial(_dashboard, settings)),
         Check(Area.SERVICES, "Prefect", partial(_prefect, prefect_api)),
+        *messages,
     ]
 
 
@@ -73,6 +75,24 @@ def _prefect(address: str | None) -> list[Finding]:
         return [ok("Prefect", f"{address} is healthy")]
     remedy = "Correct PREFECT_API_URL (it ends in /api), or see the log of the server"
     return [failure("Prefect", f"{address} answers HTTP {answer.status_code}", "HTTP 200", remedy)]
+
+
+def _messages(settings: Settings) -> list[Finding]:
+    """Whether Apprise accepts each URL; nothing is sent."""
+    from energy_demand.notifications.sending import NotInstalledError, invalid  # noqa: PLC0415
+
+    urls = settings.notifiers
+    try:
+        wrong = invalid(urls)
+    except NotInstalledError as error:
+        return [failure("messages", str(error), "Apprise is installed", "Install the extra `notify`")]
+    if not wrong:
+        found = f"Apprise accepts {', '.join(urls)}; `energy-demand notify test` sends a trial message"
+        return [ok("messages", found)]
+    return [
+        failure("messages", f"NOTIFY_URLS: {name}: {why}", "a URL of Apprise", "Correct NOTIFY_URLS")
+        for name, why in wrong.items()
+    ]
 
 
 def _body(text: str | None) -> dict[str, object]:

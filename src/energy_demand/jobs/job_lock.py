@@ -1,4 +1,4 @@
-"""How a job runs: under its lock, with start and end recorded, and once for all missed schedules."""
+"""How a job runs: under its lock, with start and end recorded, once for all missed schedules, with notice."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from energy_demand.database import job_runs
 from energy_demand.logs import redact
+from energy_demand.notifications.notify import notifying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ def run_exclusively(
     *,
     scheduled_at: datetime | None = None,
 ) -> T | None:
-    """Run `work` under the job lock and return its result.
+    """Run `work` under the job lock and return its result, then notify people.
 
     Args:
         database: that has the lock.
@@ -50,7 +51,8 @@ def run_exclusively(
         JobLockLostError: `work` checked the lock, which another run has taken meanwhile.
     """
     respondent = settings.region.respondent
-    with job_runs.job_lock(database, job, respondent) as lock:
+    # After the lock is given back, so that a slow receiver holds up no other run.
+    with notifying(database, settings), job_runs.job_lock(database, job, respondent) as lock:
         last_success = database.run(lambda connection: job_runs.last_success(connection, job, respondent))
         if scheduled_at is not None and last_success is not None and last_success >= scheduled_at:
             _log.info(

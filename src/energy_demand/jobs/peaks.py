@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from energy_demand.database import peaks, predictions, repository
-from energy_demand.jobs.stored_peaks import stored_peak, stored_year
 from energy_demand.model.day_peak import DayPeak, by_probability
 from energy_demand.model.forecaster import PREDICTED
 from energy_demand.model.peaks import (
@@ -24,6 +23,7 @@ from energy_demand.model.peaks import (
     highest,
     standings,
 )
+from energy_demand.monitoring.stored_peaks import stored_peak, stored_year
 from energy_demand.timeaxis import HOUR, local_day, local_midnight, utc_index
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from energy_demand.database import decisions
 from energy_demand.database.job_runs import Job, JobRunningError, job_lock
 from energy_demand.jobs.drift_check import refresh_reference
 from energy_demand.monitoring.retraining_policy import Trigger
+from energy_demand.notifications.notify import notifying
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +33,7 @@ def roll_back(
     respondent = settings.region.respondent
     # A retraining in progress could promote its model over the rollback.
     try:
-        with job_lock(database, Job.RETRAIN, respondent):
+        with notifying(database, settings), job_lock(database, Job.RETRAIN, respondent):
             serves, served = registry.rollback(to)
             database.run(
                 lambda connection: decisions.note_rollback(

@@ -12,8 +12,9 @@ from energy_demand.database.daily_totals import EIA_DAILY, missing_totals
 from energy_demand.database.engine import opened
 from energy_demand.errors import UserError
 from energy_demand.jobs.contest_state import contest_state, read_shadows
-from energy_demand.jobs.stored_peaks import peak_of_tomorrow
+from energy_demand.monitoring.stored_peaks import peak_of_tomorrow
 from energy_demand.monitoring.weather_models import model_states, running_states
+from energy_demand.notifications.state import read_state
 from energy_demand.registry.mlflow_store import RegistryUnavailableError
 from energy_demand.registry.registry import Registry
 from energy_demand.timeaxis import local_day
@@ -40,6 +41,7 @@ STORED = (
     "last_retraining",
     "contest",
     "peak",
+    "notifications",
 )
 
 
@@ -79,6 +81,7 @@ def status(settings: Settings, now: datetime) -> dict[str, Any]:
         "last_retraining": stored["last_retraining"],
         "contest": stored["contest"],
         "peak": stored["peak"],
+        "notifications": stored["notifications"],
         "database": stored["database"],
         "mlflow": label,
         "problems": problems,
@@ -116,6 +119,7 @@ def _stored(database: Database, settings: Settings, now: datetime) -> dict[str, 
             "last_drift_check": None if check is None else _checked(check),
             "last_retraining": _retrained(retrainings[0]) if retrainings else None,
             "peak": _peak(connection, settings, now),
+            "notifications": read_state(connection, settings, now),
         }
 
 

@@ -63,11 +63,18 @@ class DayPeak:
         return cls(quantiles=dict(sorted(quantiles.items())), hours=hours, **others)
 
     @property
+    def likeliest(self) -> datetime:
+        """The hour that is most likely the highest; where that is unknown, the highest forecast's."""
+        hour = max(self.hours, key=lambda hour: (hour["probability"] or 0.0, hour[PREDICTED]))
+        period: datetime = hour["period"]
+        return period
+
+    @property
     def likely(self) -> tuple[datetime, datetime]:
         """Start and end of the span that holds every hour likely to be the highest."""
         named = [hour["period"] for hour in self.hours if (hour["probability"] or 0.0) >= LIKELY]
         if not named:
-            named = [max(self.hours, key=lambda hour: float(hour[PREDICTED]))["period"]]
+            named = [self.likeliest]
         return named[0] - HOUR, named[-1]
 
     def headline(self, place: str, zone: ZoneInfo) -> str:

@@ -212,6 +212,7 @@ def _add_stored(families: Families, region: str, stored: Watched, now: datetime)
         ),
         ("feature_rows", "Stored feature rows.", stored.feature_rows),
         ("peak_alerts", "Days of tomorrow's year that are alerted as peak days.", stored.peak_alerts),
+        ("notifications_waiting", "Messages to people that were not delivered yet.", stored.messages_waiting),
     ]
     if stored.peak is not None:
         gauges += [
@@ -260,6 +261,11 @@ def _add_stored(families: Families, region: str, stored: Watched, now: datetime)
     )
     for name, text, value in gauges:
         families.gauge(name, text, value, region=region)
+    _add_labelled(families, region, stored)
+
+
+def _add_labelled(families: Families, region: str, stored: Watched) -> None:
+    """Those with a label beside the region: by what answered, shadow, flow, source, notifier."""
     for step in stored.by_step:
         families.gauge(
             "forecast_mae_mwh",
@@ -299,6 +305,14 @@ def _add_stored(families: Families, region: str, stored: Watched, now: datetime)
             "When the source was last read to its end.",
             region,
         )
+    for notifier in stored.notifiers:
+        _add_last_run(
+            families,
+            "notifier",
+            (notifier.notifier, notifier.last_success, notifier.failed),
+            "When the notifier last took a message.",
+            region,
+        )
 
 
 def _add_models(families: Families, region: str, models: list[ModelState], now: datetime) -> None:
@@ -330,7 +344,7 @@ def _add_models(families: Families, region: str, models: list[ModelState], now: 
 def _add_last_run(
     families: Families, what: str, run: tuple[str, datetime | None, bool], success: str, region: str
 ) -> None:
-    """Of a flow or source, whether its last run failed and when it last succeeded."""
+    """Of a flow, source or notifier, whether its last run failed and when it last succeeded."""
     name, last_success, failed = run
     labels = {"region": region, what: name}
     families.gauge(f"{what}_failed", f"1 if the {what}'s last finished run failed.", float(failed), **labels)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from energy_demand.database.embedded import EmbeddedServerError
 from energy_demand.database.engine import Database, DatabaseUnavailableError, open_database
 from energy_demand.jobs.peaks import peaks_body
-from energy_demand.jobs.stored_peaks import stored_year
+from energy_demand.monitoring.stored_peaks import stored_year
 from energy_demand.serving.forecasts import STATEMENT_SECONDS
 from energy_demand.serving.work import WorkThread
 from energy_demand.timeaxis import local_day

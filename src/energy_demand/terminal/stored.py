@@ -11,6 +11,7 @@ from rich.table import Table
 from energy_demand.database.decisions import outcome_in_words
 from energy_demand.terminal.console import out
 from energy_demand.terminal.monitoring import contest_lines
+from energy_demand.terminal.notifications import state_lines, trouble_lines
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,6 +44,9 @@ def print_status(body: dict[str, Any]) -> None:
     if "database" not in body["problems"]:
         _add_monitoring(table, body)
         _add_peak(table, body["peak"])
+        if body["notifications"] is not None:
+            for line in state_lines(body["notifications"]):
+                table.add_row("messages", line)
     out.print(table)
 
 
@@ -58,6 +62,9 @@ def print_status_of_regions(bodies: dict[str, dict[str, Any]]) -> None:
     for code, body in bodies.items():
         table.add_row(code, *map(escape, _cells(body)))
     out.print(table)
+    for code, body in bodies.items():
+        for line in trouble_lines(body.get("notifications")):
+            out.print(f"{code} messages: {line}", soft_wrap=True)
     if found:
         out.print("demand, weather: age of the newest hour and of the newest forecast as issued")
 
