@@ -52,7 +52,7 @@ LONGEST_SECONDS = 10  # after so long a query is not asked again
 GROWING = {
     "raw_demand", "raw_demand_revision", "raw_demand_daily", "raw_demand_daily_revision", "raw_weather",
     "raw_weather_revision", "weather_forecast", "prediction_log", "demand_flag", "truth_flag", "features",
-    "drift_log", "operator_forecast", "peak_forecast", "quarantine",
+    "drift_log", "notification", "operator_forecast", "peak_forecast", "quarantine",
 }  # fmt: skip
 # A table and its partitions, of which only those without partitions of their own have bytes.
 PARTS = "(SELECT '{0}'::regclass AS relid UNION SELECT relid FROM pg_partition_tree('{0}')) AS parts"

@@ -433,6 +433,13 @@ def _few_rows() -> list[str]:
         "random(), 'probability', 0.04)) FROM generate_series(1, 24) n), 20000, 21000, 22000, 0.5, 0.4, 0.05, "
         "0.5, 0.2, 1, random() < 0.02, d + interval '13 hours' FROM "
         f"{days} d CROSS JOIN filled_regions ORDER BY d, region",
+        "INSERT INTO notification (respondent, kind, dedup_key, urgent, title, body, created_at, ended_at, "
+        "reached, outcome) SELECT region, 'forecast', 'forecast ' || d, false, 'a forecast', "
+        "repeat('a sentence ', 20), d, d, '[\"slack\"]', 'sent' "
+        f"FROM {days} d CROSS JOIN filled_regions ORDER BY d, region",
+        "INSERT INTO notifier_state (respondent, notifier, last_success_at) "
+        "SELECT region, notifier, :now FROM filled_regions, "
+        "unnest(ARRAY['slack', 'mailto', 'json']) AS notifier",
         "INSERT INTO retraining_log (respondent, started_at, finished_at, trigger, reason, outcome, "
         "model_version, run_id, verdict, contest, decided_at) SELECT region, d, d + interval '3 minutes', "
         "'age', 'the champion is 90 days old', CASE WHEN d > CAST(:now AS timestamptz) - interval '28 days' "

@@ -235,9 +235,10 @@ def test_panels_show_what_flows_stored(prometheus):
 def test_each_alert_of_grafana_has_a_value_to_compare(prometheus, name):
     steps = models(grafana_alerts()[name])
     values = prometheus.rows(steps["A"]["expr"])
-    # One for each source; none of the operator's forecast and of messages, which are switched off, and of
-    # weather models as many as have runs.
-    number = {"SourceFailed": 4, "OperatorForecastLate": 0, "NotifierFailed": 0}.get(name, 1)
+    # One for each source; none of the operator's forecast and of messages, which are switched off, nor of a
+    # peak day, as no flow forecast tomorrow; and of weather models as many as have runs.
+    absent = dict.fromkeys(("OperatorForecastLate", "NotifierFailed", "PeakDayTomorrow"), 0)
+    number = {"SourceFailed": 4, **absent}.get(name, 1)
     assert len(values) <= 1 if name.startswith("WeatherModel") else len(values) == number
     (limit,) = steps["C"]["conditions"][0]["evaluator"]["params"]
     above = steps["C"]["conditions"][0]["evaluator"]["type"] == "gt"
