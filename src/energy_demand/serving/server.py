@@ -63,6 +63,7 @@ def run(settings: Settings) -> None:
         # Imported here, because these imports read the environment set above.
         from uvicorn import Config  # noqa: PLC0415
 
+        from energy_demand.serving.whole_responses import WholeResponses  # noqa: PLC0415
         from energy_demand.serving.workers import Workers  # noqa: PLC0415
 
         config = Config(
@@ -70,7 +71,7 @@ def run(settings: Settings) -> None:
             factory=True,
             workers=settings.api_workers,
             loop="uvloop",
-            http="httptools",
+            http=WholeResponses,
             ws="none",
             log_config=None,
             access_log=False,
