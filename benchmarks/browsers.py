@@ -33,21 +33,23 @@ def browser() -> Iterator[Browser]:
             opened.close()
 
 
-def settled(page: Page, *, pause: int = 300) -> None:
+def settled(page: Page, *, pause: int = 300, least: int = 1) -> None:
     """Wait until the script has ended and every plot is drawn.
 
-    With a `pause` (milliseconds) before: a change is sent a moment after the key that made it.
+    With a `pause` (milliseconds) before: a change is sent a moment after the key that made it. `least` plots
+    are waited for.
     """
     page.get_by_text("Weather data by").wait_for(timeout=PATIENCE)
     page.wait_for_timeout(pause)
     page.wait_for_function(
-        """() => {
+        """least => {
             const app = document.querySelector('[data-testid=stApp]');
             const plots = [...document.querySelectorAll('[data-testid=stPlotlyChart]')];
             return app.dataset.testScriptState === 'notRunning'
-                && plots.length > 0
+                && plots.length >= least
                 && !document.querySelector('[data-testid=stSkeleton]')
                 && plots.every(plot => plot.querySelector('.js-plotly-plot .main-svg'));
         }""",
+        arg=least,
         timeout=PATIENCE,
     )

@@ -36,6 +36,11 @@ def chromium() -> Iterator[Browser]:
         yield opened
 
 
+def plots(name: str) -> int:
+    """How many plots a page has at least; one needs three years of weather, which are not here."""
+    return 0 if name == "weather_normalised" else 1
+
+
 class Visit:
     """A browser tab that notes what went wrong."""
 
@@ -53,7 +58,7 @@ class Visit:
 
     def open(self, name: str) -> Page:
         self.page.goto(f"{self._address}/{'' if name == 'overview' else name}")
-        settled(self.page)
+        settled(self.page, least=plots(name))
         return self.page
 
     def close(self) -> None:
@@ -120,7 +125,7 @@ def test_every_page_opens_without_an_error_and_fits(name, size, visit):
     assert tab.troubles == []
     assert page.locator("[data-testid=stException]").count() == 0
     assert "Weather data by Open-Meteo.com" in page.inner_text("body")
-    assert page.locator(".js-plotly-plot").count() >= 1
+    assert page.locator(".js-plotly-plot").count() >= plots(name)
     main = page.locator("[data-testid=stMain]")
     assert main.evaluate("node => node.scrollWidth <= node.clientWidth"), "it scrolls sideways"
     # Values that do not fit end in an ellipsis.
@@ -134,10 +139,10 @@ def test_every_page_opens_without_an_error_and_fits(name, size, visit):
 def test_the_menu_leads_to_every_page(visit):
     tab = visit()
     page = tab.open("overview")
-    for title, _ in list(TITLES.values())[1:]:
+    for name, (title, _) in list(TITLES.items())[1:]:
         page.get_by_role("link", name=title).first.click()
         page.get_by_role("heading", name=title).wait_for()
-        settled(page)
+        settled(page, least=plots(name))
     assert tab.troubles == []
 
 
