@@ -499,14 +499,14 @@ def _exports() -> list[Query]:
 
 def _notifications() -> list[Query]:
     """What the end of each job asks where messages are sent."""
-    told = {
+    message = {
         "kind": "source", "dedup_key": "source EIA", "urgent": False, "title": "EIA cannot be read",
         "body": "HTTP 503", "recovery": "EIA can be read again", "ended_at": None,
     }  # fmt: skip
     calls: dict[str, Callable[[sa.Connection, Asked, Any], Any]] = {
         "notifications.lock": lambda c, a, _: notifications.lock(c, a.code),
         "notifications.add": lambda c, a, _: notifications.add(
-            c, [{**told, "respondent": a.code, "created_at": a.now}]
+            c, [{**message, "respondent": a.code, "created_at": a.now}]
         ),
         "notifications.known_keys": lambda c, a, _: notifications.known_keys(c, a.code, ["source EIA"]),
         "notifications.ongoing": lambda c, a, _: notifications.ongoing(c, a.code),

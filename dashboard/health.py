@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from energy_demand.database.decisions import outcome_in_words, outcome_reason
+from energy_demand.database.state import is_failing
 from energy_demand.limits import DRIFT_SHARE_THRESHOLD, PERFORMANCE_MAE_THRESHOLD
 from energy_demand.monitoring.performance_monitor import WORSE_RATIO
 from energy_demand.timeaxis import HOUR
@@ -134,12 +135,7 @@ def sources_sign(states: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> Sign:
         zone: of the times.
     """
     title = "Sources"
-    failing = [
-        row
-        for row in states
-        if row["last_error_at"] is not None
-        and (row["last_success_at"] is None or row["last_error_at"] > row["last_success_at"])
-    ]
+    failing = [row for row in states if is_failing(row)]
     if failing:
         names = ", ".join(sorted({str(row["source"]) for row in failing}))
         newest = max(failing, key=lambda row: row["last_error_at"])

@@ -239,7 +239,7 @@ def _signs(now: datetime) -> list[Sign]:
     return [
         *signs,
         freshness_sign(stored["newest_demand"], now, region_zone),
-        sources_sign(store.read(state.source_states), region_zone),
+        sources_sign(store.read(state.source_states, respondent), region_zone),
         drift_sign(check, region_zone),
         decision_sign(check, newest_decision(retrained), region_zone),
     ]

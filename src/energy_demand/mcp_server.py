@@ -145,7 +145,7 @@ def _of(settings: Settings, region: str | None) -> Settings:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What a user is told, the assistant is told: one line without secrets."""
+    """Turn what the user can mend into an error of the tool: one line without secrets."""
     try:
         yield
     except UserError as error:

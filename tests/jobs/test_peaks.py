@@ -167,9 +167,9 @@ def test_status_tells_it(morning, settings):
         "alerted_days": [],
     }
     peak = morning().peak
-    told = status(settings, PRESENT)["peak"]
-    assert (told["alert"], told["reason"]) == (peak.alert, peak.reason(settings.region.zone))
-    assert told["alerted_days"] == ([TOMORROW] if peak.alert else [])
+    body = status(settings, PRESENT)["peak"]
+    assert (body["alert"], body["reason"]) == (peak.alert, peak.reason(settings.region.zone))
+    assert body["alerted_days"] == ([TOMORROW] if peak.alert else [])
 
 
 def test_chances_that_cannot_be_computed_do_not_cost_the_forecast(

@@ -21,7 +21,7 @@ def other_hook(processes):
 
 
 @pytest.fixture
-def told(settings):
+def settings_of(settings):
     """Settings of this test's database with these given too."""
 
     def given(**more: object):

@@ -1,4 +1,4 @@
-"""What NOTIFY_URLS, NOTIFY_KINDS and NOTIFY_QUIET_HOURS may say, and how a mistake in them is told."""
+"""What NOTIFY_URLS, NOTIFY_KINDS and NOTIFY_QUIET_HOURS may say, and how a mistake in them is reported."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_urls_have_names_that_show_nothing_of_them():
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "said"),
     [
         pytest.param(f"slak://{SECRET}/b/c", "URL 1 begins with slak://", id="a scheme that is mistyped"),
         pytest.param(f"json://h, qqqqqqqq://{SECRET}", "URL 2 begins with qqqqqqqq://", id="an unknown one"),
@@ -56,15 +56,15 @@ def test_urls_have_names_that_show_nothing_of_them():
         pytest.param(",", "URL 1 does not begin with a scheme", id="nothing"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_named_without_its_secrets(monkeypatch, value, told):
+def test_a_url_that_cannot_be_used_is_named_without_its_secrets(monkeypatch, value, said):
     monkeypatch.setenv("NOTIFY_URLS", value)
     with pytest.raises(SettingsError, match="^NOTIFY_URLS: ") as refused:
         load_settings()
-    assert told in str(refused.value)
+    assert said in str(refused.value)
     assert SECRET not in str(refused.value)
 
 
-def test_a_mistyped_scheme_is_told_with_the_one_that_is_near(monkeypatch):
+def test_a_mistyped_scheme_is_named_with_the_one_that_is_near(monkeypatch):
     monkeypatch.setenv("NOTIFY_URLS", "malito://u:p@h")
     with pytest.raises(SettingsError, match=r"did you mean mailto://\?"):
         load_settings()

@@ -87,7 +87,7 @@ def test_who_has_no_message_is_not_asked(hook):
     assert send({"json": hook.url}, {"json": []}) == {}
 
 
-def test_a_url_that_lacks_a_part_is_told_without_sending(hook):
+def test_a_url_that_lacks_a_part_is_reported_without_sending(hook):
     urls = {"json": hook.url, "slack": f"slack://{SECRET}"}
     assert invalid(urls) == {"slack": INVALID}
     assert hook.received == []

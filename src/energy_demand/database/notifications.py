@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from energy_demand import locks
+from energy_demand.database.state import is_failing
 from energy_demand.database.storable import storable
 from energy_demand.database.tables import (
     job_run,
@@ -111,12 +112,7 @@ def notifier_states(connection: sa.Connection, respondent: str, now: datetime) -
         .where(states.respondent == respondent)
         .order_by(states.notifier)
     ).mappings()
-    return [{**row, "failed": _is_failed(row, now)} for row in rows]
-
-
-def _is_failed(state: sa.RowMapping, now: datetime) -> bool:
-    failed, done = state["last_error_at"], state["last_success_at"]
-    return failed is not None and (done is None or failed > done) and failed > now - REPORTED
+    return [{**row, "failed": is_failing(dict(row)) and row["last_error_at"] > now - REPORTED} for row in rows]
 
 
 def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[str, int]:

@@ -16,7 +16,7 @@ from energy_demand.database.storable import storable
 from energy_demand.database.tables import quarantine, source_state, watermark, weather_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 # The watermark of a record that was screened whole.
@@ -195,6 +195,12 @@ def record_error(connection: sa.Connection, source: str, subject: str, now: date
             set_={"last_error_at": row.excluded.last_error_at, "last_error": row.excluded.last_error},
         )
     )
+
+
+def is_failing(row: Mapping[str, Any]) -> bool:
+    """Whether the last attempt failed: `last_error_at` is later than `last_success_at`, or there is none."""
+    failed, done = row["last_error_at"], row["last_success_at"]
+    return failed is not None and (done is None or failed > done)
 
 
 def source_states(connection: sa.Connection, subject: str | None = None) -> list[dict[str, Any]]:

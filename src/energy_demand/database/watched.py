@@ -16,6 +16,7 @@ from energy_demand.database import notifications, peaks
 from energy_demand.database.decisions import BY_HAND
 from energy_demand.database.job_runs import Job
 from energy_demand.database.predictions import SHADOW, scored_forecasts
+from energy_demand.database.state import is_failing
 from energy_demand.database.tables import (
     drift_log,
     features,
@@ -310,16 +311,8 @@ def _sources(connection: sa.Connection, respondent: str) -> tuple[SourceRun, ...
         sa.select(states.source, states.last_success_at, states.last_error_at)
         .where(states.subject == respondent)
         .order_by(states.source)
-    )
-    return tuple(
-        SourceRun(
-            row.source,
-            row.last_success_at,
-            row.last_error_at is not None
-            and (row.last_success_at is None or row.last_error_at > row.last_success_at),
-        )
-        for row in rows
-    )
+    ).mappings()
+    return tuple(SourceRun(row["source"], row["last_success_at"], is_failing(dict(row))) for row in rows)
 
 
 def _last_check(connection: sa.Connection, respondent: str, now: datetime) -> LastCheck | None:

@@ -340,14 +340,13 @@ def _quarantine(connection: sa.Connection) -> list[Finding]:
 
 
 def _sources(connection: sa.Connection) -> list[Finding]:
-    from energy_demand.database.state import source_states  # noqa: PLC0415
+    from energy_demand.database.state import is_failing, source_states  # noqa: PLC0415
 
     lines = []
     for source in source_states(connection):
-        failed, done = source["last_error_at"], source["last_success_at"]
         name = f"source {source['source']} {source['subject']}".strip()
-        if failed is not None and (done is None or failed > done):
-            found = f"failed {failed:%Y-%m-%dT%H:%MZ}: {source['last_error']}"
+        if is_failing(source):
+            found = f"failed {source['last_error_at']:%Y-%m-%dT%H:%MZ}: {source['last_error']}"
             lines.append(warning(name, found, "its last run succeeded", INGEST))
     return lines or [ok("sources", "the last run of each succeeded")]
 

@@ -51,10 +51,7 @@ def run_forecast(
         ModelRefusedError: the champion's files are damaged.
     """
     periods = asked_hours(settings, issued_at, hours=hours, day=day)
-    champion = registry.champion()
-    forecast = forecast_stored(
-        database, settings, issued_at, periods, champion, lambda: registry.previous(champion)
-    )
+    forecast = forecast_by_champion(database, registry, settings, issued_at, periods)
     request_id = request_id or (
         f"command {_of_region(settings)}{utc_text(issued_at)} v{forecast.model_version} "
         f"{utc_text(periods[0])} {len(periods)}"
@@ -88,6 +85,26 @@ def asked_hours(
     if day == TOMORROW:
         day = local_day(issued_at, zone) + timedelta(days=1)
     return hours_of_day(parse_day(day) if isinstance(day, str) else day, issued_at, zone)
+
+
+def forecast_by_champion(
+    database: Database,
+    registry: Registry,
+    settings: Settings,
+    issued_at: datetime,
+    periods: pd.DatetimeIndex,
+) -> Forecast:
+    """The best forecast of `periods` from what is stored, by the champion or the step below it.
+
+    Raises:
+        ForecastError: the hours cannot be forecast.
+        NoChampionError: no model serves yet.
+        ModelRefusedError: the champion's files are damaged.
+    """
+    champion = registry.champion()
+    return forecast_stored(
+        database, settings, issued_at, periods, champion, lambda: registry.previous(champion)
+    )
 
 
 def forecast_stored(

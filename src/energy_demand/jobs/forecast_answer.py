@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energy_demand.database.engine import opened
-from energy_demand.jobs.forecast import asked_hours, forecast_stored
+from energy_demand.jobs.forecast import asked_hours, forecast_by_champion
 from energy_demand.jobs.operator_combination import combine
 from energy_demand.model.predict import ForecastError
 from energy_demand.registry.registry import Registry
@@ -44,10 +44,6 @@ def forecast_answer(
     if issued_at > present:
         raise ForecastError(f"as_of {utc_text(issued_at)} is in the future")
     periods = asked_hours(settings, issued_at, hours=hours, day=day)
-    registry = Registry(settings)
-    champion = registry.champion()
     with opened(settings) as database:
-        forecast = forecast_stored(
-            database, settings, issued_at, periods, champion, lambda: registry.previous(champion)
-        )
+        forecast = forecast_by_champion(database, Registry(settings), settings, issued_at, periods)
         return combine(database, settings, forecast)

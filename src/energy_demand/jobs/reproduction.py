@@ -248,5 +248,5 @@ class _Logged:
         if other:
             return f"no longer as it was: {', '.join(other)}"
         if not self.provenance:
-            return "it was logged without digests, so it cannot be told what is no longer as it was"
+            return "it was logged without digests, so which part has changed is not known"
         return "every part is as it was; another kind of processor can compute other last bits"

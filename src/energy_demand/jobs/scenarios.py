@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from energy_demand.jobs.forecast import asked_hours, forecast_stored
+from energy_demand.jobs.forecast import asked_hours, forecast_by_champion
 from energy_demand.jobs.operator_combination import combine
 from energy_demand.model.predict import NoForecastError
 
@@ -70,8 +70,5 @@ def run_scenario(
         ScenarioError: weather of one's own is of other hours or sites.
     """
     periods = asked_hours(settings, issued_at, hours=hours, day=day)
-    champion = registry.champion()
-    forecast = forecast_stored(
-        database, settings, issued_at, periods, champion, lambda: registry.previous(champion)
-    )
+    forecast = forecast_by_champion(database, registry, settings, issued_at, periods)
     return beside(combine(database, settings, forecast), scenario)

@@ -17,7 +17,7 @@ from energy_demand.code_identity import code_identity
 from energy_demand.data.ingestion.ingest import trailing_span
 from energy_demand.database import predictions
 from energy_demand.errors import UserError
-from energy_demand.jobs.forecast import TOMORROW, asked_hours, forecast_stored
+from energy_demand.jobs.forecast import TOMORROW, asked_hours, forecast_by_champion
 from energy_demand.jobs.ingestion import run_ingestion
 from energy_demand.jobs.peaks import day_peak, store_peak
 from energy_demand.jobs.shadow import forecast_shadows
@@ -138,10 +138,7 @@ def forecast_tomorrow(
     with database.transaction() as connection:
         if not is_needed(connection, BEST):
             return ScheduledForecast(day, None)
-    champion = registry.champion()
-    forecast = forecast_stored(
-        database, settings, now, periods, champion, lambda: registry.previous(champion)
-    )
+    forecast = forecast_by_champion(database, registry, settings, now, periods)
 
     peak = _peak(database, settings, forecast, day, now)
 

@@ -119,8 +119,7 @@ def _sources(connection: sa.Connection, respondent: str) -> Iterator[Event]:
     """One event for each upstream, however many of its sources fail."""
     away: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for source in state.source_states(connection, respondent):
-        failed, done = source["last_error_at"], source["last_success_at"]
-        if failed is not None and (done is None or failed > done):
+        if state.is_failing(source):
             name = source["source"]
             upstream = next((each for start, each in UPSTREAMS.items() if name.startswith(start)), name)
             away[upstream].append(source)

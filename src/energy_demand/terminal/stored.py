@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from energy_demand.database.decisions import outcome_in_words
+from energy_demand.database.state import is_failing
 from energy_demand.terminal.console import out
 from energy_demand.terminal.monitoring import contest_lines
 from energy_demand.terminal.notifications import state_lines, trouble_lines
@@ -166,11 +167,10 @@ def _add_monitoring(table: Table, body: dict[str, Any]) -> None:
         for line in contest_lines(body["contest"]):
             table.add_row("shadow", escape(line))
     for source in body["sources"]:
-        failed, done = source["last_error_at"], source["last_success_at"]
-        if failed and (done is None or failed > done):
+        if is_failing(source):
             table.add_row(
                 f"[red]{source['source']}[/red]",
-                escape(f"failed {failed:%Y-%m-%dT%H:%MZ}: {source['last_error']}"),
+                escape(f"failed {source['last_error_at']:%Y-%m-%dT%H:%MZ}: {source['last_error']}"),
             )
         elif source["missing_hours"]:
             days = ", ".join(map(str, source.get("missing_days", ())))

@@ -95,8 +95,8 @@ def test_what_is_refused_is_one_line_that_says_why(call):
         ("status", {"region": "PJM"}),
     )
     assert all(result.is_error for result in results)
-    told = [text.removeprefix("Error executing tool ") for text in texts(results)]
-    assert told == [
+    said = [text.removeprefix("Error executing tool ") for text in texts(results)]
+    assert said == [
         "forecast: hours must be between 1 and 48; got 49",
         "forecast: give hours or day, not both",
         "forecast: 'soon' is not a valid time; expected e.g. 2025-07-31T13:00Z",
