@@ -1,41 +1,43 @@
-"""The plots: frames in, Plotly figures out. Pure.
-
-Times are local, an hour at its start; hovering also shows the hour's end in UTC, as stored. The colours are
-readable on light and dark backgrounds; the theme of the page sets the rest.
-One file, because the plots share their colours, axes and hover texts.
-"""
+"""The plots of forecasts, their errors, drift and training: frames in, Plotly figures out. Pure."""
 
 from __future__ import annotations
 
-import textwrap
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
-from energy_demand.timeaxis import HOUR, utc_index
+from dashboard.drawing import (
+    ACTUAL,
+    BAD,
+    BAND_80,
+    GOOD,
+    MUTED,
+    OPERATOR,
+    PREDICTED,
+    SUN,
+    add_bands,
+    add_line,
+    hours_figure,
+    local_starts,
+    new_figure,
+    without_bridges,
+    wrapped,
+)
+from energy_demand.timeaxis import utc_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    import plotly.graph_objects as go
 
     from energy_demand.registry.run_history import RunSummary
 
-SUN = "#E0A100"
-PREDICTED, ACTUAL, OPERATOR = "#3B8EEA", "#E4572E", "#2CA58D"
-GOOD, BAD, MUTED = "#2CA58D", "#E4572E", "#8A8F98"
-BAND_95, BAND_80 = "rgba(59, 142, 234, 0.15)", "rgba(59, 142, 234, 0.30)"
 HEAT = [[0.0, "#e8f1fb"], [0.5, "#f2b56b"], [1.0, "#b3261e"]]
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK_DAYS = 7
-
-
-def local_starts(timestamps: Iterable[Any], zone: str) -> pd.DatetimeIndex:
-    """Wall-clock starts of the hours that end at `timestamps`, without a zone."""
-    ends = utc_index(pd.DatetimeIndex(list(timestamps)))
-    return (ends - pd.Timedelta(HOUR)).tz_convert(zone).tz_localize(None)
 
 
 def forecast_curve(
@@ -50,18 +52,18 @@ def forecast_curve(
         earlier: timestamp, predicted, of the days before.
         zone: of the clock.
     """
-    figure = _hours_figure()
-    _bands(figure, forecast, local_starts(forecast["timestamp"], zone))
+    figure = hours_figure()
+    add_bands(figure, forecast, local_starts(forecast["timestamp"], zone))
     if len(recent):
-        _line(figure, recent, "actual", "demand", ACTUAL, zone)
+        add_line(figure, recent, "actual", "demand", ACTUAL, zone)
     if len(earlier):
-        _line(figure, earlier, "predicted", "earlier forecasts", MUTED, zone, width=1)
+        add_line(figure, earlier, "predicted", "earlier forecasts", MUTED, zone, width=1)
     if "rooftop" in forecast and forecast["rooftop"].notna().all():
         gross = forecast.assign(gross=forecast["predicted"] + forecast["rooftop"])
-        _line(figure, gross, "gross", "gross load (with rooftop solar)", SUN, zone, width=1)
+        add_line(figure, gross, "gross", "gross load (with rooftop solar)", SUN, zone, width=1)
     if "combination" in forecast:
-        _line(figure, forecast, "combination", "combined with the grid operator's", OPERATOR, zone)
-    _line(figure, forecast, "predicted", "forecast", PREDICTED, zone, width=3)
+        add_line(figure, forecast, "combination", "combined with the grid operator's", OPERATOR, zone)
+    add_line(figure, forecast, "predicted", "forecast", PREDICTED, zone, width=3)
     return figure
 
 
@@ -72,20 +74,20 @@ def scenario_curves(hours: pd.DataFrame, zone: str) -> go.Figure:
         hours: timestamp, predicted and its bounds, scenario.
         zone: of the clock.
     """
-    figure = _hours_figure()
-    _bands(figure, hours, local_starts(hours["timestamp"], zone))
-    _line(figure, hours, "predicted", "forecast", PREDICTED, zone, width=3)
-    _line(figure, hours, "scenario", "scenario", ACTUAL, zone, width=3)
+    figure = hours_figure()
+    add_bands(figure, hours, local_starts(hours["timestamp"], zone))
+    add_line(figure, hours, "predicted", "forecast", PREDICTED, zone, width=3)
+    add_line(figure, hours, "scenario", "scenario", ACTUAL, zone, width=3)
     return figure
 
 
 def actual_against_predicted(rows: pd.DataFrame, zone: str) -> go.Figure:
     """Hours, or days if `rows` has `day`: forecast, intervals, actual demand and operator forecast."""
-    figure = _hours_figure()
+    figure = hours_figure()
     by_day = "day" in rows
-    rows = rows if by_day else _without_bridges(rows)
+    rows = rows if by_day else without_bridges(rows)
     x = pd.DatetimeIndex(rows["day"]) if by_day else local_starts(rows["timestamp"], zone)
-    _bands(figure, rows, x)
+    add_bands(figure, rows, x)
     for column, name, colour in (
         ("operator", "operator forecast", OPERATOR),
         ("actual", "demand", ACTUAL),
@@ -103,7 +105,7 @@ def actual_against_predicted(rows: pd.DataFrame, zone: str) -> go.Figure:
                 hovertemplate="%{y:,.0f} MWh",
             )
         else:
-            _line(figure, rows, column, name, colour, zone)
+            add_line(figure, rows, column, name, colour, zone)
     if by_day:
         figure.update_xaxes(hoverformat="%a %d %b %Y")
         figure.update_yaxes(title="daily mean, MWh per hour")
@@ -117,7 +119,7 @@ def error_histogram(bins: pd.DataFrame, width: float) -> go.Figure:
         bins: low (MWh), n.
         width: of a bin.
     """
-    figure = _figure(legend=False)
+    figure = new_figure(legend=False)
     figure.add_bar(
         x=bins["low"] + width / 2,
         y=bins["n"],
@@ -142,7 +144,7 @@ def rolling_error(days: pd.DataFrame) -> go.Figure:
     known = table["known"].where(table["known"] > 0)
     total = (table["mae"] * known).rolling(timedelta(days=WEEK_DAYS)).sum()
     week = total / known.rolling(timedelta(days=WEEK_DAYS)).sum()
-    figure = _figure()
+    figure = new_figure()
     figure.add_bar(
         x=table.index, y=table["mae"], name="day", marker={"color": BAND_80}, hovertemplate="%{y:,.0f} MWh"
     )
@@ -169,7 +171,7 @@ def hour_and_weekday(errors: pd.DataFrame) -> go.Figure:
     grid = errors.pivot_table(index="weekday", columns="hour", values="mape").reindex(
         index=range(1, 8), columns=range(24)
     )
-    figure = _figure(legend=False)
+    figure = new_figure(legend=False)
     figure.add_heatmap(
         z=grid.to_numpy(),
         x=[f"{hour:02d}" for hour in grid.columns],
@@ -189,7 +191,7 @@ def error_by_lead(errors: pd.DataFrame) -> go.Figure:
     Args:
         errors: lead_hours, mape, known.
     """
-    figure = _figure(legend=False)
+    figure = new_figure(legend=False)
     figure.add_scatter(
         x=errors["lead_hours"],
         y=errors["mape"],
@@ -210,7 +212,7 @@ def calibration(errors: pd.DataFrame, label: str) -> go.Figure:
         errors: the column `label`, coverage_80, coverage_95 (percent), known.
         label: what the hours are grouped by.
     """
-    figure = _figure()
+    figure = new_figure()
     for level, colour in ((95, OPERATOR), (80, PREDICTED)):
         figure.add_scatter(
             x=errors[label],
@@ -241,7 +243,7 @@ def drift_share(
         span: from when to when it is drawn.
     """
     at = utc_index(checks["check_timestamp"])
-    figure = _figure(legend=False)
+    figure = new_figure(legend=False)
     over = checks["drift_share"] > threshold
     figure.add_scatter(
         x=at.tz_convert(zone).tz_localize(None),
@@ -254,7 +256,7 @@ def drift_share(
             "symbol": np.where(checks["triggered_retrain"], "star", "circle"),
         },
         customdata=np.column_stack(
-            [at.strftime("%Y-%m-%d %H:%M UTC"), checks["n_drifted_features"], checks["reason"].map(_wrapped)]
+            [at.strftime("%Y-%m-%d %H:%M UTC"), checks["n_drifted_features"], checks["reason"].map(wrapped)]
         ),
         hovertemplate="%{x|%a %d %b %Y %H:%M} (%{customdata[0]})<br>share %{y:.2f}, %{customdata[1]} features"
         "<br>%{customdata[2]}<extra></extra>",
@@ -276,7 +278,7 @@ def features_over_time(scores: pd.DataFrame, order: Sequence[str], threshold: fl
         threshold: of a score.
     """
     grid = scores.pivot_table(index="feature", columns="day", values="score").reindex(index=list(order))
-    figure = _figure(legend=False, height=max(320, 26 * len(grid)))
+    figure = new_figure(legend=False, height=max(320, 26 * len(grid)))
     figure.add_heatmap(
         z=(grid / threshold).to_numpy(),
         x=[f"{day:%d %b %Y}" for day in grid.columns],
@@ -299,7 +301,7 @@ def runs_over_time(runs: Sequence[RunSummary], metric: str, zone: str) -> go.Fig
     """A metric of each run that has it, by the hour that it was trained through; promoted versions filled."""
     scored_runs = [run for run in runs if metric in run.metrics]
     at = utc_index(pd.DatetimeIndex([run.trained_through or run.started_at for run in scored_runs]))
-    figure = _figure(legend=False)
+    figure = new_figure(legend=False)
     figure.add_scatter(
         x=at.tz_convert(zone).tz_localize(None),
         y=[run.metrics[metric] for run in scored_runs],
@@ -314,7 +316,7 @@ def runs_over_time(runs: Sequence[RunSummary], metric: str, zone: str) -> go.Fig
                 "star" if run.serves else "circle" if run.promoted else "circle-open" for run in scored_runs
             ],
         },
-        customdata=[[run.name, _wrapped(run.verdict or "no verdict")] for run in scored_runs],
+        customdata=[[run.name, wrapped(run.verdict or "no verdict")] for run in scored_runs],
         hovertemplate="%{customdata[0]}: %{y:,.2f}<br>%{customdata[1]}<extra></extra>",
     )
     figure.update_xaxes(title="trained through")
@@ -331,7 +333,7 @@ def daily_race(days: pd.DataFrame, names: Mapping[str, str], since: datetime, zo
         since: when the other one went into the shadow.
         zone: of the clock.
     """
-    figure = _figure()
+    figure = new_figure()
     every = days.set_index(pd.DatetimeIndex(days["day"])).asfreq("D")  # no line bridges missing days
     for (column, name), colour in zip(names.items(), (PREDICTED, ACTUAL), strict=True):
         figure.add_scatter(
@@ -354,7 +356,7 @@ def daily_race(days: pd.DataFrame, names: Mapping[str, str], since: datetime, zo
 def importance(values: Mapping[str, float], title: str, most: int = 21) -> go.Figure:
     """Bars of the features that matter most, the first one above."""
     chosen = sorted(values.items(), key=lambda item: item[1])[-most:]
-    figure = _figure(legend=False, height=max(320, 24 * len(chosen)))
+    figure = new_figure(legend=False, height=max(320, 24 * len(chosen)))
     figure.add_bar(
         y=[name.replace("_", " ") for name, _ in chosen],
         x=[value for _, value in chosen],
@@ -363,81 +365,6 @@ def importance(values: Mapping[str, float], title: str, most: int = 21) -> go.Fi
         hovertemplate="%{y}: %{x:,.1f}<extra></extra>",
     )
     figure.update_xaxes(title=title)
-    return figure
-
-
-def hour_probabilities(hours: pd.DataFrame, zone: str) -> go.Figure:
-    """Bars of the probability that each hour (`period`, `probability`) is the day's highest."""
-    figure = _figure(legend=False, height=300)
-    figure.add_bar(
-        x=local_starts(hours["period"], zone),
-        y=hours["probability"],
-        marker={"color": PREDICTED},
-        customdata=utc_index(hours["period"]).strftime("%Y-%m-%d %H:%M UTC"),
-        hovertemplate="%{x|%H:%M}: %{y:.1%}<br>ends %{customdata}<extra></extra>",
-    )
-    figure.update_xaxes(tickformat="%H:%M")
-    figure.update_yaxes(title="highest hour of the day", tickformat=".0%", rangemode="tozero")
-    return figure
-
-
-def highest_days(days: pd.DataFrame) -> go.Figure:
-    """Bars of the highest days (`day`, `demand_mwh`), and what was forecast (`predicted_demand_mwh`)."""
-    figure = _figure(height=300)
-    names = [f"{day:%d %b}" for day in days["day"]]
-    figure.add_bar(x=names, y=days["demand_mwh"], name="demand", marker={"color": ACTUAL})
-    figure.add_scatter(
-        x=names,
-        y=days["predicted_demand_mwh"],
-        name="forecast the day before",
-        mode="markers",
-        marker={"color": PREDICTED, "size": 10},
-    )
-    values = days[["demand_mwh", "predicted_demand_mwh"]].astype(float).to_numpy()
-    low, high = np.nanmin(values), np.nanmax(values)
-    room = 0.2 * max(high - low, 1.0)
-    figure.update_yaxes(title="MWh", tickformat=",.0f", range=[low - room, high + room])
-    return figure
-
-
-def normalised_energy(months: pd.DataFrame) -> go.Figure:
-    """Monthly energy as observed and in usual weather.
-
-    Args:
-        months: `period` (such as 2025-07), `demand_mwh`, `normalised_mwh`.
-    """
-    figure = _figure()
-    for column, name, colour in (
-        ("demand_mwh", "observed", ACTUAL),
-        ("normalised_mwh", "in usual weather", PREDICTED),
-    ):
-        figure.add_scatter(
-            x=months["period"],
-            y=months[column] / 1000,
-            name=name,
-            mode="lines+markers",
-            line={"color": colour},
-            hovertemplate="%{x}: %{y:,.0f} GWh",
-        )
-    figure.update_yaxes(title="GWh", tickformat=",.0f")
-    return figure
-
-
-def normalised_changes(months: pd.DataFrame) -> go.Figure:
-    """Bars of `demand_change` and `normalised_change` (percent against a year before) of each `period`."""
-    figure = _figure()
-    for column, name, colour in (
-        ("demand_change", "observed", ACTUAL),
-        ("normalised_change", "in usual weather", PREDICTED),
-    ):
-        figure.add_bar(
-            x=months["period"],
-            y=months[column],
-            name=name,
-            marker={"color": colour},
-            hovertemplate="%{x}: %{y:+.1f} %",
-        )
-    figure.update_yaxes(title="change in a year, %", tickformat="+.0f")
     return figure
 
 
@@ -450,7 +377,7 @@ def explained(parts: Mapping[str, float], start: str) -> go.Figure:
     """
     others = sorted((each for each in parts.items() if each[0] != start), key=_size, reverse=True)
     names = [start, *(name for name, _ in others), "forecast"]
-    figure = _figure(legend=False, height=max(320, 26 * len(names)))
+    figure = new_figure(legend=False, height=max(320, 26 * len(names)))
     figure.add_waterfall(
         orientation="h",
         y=[name.replace("_", " ") for name in names],
@@ -476,71 +403,3 @@ def _reach(start: float, steps: Sequence[float]) -> tuple[float, float]:
 
 def _size(item: tuple[str, float]) -> float:
     return abs(item[1])
-
-
-def _figure(*, legend: bool = True, height: int = 380) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        height=height,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        showlegend=legend,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        separators=".,",
-    )
-    figure.update_xaxes(automargin=True)
-    figure.update_yaxes(automargin=True)
-    return figure
-
-
-def _hours_figure() -> go.Figure:
-    figure = _figure()
-    figure.update_layout(hovermode="x unified")
-    figure.update_xaxes(hoverformat="%a %d %b %Y %H:%M")
-    figure.update_yaxes(title="MWh", tickformat=",.0f")
-    return figure
-
-
-def _without_bridges(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with empty ones for hours that lie between them, so that no line bridges a gap."""
-    at = utc_index(rows["timestamp"])
-    every = pd.date_range(at.min(), at.max(), freq="h", unit="us")
-    return rows.set_index(at).reindex(every).drop(columns="timestamp").rename_axis("timestamp").reset_index()
-
-
-def _line(
-    figure: go.Figure, rows: pd.DataFrame, column: str, name: str, colour: str, zone: str, width: int = 2
-) -> None:
-    ends = utc_index(rows["timestamp"])
-    figure.add_scatter(
-        x=local_starts(ends, zone),
-        y=rows[column],
-        name=name,
-        mode="lines",
-        line={"color": colour, "width": width, "dash": "dot" if column == "operator" else "solid"},
-        customdata=ends.strftime("%d %b %H:%M"),
-        hovertemplate="%{y:,.0f} MWh (hour to %{customdata} UTC)",
-    )
-
-
-def _bands(figure: go.Figure, rows: pd.DataFrame, x: pd.DatetimeIndex) -> None:
-    for level, colour in ((95, BAND_95), (80, BAND_80)):
-        lower, upper = rows[f"lower_{level}"], rows[f"upper_{level}"]
-        if lower.isna().all():
-            continue
-        figure.add_scatter(x=x, y=lower, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
-        figure.add_scatter(
-            x=x,
-            y=upper,
-            name=f"{level} % interval",
-            mode="lines",
-            line={"width": 0},
-            fill="tonexty",
-            fillcolor=colour,
-            customdata=lower,
-            hovertemplate="%{customdata:,.0f} to %{y:,.0f} MWh",
-        )
-
-
-def _wrapped(text: str) -> str:
-    """Text in lines, as hover boxes do not break them."""
-    return "<br>".join(textwrap.wrap(text, 70))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from dashboard import figures, queries, store, widgets
+from dashboard import drawing, figures, queries, store, widgets
 from dashboard.health import (
     decision_sign,
     drift_sign,
@@ -157,7 +157,7 @@ def _forecast(tomorrow: date, now: datetime) -> None:
             f"weight is {beside.hours[OUR_WEIGHT].mean():.2f} on average."
         )
     peak = hours.iloc[int(hours["predicted"].to_numpy().argmax())]
-    starts = figures.local_starts([peak["timestamp"]], zone)[0]
+    starts = drawing.local_starts([peak["timestamp"]], zone)[0]
     first, second, third = st.columns(3)
     first.metric(
         f"Peak, {starts:%H:%M} to {starts + pd.Timedelta(HOUR):%H:%M}",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import figures, store, widgets
+from dashboard import drawing, store, widgets, year_figures
 from dashboard.health import peak_sign
 from energy_demand.jobs.peaks import peaks_body
 from energy_demand.timeaxis import local_day
@@ -46,7 +46,7 @@ def show() -> None:
         return
     days, hours = (_rows(body[name]) for name in ("highest_days", "highest_hours"))
     widgets.plot(
-        figures.highest_days(days),
+        year_figures.highest_days(days),
         "highest days",
         "The ten highest days and their forecast of the day before",
     )
@@ -63,7 +63,7 @@ def _chances(peak: dict[str, Any]) -> None:
     hours = pd.DataFrame(peak["hours"])
     if hours["probability"].notna().any():
         widgets.plot(
-            figures.hour_probabilities(hours, store.zone()),
+            year_figures.hour_probabilities(hours, store.zone()),
             "hour probabilities",
             "The probability of each hour of tomorrow to be the highest of the day",
         )
@@ -71,7 +71,7 @@ def _chances(peak: dict[str, Any]) -> None:
 
 def _rows(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows).rename(columns={"period": "timestamp"})
-    return frame.assign(hour=figures.local_starts(frame["timestamp"], store.zone()))
+    return frame.assign(hour=drawing.local_starts(frame["timestamp"], store.zone()))
 
 
 if __name__ == "__main__":  # as Streamlit runs it

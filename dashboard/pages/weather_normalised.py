@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard import figures, store, widgets
+from dashboard import store, widgets, year_figures
 from energy_demand.jobs.weather_normalisation import UnknownDaysError
 from energy_demand.model.weather_normalisation import TooFewYearsError
 from energy_demand.timeaxis import local_day
@@ -62,9 +62,9 @@ def _shown(found: NormalisedDemand, start: date, end: date) -> None:
                 f"{last[f'{name}_change']:+.1f} % in a year",
                 delta_color="off",
             )
-    widgets.plot(figures.normalised_energy(months), "normalised energy", "Monthly energy, both ways")
+    widgets.plot(year_figures.normalised_energy(months), "normalised energy", "Monthly energy, both ways")
     widgets.plot(
-        figures.normalised_changes(months.dropna()),
+        year_figures.normalised_changes(months.dropna()),
         "normalised changes",
         "The change of each month's energy against a year before, both ways",
     )

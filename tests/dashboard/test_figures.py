@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import figures
+from dashboard import drawing, figures, year_figures
 from dashboard.widgets import as_csv
 from energy_demand.registry.run_history import RunSummary
 
@@ -38,7 +38,7 @@ def test_an_hour_stands_at_its_local_start_and_tells_its_end_in_utc():
 
 
 def test_the_hour_that_comes_twice_is_drawn_twice():
-    twice = figures.local_starts(pd.date_range("2025-11-02T05:00Z", periods=4, freq="h"), ZONE)
+    twice = drawing.local_starts(pd.date_range("2025-11-02T05:00Z", periods=4, freq="h"), ZONE)
     assert [f"{start:%H:%M}" for start in twice] == ["00:00", "01:00", "01:00", "02:00"]
 
 
@@ -135,7 +135,7 @@ def test_a_race_has_a_line_for_each_model_and_marks_where_the_shadow_begins(sinc
 
 def test_probabilities_of_hours_stand_at_their_local_starts():
     given = pd.DataFrame({"period": hours(2)["timestamp"], "probability": [0.25, 0.75]})
-    (bars,) = figures.hour_probabilities(given, ZONE).data
+    (bars,) = year_figures.hour_probabilities(given, ZONE).data
     assert pd.Timestamp(bars.x[0]) == pd.Timestamp("2025-03-08 00:00")
     assert (list(bars.y), bars.customdata[1]) == ([0.25, 0.75], "2025-03-08 07:00 UTC")
 
@@ -148,7 +148,7 @@ def test_the_highest_days_are_drawn_with_the_forecasts_that_are_known():
             "predicted_demand_mwh": [None, 29_000.0],
         }
     )
-    figure = figures.highest_days(given)
+    figure = year_figures.highest_days(given)
     assert list(trace(figure, "demand").x) == ["29 Jul", "24 Jun"]
     assert np.isnan(trace(figure, "forecast the day before").y[0])
     low, high = figure.layout.yaxis.range

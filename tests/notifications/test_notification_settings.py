@@ -46,7 +46,7 @@ def test_urls_have_names_that_show_nothing_of_them():
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "reason"),
     [
         pytest.param(f"slak://{SECRET}/b/c", "URL 1 begins with slak://", id="a scheme that is mistyped"),
         pytest.param(f"json://h, qqqqqqqq://{SECRET}", "URL 2 begins with qqqqqqqq://", id="an unknown one"),
@@ -56,11 +56,11 @@ def test_urls_have_names_that_show_nothing_of_them():
         pytest.param(",", "URL 1 does not begin with a scheme", id="nothing"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_named_without_its_secrets(monkeypatch, value, said):
+def test_a_url_that_cannot_be_used_is_named_without_its_secrets(monkeypatch, value, reason):
     monkeypatch.setenv("NOTIFY_URLS", value)
     with pytest.raises(SettingsError, match="^NOTIFY_URLS: ") as refused:
         load_settings()
-    assert said in str(refused.value)
+    assert reason in str(refused.value)
     assert SECRET not in str(refused.value)
 
 

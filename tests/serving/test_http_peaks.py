@@ -66,12 +66,12 @@ def test_a_past_day_has_what_was_said_of_it(peaks):
 def test_a_coming_day_without_a_scheduled_forecast_is_forecast_now_and_not_stored(peaks, filled_database_url):
     body = peaks().json()
     assert PeaksAnswer.model_validate(body).day == TOMORROW
-    said = body["peak"]
-    assert (said["day"], said["made_at"], said["alerts_before"]) == (str(TOMORROW), "2025-03-12T13:00:00Z", 2)
-    assert sum(hour["probability"] for hour in said["hours"]) == pytest.approx(1.0, abs=0.02)
-    assert said["alert"] == (said["hour_probability"] >= said["needed_probability"])
+    peak = body["peak"]
+    assert (peak["day"], peak["made_at"], peak["alerts_before"]) == (str(TOMORROW), "2025-03-12T13:00:00Z", 2)
+    assert sum(hour["probability"] for hour in peak["hours"]) == pytest.approx(1.0, abs=0.02)
+    assert peak["alert"] == (peak["hour_probability"] >= peak["needed_probability"])
     assert body["alerted_days"] == [str(ALERTED), str(TODAY)]
-    assert peaks(day=str(TOMORROW)).json()["peak"] == said
+    assert peaks(day=str(TOMORROW)).json()["peak"] == peak
     engine = sa.create_engine(filled_database_url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         stored = sa.select(sa.func.count()).where(peak_forecast.c.day == TOMORROW)
@@ -85,7 +85,7 @@ def test_a_day_that_has_begun_and_was_not_forecast_has_no_probabilities(peaks):
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "reason"),
     [
         pytest.param({"day": "2025-03-20"}, "ends more than 48 hours after", id="too far ahead"),
         pytest.param({"day": "9999-12-31"}, "ends more than 48 hours after", id="the last day of all"),
@@ -97,10 +97,10 @@ def test_a_day_that_has_begun_and_was_not_forecast_has_no_probabilities(peaks):
         pytest.param({"days": "1"}, "days: unknown parameter; use day, region", id="an unknown parameter"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_in_a_line(peaks, query, said):
+def test_what_cannot_be_asked_is_refused_in_a_line(peaks, query, reason):
     answer = peaks(**query)
     assert answer.status_code == 422
-    assert said in answer.json()["detail"]
+    assert reason in answer.json()["detail"]
 
 
 def test_the_calendar_has_the_alerted_days_as_they_are_in_the_region(peaks):

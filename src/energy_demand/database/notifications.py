@@ -112,7 +112,7 @@ def notifier_states(connection: sa.Connection, respondent: str, now: datetime) -
         .where(states.respondent == respondent)
         .order_by(states.notifier)
     ).mappings()
-    return [{**row, "failed": is_failing(dict(row)) and row["last_error_at"] > now - REPORTED} for row in rows]
+    return [{**row, "failed": is_failing(row) and row["last_error_at"] > now - REPORTED} for row in rows]
 
 
 def counts(connection: sa.Connection, respondent: str, now: datetime) -> dict[str, int]:

@@ -197,7 +197,7 @@ def record_error(connection: sa.Connection, source: str, subject: str, now: date
     )
 
 
-def is_failing(row: Mapping[str, Any]) -> bool:
+def is_failing(row: Mapping[str, Any] | sa.RowMapping) -> bool:
     """Whether the last attempt failed: `last_error_at` is later than `last_success_at`, or there is none."""
     failed, done = row["last_error_at"], row["last_success_at"]
     return failed is not None and (done is None or failed > done)

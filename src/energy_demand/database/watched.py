@@ -312,7 +312,7 @@ def _sources(connection: sa.Connection, respondent: str) -> tuple[SourceRun, ...
         .where(states.subject == respondent)
         .order_by(states.source)
     ).mappings()
-    return tuple(SourceRun(row["source"], row["last_success_at"], is_failing(dict(row))) for row in rows)
+    return tuple(SourceRun(row["source"], row["last_success_at"], is_failing(row)) for row in rows)
 
 
 def _last_check(connection: sa.Connection, respondent: str, now: datetime) -> LastCheck | None:

@@ -46,7 +46,7 @@ def chances_of_days(
 
 
 def alerted_days(chances: pd.DataFrame, rule: AlertRule) -> list[date]:
-    """The days of `chances_of_days` that the rule alerts, one after the other; each year starts with no alerts."""
+    """The days of `chances_of_days` that the rule alerts, in order; each year starts with none."""
     alerted: list[date] = []
     for row in chances.to_dict("records"):
         used = sum(day.year == row["day"].year for day in alerted)

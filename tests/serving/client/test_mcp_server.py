@@ -95,8 +95,8 @@ def test_what_is_refused_is_one_line_that_says_why(call):
         ("status", {"region": "PJM"}),
     )
     assert all(result.is_error for result in results)
-    said = [text.removeprefix("Error executing tool ") for text in texts(results)]
-    assert said == [
+    errors = [text.removeprefix("Error executing tool ") for text in texts(results)]
+    assert errors == [
         "forecast: hours must be between 1 and 48; got 49",
         "forecast: give hours or day, not both",
         "forecast: 'soon' is not a valid time; expected e.g. 2025-07-31T13:00Z",
@@ -138,7 +138,7 @@ def test_without_the_extra_there_is_one_clear_line(environment):
     assert line.endswith("pip install 'energy-demand[mcp]'")
 
 
-def test_it_ends_when_its_input_ends_and_a_bad_setting_is_said_at_once(environment):
+def test_it_ends_when_its_input_ends_and_a_bad_setting_is_reported_at_once(environment):
     def run(**changed: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [COMMAND, "mcp"],
